@@ -1,0 +1,165 @@
+"""The clean layer: typed tables made of the raw one, the ledger, and what was quarantined or left out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, table_metadata
+from analytics_pipeline.assets.publish import ContractAudit, contract_specs, figure, publish
+from analytics_pipeline.contracts import (
+    CLEAN_CUSTOMERS,
+    CLEAN_ORDER_LINES,
+    CLEAN_ORDERS,
+    CLEAN_PRODUCTS,
+    CLEAN_SALES,
+    EXAMPLES,
+    EXCLUSIONS,
+    QUARANTINE,
+    RAW_CUSTOMERS,
+    RAW_ORDERS,
+    RAW_PRODUCTS,
+    Contract,
+)
+from analytics_pipeline.database.slices import exclusive
+from analytics_pipeline.io_managers.postgres import COLUMNS
+from analytics_pipeline.resources import DatabaseResource, ShopResource
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.spool import in_whole_days, spool
+from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
+from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
+from analytics_pipeline.transforms.orders import clean_orders
+
+BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
+READABLE = "all_values_are_readable"
+ORDER_TABLES = {
+    "orders": CLEAN_ORDERS,
+    "order_lines": CLEAN_ORDER_LINES,
+    "sales": CLEAN_SALES,
+    "quarantine": QUARANTINE,
+    "exclusions": EXCLUSIONS,
+}
+CHUNK_ORDERS = 2_000
+"""Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
+
+
+def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Return the tables made of raw/orders, which one step writes, and clean/customers and clean/products."""
+
+    @dg.multi_asset(
+        name="clean_orders",
+        ins={
+            "raw_orders": dg.AssetIn(
+                key=RAW_ORDERS.table.path, metadata={COLUMNS: ["order_id", "order_date", "extracted_at", "payload"]}
+            )
+        },
+        outs={
+            name: dg.AssetOut(
+                key=contract.table.path,
+                description=contract.table.description,
+                metadata=table_metadata(contract.table),
+                group_name=contract.table.schema,
+                kinds={"pandas", "postgres"},
+                owners=[OWNER],
+                io_manager_key=IO_MANAGER,
+            )
+            for name, contract in ORDER_TABLES.items()
+        },
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BACKFILL_DAYS),
+        check_specs=[*(spec for contract in ORDER_TABLES.values() for spec in contract_specs(contract.table)), _balance_spec()],
+    )
+    def clean_order_tables(
+        context: dg.AssetExecutionContext, raw_orders: pa.RecordBatchReader, shop: ShopResource, database: DatabaseResource
+    ) -> Iterator[Any]:
+        # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
+        with exclusive(database.database(), "clean orders"), ExitStack() as stack:
+            spools = {name: stack.enter_context(spool(contract.table.arrow_schema)) for name, contract in ORDER_TABLES.items()}
+            audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
+            accounting = Accounting()
+            for chunk in in_whole_days(raw_orders, "order_date", days=BACKFILL_DAYS, rows=CHUNK_ORDERS):
+                cleaned = clean_orders(chunk.to_pandas(types_mapper=pd.ArrowDtype), shop.description)
+                accounting += cleaned.accounting
+                for name in ORDER_TABLES:
+                    rows: pd.DataFrame = getattr(cleaned, name)
+                    audits[name].look_at(rows)
+                    spools[name].write(rows)
+                context.log.info(f"cleaned {accounting.raw_orders} orders, up to {chunk['order_date'][-1]}")
+            results = [result for audit in audits.values() for result in audit.results()]
+            outputs = (dg.Output(spools[name].reader(), output_name=name) for name in ORDER_TABLES)
+            yield from publish([*results, _balance_result(accounting)], outputs)
+
+    return [
+        clean_order_tables,
+        _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers),
+        _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, clean_products),
+    ]
+
+
+def _dimension(raw: Contract, clean: Contract, transform: Callable[[pd.DataFrame, Shop], CleanDimension]) -> dg.AssetsDefinition:
+    key = dg.AssetKey(clean.table.path)
+    readable = dg.AssetCheckSpec(READABLE, asset=key, description="No value of a record had to become null since it cannot be read.")
+
+    @dg.asset(
+        key=key,
+        ins={"raw": dg.AssetIn(key=raw.table.path)},
+        description=clean.table.description,
+        metadata=table_metadata(clean.table),
+        group_name="clean",
+        kinds={"pandas", "postgres"},
+        owners=[OWNER],
+        io_manager_key=IO_MANAGER,
+        check_specs=[*contract_specs(clean.table), readable],
+    )
+    def clean_dimension(raw: pd.DataFrame, shop: ShopResource) -> Iterator[Any]:
+        cleaned = transform(raw, shop.description)
+        audit = ContractAudit(clean)
+        audit.look_at(cleaned.rows)
+        yield dg.AssetCheckResult(
+            asset_key=key,
+            check_name=READABLE,
+            passed=not cleaned.unreadable,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])},
+        )
+        yield from publish(audit.results(), [dg.Output(cleaned.rows)])
+
+    return clean_dimension
+
+
+def _balance_spec() -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        BALANCE,
+        asset=dg.AssetKey(CLEAN_ORDERS.table.path),
+        blocking=True,
+        description="Each raw order became clean, quarantined or excluded, and their money adds up; checked before the write.",
+    )
+
+
+def _balance_result(accounting: Accounting) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(CLEAN_ORDERS.table.path),
+        check_name=BALANCE,
+        passed=accounting.unexplained_orders == 0 and accounting.unexplained_difference == 0,
+        metadata={
+            "unexplained_difference": figure(accounting.unexplained_difference),
+            "unexplained_orders": accounting.unexplained_orders,
+            "raw_records": accounting.raw_records,
+            "raw_orders": accounting.raw_orders,
+            "clean_orders": accounting.clean_orders,
+            "quarantined_orders": accounting.quarantined_orders,
+            "excluded_orders": accounting.excluded_orders,
+            "raw_money": _listed(accounting.raw_money),
+            "clean_money": _listed(accounting.clean_money),
+            "quarantined_money": _listed(accounting.quarantined_money),
+            "excluded_money": _listed(accounting.excluded_money),
+            "unexplained_money": _listed(accounting.unexplained_money),
+        },
+    )
+
+
+def _listed(money: MoneyByCurrency) -> str:
+    return ", ".join(f"{amount} {currency}" for currency, amount in money.items()) or "none"

@@ -1,0 +1,124 @@
+"""The raw layer: the shop's answers as they came."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, SHOP_POOL, table_metadata
+from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
+from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
+from analytics_pipeline.database.claim import claim_database
+from analytics_pipeline.database.slices import Changes, newest_change
+from analytics_pipeline.partitions import days_of
+from analytics_pipeline.resources import DatabaseResource, ShopResource
+from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_orders, extract_products
+from analytics_pipeline.sources.spec import Endpoint
+from analytics_pipeline.spool import Spool, spool
+
+SOURCE_COUNT = "extracted_records_equal_the_shops_count"
+SECONDS_BETWEEN_REPORTS = 5.0
+
+
+def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Return raw/orders by business day, and raw/customers and raw/products as a whole."""
+
+    @dg.asset(
+        **_about(RAW_ORDERS),
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BACKFILL_DAYS),
+    )
+    def raw_orders(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
+        days = days_of(context.partition_keys)
+        claim_database(database.database(), shop.description.name)
+        with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
+            extraction = extract_orders(client, days.first, days.last)
+            yield from _extracted(context, RAW_ORDERS, extraction, rows, rows.reader)
+
+    def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
+        @dg.asset(**_about(contract))
+        def raw_dimension(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
+            stored = database.database()
+            claim_database(stored, shop.description.name)
+            endpoint: Endpoint = getattr(shop.description, name)
+            extract = {"customers": extract_customers, "products": extract_products}[name]
+            since: datetime | None = newest_change(stored, contract.table) if endpoint.changed_since else None
+            with shop.client() as client, spool(contract.table.arrow_schema) as rows:
+                extraction = extract(client, since)
+                yield from _extracted(
+                    context, contract, extraction, rows, lambda: Changes(rows.reader()) if since else rows.reader()
+                )
+
+        return raw_dimension
+
+    return [raw_orders, dimension(RAW_CUSTOMERS, "customers"), dimension(RAW_PRODUCTS, "products")]
+
+
+def _about(contract: Contract) -> dict[str, Any]:
+    table = contract.table
+    count_check = dg.AssetCheckSpec(
+        SOURCE_COUNT,
+        asset=dg.AssetKey(table.path),
+        blocking=True,
+        description="As many records arrived as the shop itself counts, where it gives a count; checked before the write.",
+    )
+    return {
+        "key": table.path,
+        "description": table.description,
+        "metadata": table_metadata(table),
+        "group_name": "raw",
+        "kinds": {"api", "postgres"},
+        "owners": [OWNER],
+        "io_manager_key": IO_MANAGER,
+        "pool": SHOP_POOL,
+        "check_specs": [*contract_specs(table), count_check],
+    }
+
+
+def _extracted(
+    context: dg.AssetExecutionContext, contract: Contract, extraction: Extraction, rows: Spool, value: Any  # noqa: ANN401
+) -> Iterator[Any]:
+    """Read the whole extraction into the spool, then publish what `value` makes of it."""
+    audit = ContractAudit(contract)
+    reported = time.monotonic()
+    for batch in extraction:
+        rows.write(batch)
+        audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
+        if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
+            reported = time.monotonic()
+            total = "" if extraction.source_count is None else f" of {extraction.source_count}"
+            context.log.info(f"{contract.table.qualified_name}: {extraction.records}{total} records read")
+    statistics = extraction.statistics
+    metadata = {
+        "records": extraction.records,
+        "records_of_other_days": extraction.outside_window,
+        "requests": statistics.requests,
+        "retries": statistics.retries,
+        "megabytes": round(statistics.bytes / 1_000_000, 3),
+        "seconds_waited": round(statistics.seconds_waited, 3),
+    }
+    yield from publish([*audit.results(), _count_result(contract, extraction)], _outputs(value, metadata))
+
+
+def _outputs(value: Any, metadata: dict[str, Any]) -> Iterator[dg.Output[Any]]:  # noqa: ANN401
+    yield dg.Output(value(), metadata=metadata)
+
+
+def _count_result(contract: Contract, extraction: Extraction) -> dg.AssetCheckResult:
+    arrived = extraction.records + extraction.outside_window
+    counted = extraction.source_count
+    difference = 0 if counted is None else arrived - counted
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(contract.table.path),
+        check_name=SOURCE_COUNT,
+        passed=difference == 0,
+        metadata={
+            "unexplained_difference": difference,
+            "arrived": arrived,
+            "counted_by_the_shop": "the shop gives no count" if counted is None else counted,
+        },
+    )

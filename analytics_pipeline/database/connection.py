@@ -1,0 +1,159 @@
+"""Connections to Postgres: which server, which database, and clear errors when the door stays shut.
+
+Statements about tables belong to `tables`; the embedded server's life to `embedded`.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import adbc_driver_manager
+from adbc_driver_postgresql import dbapi
+
+from analytics_pipeline.database.embedded import start_embedded_server
+from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
+from analytics_pipeline.settings import DATABASE_URL, Settings
+
+DATA_DATABASE = "analytics"
+INSTANCE_DATABASE = "dagster"
+MAINTENANCE_DATABASE = "postgres"
+
+INSUFFICIENT_PRIVILEGE = "42501"
+DUPLICATE_DATABASE = "42P04"
+UNIQUE_VIOLATION = "23505"
+
+Connection = Any
+"""A DB-API connection of ADBC; the driver ships no types."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database on one server.
+
+    Attributes:
+        url: `postgresql://user:password@host:port/database?options`; holds the password, so it is never shown: see `label`.
+    """
+
+    url: str
+
+    def __repr__(self) -> str:
+        return f"Database({self.label})"
+
+    @property
+    def name(self) -> str:
+        """The database's name."""
+        return urlsplit(self.url).path.lstrip("/")
+
+    @property
+    def label(self) -> str:
+        """The URL without user and password, fit for logs and messages."""
+        parts = urlsplit(self.url)
+        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query if "password" not in parts.query else "", ""))
+
+    def named(self, name: str) -> "Database":
+        """Return the database `name` on the same server."""
+        return Database(urlunsplit(urlsplit(self.url)._replace(path=f"/{name}")))
+
+    @contextmanager
+    def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
+        """Open a connection and close it at the end, rolling back what was not committed.
+
+        Raises:
+            DatabaseUnavailableError: The server cannot be reached.
+            DatabaseRefusedError: The login fails, or lacks a right for a statement.
+        """
+        try:
+            connection = dbapi.connect(self.url, autocommit=autocommit)
+        except adbc_driver_manager.Error as error:
+            # The driver's own message may quote the URL: it is read here, and kept out of the chain.
+            raise connection_error(str(error), self.label) from None
+        with closing(connection):
+            try:
+                yield connection
+            except adbc_driver_manager.Error as error:
+                if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+                    raise missing_right(error, self.label) from error
+                raise
+
+
+def connection_error(message: str, label: str) -> PipelineError:
+    """Turn the client library's words for a failed connection into an error that says what to do.
+
+    Args:
+        message: The library's message.
+        label: The server, without secrets.
+    """
+    reason = message.rpartition("FATAL:")[2].strip().splitlines()[0] if "FATAL:" in message else message
+    refusals = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist", "permission denied", "not permitted")
+    if "FATAL:" in message and any(refusal in reason for refusal in refusals):
+        return DatabaseRefusedError(f"{label} refuses the login: {reason}. Check user, password and database in {DATABASE_URL}.")
+    if "FATAL:" in message:
+        return DatabaseUnavailableError(f"{label} takes no connections now: {reason}. Try again in a moment.")
+    if "could not translate host name" in message:
+        return DatabaseUnavailableError(f"the host of {label} is not known. Check {DATABASE_URL}.")
+    return DatabaseUnavailableError(
+        f"no Postgres server answers at {label}. Start it, check {DATABASE_URL}, or unset that variable to use the embedded server."
+    )
+
+
+def missing_right(error: Exception, label: str) -> DatabaseRefusedError:
+    """Say which right the login lacks, from the server's own words."""
+    reason = str(error).partition("ERROR:")[2].strip().splitlines()[0] or "permission denied"
+    return DatabaseRefusedError(f"the login of {label} lacks a right: {reason}. Let the database's owner grant it, or use another login.")
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """Return Postgres' five-letter code of a driver's error."""
+    code: str | None = getattr(error, "sqlstate", None)
+    return code
+
+
+def data_database(settings: Settings) -> Database:
+    """Return the database of the project's tables, starting the embedded server when it is the one.
+
+    The name is the one that `ANALYTICS_DATABASE_URL` gives, `analytics` when it gives none.
+
+    Raises:
+        SettingsError: The URL is none of Postgres.
+        DatabaseUnavailableError: The embedded server does not start.
+    """
+    server = Database(settings.database_url or start_embedded_server(settings.embedded_data))
+    if urlsplit(server.url).scheme not in {"postgresql", "postgres"}:
+        message = f"{DATABASE_URL} has to begin with postgresql://, as in postgresql://user:password@host:5432/{DATA_DATABASE}."
+        raise SettingsError(message)
+    return server if server.name else server.named(DATA_DATABASE)
+
+
+def instance_database(data: Database) -> Database:
+    """Return the database of Dagster's instance that belongs to `data`: `dagster` beside `analytics`, `X_dagster` beside another `X`."""
+    return data.named(INSTANCE_DATABASE if data.name == DATA_DATABASE else f"{data.name}_{INSTANCE_DATABASE}")
+
+
+def create_database(database: Database) -> bool:
+    """Create `database` when the server lacks it.
+
+    Returns:
+        Whether it was created now.
+
+    Raises:
+        DatabaseUnavailableError: The server cannot be reached.
+        DatabaseRefusedError: The login fails, or may not create databases.
+    """
+    try:
+        with database.connect():
+            return False
+    except DatabaseRefusedError as refusal:
+        if "does not exist" not in str(refusal) or f'"{database.name}"' not in str(refusal):
+            raise
+    name = database.name.replace('"', '""')
+    with database.named(MAINTENANCE_DATABASE).connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+        try:
+            cursor.execute(f'create database "{name}"')
+        except adbc_driver_manager.Error as error:
+            # Two that create at once meet in the catalogue's own index: the other one made it.
+            if sqlstate(error) in {DUPLICATE_DATABASE, UNIQUE_VIOLATION}:
+                return False
+            raise
+    return True

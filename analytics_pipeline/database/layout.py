@@ -1,0 +1,104 @@
+"""Tables come into being here: creation from their shape, comments, added columns, and refusal of what does not fit.
+
+Nothing is ever dropped or retyped. Rows are `slices`' part.
+"""
+
+from contextlib import closing
+
+from analytics_pipeline.database.connection import Connection
+from analytics_pipeline.errors import TableMismatchError
+from analytics_pipeline.tables import Column, Table
+
+DDL_LOCK = "analytics_pipeline ddl"
+
+
+def ensure_table(connection: Connection, table: Table) -> None:
+    """Create `table` with key, indexes and comments, or check that the stored one fits and add its new columns.
+
+    Runs in the caller's transaction.
+
+    Raises:
+        TableMismatchError: A stored column has another type, or a change is needed that could lose something.
+    """
+    with closing(connection.cursor()) as cursor:
+        stored = _stored_columns(cursor, table)
+        if stored is None:
+            cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{DDL_LOCK}', 0))")
+            stored = _stored_columns(cursor, table)
+        if stored is None:
+            for statement in create_statements(table):
+                cursor.execute(statement)
+        else:
+            for statement in migration_statements(table, stored):
+                cursor.execute(statement)
+
+
+def create_statements(table: Table) -> list[str]:
+    """Return the DDL of a new table: schema, table with primary key, indexes and comments."""
+    columns = [f"{_definition(column)}" for column in table.columns]
+    if table.key:
+        columns.append(f"primary key ({', '.join(table.key)})")
+    statements = [
+        f"create schema if not exists {table.schema}",
+        f"create table {table.qualified_name} ({', '.join(columns)})",
+        f"comment on table {table.qualified_name} is {_text(table.description)}",
+    ]
+    statements += [_comment(table, column) for column in table.columns]
+    statements += [f"create index on {table.qualified_name} ({column})" for column in table.indexes]
+    return statements
+
+
+def migration_statements(table: Table, stored: dict[str, tuple[str, bool]]) -> list[str]:
+    """Return the DDL that adds the columns which the stored table lacks.
+
+    Args:
+        table: The shape that is wanted.
+        stored: Type and nullability of each stored column, by name.
+
+    Raises:
+        TableMismatchError: The stored table cannot be made to fit by adding columns alone.
+    """
+    statements = []
+    for column in table.columns:
+        found = stored.get(column.name)
+        if found is None and not column.is_nullable:
+            raise _mismatch(table, f"it lacks the column {column.name}, which may not be null, so old rows cannot be kept as they are")
+        if found is None:
+            statements += [f"alter table {table.qualified_name} add column {_definition(column)}", _comment(table, column)]
+        elif found[0] != column.postgres_type:
+            raise _mismatch(table, f"its column {column.name} is {found[0]}, the contract says {column.postgres_type}")
+    wanted = {column.name for column in table.columns}
+    for name, (_, is_nullable) in stored.items():
+        if name not in wanted and not is_nullable:
+            raise _mismatch(table, f"its column {name} may not be null and is not in the contract, so no row could be written")
+    return statements
+
+
+def _mismatch(table: Table, reason: str) -> TableMismatchError:
+    return TableMismatchError(
+        f"the stored table {table.qualified_name} does not fit its contract: {reason}. "
+        f"Rename it (alter table {table.qualified_name} rename to ...) and materialise it again; nothing was changed."
+    )
+
+
+def _stored_columns(cursor: Connection, table: Table) -> dict[str, tuple[str, bool]] | None:
+    cursor.execute(
+        "select a.attname, format_type(a.atttypid, a.atttypmod), not a.attnotnull or a.atthasdef "
+        "from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace "
+        "where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped order by a.attnum",
+        (table.schema, table.name),
+    )
+    rows = cursor.fetchall()
+    return {name: (kind, is_nullable) for name, kind, is_nullable in rows} or None
+
+
+def _definition(column: Column) -> str:
+    return f"{column.name} {column.postgres_type}{'' if column.is_nullable else ' not null'}"
+
+
+def _comment(table: Table, column: Column) -> str:
+    return f"comment on column {table.qualified_name}.{column.name} is {_text(column.description)}"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

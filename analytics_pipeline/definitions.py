@@ -1,0 +1,72 @@
+"""Everything that Dagster loads: assembly only.
+
+Importing this module reads the settings and the shop description, and nothing else: no network, no database, no secret.
+"""
+
+import warnings
+
+import dagster as dg
+
+from analytics_pipeline.assets.clean import build_clean_assets
+from analytics_pipeline.assets.describe import IO_MANAGER
+from analytics_pipeline.assets.marts import build_mart_assets
+from analytics_pipeline.assets.raw import build_raw_assets
+from analytics_pipeline.checks.claims import build_check
+from analytics_pipeline.checks.marts import MART_CLAIMS
+from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
+from analytics_pipeline.io_managers.postgres import PostgresIOManager
+from analytics_pipeline.jobs import build_jobs
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.partitions import daily_partitions
+from analytics_pipeline.resources import DatabaseResource, ShopResource
+from analytics_pipeline.schedules import build_daily_schedule
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.spec import load_shop
+
+
+def build_definitions(shop_reference: str) -> dg.Definitions:
+    """Assemble the code location of one shop.
+
+    Args:
+        shop_reference: Name of a packaged shop description, or the path of one.
+
+    Raises:
+        DescriptionError: The description is wrong.
+        MartError: A mart's SQL file is wrong.
+    """
+    with warnings.catch_warnings():
+        # Backfill policies and owners are beta in Dagster; whoever starts a run need not read that each time.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return _assemble(shop_reference)
+
+
+def _assemble(shop_reference: str) -> dg.Definitions:
+    shop = load_shop(shop_reference)
+    partitions = daily_partitions(shop)
+    jobs = build_jobs(partitions)
+    database = DatabaseResource()
+    return dg.Definitions(
+        assets=[
+            *build_raw_assets(partitions),
+            *build_clean_assets(partitions),
+            *build_mart_assets(load_marts(), partitions, shop),
+        ],
+        asset_checks=[
+            build_check("check_orders", ORDER_CLAIMS),
+            build_check("check_references", REFERENCE_CLAIMS),
+            build_check("check_marts", MART_CLAIMS),
+        ],
+        jobs=jobs,
+        schedules=[build_daily_schedule(jobs[0], shop)],
+        resources={
+            "database": database,
+            "shop": ShopResource(reference=shop_reference),
+            IO_MANAGER: PostgresIOManager(database=database),
+        },
+        # In one process a run of one day takes seconds; a process per step would import everything again for each.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_definitions(Settings.from_environment().shop)

@@ -1,0 +1,91 @@
+"""What can be chosen about a demo shop. No behaviour belongs here beyond refusing values that make no sense."""
+
+from dataclasses import dataclass, field
+from datetime import date
+from zoneinfo import ZoneInfo
+
+_MOST_ORDERS = 9999
+_SHARES = (
+    "foreign_share",
+    "guest_share",
+    "bad_share",
+    "test_share",
+    "free_share",
+    "line_discount_share",
+    "order_discount_share",
+    "refund_share",
+    "cancel_share",
+    "edit_share",
+    "fault_share",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoShopSettings:
+    """One demo shop. Two shops with equal settings have equal orders.
+
+    Attributes:
+        name: the shop's name, as `GET /shop` tells it.
+        seed: another seed is another shop.
+        timezone: IANA zone of the shop's business days.
+        currency: the shop's currency (ISO 4217).
+        opened: first business day with orders.
+        orders_per_day: fewest and most orders of an open day; seasons and growth move inside this band.
+        prices_include_tax: whether unit prices, discounts and shipping contain tax.
+        foreign_currency: a second currency that some orders are placed in, untaxed.
+        foreign_share: share of orders in the foreign currency, if there is one.
+        guest_share: share of orders without a customer account; a quarter of them carry no e-mail either.
+        bad_share: share of orders whose record is broken; a third of them is repaired some days later.
+        test_share: share of test orders.
+        free_share: share of orders that cost nothing: fully discounted, or free samples only.
+        line_discount_share: share of lines with a discount of their own.
+        order_discount_share: share of orders with a discount on the whole order.
+        refund_share: share of orders refunded, mostly in part, 1 to 45 days later.
+        cancel_share: share of orders cancelled within 5 days, some of them after a refund.
+        edit_share: share of orders of which a quantity is changed later.
+        closed_days: business days without any order (refunds and cancellations of other days' orders still happen).
+        fault_share: share of list requests that fail for a moment (429, 500, 503 or a cut answer, evenly).
+        key: bearer key that every request must carry; None asks for none.
+
+    Raises:
+        ValueError: a share outside 0..1, or a band of orders per day that is empty or not within 1..9999.
+        zoneinfo.ZoneInfoNotFoundError: an unknown time zone.
+    """
+
+    name: str = "demo"
+    seed: int = 1
+    timezone: str = "Europe/Berlin"
+    currency: str = "EUR"
+    opened: date = date(2025, 1, 1)
+    orders_per_day: tuple[int, int] = (50, 100)
+    prices_include_tax: bool = False
+    foreign_currency: str | None = None
+    foreign_share: float = 0.08
+    guest_share: float = 0.2
+    bad_share: float = 0.005
+    test_share: float = 0.01
+    free_share: float = 0.01
+    line_discount_share: float = 0.2
+    order_discount_share: float = 0.08
+    refund_share: float = 0.06
+    cancel_share: float = 0.02
+    edit_share: float = 0.01
+    closed_days: frozenset[date] = frozenset()
+    fault_share: float = 0.0
+    key: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        ZoneInfo(self.timezone)
+        for name in _SHARES:
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+        fewest, most = self.orders_per_day
+        if not 1 <= fewest <= most <= _MOST_ORDERS:
+            raise ValueError(
+                f"orders_per_day must be (fewest, most) within 1..{_MOST_ORDERS}, not {self.orders_per_day}"
+            )
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone."""
+        return ZoneInfo(self.timezone)

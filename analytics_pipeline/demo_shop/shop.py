@@ -1,0 +1,235 @@
+"""The demo shop as of a moment: what it would answer now, and what is right now.
+
+All days are generated once and kept; what is visible of them changes with the clock. Kept answers know until when they
+hold, so they are never stale and seldom built twice.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from threading import RLock
+from typing import Generic, TypeVar
+
+from analytics_pipeline.demo_shop import accounts, catalogue, days, truth
+from analytics_pipeline.demo_shop.accounts import FirstOrder
+from analytics_pipeline.demo_shop.fates import LONGEST_FATE
+from analytics_pipeline.demo_shop.generator import ShopDay, generate_day
+from analytics_pipeline.demo_shop.misbehaviour import Fault, Misbehaviour
+from analytics_pipeline.demo_shop.model import Customer, History, Order, Product
+from analytics_pipeline.demo_shop.settings import DemoShopSettings
+from analytics_pipeline.demo_shop.truth import Event, Truth
+
+_T = TypeVar("_T")
+EARLIEST = datetime.min.replace(tzinfo=UTC)
+LATEST = datetime.max.replace(tzinfo=UTC)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept(Generic[_T]):
+    """A value that is right from the newest change it has seen until the next one."""
+
+    value: _T
+    since: datetime
+    until: datetime
+
+    def holds(self, now: datetime) -> bool:
+        return self.since <= now < self.until
+
+
+def _kept(value: _T, changes: Iterable[datetime], now: datetime) -> _Kept[_T]:
+    since, until = EARLIEST, LATEST
+    for change in changes:
+        if change <= now:
+            since = max(since, change)
+        else:
+            until = min(until, change)
+    return _Kept(value, since, until)
+
+
+@dataclass(frozen=True, slots=True)
+class _DayNow:
+    """What is visible of one business day's orders.
+
+    Attributes:
+        orders: the newest versions, by id.
+        events: events of the clean ones, by the business day that they count on.
+        first_orders: the day's first order with gross sales, by buyer.
+    """
+
+    orders: tuple[Order, ...]
+    events: Mapping[date, list[Event]]
+    first_orders: Mapping[str, FirstOrder]
+
+
+class DemoShop:
+    """A shop whose orders depend on its settings alone, seen at the moment that `now` tells.
+
+    Refunds, cancellations and edits appear, and move `updated_at`, once their moment has come; later orders do not
+    exist yet. Safe to use from several threads.
+
+    Args:
+        settings: which shop.
+        now: the clock, timezone aware.
+    """
+
+    def __init__(self, settings: DemoShopSettings, now: Callable[[], datetime] = _utc_now) -> None:
+        self.settings = settings
+        self.misbehaviour = Misbehaviour(settings.seed, settings.fault_share)
+        self._now = now
+        self._lock = RLock()
+        self._generated: dict[date, ShopDay] = {}
+        self._days: dict[date, _Kept[_DayNow]] = {}
+        self._first_orders: _Kept[dict[str, FirstOrder]] | None = None
+        self._customers: _Kept[tuple[Customer, ...]] | None = None
+
+    def misbehave(
+        self, fault: Fault | str, *, share: float = 0.0, next_requests: int = 0, path: str | None = None
+    ) -> None:
+        """Make list requests go wrong; see `Misbehaviour.add`."""
+        self.misbehaviour.add(Fault(fault), share=share, next_requests=next_requests, path=path)
+
+    def orders_between(
+        self, start: datetime = EARLIEST, end: datetime = LATEST, *, updated_since: datetime = EARLIEST
+    ) -> list[Order]:
+        """The orders created from `start` (inclusive) to `end` (exclusive), changed at `updated_since` or after."""
+        with self._lock:
+            now = self._now()
+            found: list[Order] = []
+            for day in self._days_between(start, min(end, now)):
+                kept = self._day(day, now)
+                if kept.since >= updated_since:
+                    found += (
+                        order
+                        for order in kept.value.orders
+                        if start <= order.created_at < end and order.updated_at >= updated_since
+                    )
+            return found
+
+    def orders_updated_since(self, moment: datetime) -> list[Order]:
+        """The orders of any day whose newest version is from this moment or later, by id."""
+        return self.orders_between(updated_since=moment)
+
+    def customers(self) -> tuple[Customer, ...]:
+        """The customer accounts registered so far, by id."""
+        with self._lock:
+            now = self._now()
+            if self._customers is None or not self._customers.holds(now):
+                self._customers = self._customers_at(now)
+            return self._customers.value
+
+    def products(self) -> tuple[Product, ...]:
+        """The products at the prices of today, by id; `updated_at` is when the price began to hold."""
+        zone, seed = self.settings.zone, self.settings.seed
+        today = days.business_day(self._now(), zone)
+        return tuple(
+            Product(
+                article.product_id,
+                article.title,
+                article.category,
+                catalogue.price(seed, article, today),
+                days.starts_at(catalogue.price_since(article, today), zone),
+            )
+            for article in catalogue.ARTICLES
+        )
+
+    def truth(self, day: date) -> Truth:
+        """What is right about a business day, as far as it can be known now."""
+        with self._lock:
+            now = self._now()
+            opening = days.starts_at(day, self.settings.zone)
+            sources = self._days_between(opening - LONGEST_FATE - days.ONE_DAY, opening)
+            events = [event for source in sources for event in self._day(source, now).value.events.get(day, ())]
+            placed = self._day(day, now).value.orders
+            return Truth(
+                day=day,
+                revenue=truth.revenue(events, self._first_days(events, now), self.settings.currency),
+                product_sales=truth.product_sales(events),
+                quarantined={order.order_id: order.stated_total for order in placed if order.defect},
+                excluded={order.order_id: truth.TEST_ORDER for order in placed if order.is_test},
+                orders=frozenset(order.order_id for order in placed if truth.is_clean(order)),
+            )
+
+    def _days_between(self, start: datetime, end: datetime) -> Iterator[date]:
+        """The business days from the opening on that the time from `start` to `end` (inclusive) touches."""
+        zone = self.settings.zone
+        if start > end:
+            return
+        day = self.settings.opened
+        if start > days.starts_at(day, zone):
+            day = days.business_day(start, zone)
+        while days.starts_at(day, zone) <= end:
+            yield day
+            day += days.ONE_DAY
+
+    def _generate(self, day: date) -> ShopDay:
+        if day not in self._generated:
+            self._generated[day] = generate_day(self.settings, day)
+        return self._generated[day]
+
+    def _day(self, day: date, now: datetime) -> _Kept[_DayNow]:
+        kept = self._days.get(day)
+        if kept is None or not kept.holds(now):
+            histories = self._generate(day).histories
+            changes = (version.updated_at for history in histories for version in history.versions)
+            kept = self._days[day] = _kept(self._day_now(histories, now), changes, now)
+        return kept
+
+    def _day_now(self, histories: tuple[History, ...], now: datetime) -> _DayNow:
+        orders: list[Order] = []
+        events: dict[date, list[Event]] = {}
+        first_orders: dict[str, FirstOrder] = {}
+        for history in histories:
+            order = history.at(now)
+            if order is None:
+                continue
+            orders.append(order)
+            if not truth.is_clean(order):
+                continue
+            order_events = truth.order_events(order, self.settings.zone)
+            for event in order_events:
+                events.setdefault(event.day, []).append(event)
+            buyer = truth.buyer_of(order)
+            if buyer and any(event.is_sale for event in order_events):
+                first_orders.setdefault(buyer, FirstOrder(order.created_at, history.sound_since()))
+        return _DayNow(tuple(orders), events, first_orders)
+
+    def _first_orders_at(self, now: datetime) -> dict[str, FirstOrder]:
+        """The first order with gross sales of every buyer so far."""
+        if self._first_orders is None or not self._first_orders.holds(now):
+            first_orders: dict[str, FirstOrder] = {}
+            changes = [self._next_opening(now)]
+            for day in self._days_between(EARLIEST, now):
+                kept = self._day(day, now)
+                changes += [kept.since, kept.until]
+                for buyer, first_order in kept.value.first_orders.items():
+                    first_orders.setdefault(buyer, first_order)
+            self._first_orders = _kept(first_orders, changes, now)
+        return self._first_orders.value
+
+    def _first_days(self, events: list[Event], now: datetime) -> dict[str, date]:
+        """The business day of the first order with gross sales of each buyer in some sale events."""
+        zone, first_orders = self.settings.zone, self._first_orders_at(now)
+        buyers = {event.buyer for event in events if event.is_sale and event.buyer}
+        return {buyer: days.business_day(first_orders[buyer].created_at, zone) for buyer in buyers}
+
+    def _customers_at(self, now: datetime) -> _Kept[tuple[Customer, ...]]:
+        seed, first_orders = self.settings.seed, self._first_orders_at(now)
+        customers: list[Customer] = []
+        changes = [self._next_opening(now)]
+        for day in self._days_between(EARLIEST, now):
+            kept = self._day(day, now)
+            changes += [kept.since, kept.until]
+            for registration in self._generate(day).registrations:
+                changes += accounts.changes(seed, registration)
+                if registration.registered_at <= now:
+                    first_order = first_orders.get(truth.buyer_of_customer(registration.customer_id))
+                    customers.append(accounts.customer_at(seed, registration, first_order, now))
+        return _kept(tuple(sorted(customers, key=lambda customer: customer.customer_id)), changes, now)
+
+    def _next_opening(self, now: datetime) -> datetime:
+        zone = self.settings.zone
+        return days.starts_at(days.business_day(now, zone) + days.ONE_DAY, zone)

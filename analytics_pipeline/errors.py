@@ -1,0 +1,74 @@
+"""The project's errors, grouped by what to do about them.
+
+Every error that a user may see derives from `PipelineError` and from exactly one of `TransientError` (try again later),
+`PermanentError` (someone must change a setting, a right or a file) and `DataError` (the data break a promise: read them). Messages
+name the thing, the place and the remedy, and never a secret. Raising them belongs to the module that found the fault.
+"""
+
+
+class PipelineError(Exception):
+    """Any failure that the project itself found and can explain."""
+
+
+class TransientError(PipelineError):
+    """The same attempt may succeed later, with nothing changed."""
+
+
+class PermanentError(PipelineError):
+    """Trying again cannot help: a setting, a credential, a right or a file has to change first."""
+
+
+class DataError(PipelineError):
+    """The data break what was promised of them; nothing of them was written."""
+
+
+class DescriptionError(PermanentError):
+    """A shop description is wrong; the message gives file, key path (or line) and remedy."""
+
+
+class MissingSecretError(PermanentError):
+    """A `${NAME}` reference of a shop description names an environment variable that is not set."""
+
+
+class ShopUnavailableError(TransientError):
+    """The shop did not give a whole answer, after all retries."""
+
+
+class ShopRefusedError(PermanentError):
+    """The shop understood the request and refused it: credentials, path or parameters."""
+
+
+class AnswerError(DataError):
+    """An answer of the shop breaks its description: a missing record list, no id, a date that is none."""
+
+
+class PaginationError(DataError):
+    """Paging did not come to an end, or led away from the shop."""
+
+
+class DatabaseUnavailableError(TransientError):
+    """The Postgres server cannot be reached."""
+
+
+class DatabaseRefusedError(PermanentError):
+    """The Postgres server refuses the login, or the login lacks a right."""
+
+
+class SettingsError(PermanentError):
+    """A setting of the environment is missing or makes no sense."""
+
+
+class TableMismatchError(PermanentError):
+    """A stored table does not fit its contract and is not changed by itself."""
+
+
+class ContractError(DataError):
+    """Rows break the contract of the table that they were meant for."""
+
+
+class MartError(PermanentError):
+    """A mart's SQL file cannot be read, or does not fit the tables that it reads."""
+
+
+class CheckFailedError(DataError):
+    """A blocking check failed before the write; the table keeps its last good rows."""

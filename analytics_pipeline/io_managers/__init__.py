@@ -1,0 +1,1 @@
+"""How assets reach their store. Statements and transactions stand in `database`."""

@@ -1,0 +1,118 @@
+"""The IO manager: an asset's value becomes the rows of the table of the same name, and back.
+
+It knows which table and which slice a step means, and what to tell Dagster about it; `database.slices` does the reading and writing.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from analytics_pipeline.contracts import CONTRACTS
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import Changes, Query, Rows, Slice, read, read_table, write
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.partitions import days_of
+from analytics_pipeline.resources import DatabaseResource
+from analytics_pipeline.tables import Table
+
+COLUMNS = "columns"
+"""Input metadata: names of the columns to read, all when absent."""
+
+
+class PostgresIOManager(dg.ConfigurableIOManager):
+    """Stores `layer/name` as the Postgres table `layer.name`.
+
+    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id) or a `Query` that Postgres computes.
+    A partitioned asset replaces the slice of the run's business days in one transaction, another one the whole table. Gives a pandas frame
+    with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the input's annotation says so: exactly the run's slice,
+    with the columns that the input's metadata `columns` names.
+    """
+
+    database: DatabaseResource
+
+    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame | Rows) -> None:
+        """Write the value in one transaction.
+
+        Raises:
+            TableMismatchError: The stored table does not fit its contract.
+            ContractError: The rows repeat a key.
+        """
+        table = table_of(context.asset_key)
+        database = self.database.database()
+        part = _slice(context.asset_partition_keys) if context.has_asset_partitions else None
+        rows = pa.Table.from_pandas(obj, schema=table.arrow_schema, preserve_index=False) if isinstance(obj, pd.DataFrame) else obj
+        written = write(database, table, rows, part)
+        context.add_output_metadata({"rows_written": written})
+        if part is None:
+            context.add_output_metadata({"dagster/row_count": _row_count(database, table)})
+            return
+        for day, figures in _figures_by_day(database, table, part, context.asset_partition_keys).items():
+            context.step_context.add_asset_metadata(figures, asset_key=context.asset_key, partition_key=day)
+
+    def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
+        """Read the run's slice, or the whole of an unpartitioned table."""
+        table = table_of(context.asset_key)
+        database = self.database.database()
+        part = _slice(context.asset_partition_keys) if context.has_asset_partitions else None
+        columns = (context.definition_metadata or {}).get(COLUMNS)
+        wanted = context.dagster_type.typing_type
+        if wanted is pa.RecordBatchReader:
+            return _stream(database, table, part, columns)
+        rows = read_table(database, table, part, columns)
+        return rows if wanted is pa.Table else rows.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def table_of(key: dg.AssetKey) -> Table:
+    """Return the table of an asset; KeyError when no contract and no mart has its name."""
+    return _TABLES[tuple(key.path)]
+
+
+_TABLES = {
+    tuple(table.path): table for table in (*(contract.table for contract in CONTRACTS), *(mart.table for mart in load_marts()))
+}
+
+
+def _slice(keys: Any) -> Slice:  # noqa: ANN401 - Dagster gives a sequence of partition keys
+    days = days_of(list(keys))
+    return Slice(days.first, days.last)
+
+
+def _stream(database: Database, table: Table, part: Slice | None, columns: list[str] | None) -> pa.RecordBatchReader:
+    def batches() -> Iterator[pa.RecordBatch]:
+        with read(database, table, part, columns) as reader:
+            yield from reader
+
+    wanted = table.columns if columns is None else [table.column(name) for name in columns]
+    return pa.RecordBatchReader.from_batches(pa.schema([pa.field(column.name, column.type) for column in wanted]), batches())
+
+
+def _row_count(database: Database, table: Table) -> int:
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(f"select count(*) from {table.qualified_name}")
+        return int(cursor.fetchone()[0])
+
+
+def _figures_by_day(database: Database, table: Table, part: Slice, days: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
+    """Return the row count and the plotted sums of each day of the slice, by partition key."""
+    figures: dict[str, dict[str, Any]] = {day: {"dagster/partition_row_count": 0} for day in days}
+    sums = "".join(f", sum({name})::float8" for name in table.plotted)
+    by_currency = ", currency" if table.plotted else ""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            f"select {table.day_column}::text, count(*){by_currency}{sums} from {table.qualified_name} "
+            f"where {part.where(table)} group by {table.day_column}{by_currency}"
+        )
+        for day, rows, *measured in cursor.fetchall():
+            figures[day]["dagster/partition_row_count"] += rows
+            if measured:
+                currency, *amounts = measured
+                names = (f"{name}_{currency}" for name in table.plotted)
+                figures[day] |= {name: dg.MetadataValue.float(amount) for name, amount in zip(names, amounts, strict=True)}
+    return figures
+
+
+__all__ = ["COLUMNS", "Changes", "PostgresIOManager", "Query", "table_of"]

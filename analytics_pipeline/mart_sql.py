@@ -1,0 +1,208 @@
+"""The mart engine: everything that a mart's SQL file says about itself.
+
+A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the description and one line `grain: column, column`; every output column
+has its description behind it as a comment. From the parsed statement come the tables it reads, the types of its columns and their lineage.
+`:first_day` and `:last_day` bound the slice, `:shop_currency` is the shop's currency. Running the statement is the IO manager's part.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+import sqlglot
+from sqlglot import exp
+from sqlglot.errors import SqlglotError
+from sqlglot.lineage import Node, lineage
+from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.qualify import qualify
+
+from analytics_pipeline.contracts import CONTRACTS
+from analytics_pipeline.errors import MartError
+from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
+
+MARTS_FOLDER = Path(__file__).parent / "marts"
+LAYER = "marts"
+DIALECT = "postgres"
+FIRST_DAY, LAST_DAY, SHOP_CURRENCY = "first_day", "last_day", "shop_currency"
+PARAMETERS = frozenset({FIRST_DAY, LAST_DAY, SHOP_CURRENCY})
+
+PLOTTED = ("net_sales",)
+
+SqlSchema = dict[str, dict[str, dict[str, str]]]
+"""SQL types by layer, table and column, as sqlglot takes them."""
+
+_SQL_TYPES: dict[pa.DataType, str] = {
+    MONEY: "decimal(19,4)",
+    STAMP: "timestamptz",
+    TEXT: "text",
+    DAY: "date",
+    COUNT: "bigint",
+    FLAG: "boolean",
+}
+
+
+@dataclass(frozen=True)
+class Mart:
+    """One mart, as its file describes it.
+
+    Attributes:
+        table: Shape of the table.
+        statement: The parsed `select`.
+        sources: Tables it reads, as (layer, name).
+        lineage: Columns that each output column is made of, as (layer, table, column).
+    """
+
+    table: Table
+    statement: exp.Query
+    sources: tuple[tuple[str, str], ...]
+    lineage: Mapping[str, tuple[tuple[str, str, str], ...]]
+
+    @cached_property
+    def is_daily(self) -> bool:
+        """Whether the mart is written by business day."""
+        return self.table.day_column is not None
+
+    def sql(self, *, shop_currency: str, first_day: date | None = None, last_day: date | None = None) -> str:
+        """Return the statement for Postgres with the parameters put in as typed literals.
+
+        Args:
+            shop_currency: The shop's currency.
+            first_day: First business day of the slice; only for a daily mart.
+            last_day: Last business day of the slice, included.
+        """
+        values: dict[str, exp.Expression] = {SHOP_CURRENCY: exp.Literal.string(shop_currency)}
+        if first_day is not None and last_day is not None:
+            values[FIRST_DAY] = exp.cast(exp.Literal.string(first_day.isoformat()), "date")
+            values[LAST_DAY] = exp.cast(exp.Literal.string(last_day.isoformat()), "date")
+
+        def put_in(node: exp.Expression) -> exp.Expression:
+            return values[node.name].copy() if isinstance(node, exp.Placeholder) else node
+
+        return self.statement.transform(put_in).sql(dialect=DIALECT, comments=False)
+
+
+def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
+    """Read every SQL file of `folder`, in an order in which each mart follows the ones that it reads.
+
+    Raises:
+        MartError: A file cannot be read; the message names file, place and remedy.
+    """
+    texts = {path.stem: path for path in sorted(folder.glob("*.sql"))}
+    schema: SqlSchema = {}
+    for contract in CONTRACTS:
+        _register(schema, contract.table)
+    marts: dict[str, Mart] = {}
+    waiting = {name: _statement(path, path.read_text(encoding="utf-8")) for name, path in texts.items()}
+    while waiting:
+        ready = [name for name, statement in waiting.items() if not _mart_names(statement) & (waiting.keys() - {name})]
+        if not ready:
+            raise MartError(f"the marts {', '.join(sorted(waiting))} in {folder} read each other in a circle; break it.")
+        for name in ready:
+            marts[name] = _mart(texts[name], waiting.pop(name), schema)
+            _register(schema, marts[name].table)
+    return tuple(marts.values())
+
+
+def _register(schema: SqlSchema, table: Table) -> None:
+    schema.setdefault(table.schema, {})[table.name] = {column.name: _SQL_TYPES[column.type] for column in table.columns}
+
+
+def _statement(path: Path, text: str) -> exp.Query:
+    try:
+        statements = sqlglot.parse(text, read=DIALECT)
+    except SqlglotError as error:
+        raise MartError(f"{path}: not a statement that Postgres would read: {error}") from error
+    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
+        raise MartError(f"{path}: a mart is exactly one select statement.")
+    unknown = {node.name for node in statements[0].find_all(exp.Placeholder)} - PARAMETERS
+    if unknown:
+        raise MartError(f"{path}: unknown parameter :{', :'.join(sorted(unknown))}; there are :{', :'.join(sorted(PARAMETERS))}.")
+    return statements[0]
+
+
+def _sources(statement: exp.Query) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted({(table.db, table.name) for table in statement.find_all(exp.Table) if table.db}))
+
+
+def _mart_names(statement: exp.Query) -> set[str]:
+    return {name for layer, name in _sources(statement) if layer == LAYER}
+
+
+def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
+    description, grain = _header(path)
+    sources = _sources(statement)
+    for layer, name in sources:
+        if name not in schema.get(layer, {}):
+            raise MartError(f"{path}: reads {layer}.{name}, which no contract and no other mart describes.")
+    try:
+        qualified = qualify(statement.copy(), schema=schema, dialect=DIALECT)
+        typed = annotate_types(qualified, schema=schema, dialect=DIALECT)
+    except SqlglotError as error:
+        raise MartError(f"{path}: {error}") from error
+    columns = tuple(_column(path, node, typed_node, grain) for node, typed_node in zip(statement.selects, typed.selects, strict=True))
+    names = {column.name for column in columns}
+    missing = set(grain) - names
+    if missing:
+        raise MartError(f"{path}: its grain names {', '.join(sorted(missing))}, which is no output column.")
+    is_daily = any(node.name == FIRST_DAY for node in statement.find_all(exp.Placeholder))
+    table = Table(
+        schema=LAYER,
+        name=path.stem,
+        description=description,
+        columns=columns,
+        key=grain,
+        day_column=grain[0] if is_daily else None,
+        plotted=PLOTTED if is_daily and {"currency", *PLOTTED} <= names else (),
+    )
+    return Mart(table, statement, sources, {column.name: _lineage(column.name, qualified, schema) for column in columns})
+
+
+def _header(path: Path) -> tuple[str, tuple[str, ...]]:
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if not line.startswith("--"):
+            break
+        lines.append(line.removeprefix("--").strip())
+    grains = [line.removeprefix("grain:") for line in lines if line.startswith("grain:")]
+    description = " ".join(line for line in lines if not line.startswith("grain:"))
+    if len(grains) != 1 or not description:
+        raise MartError(f"{path}: begins with no comment that says what a row is, and in a line of its own `-- grain: column, column`.")
+    return description, tuple(name.strip() for name in grains[0].split(","))
+
+
+def _column(path: Path, node: exp.Expression, typed: exp.Expression, grain: Iterable[str]) -> Column:
+    name = node.alias_or_name
+    description = " ".join(comment.strip() for comment in node.comments or [])
+    if not description:
+        raise MartError(f"{path}: the output column {name} has no description; write it behind the column as `-- ...`.")
+    kind = _arrow_type(typed)
+    if kind is None:
+        raise MartError(f"{path}: the type of the output column {name} cannot be derived; cast it, as in cast({name} as bigint).")
+    return Column(name=name, type=kind, description=description, is_nullable=name not in grain)
+
+
+def _arrow_type(node: exp.Expression) -> pa.DataType | None:
+    kind = node.type
+    if kind is None:
+        return None
+    if kind.is_type(exp.DataType.Type.DECIMAL):
+        return MONEY
+    if kind.is_type(*exp.DataType.INTEGER_TYPES):
+        return COUNT
+    if kind.is_type(*exp.DataType.TEXT_TYPES):
+        return TEXT
+    plain = {exp.DataType.Type.DATE: DAY, exp.DataType.Type.TIMESTAMPTZ: STAMP, exp.DataType.Type.BOOLEAN: FLAG}
+    return plain.get(kind.this)
+
+
+def _lineage(column: str, qualified: exp.Query, schema: SqlSchema) -> tuple[tuple[str, str, str], ...]:
+    node: Node = lineage(column, qualified, schema=schema, dialect=DIALECT)
+    found = set()
+    for leaf in node.walk():
+        table = leaf.expression
+        if not leaf.downstream and isinstance(table, exp.Table) and table.db:
+            found.add((table.db, table.name, leaf.name.rpartition(".")[2].strip('"')))
+    return tuple(sorted(found))

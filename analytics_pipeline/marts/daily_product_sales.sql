@@ -1,0 +1,16 @@
+-- Sales of each product by business day and currency, each event on the day on which it happened; goods given back without naming a product stand under (none).
+-- grain: event_date, product_id, currency
+select
+    event_date, -- Business day of the events, in the shop's time zone.
+    coalesce(product_id, '(none)') as product_id, -- The product; (none) for money given back without naming one.
+    currency, -- ISO 4217 code of every amount in the row.
+    count(distinct order_id) filter (where gross_sales > 0) as orders, -- Orders placed that day with gross sales of the product above zero.
+    coalesce(sum(quantity) filter (where gross_sales > 0), 0) as units_sold, -- Units of lines sold with gross sales above zero.
+    coalesce(-sum(quantity) filter (where event_type = 'line_returned'), 0) as units_returned, -- Units taken back that day.
+    sum(gross_sales) as gross_sales, -- Price times quantity, before discounts, returns, shipping and taxes.
+    sum(discounts) as discounts, -- Discounts of the orders placed that day; positive.
+    sum(returns) as returns, -- Value of goods taken back that day, after discounts; positive.
+    sum(net_sales) as net_sales -- gross_sales - discounts - returns.
+from clean.sales
+where event_date between :first_day and :last_day and event_type in ('line_sold', 'line_returned', 'adjustment')
+group by event_date, coalesce(product_id, '(none)'), currency

@@ -1,0 +1,60 @@
+"""The resources of assets and checks: the database and the shop, both opened when a step runs and not before.
+
+What they open is described by the environment (`settings`) and the shop description; no secret is a resource's field, as Dagster shows those.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import dagster as dg
+
+from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.spec import Shop, load_shop
+
+
+@cache
+def _created(database: Database) -> Database:
+    create_database(database)
+    return database
+
+
+class DatabaseResource(dg.ConfigurableResource[Database]):
+    """The database of the project's tables, as the environment says; created when missing."""
+
+    def database(self) -> Database:
+        """Return the database, starting the embedded server when it is the one and does not run.
+
+        Raises:
+            DatabaseUnavailableError: The server cannot be reached.
+            DatabaseRefusedError: The login fails, or may not create the database.
+        """
+        return _created(data_database(Settings.from_environment()))
+
+
+class ShopResource(dg.ConfigurableResource[Shop]):
+    """The shop that a code location serves.
+
+    Attributes:
+        reference: Name of a packaged shop description, or the path of one.
+    """
+
+    reference: str
+
+    @property
+    def description(self) -> Shop:
+        """The validated description."""
+        return _described(self.reference)
+
+    @contextmanager
+    def client(self) -> Iterator[ShopClient]:
+        """Open a client, with the secrets that the description names."""
+        with ShopClient(self.description) as client:
+            yield client
+
+
+@cache
+def _described(reference: str) -> Shop:
+    return load_shop(reference)

@@ -1,0 +1,339 @@
+"""The HTTP client of one shop: time-outs, retries, redirects, the size cap and the request budget.
+
+It knows nothing of paging or records: callers give a URL, parameters and a decoder for the body. The `.netrc` file
+and the proxy variables of the environment are ignored (credentials come from the description only, and go to the
+shop only); a private certificate authority is taken from `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE`.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from random import random as random_share
+from typing import Generic, Self, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+import requests
+from requests.structures import CaseInsensitiveDict
+
+from analytics_pipeline.errors import AnswerError, SettingsError, ShopRefusedError, ShopUnavailableError
+from analytics_pipeline.sources.credentials import read_credentials
+from analytics_pipeline.sources.pacing import Pace, retry_after_seconds, retry_wait
+from analytics_pipeline.sources.references import resolve
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.sources.urls import RedactedLog, Redactor, base_url_fault, resolve_link
+
+Body = TypeVar("Body")
+
+_LOG = logging.getLogger(__name__)
+_REDIRECTS = {301, 302, 303, 307, 308}
+_MAX_REDIRECTS = 5
+_NO_CONTENT = 204
+_CHUNK_BYTES = 1 << 17
+_EXCERPT_BYTES = 2048
+_MEGABYTE = 1_000_000
+_ADVICE = {
+    400: "the shop does not accept the parameters; check params, pagination and windows of the description",
+    401: "the shop does not accept the credentials; check {source}",
+    403: "the credentials lack a right; check what the shop allows to {source}",
+    404: "there is no such path; check base_url and path of the description",
+}
+# Order matters: the first that fits names the cause.
+_BROKEN = (
+    (requests.ConnectTimeout, "no connection in time"),
+    (requests.ReadTimeout, "no answer in time"),
+    (requests.exceptions.ChunkedEncodingError, "the answer was cut"),
+    (requests.exceptions.ContentDecodingError, "the answer's compression is broken"),
+    (requests.exceptions.SSLError, "no secure connection"),
+    (requests.ConnectionError, "no connection"),
+)
+
+
+@dataclass
+class Statistics:
+    """What reading cost; requests include retries and redirects, bytes are decoded ones."""
+
+    requests: int = 0
+    retries: int = 0
+    bytes: int = 0
+    seconds_waited: float = 0.0
+
+    def since(self, earlier: "Statistics") -> "Statistics":
+        """The difference to an earlier copy."""
+        return Statistics(
+            self.requests - earlier.requests,
+            self.retries - earlier.retries,
+            self.bytes - earlier.bytes,
+            self.seconds_waited - earlier.seconds_waited,
+        )
+
+
+@dataclass(frozen=True)
+class Answer(Generic[Body]):
+    """A whole answer: the decoded body (None for 204 No Content), its headers, and its URL, also as shown to people."""
+
+    body: Body | None
+    headers: Mapping[str, str]
+    url: str
+    shown: str
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An attempt that may succeed when it is made again."""
+
+    cause: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True)
+class _Redirect:
+    location: str
+
+
+class ShopClient:
+    """Makes GET requests to one shop. A context manager, for one thread.
+
+    Attributes:
+        shop: The description.
+        base_url: The resolved base URL, without a slash at its end.
+        statistics: Running totals.
+    """
+
+    def __init__(
+        self,
+        shop: Shop,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        sleep: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = random_share,
+    ) -> None:
+        """Resolves the references of the description; makes no request.
+
+        Args:
+            shop: The description.
+            environment: Where secrets and the certificate bundle are looked up.
+            sleep: Waits for so many seconds.
+            clock: Monotonic seconds.
+            random: Random share between 0 and 1, for the jitter of waits.
+
+        Raises:
+            MissingSecretError: A variable that the description refers to is not set.
+            SettingsError: A variable holds something that cannot be used.
+        """
+        credentials = read_credentials(shop.auth, environment)
+        self.shop = shop
+        self.base_url = _base_url(shop, environment)
+        self.statistics = Statistics()
+        self._source = credentials.source
+        self._auth_param = credentials.param
+        self._redact = Redactor(credentials.secrets, credentials.param[0] if credentials.param else None)
+        self._sleep, self._random = sleep, random
+        self._pace = Pace(shop.request_budget, shop.limits.max_retry_after, self._sleep, clock)
+        self._session = requests.Session()
+        self._session.trust_env = False
+        self._session.verify = _certificates(environment)
+        self._session.headers.update(
+            {"Accept": "application/json", "User-Agent": "analytics-pipeline", **shop.headers, **credentials.headers}
+        )
+        self._connection_log = RedactedLog(self._redact)
+
+    def __repr__(self) -> str:
+        return f"ShopClient({self.shop.name!r}, {self._redact.shown(self.base_url)!r})"
+
+    def __enter__(self) -> Self:
+        # urllib3 logs every URL on level DEBUG, with the key in it when the key is a parameter.
+        logging.getLogger("urllib3.connectionpool").addFilter(self._connection_log)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._session.close()
+        logging.getLogger("urllib3.connectionpool").removeFilter(self._connection_log)
+
+    def url(self, path: str) -> str:
+        """The absolute URL of a path of the description."""
+        return self.base_url + path
+
+    def shown(self, url: str, params: Mapping[str, str] | None = None) -> str:
+        """A URL with its parameters for messages, without secrets."""
+        query = f"{'&' if '?' in url else '?'}{urlencode(params)}" if params else ""
+        return self._redact.shown(url + query)
+
+    def get(self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body]) -> Answer[Body]:
+        """Asks until there is a whole answer, and decodes it.
+
+        Args:
+            url: An absolute URL of the shop's origin.
+            params: Query parameters to add to it.
+            decode: From the body to a value. A `msgspec.ValidationError` means that the answer breaks its
+                description, any other ValueError that it is no JSON and worth another attempt.
+
+        Raises:
+            ShopRefusedError: The shop refused, or redirected to another origin.
+            ShopUnavailableError: All attempts failed.
+            AnswerError: The answer is too large or breaks its description.
+            SettingsError: The shop's certificate or address cannot be used.
+        """
+        limits = self.shop.limits
+        shown = self.shown(url, params)
+        failures = 0
+        while True:
+            outcome = self._follow(url, params, decode)
+            if isinstance(outcome, Answer):
+                return outcome
+            failures += 1
+            if failures > limits.retries:
+                break
+            seconds = retry_wait(failures, outcome.retry_after, limits.max_retry_after, self._random())
+            _LOG.warning("GET %s: %s; asking again in %.1f s", shown, outcome.cause, seconds)
+            self._sleep(seconds)
+            self.statistics.seconds_waited += seconds
+            self.statistics.retries += 1
+        raise ShopUnavailableError(
+            f"GET {shown} gave no whole answer in {failures} attempts; the last: {outcome.cause}. "
+            f"Try again later; if it lasts, see whether base_url is right and the shop is up, or raise limits.retries"
+        )
+
+    def _follow(self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body]) -> Answer[Body] | _Failure:
+        """One attempt, along redirects within the shop's origin."""
+        start = self.shown(url, params)
+        for _ in range(_MAX_REDIRECTS + 1):
+            outcome = self._ask(url, params, decode)
+            if not isinstance(outcome, _Redirect):
+                return outcome
+            try:
+                url, params = resolve_link(outcome.location, against=url), {}
+            except ValueError as error:
+                fault = self._redact.shown(str(error))
+                break
+        else:
+            fault = f"goes on after {_MAX_REDIRECTS} steps"
+        raise ShopRefusedError(
+            f"GET {start}: the shop's redirect {fault}; credentials stay with the shop's own origin. "
+            f"Set base_url to the address where the API is"
+        )
+
+    def _ask(
+        self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body]
+    ) -> Answer[Body] | _Failure | _Redirect:
+        """One request."""
+        self.statistics.seconds_waited += self._pace.wait()
+        self.statistics.requests += 1
+        shown = self.shown(url, params)
+        limits = self.shop.limits
+        fault: Exception
+        try:
+            request = self._session.prepare_request(requests.Request("GET", url, params=self._with_key(url, params)))
+            with self._session.send(
+                request,
+                stream=True,
+                timeout=(limits.connect_timeout, limits.read_timeout),
+                allow_redirects=False,
+            ) as response:
+                self._pace.learn(response.headers)
+                return self._outcome(response, shown, decode)
+        except requests.RequestException as error:
+            fault = error
+        # Outside the handler: the library's errors show the whole URL, and must not hang on ours as their context.
+        return self._failure(fault, shown)
+
+    def _outcome(
+        self, response: requests.Response, shown: str, decode: Callable[[bytes], Body]
+    ) -> Answer[Body] | _Failure | _Redirect:
+        status = response.status_code
+        headers = CaseInsensitiveDict(response.headers)
+        if status in _REDIRECTS and "Location" in headers:
+            return _Redirect(headers["Location"])
+        if status in {408, 429} or status >= 500:  # noqa: PLR2004  # HTTP's own numbers
+            return _Failure(f"HTTP {status}", retry_after_seconds(headers))
+        if not response.ok or status >= 300:  # noqa: PLR2004
+            raise self._refusal(response, shown)
+        url = response.url
+        if status == _NO_CONTENT:
+            return Answer(None, headers, url, shown)
+        body = self._read(response, shown)
+        try:
+            return Answer(decode(body), headers, url, shown)
+        except msgspec.ValidationError as error:
+            fault = self._redact.shown(str(error))
+        except ValueError as error:
+            return _Failure(f"HTTP {status} with a body that is no JSON: {self._redact.shown(str(error))}")
+        raise AnswerError(f"GET {shown}: the answer does not have the described form: {fault}")
+
+    def _read(self, response: requests.Response, shown: str) -> bytes:
+        """The body, decompressed; stops as soon as it is too large, whatever its headers say."""
+        allowed = self.shop.limits.max_answer_mb * _MEGABYTE
+        announced = response.headers.get("Content-Length", "")
+        chunks: list[bytes] = []
+        size = int(announced) if announced.isascii() and announced.isdigit() else 0
+        if size <= allowed:
+            size = 0
+            for chunk in response.iter_content(_CHUNK_BYTES):
+                size += len(chunk)
+                if size > allowed:
+                    break
+                chunks.append(chunk)
+        if size > allowed:
+            raise AnswerError(
+                f"GET {shown}: the answer is larger than {self.shop.limits.max_answer_mb} MB; "
+                f"ask for smaller pages (pagination.size) or raise limits.max_answer_mb"
+            )
+        self.statistics.bytes += size
+        return b"".join(chunks)
+
+    def _refusal(self, response: requests.Response, shown: str) -> ShopRefusedError:
+        try:
+            excerpt = next(response.iter_content(_EXCERPT_BYTES), b"")
+        except requests.RequestException:
+            excerpt = b""
+        words = self._redact.shown(excerpt.decode("utf-8", "replace"))
+        said = f" The shop says: {words}" if words else ""
+        advice = _ADVICE.get(response.status_code, "asking again cannot help; check the description")
+        advice = advice.format(source=self._source)
+        return ShopRefusedError(f"GET {shown}: HTTP {response.status_code}: {advice}.{said}")
+
+    def _failure(self, error: Exception, shown: str) -> _Failure:
+        inner = error.args[0] if error.args else error
+        told = self._redact.shown(str(getattr(inner, "reason", inner)))
+        if "CERTIFICATE_VERIFY_FAILED" in told:
+            raise SettingsError(
+                f"GET {shown}: the shop's certificate is not trusted ({told}); "
+                f"for a private certificate authority set REQUESTS_CA_BUNDLE to its file"
+            )
+        for kind, phrase in _BROKEN:
+            if isinstance(error, kind):
+                return _Failure(f"{phrase} ({told})")
+        raise SettingsError(f"GET {shown}: this URL cannot be asked ({type(error).__name__}); check base_url")
+
+    def _with_key(self, url: str, params: Mapping[str, str]) -> dict[str, str]:
+        """The parameters with the API key, unless the shop's own link has it already."""
+        if self._auth_param is None or f"{self._auth_param[0]}=" in url.partition("?")[2]:
+            return dict(params)
+        name, key = self._auth_param
+        return {**params, name: key}
+
+
+def _base_url(shop: Shop, environment: Mapping[str, str]) -> str:
+    url = resolve(shop.base_url, environment, where="base_url").strip()
+    fault = base_url_fault(url)
+    if fault:
+        raise SettingsError(f"base_url {shop.base_url} of shop {shop.name}, as resolved from the environment, {fault}")
+    return url.rstrip("/")
+
+
+def _certificates(environment: Mapping[str, str]) -> str | bool:
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        bundle = environment.get(name)
+        if bundle:
+            if not Path(bundle).exists():
+                raise SettingsError(f"{name} names {bundle}, which does not exist")
+            return bundle
+    return True

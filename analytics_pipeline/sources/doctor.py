@@ -1,0 +1,54 @@
+"""A quick look at whether a shop answers as it is described: one page of yesterday's orders, told in a sentence."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.mapping import business_day
+
+
+@dataclass(frozen=True)
+class ShopCheck:
+    """What the first page of yesterday's orders showed.
+
+    Attributes:
+        summary: One sentence for people.
+        notes: Things worth a look that are no errors.
+    """
+
+    summary: str
+    notes: tuple[str, ...]
+
+
+def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
+    """Asks for the first page of yesterday's orders (two pages when the first has none of them).
+
+    Args:
+        client: The shop's client.
+        now: An aware stamp that stands for now.
+
+    Raises:
+        PipelineError: As `extract_orders`; the message says what to change.
+    """
+    shop = client.shop
+    yesterday = business_day(now or datetime.now(UTC), shop.zone) - timedelta(days=1)
+    extraction = extract_orders(client, yesterday, yesterday)
+    next(extraction, None)
+    counted = "gives no count" if extraction.source_count is None else f"counts {extraction.source_count}"
+    summary = (
+        f"{client.base_url}{shop.orders.path} answers: {extraction.records} orders of {yesterday} on the first page, "
+        f"the shop {counted}"
+    )
+    notes = []
+    if extraction.outside_window:
+        notes.append(
+            f"{extraction.outside_window} orders were created on another day: check timezone, times and created_window"
+        )
+    if client.base_url.startswith("http://") and shop.auth.type != "none" and not _is_loopback(client.base_url):
+        notes.append("credentials travel unencrypted: use https:// in base_url")
+    return ShopCheck(summary, tuple(notes))
+
+
+def _is_loopback(url: str) -> bool:
+    return url.startswith(("http://127.", "http://localhost", "http://[::1]"))

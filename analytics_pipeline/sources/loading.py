@@ -1,0 +1,173 @@
+"""Reading a description's YAML into a model, and telling all that is wrong with it: line, key path, fault, remedy.
+
+Works for any pydantic model of protocol.py's kind; what the keys mean is said by the models in spec.py. Values are
+shown only where they can be no secret.
+"""
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from analytics_pipeline.errors import DescriptionError
+
+Described = TypeVar("Described", bound=BaseModel)
+KeyPath = tuple[str | int, ...]
+
+_UNIONS = {"auth", "pagination"}  # pydantic adds the chosen `type` to the location of a fault below these
+_MAY_HOLD_SECRETS = {"auth", "base_url", "headers", "params"}
+_SHOWN_CHARACTERS = 80
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without dates: 2025-13-45 stays text, so that the model can tell what is wrong with it."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def read_description(path: Path, model: type[Described]) -> Described:
+    """Reads a YAML file into the model.
+
+    Raises:
+        DescriptionError: The file cannot be read or is wrong; one line for each fault.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise DescriptionError(f"cannot read the shop description {path}: {reason}") from None
+    root, data = _parse(path, text)
+    faults = list(_repeated_keys(root, ()))
+    try:
+        described = model.model_validate(data)
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_context=True)
+        faults += [_fault(model, root, details) for details in found]
+    else:
+        if not faults:
+            return described
+    listed = "".join(f"\n  {line}" for _, line in sorted(faults))
+    raise DescriptionError(f"{path}: the shop description is wrong{listed}")
+
+
+def _parse(path: Path, text: str) -> tuple[yaml.MappingNode, object]:
+    """The same document as nodes, which know their lines, and as plain data."""
+    try:
+        root = yaml.compose(text, _Loader)
+        data = yaml.load(text, _Loader)  # noqa: S506  # derived from SafeLoader
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        told = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
+        message = ", ".join(part for part in told if part) or "it cannot be parsed"
+        raise DescriptionError(f"{path}: {line}this is no YAML: {message}") from None
+    if not isinstance(root, yaml.MappingNode):
+        raise DescriptionError(f"{path}: a shop description is a mapping of keys such as name, base_url and orders")
+    return root, data
+
+
+def _repeated_keys(node: yaml.Node, path: KeyPath) -> Iterator[tuple[int, str]]:
+    """YAML readers keep the last of two equal keys without a word; here that is a fault."""
+    children: list[tuple[str | int, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                yield line, f"line {line}: {_dotted((*path, key.value))}: is given twice; keep one"
+            seen.add(key.value)
+            children.append((key.value, value))
+    elif isinstance(node, yaml.SequenceNode):
+        children.extend(enumerate(node.value))
+    for step, child in children:
+        yield from _repeated_keys(child, (*path, step))
+
+
+def _fault(model: type[BaseModel], root: yaml.Node, details: ErrorDetails) -> tuple[int, str]:
+    path = _key_path(details["loc"])
+    line = _line_of(root, path)
+    return line, f"line {line}: {_dotted(path) or 'the description'}: {_told(model, path, details)}"
+
+
+def _key_path(location: KeyPath) -> KeyPath:
+    return tuple(
+        step for position, step in enumerate(location) if position == 0 or location[position - 1] not in _UNIONS
+    )
+
+
+def _dotted(path: KeyPath) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path).removeprefix(".")
+
+
+def _line_of(node: yaml.Node, path: KeyPath) -> int:
+    """Line of the key at the path, or of the nearest mapping above it."""
+    line = node.start_mark.line + 1
+    for step in path:
+        if isinstance(node, yaml.MappingNode):
+            entry = next(((key, value) for key, value in node.value if key.value == step), None)
+            if entry is None:
+                return line
+            line, node = entry[0].start_mark.line + 1, entry[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+            line = node.start_mark.line + 1
+    return line
+
+
+def _told(model: type[BaseModel], path: KeyPath, details: ErrorDetails) -> str:
+    kind, context = details["type"], details.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(str(path[-1]), _allowed_keys(model, details["loc"][:-1]))
+    if kind == "missing":
+        return "is missing"
+    if kind in {"union_tag_invalid", "union_tag_not_found"}:
+        tags = context.get("expected_tags") or "the type of each is listed in the documentation of shops"
+        return f"type is missing or unknown; allowed: {tags}" if kind.endswith("invalid") else "type is missing"
+    if kind == "value_error":
+        message = str(context["error"])
+    elif kind == "literal_error":
+        message = f"must be {context['expected']}"
+    elif kind == "string_type":
+        message = "must be text; put it in quotes if it is"
+    elif kind == "string_pattern_mismatch":
+        message = f"does not have the form {context['pattern']}"
+    else:
+        message = details["msg"]
+    return message + _given(path, details["input"])
+
+
+def _given(path: KeyPath, value: object) -> str:
+    if _MAY_HOLD_SECRETS.intersection(path) or isinstance(value, dict | list):
+        return ""
+    return f" (given: {repr(value)[:_SHOWN_CHARACTERS]})"
+
+
+def _unknown_key(key: str, allowed: Sequence[str]) -> str:
+    close = difflib.get_close_matches(key, allowed, 1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"is no key of a description; {hint}allowed here: {', '.join(allowed)}"
+
+
+def _allowed_keys(model: type[BaseModel], location: KeyPath) -> list[str]:
+    """Keys of the model at a location, following pydantic's steps: field names, list positions and union types."""
+    models = [model]
+    for step in location:
+        if isinstance(step, str) and any(step in found.model_fields for found in models):
+            models = [part for found in models for part in _models_of(found.model_fields[step].annotation)]
+        elif isinstance(step, str):
+            models = [found for found in models if step in get_args(found.model_fields["type"].annotation)]
+    return sorted({name for found in models for name in found.model_fields})
+
+
+def _models_of(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  # annotations have no common type
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [part for argument in get_args(annotation) for part in _models_of(argument)]

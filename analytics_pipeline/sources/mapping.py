@@ -1,0 +1,185 @@
+"""From the API's values to ours: JSON decoding, field paths, stamps and business days.
+
+Everything here is pure and hot (once or more per record). What a description may say is in spec.py; the meaning of
+money and quantities belongs to the transforms.
+"""
+
+import re
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from zoneinfo import ZoneInfo
+
+import jmespath
+import jmespath.exceptions
+import jmespath.functions
+import msgspec
+
+if TYPE_CHECKING:
+    from analytics_pipeline.sources.spec import Times
+
+Decoded = TypeVar("Decoded")
+
+_PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*")
+_ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
+_LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_YEAR, _LAST_YEAR = 1900, 2999
+
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
+
+
+def decode(payload: bytes | str) -> object:
+    """Decodes JSON into plain Python values, JSON floats into Decimals with exactly their digits.
+
+    Raises:
+        ValueError: The text is no JSON.
+    """
+    return decode_with(_decode, payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload)
+
+
+def decode_with(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:
+    r"""Calls a msgspec decoder, mending two faults of real shops' JSON that readers in other languages accept.
+
+    A byte order mark is skipped. Half of a surrogate pair (`\ud83d` alone: a text cut in the middle of an emoji),
+    which is no character and cannot be stored, becomes U+FFFD.
+
+    Raises:
+        ValueError: As the decoder.
+    """
+    try:
+        return decoder(body)
+    except msgspec.ValidationError:
+        raise
+    except ValueError:
+        mended = _ESCAPE.sub(_whole_characters, body.removeprefix(_BYTE_ORDER_MARK))
+        if mended == body:
+            raise
+    return decoder(mended)
+
+
+def _whole_characters(escape: re.Match[bytes]) -> bytes:
+    return b"\\ufffd" if _LONE_SURROGATE.fullmatch(escape[0]) else escape[0]
+
+
+def is_plain_path(expression: str) -> bool:
+    """Whether the expression is a dotted path of names (`a` or `a.b.c`), which needs no JMESPath."""
+    return _PLAIN_PATH.fullmatch(expression) is not None
+
+
+def compile_path(expression: str) -> Callable[[object], object]:
+    """Compiles a field path into a function from a decoded value to the value at the path, None where there is none.
+
+    Plain dotted paths become direct look-ups; anything else is JMESPath. A float that JMESPath makes (of a literal,
+    say) comes back as Decimal.
+
+    Raises:
+        ValueError: The expression is no JMESPath. The function raises it when a JMESPath function is given a value
+            that it does not take.
+    """
+    if not is_plain_path(expression):
+        return _compile_jmespath(expression)
+    names = expression.split(".")
+    if len(names) == 1:
+        name = names[0]
+        return lambda value: value.get(name) if isinstance(value, dict) else None
+
+    def look_up(value: object) -> object:
+        for step in names:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(step)
+        return value
+
+    return look_up
+
+
+class _DecimalFunctions(jmespath.functions.Functions):
+    """JMESPath's functions on Decimals, which count as numbers."""
+
+    def _get_allowed_pytypes(self, types: Any) -> Any:  # noqa: ANN401  # the library's own untyped hook
+        allowed, element_types = super()._get_allowed_pytypes(types)  # type: ignore[misc]  # not in the stubs
+        with_decimal = [(*group, "Decimal") if "float" in group else group for group in element_types]
+        return [*allowed, "Decimal"] if "float" in allowed else allowed, with_decimal
+
+    @jmespath.functions.signature({"types": []})
+    def _func_to_number(self, value: object) -> object:
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
+            return None
+        try:
+            return value if isinstance(value, int | Decimal) else Decimal(str(value).strip())
+        except ArithmeticError:
+            return None
+
+
+_JMESPATH_OPTIONS = jmespath.Options(custom_functions=_DecimalFunctions())
+
+
+def _compile_jmespath(expression: str) -> Callable[[object], object]:
+    compiled = jmespath.compile(expression)
+
+    def search(value: object) -> object:
+        found: object = compiled.search(value, _JMESPATH_OPTIONS)
+        return Decimal(repr(found)) if isinstance(found, float) else found
+
+    return search
+
+
+def parse_stamp(value: object, times: "Times", zone: ZoneInfo) -> datetime:
+    """Reads a stamp of the shop as an aware UTC datetime.
+
+    A local stamp without offset in autumn's repeated hour is the first of the two; one in spring's skipped hour is
+    read with the offset before the gap.
+
+    Args:
+        value: Text for `iso8601` and `rfc2822`; a number or its digits for `unix_seconds`.
+        times: How the shop writes stamps.
+        zone: The shop's zone, for stamps without offset when they are local.
+
+    Raises:
+        ValueError: The value is no such stamp, or its year is before 1900 or after 2999; the message does not
+        repeat it.
+    """
+    if times.format == "iso8601":
+        stamp = _iso_stamp(value)
+    elif times.format == "rfc2822":
+        stamp = _mail_stamp(value)
+    else:
+        stamp = _unix_stamp(value)
+    if stamp.tzinfo is None:
+        stamp = stamp.replace(tzinfo=zone if times.without_offset == "local" else UTC)
+    if not _FIRST_YEAR <= stamp.year <= _LAST_YEAR:
+        raise ValueError(f"its year {stamp.year} lies outside {_FIRST_YEAR} to {_LAST_YEAR}")
+    return stamp.astimezone(UTC)
+
+
+def _iso_stamp(value: object) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError(f"an ISO 8601 stamp is text, not {type(value).__name__}")  # noqa: TRY004  # documented ValueError
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("it is no ISO 8601 stamp such as 2026-01-31T08:15:00Z") from None
+
+
+def _mail_stamp(value: object) -> datetime:
+    try:
+        return parsedate_to_datetime(value if isinstance(value, str) else "")
+    except (IndexError, OverflowError, TypeError, ValueError):
+        raise ValueError("it is no RFC 2822 stamp such as Sat, 31 Jan 2026 08:15:00 +0000") from None
+
+
+def _unix_stamp(value: object) -> datetime:
+    is_number = isinstance(value, int | Decimal | str) and not isinstance(value, bool)
+    try:
+        return _EPOCH + timedelta(microseconds=int(Decimal(str(value) if is_number else "") * 1_000_000))
+    except (ArithmeticError, ValueError):
+        raise ValueError("it is no number of seconds since 1970 such as 1769847300") from None
+
+
+def business_day(stamp: datetime, zone: ZoneInfo) -> date:
+    """The calendar day of an aware stamp in the shop's zone."""
+    return stamp.astimezone(zone).date()

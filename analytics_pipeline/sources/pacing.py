@@ -1,0 +1,97 @@
+"""When the next request may go out: the request budget, and the waits between retries.
+
+The budget is one client's own; runs that share a shop are kept apart by the Dagster pool. What counts as a failure
+is decided in client.py.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from analytics_pipeline.sources.protocol import RequestBudget
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
+_WAIT_WITHOUT_RESET = 1.0
+
+
+def retry_wait(failures: int, retry_after: float | None, longest_retry_after: float, share: float) -> float:
+    """Seconds to wait after the given number of failures in a row (1, 2, ...).
+
+    What the shop asks for in `Retry-After` is obeyed up to a cap; else capped exponential back-off with full jitter.
+
+    Args:
+        failures: Failures so far, at least 1.
+        retry_after: Seconds that the shop asked for.
+        longest_retry_after: Cap on those.
+        share: Random share between 0 and 1.
+    """
+    if retry_after is not None:
+        return min(retry_after, longest_retry_after)
+    return share * min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (failures - 1))
+
+
+def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """Seconds asked for by `Retry-After` (a number or an HTTP date), None when it is absent or unreadable.
+
+    A date is counted from the answer's own `Date`, so that a wrong clock on either side does no harm.
+    """
+    text = headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text)
+    until = _http_date(text)
+    if until is None:
+        return None
+    now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        stamp = parsedate_to_datetime(text)
+    except (IndexError, OverflowError, TypeError, ValueError):
+        return None
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
+
+
+class Pace:
+    """Holds requests back: so many a second, and none while the shop says that none are left."""
+
+    def __init__(
+        self,
+        budget: RequestBudget,
+        longest_wait: float,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float],
+    ) -> None:
+        """Takes the described budget, a cap in seconds on what the shop's headers may ask for, and the time."""
+        self._budget = budget
+        self._longest_wait = longest_wait
+        self._sleep = sleep
+        self._clock = clock
+        self._next_at: float | None = None
+
+    def wait(self) -> float:
+        """Waits for the turn of the next request and returns the seconds waited."""
+        now = self._clock()
+        seconds = max(0.0, self._next_at - now) if self._next_at is not None else 0.0
+        if seconds:
+            self._sleep(seconds)
+        if self._budget.per_second is not None:
+            self._next_at = now + seconds + 1 / self._budget.per_second
+        return seconds
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        """Takes notice of the shop's own rate headers."""
+        if self._budget.remaining_header is None or _number(headers.get(self._budget.remaining_header)) != 0:
+            return
+        reset = _number(headers.get(self._budget.reset_header)) if self._budget.reset_header else None
+        seconds = min(_WAIT_WITHOUT_RESET if reset is None else reset, self._longest_wait)
+        self._next_at = max(self._next_at or 0.0, self._clock() + seconds)
+
+
+def _number(text: str | None) -> float | None:
+    """A header's number; below zero counts as zero."""
+    try:
+        return max(0.0, float(text)) if text is not None else None
+    except ValueError:
+        return None

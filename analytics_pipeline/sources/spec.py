@@ -1,0 +1,298 @@
+"""The shop description: the models of its YAML, one class per mapping of the file, and `load_shop`.
+
+How a shop is talked to (authentication, paging, windows) is in protocol.py; how faults of a file are found and told
+is in loading.py. References (`${NAME}`) stay as they are written: loading needs no environment.
+"""
+
+import difflib
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator, model_validator
+
+from analytics_pipeline.errors import DescriptionError
+from analytics_pipeline.sources.loading import read_description
+from analytics_pipeline.sources.protocol import (
+    THE_ANSWER_ITSELF,
+    ApiKeyAuth,
+    Auth,
+    ChangedSince,
+    Day,
+    DottedPath,
+    Expression,
+    Fixed,
+    Limits,
+    Model,
+    Name,
+    NoAuth,
+    Pagination,
+    Reason,
+    RecordsPath,
+    RequestBudget,
+    Text,
+    Times,
+    UrlPath,
+    Window,
+)
+from analytics_pipeline.sources.references import resolve, with_defaults
+from analytics_pipeline.sources.urls import base_url_fault
+
+__all__ = ["Endpoint", "Orders", "Shop", "Times", "load_shop", "packaged_shops", "resolve"]
+
+_PACKAGED = Path(__file__).parent / "shops"
+
+
+class Exclusion(Model):
+    """Records left out on purpose, with the reason they are counted under."""
+
+    when: Expression
+    reason: Reason
+
+
+class OrderFields(Model):
+    """Paths from an order to our fields."""
+
+    order_id: Expression
+    created_at: Expression
+    updated_at: Expression | None = None
+    cancelled_at: Expression | None = None
+    currency: Expression | None = None
+    customer_id: Expression | None = None
+    email: Expression | None = None
+    country: Expression | None = None
+    prices_include_tax: Expression | None = None
+    order_discount: Expression | None = None
+    discounts: Expression | None = None
+    shipping: Expression | None = None
+    shipping_tax: Expression | None = None
+    taxes: Expression | None = None
+    total: Expression | None = None
+
+
+class LineFields(Model):
+    """Paths from an order line to our fields."""
+
+    product_id: Expression
+    quantity: Expression
+    unit_price: Expression
+    line_id: Expression | None = None
+    title: Expression | None = None
+    discount: Expression | None = None
+    tax: Expression | None = None
+    tax_rate: Expression | None = None
+
+
+class Lines(Model):
+    """Where an order's lines are."""
+
+    records: Expression
+    fields: LineFields
+
+
+class RefundLineFields(Model):
+    """Paths from a refund line to our fields."""
+
+    line_id: Expression
+    quantity: Expression
+    amount: Expression
+    tax: Expression | None = None
+
+
+class RefundLines(Model):
+    """Where a refund's lines are."""
+
+    records: Expression
+    fields: RefundLineFields
+
+
+class RefundFields(Model):
+    """Paths from a refund to our fields."""
+
+    refund_id: Expression
+    refunded_at: Expression
+    shipping: Expression | None = None
+    shipping_tax: Expression | None = None
+    adjustment: Expression | None = None
+
+
+class Refunds(Model):
+    """Where an order's refunds are."""
+
+    records: Expression
+    fields: RefundFields
+    lines: RefundLines | None = None
+
+
+class CustomerFields(Model):
+    """Paths from a customer to our fields."""
+
+    customer_id: Expression
+    created_at: Expression | None = None
+    updated_at: Expression | None = None
+    email: Expression | None = None
+    name: Expression | None = None
+    country: Expression | None = None
+    first_order_at: Expression | None = None
+
+
+class ProductFields(Model):
+    """Paths from a product to our fields."""
+
+    product_id: Expression
+    title: Expression | None = None
+    category: Expression | None = None
+    price: Expression | None = None
+    updated_at: Expression | None = None
+
+
+class Endpoint(Model):
+    """What orders, customers and products share: where the list is and how it is paged."""
+
+    path: UrlPath
+    records: RecordsPath
+    pagination: Pagination
+    count: DottedPath | None = None
+    count_header: Text | None = None
+    params: Fixed = Field(default_factory=dict)
+    changed_since: ChangedSince | None = None
+
+    @property
+    def body_paths(self) -> dict[str, str]:
+        """Paths in the answer beside the records, by what they are for: count, next, pages."""
+        found = {
+            "count": self.count,
+            "next": getattr(self.pagination, "next", None),
+            "pages": getattr(self.pagination, "pages", None),
+        }
+        return {purpose: path for purpose, path in found.items() if path is not None}
+
+    @property
+    def query_names(self) -> list[str]:
+        """Names of all query parameters that the endpoint sets, authentication apart."""
+        changed = [self.changed_since.param] if self.changed_since else []
+        return [*self.params, *self.pagination.param_names, *changed]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Endpoint":
+        twice = sorted(name for name, uses in Counter(self.query_names).items() if uses > 1)
+        if twice:
+            raise ValueError(f"the query parameter {', '.join(twice)} is set in more than one place")
+        if self.count is not None and self.count_header is not None:
+            raise ValueError("give count or count_header, not both")
+        paths = [self.records, *self.body_paths.values()]
+        for path in paths[1:]:
+            if self.records == THE_ANSWER_ITSELF:
+                raise ValueError(f'records is "@": a list has no {path} beside its records')
+            if any(path != other and path.startswith(other + ".") for other in paths) or path == self.records:
+                raise ValueError(f"{path} lies inside another path of the answer that is a plain value or the list")
+        return self
+
+
+class Orders(Endpoint):
+    """The shop's orders."""
+
+    created_window: Window | None = None
+    exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
+    returns_when: Expression | None = None
+    fields: OrderFields
+    lines: Lines
+    refunds: Refunds | None = None
+
+    @property
+    def query_names(self) -> list[str]:
+        """Names of all query parameters that the endpoint sets, authentication apart."""
+        window = [self.created_window.from_param, self.created_window.to_param] if self.created_window else []
+        return [*super().query_names, *window]
+
+
+class Customers(Endpoint):
+    """The shop's customers."""
+
+    fields: CustomerFields
+
+
+class Products(Endpoint):
+    """The shop's products."""
+
+    fields: ProductFields
+
+
+class Shop(Model):
+    """A shop's whole description."""
+
+    name: Name
+    base_url: Text
+    timezone: Text
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    first_day: Day
+    daily_run_hour: int = Field(default=3, ge=0, le=23)
+    auth: Auth = NoAuth()
+    headers: Fixed = Field(default_factory=dict)
+    request_budget: RequestBudget = RequestBudget()
+    limits: Limits = Limits()
+    times: Times = Times()
+    orders: Orders
+    customers: Customers
+    products: Products
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone, which bounds its business days."""
+        return ZoneInfo(self.timezone)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError):
+            close = difflib.get_close_matches(name, available_timezones(), 1)
+            hint = f"did you mean {close[0]}?" if close else "for example Europe/Berlin"
+            raise ValueError(f"is no IANA time zone; {hint}") from None
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_base_url(cls, text: str) -> str:
+        filled = with_defaults(text)
+        fault = base_url_fault(filled) if filled is not None else None
+        if fault:
+            raise ValueError(fault)
+        return text
+
+    @model_validator(mode="after")
+    def _credentials_have_their_own_place(self) -> "Shop":
+        if isinstance(self.auth, ApiKeyAuth):
+            for key, endpoint in (("orders", self.orders), ("customers", self.customers), ("products", self.products)):
+                if self.auth.param in endpoint.query_names:
+                    raise ValueError(f"auth.param {self.auth.param} is also a query parameter of {key}")
+            if self.auth.header is not None and self.auth.header.lower() in map(str.lower, self.headers):
+                raise ValueError(f"auth.header {self.auth.header} is also given under headers")
+        return self
+
+
+def packaged_shops() -> list[str]:
+    """Names of the descriptions that come with the package, such as `demo`."""
+    return sorted(path.stem for path in _PACKAGED.glob("*.yaml"))
+
+
+def load_shop(reference: str | Path) -> Shop:
+    """Reads and validates a shop description; no request is made and no environment variable is read.
+
+    Args:
+        reference: Path of a YAML file, or the name of a packaged shop (a word without suffix and folder, such as
+        `demo`).
+
+    Raises:
+        DescriptionError: The file is missing or wrong; all faults at once, with line, key path and remedy.
+    """
+    if isinstance(reference, Path) or Path(reference).suffix or len(Path(reference).parts) != 1:
+        return read_description(Path(reference), Shop)
+    if reference not in packaged_shops():
+        raise DescriptionError(
+            f"there is no packaged shop {reference!r}; there are: {', '.join(packaged_shops())}. "
+            f"A file of your own is given by its path, such as ./{reference}.yaml"
+        )
+    return read_description(_PACKAGED / f"{reference}.yaml", Shop)

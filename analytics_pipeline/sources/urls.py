@@ -1,0 +1,123 @@
+"""URLs of a shop: comparing origins, resolving links that stay at home, and hiding secrets in what people read.
+
+Pure functions; requests are made in client.py.
+"""
+
+import base64
+import json
+import logging
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus, urljoin, urlsplit, urlunsplit
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+HIDDEN = "***"
+SHOWN_CHARACTERS = 400
+
+
+def base_url_fault(url: str) -> str | None:
+    """What is wrong with a base URL, in words that do not repeat it; None when it can be used."""
+    try:
+        parts = urlsplit(url)
+        port_is_legal = parts.port is None or parts.port > 0
+    except ValueError:
+        return "is no URL"
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not port_is_legal:
+        return "must be an http:// or https:// address with a host"
+    if parts.username is not None or parts.password is not None:
+        return "must not contain a user or password; describe them under auth"
+    if parts.query or parts.fragment:
+        return "must end before any ? or #; fixed parameters go under params"
+    return None
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of an absolute URL, with the scheme's default port filled in.
+
+    Raises:
+        ValueError: The URL is none, or is not http(s).
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("not an http(s) URL with a host")
+    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS[parts.scheme]
+
+
+def origin_text(url: str) -> str:
+    """The origin for people: `https://shop.example:8443`, with nothing that follows it."""
+    try:
+        scheme, host, port = origin(url)
+    except ValueError:
+        return "an address that is no http(s) URL"
+    return f"{scheme}://{host}" if port == _DEFAULT_PORTS[scheme] else f"{scheme}://{host}:{port}"
+
+
+def resolve_link(link: str, *, against: str) -> str:
+    """Resolves a link of an answer against the URL that was asked; user, password and fragment are dropped.
+
+    Raises:
+        ValueError: The link leads to another origin, or is no URL.
+    """
+    try:
+        target = urljoin(against, link)
+        same = origin(target) == origin(against)
+    except ValueError:
+        raise ValueError("is no http(s) URL") from None
+    if not same:
+        raise ValueError(f"leads from {origin_text(against)} to {origin_text(target)}")
+    parts = urlsplit(target)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query, ""))
+
+
+class Redactor:
+    """Hides known secrets, in every spelling that a URL, a header or JSON may give them, and the userinfo of URLs."""
+
+    def __init__(self, secrets: Iterable[str] = (), parameter: str | None = None) -> None:
+        """Takes the secret values and the name of the query parameter that carries one."""
+        spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
+        self._secrets = sorted(spellings, key=len, reverse=True)
+        self._parameter = None
+        if parameter is not None:
+            self._parameter = re.compile(rf"([?&]{re.escape(quote_plus(parameter))}=)[^&#\s'\"]*", re.IGNORECASE)
+
+    def __call__(self, text: str) -> str:
+        """The text with `***` for every secret."""
+        text = re.sub(r"(://)[^/@\s]*@", rf"\1{HIDDEN}@", text)
+        if self._parameter is not None:
+            text = self._parameter.sub(rf"\g<1>{HIDDEN}", text)
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    def shown(self, text: str) -> str:
+        """The same on one line, cut to a length that fits a message."""
+        line = " ".join(self(text).split())
+        return line if len(line) <= SHOWN_CHARACTERS else line[:SHOWN_CHARACTERS] + "..."
+
+
+class RedactedLog(logging.Filter):
+    """Hides secrets in the lines of a logger that is not ours."""
+
+    def __init__(self, redact: Redactor) -> None:
+        """Takes what knows the secrets."""
+        super().__init__()
+        self._redact = redact
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Rewrites the record; lets every one through."""
+        record.msg, record.args = self._redact(record.getMessage()), ()
+        return True
+
+
+def _spellings(secret: str) -> set[str]:
+    in_json = json.dumps(secret)[1:-1]
+    return {
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        in_json,
+        in_json.replace("/", "\\/"),
+        repr(secret)[1:-1],
+        base64.b64encode(secret.encode()).decode(),
+    }

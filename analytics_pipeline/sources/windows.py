@@ -1,0 +1,60 @@
+"""Windows of business days and change stamps as query parameters, in the formats that shops ask for. Pure functions."""
+
+from datetime import UTC, date, datetime, time, timedelta
+from typing import assert_never
+from zoneinfo import ZoneInfo
+
+from analytics_pipeline.sources.protocol import ChangedSince, StampFormat, Window
+
+
+def start_of_day(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a business day, in UTC.
+
+    Where clocks skip midnight it is the moment they jump; where midnight comes twice it is the first one.
+    """
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
+
+
+def created_window_params(window: Window, first_day: date, last_day: date, zone: ZoneInfo) -> dict[str, str]:
+    """Parameters for orders of the business days first_day to last_day, both included.
+
+    An inclusive upper bound is sent as the same midnight (one instant too far): a second less would lose the orders
+    of the day's last second, and what lies outside the window is dropped by the extraction anyway.
+    """
+    after = last_day + timedelta(days=1)
+    if window.format == "date":
+        end = last_day if window.to == "inclusive" else after
+        return {window.from_param: first_day.isoformat(), window.to_param: end.isoformat()}
+    return {
+        window.from_param: format_stamp(start_of_day(first_day, zone), window.format, zone),
+        window.to_param: format_stamp(start_of_day(after, zone), window.format, zone),
+    }
+
+
+def changed_since_params(described: ChangedSince, since: datetime, zone: ZoneInfo) -> dict[str, str]:
+    """The parameter for records changed since an aware stamp, cut to whole seconds, which asks for a little more."""
+    return {described.param: format_stamp(since, described.format, zone)}
+
+
+def format_stamp(stamp: datetime, stamp_format: StampFormat, zone: ZoneInfo) -> str:
+    """Writes an aware stamp in a shop's format.
+
+    Raises:
+        ValueError: The stamp has no time zone.
+    """
+    if stamp.tzinfo is None:
+        raise ValueError("a stamp for a shop must know its time zone")
+    utc = stamp.astimezone(UTC).replace(microsecond=0)
+    match stamp_format:
+        case "iso_utc":
+            return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+        case "iso_offset":
+            return utc.astimezone(zone).isoformat()
+        case "iso_local":
+            return utc.astimezone(zone).replace(tzinfo=None).isoformat()
+        case "date":
+            return utc.astimezone(zone).date().isoformat()
+        case "unix_seconds":
+            return str(int(utc.timestamp()))
+        case _:
+            assert_never(stamp_format)

@@ -1,0 +1,100 @@
+"""The shape of a table, from which DDL, comments, types on reading and Dagster's column schema derive.
+
+What is in a table stands elsewhere: raw and clean tables in `contracts`, marts in their SQL files.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+MONEY = pa.decimal128(19, 4)
+STAMP = pa.timestamp("us", tz="UTC")
+TEXT = pa.string()
+DAY = pa.date32()
+COUNT = pa.int64()
+FLAG = pa.bool_()
+
+POSTGRES_TYPES: dict[pa.DataType, str] = {
+    MONEY: "numeric(19,4)",
+    STAMP: "timestamp with time zone",
+    TEXT: "text",
+    DAY: "date",
+    COUNT: "bigint",
+    FLAG: "boolean",
+}
+"""Every column's Arrow type and how Postgres spells it (as `format_type` prints it)."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: As in Postgres.
+        type: A key of `POSTGRES_TYPES`.
+        description: One sentence; becomes the comment in Postgres and the text in Dagster.
+        is_nullable: Whether a row may lack it.
+        is_personal: Whether it tells of a person (always hashed or an id).
+        is_json: Whether its text is JSON, stored as sent.
+    """
+
+    name: str
+    type: pa.DataType
+    description: str
+    is_nullable: bool = False
+    is_personal: bool = False
+    is_json: bool = False
+
+    @property
+    def postgres_type(self) -> str:
+        """The type in DDL."""
+        return "json" if self.is_json else POSTGRES_TYPES[self.type]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table, named as its asset: `clean/orders` is `clean.orders`.
+
+    Attributes:
+        schema: Layer.
+        name: Name within the layer.
+        description: What a row is, and where it comes from.
+        columns: In the order of the table.
+        key: Columns that identify a row; the primary key. Empty where duplicates stay.
+        day_column: Column of the business day that slices the table; None for a table that is written whole.
+        merge_column: Column whose values are replaced together when only changed records are written.
+        indexes: Further indexed columns, each on its own.
+        plotted: Money columns whose sum by business day and currency Dagster plots.
+    """
+
+    schema: str
+    name: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    day_column: str | None = None
+    merge_column: str | None = None
+    indexes: tuple[str, ...] = ()
+    plotted: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> list[str]:
+        """Parts of the asset key."""
+        return [self.schema, self.name]
+
+    @property
+    def qualified_name(self) -> str:
+        """`schema.name`, as in SQL."""
+        return f"{self.schema}.{self.name}"
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """Names, types and nullability of all columns."""
+        return pa.schema([pa.field(column.name, column.type, nullable=column.is_nullable) for column in self.columns])
+
+    def column(self, name: str) -> Column:
+        """Return a column by name; KeyError when there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)

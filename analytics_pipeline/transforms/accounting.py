@@ -1,0 +1,98 @@
+"""The balance of one cleaning: every raw order is clean, quarantined or excluded, in orders and in money."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import pandas as pd
+
+from analytics_pipeline.transforms.values import ZERO
+
+UNKNOWN_CURRENCY = "unknown"
+MoneyByCurrency = dict[str, Decimal]
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """Counts and sums of one cleaning; money by currency, never added across.
+
+    Attributes:
+        raw_records: Rows of the raw slice, repeated ones too.
+        raw_orders: Different orders among them.
+        raw_money: What these claim to add up to.
+        clean_orders: Orders that became clean; likewise quarantined and excluded.
+        clean_money: What they add up to; likewise quarantined and excluded.
+    """
+
+    raw_records: int = 0
+    raw_orders: int = 0
+    clean_orders: int = 0
+    quarantined_orders: int = 0
+    excluded_orders: int = 0
+    raw_money: MoneyByCurrency = field(default_factory=dict)
+    clean_money: MoneyByCurrency = field(default_factory=dict)
+    quarantined_money: MoneyByCurrency = field(default_factory=dict)
+    excluded_money: MoneyByCurrency = field(default_factory=dict)
+
+    @property
+    def unexplained_orders(self) -> int:
+        """Raw orders that ended nowhere, or in two places (then negative)."""
+        return self.raw_orders - self.clean_orders - self.quarantined_orders - self.excluded_orders
+
+    @property
+    def unexplained_money(self) -> MoneyByCurrency:
+        """Raw money that ended nowhere, by currency."""
+        ended = [self.clean_money, self.quarantined_money, self.excluded_money]
+        currencies = {currency for amounts in [self.raw_money, *ended] for currency in amounts}
+        return {
+            currency: self.raw_money.get(currency, ZERO) - sum((amounts.get(currency, ZERO) for amounts in ended), ZERO)
+            for currency in sorted(currencies)
+        }
+
+    @property
+    def unexplained_difference(self) -> Decimal:
+        """The largest difference of any currency, as a positive amount; 0 when everything is explained."""
+        return max((abs(amount) for amount in self.unexplained_money.values()), default=ZERO)
+
+    def __add__(self, other: "Accounting") -> "Accounting":
+        return Accounting(
+            **{
+                name: _added(mine, other.__dict__[name]) if isinstance(mine, dict) else mine + other.__dict__[name]
+                for name, mine in self.__dict__.items()
+            }
+        )
+
+
+def _added(mine: MoneyByCurrency, others: MoneyByCurrency) -> MoneyByCurrency:
+    return {currency: mine.get(currency, ZERO) + others.get(currency, ZERO) for currency in sorted({*mine, *others})}
+
+
+def account(
+    raw_records: int, orders: pd.DataFrame, clean: pd.DataFrame, quarantine: pd.DataFrame, exclusions: pd.DataFrame
+) -> Accounting:
+    """Draw the balance.
+
+    Args:
+        raw_records: Rows of the raw slice.
+        orders: All different orders of it, with `currency` and `claimed_total`.
+        clean: The rows written to clean/orders.
+        quarantine: The rows written to ops/quarantine.
+        exclusions: The rows written to ops/exclusions.
+    """
+    return Accounting(
+        raw_records=raw_records,
+        raw_orders=len(orders),
+        clean_orders=len(clean),
+        quarantined_orders=len(quarantine),
+        excluded_orders=len(exclusions),
+        raw_money=_sums(orders, "claimed_total"),
+        clean_money=_sums(clean, "order_total"),
+        quarantined_money=_sums(quarantine, "money_at_risk"),
+        excluded_money=_sums(exclusions, "order_total"),
+    )
+
+
+def _sums(rows: pd.DataFrame, column: str) -> MoneyByCurrency:
+    if rows.empty:
+        return {}
+    sums = rows[column].groupby(rows["currency"].fillna(UNKNOWN_CURRENCY)).sum()
+    return {str(currency): amount for currency, amount in sums.items() if not pd.isna(amount)}

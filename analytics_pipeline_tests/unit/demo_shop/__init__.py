@@ -1,0 +1,1 @@
+"""The demo shop: its orders, its truth, its API and its faults."""

@@ -1,0 +1,127 @@
+"""Values of the API: exact numbers, paths, stamps on both clock changes."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from analytics_pipeline.sources.mapping import business_day, compile_path, decode, parse_stamp
+from analytics_pipeline.sources.spec import Times
+
+BERLIN = ZoneInfo("Europe/Berlin")
+LOCAL = Times(without_offset="local")
+UTC_TIMES = Times()
+
+
+def test_json_floats_become_decimals_with_exactly_their_digits() -> None:
+    assert str(decode('{"price": 1.10}')) == "{'price': Decimal('1.10')}"
+    assert decode(b"[19.999999999999999999999, 7]") == [Decimal("19.999999999999999999999"), 7]
+    assert decode("123456789012345678901234567890") == 123456789012345678901234567890
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert decode(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
+    assert decode(rb'{"note": "cut \ud83d", "whole": "\ud83d\ude00", "text": "\\ud83d"}') == {
+        "note": "cut \ufffd",
+        "whole": "\U0001f600",
+        "text": "\\ud83d",
+    }
+
+
+@pytest.mark.parametrize("text", ["", "{", "NaN", "<html>", '{"a": 01}'])
+def test_what_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"JSON|truncated"):
+        decode(text)
+
+
+@pytest.mark.parametrize(
+    ("expression", "value", "found"),
+    [
+        ("id", {"id": 7}, 7),
+        ("id", {}, None),
+        ("id", [1], None),
+        ("customer.id", {"customer": {"id": "C1"}}, "C1"),
+        ("customer.id", {"customer": None}, None),
+        ("customer.id", {"customer": "C1"}, None),
+        ("a.b.c", {"a": {"b": {"c": 0}}}, 0),
+        ("next-page", {"next-page": "x"}, "x"),
+        ("lines[0].id", {"lines": [{"id": 3}]}, 3),
+        ("type == 'credit_note'", {"type": "credit_note"}, True),
+        ("sum(lines[].tax)", {"lines": [{"tax": Decimal("0.10")}, {"tax": Decimal("0.20")}]}, Decimal("0.30")),
+        ("to_number(price)", {"price": "1.10"}, Decimal("1.10")),
+        ("to_number(price)", {"price": "x"}, None),
+        ("`0.19`", {}, Decimal("0.19")),
+        ("abs(amount)", {"amount": Decimal("-2.50")}, Decimal("2.50")),
+    ],
+)
+def test_a_path_finds_its_value_or_none(expression: str, value: object, found: object) -> None:
+    result = compile_path(expression)(value)
+    assert result == found
+    assert type(result) is type(found)
+
+
+def test_a_wrong_expression_is_refused_when_it_is_compiled() -> None:
+    with pytest.raises(ValueError, match=r"Incomplete expression"):
+        compile_path("a ||")
+
+
+@pytest.mark.parametrize(
+    ("text", "times", "utc"),
+    [
+        ("2026-01-31T08:15:00Z", UTC_TIMES, datetime(2026, 1, 31, 8, 15, tzinfo=UTC)),
+        ("2026-01-31T08:15:00+01:00", LOCAL, datetime(2026, 1, 31, 7, 15, tzinfo=UTC)),
+        ("2026-01-31 08:15:00.25", UTC_TIMES, datetime(2026, 1, 31, 8, 15, 0, 250000, tzinfo=UTC)),
+        ("2026-01-31T08:15:00", UTC_TIMES, datetime(2026, 1, 31, 8, 15, tzinfo=UTC)),
+        ("2026-01-31T08:15:00", LOCAL, datetime(2026, 1, 31, 7, 15, tzinfo=UTC)),
+        ("2026-07-31T08:15:00", LOCAL, datetime(2026, 7, 31, 6, 15, tzinfo=UTC)),
+    ],
+)
+def test_iso_stamps_are_read_as_utc(text: str, times: Times, utc: datetime) -> None:
+    assert parse_stamp(text, times, BERLIN) == utc
+    assert parse_stamp(text, times, BERLIN).tzinfo is UTC
+
+
+def test_a_local_stamp_in_the_repeated_hour_is_the_first_one() -> None:
+    assert parse_stamp("2026-10-25T02:30:00", LOCAL, BERLIN) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
+    assert parse_stamp("2026-10-25T03:00:00", LOCAL, BERLIN) == datetime(2026, 10, 25, 2, 0, tzinfo=UTC)
+
+
+def test_a_local_stamp_in_the_skipped_hour_is_read_with_the_offset_before_the_gap() -> None:
+    assert parse_stamp("2026-03-29T02:30:00", LOCAL, BERLIN) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+    assert parse_stamp("2026-03-29T03:30:00", LOCAL, BERLIN) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
+
+
+def test_mail_stamps_and_unix_seconds_are_read_too() -> None:
+    mail, unix = Times(format="rfc2822"), Times(format="unix_seconds")
+    assert parse_stamp("Sat, 31 Jan 2026 08:15:00 +0100", mail, BERLIN) == datetime(2026, 1, 31, 7, 15, tzinfo=UTC)
+    assert parse_stamp(1769847300, unix, BERLIN) == datetime(2026, 1, 31, 8, 15, tzinfo=UTC)
+    assert parse_stamp("1769847300", unix, BERLIN) == datetime(2026, 1, 31, 8, 15, tzinfo=UTC)
+    half = parse_stamp(Decimal("1769847300.5"), unix, BERLIN)
+    assert half == datetime(2026, 1, 31, 8, 15, 0, 500000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("value", [None, "", "yesterday", "2026-02-30T00:00:00Z", 5, True, "0001-01-01T00:00:00Z", {}])
+@pytest.mark.parametrize("stamp_format", ["iso8601", "rfc2822"])
+def test_what_is_no_stamp_is_refused(value: object, stamp_format: Literal["iso8601", "rfc2822"]) -> None:
+    with pytest.raises(ValueError, match=r"stamp|year"):
+        parse_stamp(value, Times(format=stamp_format), BERLIN)
+
+
+@pytest.mark.parametrize("value", [None, True, "soon", 1769847300000, Decimal("NaN"), [], "9" * 400])
+def test_what_is_no_number_of_seconds_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match=r"seconds|year"):
+        parse_stamp(value, Times(format="unix_seconds"), BERLIN)
+
+
+def test_the_business_day_is_the_calendar_day_of_the_zone() -> None:
+    day: Callable[[int, int], date] = lambda month, hour: business_day(  # noqa: E731  # a table of four
+        datetime(2026, month, 1, hour, tzinfo=UTC), BERLIN
+    )
+    assert [day(1, 22), day(1, 23)] == [date(2026, 1, 1), date(2026, 1, 2)]
+    assert [day(7, 21), day(7, 22)] == [date(2026, 7, 1), date(2026, 7, 2)]

@@ -1,0 +1,195 @@
+"""Paging as pure functions: the next request of every style, its rule for empty pages, and the loop guards."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from analytics_pipeline.errors import PaginationError
+from analytics_pipeline.sources.pagination import LoopGuard, Page, PageRequest, first_request, following_request
+from analytics_pipeline.sources.protocol import Pagination
+
+URL = "https://shop.example/v1/orders"
+
+
+def style(**keys: object) -> Pagination:
+    return TypeAdapter[Pagination](Pagination).validate_python(keys)
+
+
+def following(pagination: Pagination, params: dict[str, str], **page: Any) -> PageRequest | None:  # noqa: ANN401  # facts of several types
+    facts = {"records": 2, "seen": 2, "largest": 2, **page}
+    return following_request(pagination, Page(PageRequest(URL, params), url=URL, shown=URL, **facts))
+
+
+def params_of(request: PageRequest | None) -> dict[str, str] | None:
+    return None if request is None else dict(request.params)
+
+
+NUMBER = style(type="page_number", param="page", size_param="size", size=2)
+PAGES = style(type="page_number", param="page", pages="pages", first=0)
+STUBBORN = style(type="page_number", param="page", pages="pages", empty_page_ends=False)
+OFFSET = style(type="offset", param="offset", size_param="limit", size=2)
+CURSOR = style(type="cursor", param="cursor", next="next", size_param="limit", size=2)
+LEAN = style(type="cursor", param="cursor", next="next", size_param="limit", size=2, repeat_params=False)
+LINK = style(type="next_link", next="links.next")
+HEADER = style(type="link_header")
+SINGLE = style(type="single")
+
+
+@pytest.mark.parametrize(
+    ("pagination", "params"),
+    [
+        (NUMBER, {"day": "1", "size": "2", "page": "1"}),
+        (PAGES, {"day": "1", "page": "0"}),
+        (OFFSET, {"day": "1", "limit": "2", "offset": "0"}),
+        (CURSOR, {"day": "1", "limit": "2"}),
+        (LINK, {"day": "1"}),
+        (HEADER, {"day": "1"}),
+        (SINGLE, {"day": "1"}),
+    ],
+)
+def test_the_first_request_adds_what_paging_needs(pagination: Pagination, params: dict[str, str]) -> None:
+    assert first_request(pagination, PageRequest(URL, {"day": "1"})) == PageRequest(URL, params)
+
+
+def test_page_numbers_count_up_until_a_page_is_shorter_than_an_earlier_one() -> None:
+    assert params_of(following(NUMBER, {"page": "3", "d": "1"}, seen=6)) == {"page": "4", "d": "1"}
+    assert following(NUMBER, {"page": "4"}, records=1, seen=7) is None
+    assert following(NUMBER, {"page": "4"}, records=0, seen=6) is None
+
+
+def test_a_short_first_page_is_no_end_since_the_shop_may_have_capped_the_size() -> None:
+    assert params_of(following(NUMBER, {"page": "1"}, records=1, seen=1, largest=1)) == {"page": "2"}
+    assert params_of(following(OFFSET, {"offset": "0"}, records=1, seen=1, largest=1)) == {"offset": "1"}
+
+
+def test_the_shops_count_ends_page_numbers_and_offsets() -> None:
+    assert following(NUMBER, {"page": "1"}, records=1, seen=1, largest=1, count=1) is None
+    assert params_of(following(NUMBER, {"page": "2"}, records=1, seen=3, count=4)) == {"page": "3"}
+    assert following(OFFSET, {"offset": "2"}, seen=4, count=4) is None
+    assert following(OFFSET, {"offset": "2"}, records=0, seen=2, count=4) is None
+
+
+def test_the_number_of_pages_ends_paging_with_the_last_of_them() -> None:
+    assert params_of(following(PAGES, {"page": "0"}, pages=2)) == {"page": "1"}
+    assert following(PAGES, {"page": "1"}, pages=2) is None
+    assert following(PAGES, {"page": "0"}, records=0, seen=0, pages=0) is None
+
+
+def test_an_empty_page_before_the_last_ends_page_numbers_unless_the_description_says_no() -> None:
+    assert following(PAGES, {"page": "0"}, records=0, pages=5) is None
+    assert params_of(following(STUBBORN, {"page": "1"}, records=0, pages=5)) == {"page": "2"}
+    assert following(STUBBORN, {"page": "5"}, records=0, pages=5) is None
+
+
+def test_a_number_of_pages_that_is_none_is_told() -> None:
+    with pytest.raises(PaginationError, match=r"`pages` should be the number of pages, but is 'many'"):
+        following(PAGES, {"page": "0"}, pages="many")
+
+
+def test_offsets_advance_by_what_came_and_not_by_what_was_asked_for() -> None:
+    assert params_of(following(OFFSET, {"offset": "500", "limit": "500"}, records=100, largest=100)) == {
+        "offset": "600",
+        "limit": "500",
+    }
+
+
+def test_a_cursor_is_sent_with_the_parameters_again_or_with_the_size_alone() -> None:
+    asked = {"day": "1", "limit": "2", "cursor": "a"}
+    assert params_of(following(CURSOR, asked, next="b")) == {"day": "1", "limit": "2", "cursor": "b"}
+    assert params_of(following(LEAN, asked, next="b")) == {"limit": "2", "cursor": "b"}
+    assert params_of(following(CURSOR, asked, next=77)) == {"day": "1", "limit": "2", "cursor": "77"}
+
+
+@pytest.mark.parametrize("end", [None, "", False])
+def test_a_missing_cursor_or_link_ends(end: object) -> None:
+    assert following(CURSOR, {}, next=end) is None
+    assert following(LINK, {}, next=end) is None
+    assert following(HEADER, {}, link=None) is None
+
+
+def test_an_empty_page_with_a_cursor_or_link_goes_on() -> None:
+    assert following(CURSOR, {}, records=0, next="b") is not None
+    assert following(LINK, {}, records=0, next="?page=2") is not None
+
+
+@pytest.mark.parametrize("value", [True, ["b"], {"after": "b"}])
+def test_a_cursor_or_link_of_another_type_is_told(value: object) -> None:
+    for pagination in (CURSOR, LINK):
+        with pytest.raises(PaginationError, match=r"`(links\.)?next` should be a"):
+            following(pagination, {}, next=value)
+
+
+@pytest.mark.parametrize(
+    ("link", "resolved"),
+    [
+        ("https://shop.example/v1/orders?p=2", "https://shop.example/v1/orders?p=2"),
+        ("https://SHOP.example:443/v1/orders?p=2", "https://SHOP.example:443/v1/orders?p=2"),
+        ("/v1/orders?p=2#top", "https://shop.example/v1/orders?p=2"),
+        ("?p=2", "https://shop.example/v1/orders?p=2"),
+        ("https://user:word@shop.example/x", "https://shop.example/x"),
+    ],
+)
+def test_links_are_resolved_against_the_request(link: str, resolved: str) -> None:
+    assert following(LINK, {"day": "1"}, next=link) == PageRequest(resolved, {})
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example/v1/orders",
+        "http://shop.example/v1/orders",
+        "https://shop.example:8443/v1/orders",
+        "//evil.example/v1/orders",
+        "https://shop.example@evil.example/",
+        "ftp://shop.example/",
+        "javascript:alert(1)",
+        "https://[broken",
+    ],
+)
+def test_links_to_another_origin_are_refused(link: str) -> None:
+    for pagination, where in ((LINK, {"next": link}), (HEADER, {"link": f'<{link}>; rel="next"'})):
+        with pytest.raises(PaginationError, match="own origin only"):
+            following(pagination, {}, **where)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '<https://shop.example/v1/orders?p=2>; rel="next"',
+        '<https://shop.example/a>; rel="prev", <https://shop.example/v1/orders?p=2>; rel="next"',
+        "<https://shop.example/v1/orders?p=2>; rel=next; title=x",
+        '</v1/orders?p=2>; Rel="last NEXT"',
+    ],
+)
+def test_the_link_header_is_read_as_the_standard_says(header: str) -> None:
+    assert following(HEADER, {}, link=header) == PageRequest("https://shop.example/v1/orders?p=2", {})
+
+
+def test_a_link_header_without_next_ends() -> None:
+    assert following(HEADER, {}, link='<https://shop.example/a>; rel="prev"') is None
+
+
+def test_a_request_that_comes_again_is_a_circle() -> None:
+    guard = LoopGuard(max_pages=10)
+    guard.check_request(PageRequest(URL, {"cursor": "a", "day": "1"}), URL)
+    guard.check_request(PageRequest(URL, {"cursor": "b", "day": "1"}), URL)
+    with pytest.raises(PaginationError, match=r"https://shop\.example/v1/orders: .*circle"):
+        guard.check_request(PageRequest(URL, {"day": "1", "cursor": "a"}), URL)
+
+
+def test_the_cap_on_pages_allows_exactly_so_many() -> None:
+    guard = LoopGuard(max_pages=2)
+    guard.check_request(PageRequest(URL, {"page": "1"}), URL)
+    guard.check_request(PageRequest(URL, {"page": "2"}), URL)
+    with pytest.raises(PaginationError, match=r"more than 2 pages; raise limits\.max_pages"):
+        guard.check_request(PageRequest(URL, {"page": "3"}), URL)
+
+
+def test_the_same_records_twice_in_a_row_are_refused_but_empty_pages_are_not() -> None:
+    guard = LoopGuard(max_pages=10)
+    for fingerprint in (1, 2, 1, None, None):
+        guard.check_records(fingerprint, URL)
+    guard.check_records(3, URL)
+    with pytest.raises(PaginationError, match="same page of records twice"):
+        guard.check_records(3, URL)

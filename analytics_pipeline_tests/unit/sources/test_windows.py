@@ -1,0 +1,76 @@
+"""Windows of business days in every format, over both clock changes."""
+
+from datetime import UTC, date, datetime
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from analytics_pipeline.sources.protocol import ChangedSince, StampFormat, Window
+from analytics_pipeline.sources.windows import changed_since_params, created_window_params, start_of_day
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def window(
+    stamp_format: StampFormat, day: date, to: Literal["exclusive", "inclusive"] = "exclusive", zone: ZoneInfo = BERLIN
+) -> tuple[str, str]:
+    described = Window(from_param="from", to_param="to", format=stamp_format, to=to)
+    params = created_window_params(described, day, day, zone)
+    assert list(params) == ["from", "to"]
+    return params["from"], params["to"]
+
+
+@pytest.mark.parametrize(
+    ("stamp_format", "spring", "autumn"),
+    [
+        (
+            "iso_utc",
+            ("2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"),
+            ("2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"),
+        ),
+        (
+            "iso_offset",
+            ("2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00"),
+            ("2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00"),
+        ),
+        ("iso_local", ("2026-03-29T00:00:00", "2026-03-30T00:00:00"), ("2026-10-25T00:00:00", "2026-10-26T00:00:00")),
+        ("date", ("2026-03-29", "2026-03-30"), ("2026-10-25", "2026-10-26")),
+        ("unix_seconds", ("1774738800", "1774821600"), ("1792879200", "1792969200")),
+    ],
+)
+def test_a_day_runs_from_local_midnight_to_local_midnight(
+    stamp_format: StampFormat, spring: tuple[str, str], autumn: tuple[str, str]
+) -> None:
+    assert window(stamp_format, date(2026, 3, 29)) == spring
+    assert window(stamp_format, date(2026, 10, 25)) == autumn
+
+
+def test_an_inclusive_window_of_dates_ends_with_the_last_day() -> None:
+    assert window("date", date(2026, 1, 31), to="inclusive") == ("2026-01-31", "2026-01-31")
+
+
+def test_an_inclusive_window_of_stamps_does_not_lose_the_last_second() -> None:
+    assert window("iso_local", date(2026, 1, 31), to="inclusive")[1] == "2026-02-01T00:00:00"
+
+
+def test_a_day_whose_midnight_is_skipped_starts_when_the_clocks_jump() -> None:
+    sao_paulo = ZoneInfo("America/Sao_Paulo")
+    assert start_of_day(date(2018, 11, 4), sao_paulo) == datetime(2018, 11, 4, 3, tzinfo=UTC)
+    assert window("iso_offset", date(2018, 11, 4), zone=sao_paulo)[0] == "2018-11-04T01:00:00-02:00"
+
+
+def test_changed_since_is_cut_to_whole_seconds() -> None:
+    since = datetime(2026, 7, 1, 12, 0, 0, 999999, tzinfo=UTC)
+    assert changed_since_params(ChangedSince(param="since", format="iso_utc"), since, BERLIN) == {
+        "since": "2026-07-01T12:00:00Z"
+    }
+    assert changed_since_params(ChangedSince(param="since", format="iso_local"), since, BERLIN) == {
+        "since": "2026-07-01T14:00:00"
+    }
+
+
+def test_a_stamp_without_zone_is_refused() -> None:
+    naive = datetime(2026, 7, 1)  # noqa: DTZ001  # the fault under test
+    with pytest.raises(ValueError, match="time zone"):
+        changed_since_params(ChangedSince(param="since", format="iso_utc"), naive, BERLIN)
