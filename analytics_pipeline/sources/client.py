@@ -101,6 +101,7 @@ class ShopClient:
         shop: The description.
         base_url: The resolved base URL, without a slash at its end.
         statistics: Running totals.
+        redact: Hides the shop's secrets in a text.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class ShopClient:
         self.statistics = Statistics()
         self._source = credentials.source
         self._auth_param = credentials.param
-        self._redact = Redactor(credentials.secrets, credentials.param[0] if credentials.param else None)
+        self.redact = Redactor(credentials.secrets, credentials.param[0] if credentials.param else None)
         self._sleep, self._random = sleep, random
         self._pace = Pace(shop.request_budget, shop.limits.max_retry_after, self._sleep, clock)
         self._session = requests.Session()
@@ -140,14 +141,14 @@ class ShopClient:
         self._session.headers.update(
             {"Accept": "application/json", "User-Agent": "analytics-pipeline", **shop.headers, **credentials.headers}
         )
-        self._connection_log = RedactedLog(self._redact)
+        # urllib3 logs every URL on level DEBUG, with the key in it when the key is a parameter.
+        self._connection_log = RedactedLog(self.redact)
+        logging.getLogger("urllib3.connectionpool").addFilter(self._connection_log)
 
     def __repr__(self) -> str:
-        return f"ShopClient({self.shop.name!r}, {self._redact.shown(self.base_url)!r})"
+        return f"ShopClient({self.shop.name!r}, {self.redact.shown(self.base_url)!r})"
 
     def __enter__(self) -> Self:
-        # urllib3 logs every URL on level DEBUG, with the key in it when the key is a parameter.
-        logging.getLogger("urllib3.connectionpool").addFilter(self._connection_log)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -165,7 +166,7 @@ class ShopClient:
     def shown(self, url: str, params: Mapping[str, str] | None = None) -> str:
         """A URL with its parameters for messages, without secrets."""
         query = f"{'&' if '?' in url else '?'}{urlencode(params)}" if params else ""
-        return self._redact.shown(url + query)
+        return self.redact.shown(url + query)
 
     def get(self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body]) -> Answer[Body]:
         """Asks until there is a whole answer, and decodes it.
@@ -212,7 +213,7 @@ class ShopClient:
             try:
                 url, params = resolve_link(outcome.location, against=url), {}
             except ValueError as error:
-                fault = self._redact.shown(str(error))
+                fault = self.redact.shown(str(error))
                 break
         else:
             fault = f"goes on after {_MAX_REDIRECTS} steps"
@@ -263,9 +264,9 @@ class ShopClient:
         try:
             return Answer(decode(body), headers, url, shown)
         except msgspec.ValidationError as error:
-            fault = self._redact.shown(str(error))
+            fault = self.redact.shown(str(error))
         except ValueError as error:
-            return _Failure(f"HTTP {status} with a body that is no JSON: {self._redact.shown(str(error))}")
+            return _Failure(f"HTTP {status} with a body that is no JSON: {self.redact.shown(str(error))}")
         raise AnswerError(f"GET {shown}: the answer does not have the described form: {fault}")
 
     def _read(self, response: requests.Response, shown: str) -> bytes:
@@ -294,7 +295,7 @@ class ShopClient:
             excerpt = next(response.iter_content(_EXCERPT_BYTES), b"")
         except requests.RequestException:
             excerpt = b""
-        words = self._redact.shown(excerpt.decode("utf-8", "replace"))
+        words = self.redact.shown(excerpt.decode("utf-8", "replace"))
         said = f" The shop says: {words}" if words else ""
         advice = _ADVICE.get(response.status_code, "asking again cannot help; check the description")
         advice = advice.format(source=self._source)
@@ -302,7 +303,7 @@ class ShopClient:
 
     def _failure(self, error: Exception, shown: str) -> _Failure:
         inner = error.args[0] if error.args else error
-        told = self._redact.shown(str(getattr(inner, "reason", inner)))
+        told = self.redact.shown(str(getattr(inner, "reason", inner)))
         if "CERTIFICATE_VERIFY_FAILED" in told:
             raise SettingsError(
                 f"GET {shown}: the shop's certificate is not trusted ({told}); "

@@ -147,7 +147,7 @@ class Extraction(Iterator[pa.RecordBatch]):
             return int(value)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
-        raise AnswerError(f"GET {answer.shown}: the shop's count of records is no number, but {_cut(value)}")
+        raise AnswerError(f"GET {answer.shown}: the shop's count of records is no number, but {self._cut(value)}")
 
     def _batch(self, records: Sequence[bytes], shown: str) -> pa.RecordBatch:
         ids: list[str] = []
@@ -165,7 +165,7 @@ class Extraction(Iterator[pa.RecordBatch]):
         try:
             return pa.RecordBatch.from_pydict(dict(zip(self.schema.names, columns, strict=True)), schema=self.schema)
         except ValueError as error:
-            fault = _cut(str(error))
+            fault = self._cut(str(error))
         raise AnswerError(f"GET {shown}: a record holds text that is no Unicode: {fault}")
 
     def _row(self, record: bytes, position: int, shown: str) -> tuple[str, date | datetime | None]:
@@ -182,7 +182,10 @@ class Extraction(Iterator[pa.RecordBatch]):
         except ValueError as error:
             fault = str(error)
         told = "a record is no object that can be read" if value is record else f"{name} (`{path}`)"
-        raise AnswerError(f"GET {shown}: record {position} of the page: {told}: {fault} (given: {_cut(value)})")
+        raise AnswerError(f"GET {shown}: record {position} of the page: {told}: {fault} (given: {self._cut(value)})")
+
+    def _cut(self, value: object) -> str:
+        return self._client.redact(repr(value))[:_SHOWN_CHARACTERS]
 
 
 def _id_text(value: object) -> str:
@@ -192,10 +195,6 @@ def _id_text(value: object) -> str:
     if not text.strip() or "\x00" in text:
         raise ValueError("an id must not be empty or hold a zero character")
     return text
-
-
-def _cut(value: object) -> str:
-    return repr(value)[:_SHOWN_CHARACTERS]
 
 
 def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extraction:

@@ -64,14 +64,20 @@ def _parse(path: Path, text: str) -> tuple[yaml.MappingNode, object]:
         root = yaml.compose(text, _Loader)
         data = yaml.load(text, _Loader)  # noqa: S506  # derived from SafeLoader
     except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        told = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
-        message = ", ".join(part for part in told if part) or "it cannot be parsed"
-        raise DescriptionError(f"{path}: {line}this is no YAML: {message}") from None
-    if not isinstance(root, yaml.MappingNode):
-        raise DescriptionError(f"{path}: a shop description is a mapping of keys such as name, base_url and orders")
-    return root, data
+        told = _syntax_fault(error)
+    else:
+        if isinstance(root, yaml.MappingNode):
+            return root, data
+        told = "a shop description is a mapping of keys such as name, base_url and orders"
+    raise DescriptionError(f"{path}: {told}")
+
+
+def _syntax_fault(error: yaml.YAMLError) -> str:
+    """The fault without the library's excerpt of the file, which may hold a secret."""
+    mark = getattr(error, "problem_mark", None)
+    line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    parts = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
+    return f"{line}this is no YAML: {', '.join(filter(None, parts)) or 'it cannot be parsed'}"
 
 
 def _repeated_keys(node: yaml.Node, path: KeyPath) -> Iterator[tuple[int, str]]:

@@ -4,11 +4,11 @@ Pure functions; requests are made in client.py.
 """
 
 import base64
-import json
+import html
 import logging
 import re
 from collections.abc import Iterable
-from urllib.parse import quote, quote_plus, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote_plus, urljoin, urlsplit, urlunsplit
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 HIDDEN = "***"
@@ -74,8 +74,8 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = (), parameter: str | None = None) -> None:
         """Takes the secret values and the name of the query parameter that carries one."""
-        spellings = {spelling for secret in secrets if secret for spelling in _spellings(secret)}
-        self._secrets = sorted(spellings, key=len, reverse=True)
+        texts = [text for secret in secrets if secret for text in (secret, base64.b64encode(secret.encode()).decode())]
+        self._secrets = re.compile("|".join("".join(map(_spellings, text)) for text in texts)) if texts else None
         self._parameter = None
         if parameter is not None:
             self._parameter = re.compile(rf"([?&]{re.escape(quote_plus(parameter))}=)[^&#\s'\"]*", re.IGNORECASE)
@@ -85,9 +85,7 @@ class Redactor:
         text = re.sub(r"(://)[^/@\s]*@", rf"\1{HIDDEN}@", text)
         if self._parameter is not None:
             text = self._parameter.sub(rf"\g<1>{HIDDEN}", text)
-        for secret in self._secrets:
-            text = text.replace(secret, HIDDEN)
-        return text
+        return self._secrets.sub(HIDDEN, text) if self._secrets is not None else text
 
     def shown(self, text: str) -> str:
         """The same on one line, cut to a length that fits a message."""
@@ -109,15 +107,14 @@ class RedactedLog(logging.Filter):
         return True
 
 
-def _spellings(secret: str) -> set[str]:
-    in_json = json.dumps(secret)[1:-1]
-    return {
-        secret,
-        quote(secret),
-        quote(secret, safe=""),
-        quote_plus(secret),
-        in_json,
-        in_json.replace("/", "\\/"),
-        repr(secret)[1:-1],
-        base64.b64encode(secret.encode()).decode(),
+def _spellings(character: str) -> str:
+    """A pattern for an ASCII character as it stands in a URL, JSON, Python or HTML, escaped once or more."""
+    code = "".join(f"[{digit}{digit.upper()}]" for digit in f"{ord(character):02x}")
+    written = {
+        r"[ +]" if character == " " else re.escape(character),
+        re.escape(html.escape(character)),
+        f"%(?:25)*{code}",
+        f"(?:u00|x){code}",
+        f"&#(?:0*{ord(character)}|x0*{code});",
     }
+    return rf"(?:\\|%(?:25)*5[cC])*(?:{'|'.join(sorted(written, key=len, reverse=True))})"

@@ -1,0 +1,1 @@
+"""Tests of one module each; no Postgres and no Dagster instance."""

@@ -73,13 +73,14 @@ class FakeShop:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 5
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name of the base class
         pass
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         shop: FakeShop = cast("Any", self.server).shop
-        return shop.date or super().date_time_string(timestamp)  # type: ignore[arg-type]  # seconds, whole or not
+        return shop.date or super().date_time_string(timestamp)
 
     def do_GET(self) -> None:
         shop: FakeShop = cast("Any", self.server).shop

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from analytics_pipeline.errors import DescriptionError, MissingSecretError
@@ -20,7 +19,7 @@ def faults(tmp_path: Path, text: str) -> str:
     with pytest.raises(DescriptionError) as caught:
         load_shop(path)
     assert str(path) in str(caught.value)
-    assert caught.value.__context__ is None or isinstance(caught.value.__context__, ValidationError | yaml.YAMLError)
+    assert caught.value.__context__ is None  # the libraries' errors repeat the file, which may hold a secret
     return str(caught.value)
 
 
@@ -59,7 +58,7 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
 
 
 def test_a_syntax_error_gives_line_and_column(tmp_path: Path) -> None:
-    assert "line 2, column 5: this is no YAML" in faults(tmp_path, "name: demo\nauth: [: {")
+    assert "line 2, column 8: this is no YAML" in faults(tmp_path, "name: demo\nauth: [: {")
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "just words", "a: !python/object:os.system x"])
@@ -143,14 +142,11 @@ SECRET = "sk_live_1234567890"
         f"headers: {{Authorization: Bearer {SECRET}}}",
         f"headers: {{X-Api-Key: {SECRET}}}",
         f'headers: {{X-Shop: "${{T}}{SECRET}"}}',
-        f"limits: {SECRET}",
     ],
 )
 def test_a_literal_secret_is_refused_without_echo(tmp_path: Path, entry: str) -> None:
     text = changed("auth: {type: none}", entry)
-    told = faults(tmp_path, text)
-    if not entry.startswith("limits"):
-        assert SECRET not in told
+    assert SECRET not in faults(tmp_path, text)
 
 
 def test_a_user_in_the_base_url_is_refused_without_echo(tmp_path: Path) -> None:
