@@ -44,7 +44,7 @@ def build_definitions(shop_reference: str) -> dg.Definitions:
 def _assemble(shop_reference: str) -> dg.Definitions:
     shop = load_shop(shop_reference)
     partitions = daily_partitions(shop)
-    jobs = build_jobs(partitions)
+    jobs = build_jobs()
     database = DatabaseResource()
     return dg.Definitions(
         assets=[

@@ -1,4 +1,7 @@
-"""The jobs: `daily` for a business day of everything, and one per layer. Which days a job runs for is the schedule's or the caller's."""
+"""The jobs: `daily` for a business day of everything, and one per layer.
+
+Their partitions are those of the assets that they select; which days a job runs for is the schedule's or the caller's.
+"""
 
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,21 +17,19 @@ LAYERS = {"raw": ("raw",), "clean": ("clean", "ops"), "marts": ("marts",)}
 """Asset groups of each layer's job."""
 
 
-def build_jobs(partitions: dg.DailyPartitionsDefinition) -> list[AssetJob]:
+def build_jobs() -> list[AssetJob]:
     """Return the jobs, the daily one first."""
     daily = dg.define_asset_job(
         DAILY,
         selection=dg.AssetSelection.all(),
-        partitions_def=partitions,
         description="A business day from the shop's API to the marts, with every check.",
     )
-    return [daily, *(_layer_job(name, groups, partitions) for name, groups in LAYERS.items())]
+    return [daily, *(_layer_job(name, groups) for name, groups in LAYERS.items())]
 
 
-def _layer_job(name: str, groups: tuple[str, ...], partitions: dg.DailyPartitionsDefinition) -> AssetJob:
+def _layer_job(name: str, groups: tuple[str, ...]) -> AssetJob:
     return dg.define_asset_job(
         name,
         selection=dg.AssetSelection.groups(*groups),
-        partitions_def=partitions,
         description=f"The {name} layer of a business day, with its checks.",
     )

@@ -8,7 +8,7 @@ has its description behind it as a comment. From the parsed statement come the t
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -84,6 +84,7 @@ class Mart:
         return self.statement.transform(put_in).sql(dialect=DIALECT, comments=False)
 
 
+@cache
 def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
     """Read every SQL file of `folder`, in an order in which each mart follows the ones that it reads.
 

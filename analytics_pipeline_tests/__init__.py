@@ -1,1 +1,1 @@
-"""Tests of `analytics_pipeline`."""
+"""Tests of analytics_pipeline: unit, definitions, and integration on real Postgres and a real HTTP shop."""

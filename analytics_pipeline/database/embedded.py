@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import psutil
+
 from analytics_pipeline.errors import DatabaseUnavailableError, SettingsError
 
 POSTGRES_VERSION = 18
@@ -34,6 +36,9 @@ def start_embedded_server(data: Path) -> str:
         SettingsError: root asks for a folder that the server's own user cannot enter.
         DatabaseUnavailableError: The server does not start.
     """
+    running = _running.get(data)
+    if running is not None and psutil.pid_exists(running.get_pid()):
+        return _url(running)
     data.parent.mkdir(parents=True, exist_ok=True)
     pgserver = _import_pgserver()
     if _is_root():
@@ -50,8 +55,17 @@ def start_embedded_server(data: Path) -> str:
             f"Read {data / 'log'}, or set ANALYTICS_DATABASE_URL to a server of your own."
         )
         raise DatabaseUnavailableError(message) from error
-    uri: str = server.get_uri(database="")
-    return uri
+    _running[data] = server
+    return _url(server)
+
+
+_running: dict[Path, Any] = {}
+"""Servers that this process has started or joined, by data folder."""
+
+
+def _url(server: Any) -> str:  # noqa: ANN401 - the package ships no types
+    url: str = server.get_uri(database="")
+    return url
 
 
 def _import_pgserver() -> ModuleType:

@@ -1,1 +1,1 @@
-"""Tests of one module each; no Postgres and no Dagster instance."""
+"""Unit tests; see conftest.py of the package for what they stand on."""

@@ -1,0 +1,186 @@
+"""Running business days without the UI: one Dagster run in this process, with progress, and a summary at its end.
+
+The command line and the benchmarks use it; schedules and the UI start runs by themselves.
+"""
+
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import psutil
+
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.settings import Settings
+
+if TYPE_CHECKING:  # dagster gives these types no public name
+    from dagster._core.execution.plan.objects import StepFailureData
+    from dagster_shared.error import SerializableErrorInfo
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PROCESS_TAG = "analytics_pipeline/process"
+INSTANCE_FILE = "dagster.yaml"
+BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass
+class RunSummary:
+    """What a run did.
+
+    Attributes:
+        run_id: Dagster's id of the run.
+        succeeded: Whether every step and every blocking check passed.
+        failures: What failed and why, a sentence each.
+        warnings: Checks that failed without blocking.
+        checks: Number of checks that were evaluated.
+    """
+
+    run_id: str
+    succeeded: bool
+    failures: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    checks: int = 0
+
+
+def instance_file() -> Path:
+    """Return the project's dagster.yaml: in the package when installed, beside it in a clone."""
+    package = Path(__file__).parent
+    inside = package / INSTANCE_FILE
+    return inside if inside.exists() else package.parent / INSTANCE_FILE
+
+
+@contextmanager
+def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
+    """Open Dagster's instance: the one of `DAGSTER_HOME`, else the one in the state folder, which is made when missing.
+
+    Raises:
+        DatabaseUnavailableError: The server cannot be reached.
+        DatabaseRefusedError: The login fails, or may not create databases.
+    """
+    os.environ.setdefault(BATCH_SIZE, "1000")
+    if not os.environ.get("DAGSTER_HOME"):
+        settings.dagster_home.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(instance_file(), settings.dagster_home / INSTANCE_FILE)
+        os.environ["DAGSTER_HOME"] = str(settings.dagster_home)
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+def run_days(
+    definitions: dg.Definitions,
+    instance: dg.DagsterInstance,
+    days: DayRange,
+    *,
+    job_name: str,
+    report: Callable[[str], None] = lambda _: None,
+) -> RunSummary:
+    """Run a job over some business days, as one run in this process.
+
+    Args:
+        definitions: The code location.
+        instance: Where run, events and checks are recorded.
+        days: The business days.
+        job_name: Name of the job.
+        report: Takes a line for each step and for each report of a long one.
+    """
+    end_dead_runs(instance)
+    job = definitions.resolve_job_def(job_name)
+    tags = {RANGE_START: days.first.isoformat(), RANGE_END: days.last.isoformat(), PROCESS_TAG: _process_name()}
+    run_id = str(uuid.uuid4())
+
+    def listen(entry: dg.EventLogEntry) -> None:
+        line = _line(entry)
+        if line is not None:
+            report(line)
+
+    instance.add_event_listener(run_id, listen)
+    result = job.execute_in_process(run_config=QUIET, instance=instance, tags=tags, raise_on_error=False, run_id=run_id)
+    summary = RunSummary(result.run_id, result.success)
+    for event in result.all_events:
+        if event.is_step_failure:
+            summary.failures.append(f"{_step(event)}: {_failure(event.step_failure_data)}")
+        elif event.is_run_failure and not summary.failures:
+            summary.failures.append(_reason(event.job_failure_data.error))
+    for evaluation in result.get_asset_check_evaluations():
+        summary.checks += 1
+        if not evaluation.passed:
+            told = f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {_figures(evaluation)}"
+            is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
+            (summary.failures if is_error else summary.warnings).append(told)
+    return summary
+
+
+def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
+    """Mark the runs as failed whose process died, and free what they hold; a killed process cannot do so itself.
+
+    Returns:
+        Ids of these runs.
+    """
+    dead = []
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])):
+        process = run.tags.get(PROCESS_TAG)
+        if process is not None and not _is_alive(process):
+            instance.report_run_failed(run, f"The process of this run ({process}) died.")
+            instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
+            dead.append(run.run_id)
+    return dead
+
+
+def _process_name() -> str:
+    me = psutil.Process()
+    return f"{os.uname().nodename}/{me.pid}/{me.create_time():.2f}"
+
+
+def _is_alive(process: str) -> bool:
+    """Return whether a process of this machine lives; processes of others are taken to do so."""
+    host, pid, started = process.rsplit("/", 2)
+    if host != os.uname().nodename:
+        return True
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" == started
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _failure(data: "StepFailureData") -> str:
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    return _reason(data.error)
+
+
+def _reason(error: "SerializableErrorInfo | None") -> str:
+    """Return the innermost error's message, which names place and remedy."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "no reason given"
+
+
+def _figures(evaluation: dg.AssetCheckEvaluation) -> str:
+    shown = {name: value.value for name, value in evaluation.metadata.items() if value.value not in ("", 0)}
+    return ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def _line(entry: dg.EventLogEntry) -> str | None:
+    """Tell an entry of a run's log as a line for a person, where it is worth one."""
+    event = entry.dagster_event
+    if event is None:
+        return f"    {entry.user_message}" if entry.level >= logging.INFO else None
+    if event.is_step_success:
+        return f"  {_step(event)} done in {event.step_success_data.duration_ms / 1000:.1f} s"
+    if event.is_step_failure:
+        return f"  {_step(event)} FAILED"
+    return None
+
+
+def _step(event: dg.DagsterEvent) -> str:
+    return (event.step_key or "").replace("__", "/")
+
+
+__all__ = ["RunSummary", "end_dead_runs", "open_instance", "run_days"]

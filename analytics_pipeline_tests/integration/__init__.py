@@ -1,0 +1,1 @@
+"""Integration tests; see conftest.py of the package for what they stand on."""
