@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import adbc_driver_manager
 from adbc_driver_postgresql import dbapi
@@ -50,13 +50,17 @@ class Database:
 
     @property
     def label(self) -> str:
-        """The URL without user and password, fit for logs and messages."""
+        """The URL without the password, fit for logs, for messages and for psql."""
         parts = urlsplit(self.url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, parts.query if "password" not in parts.query else "", ""))
+        user, _, host = parts.netloc.rpartition("@")
+        login = f"{user.partition(':')[0]}@" if user else ""
+        options = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"], safe="/")
+        return f"{parts.scheme}://{login}{host}{parts.path}" + (f"?{options}" if options else "")
 
     def named(self, name: str) -> "Database":
         """Return the database `name` on the same server."""
-        return Database(urlunsplit(urlsplit(self.url)._replace(path=f"/{name}")))
+        parts = urlsplit(self.url)
+        return Database(f"{parts.scheme}://{parts.netloc}/{name}" + (f"?{parts.query}" if parts.query else ""))
 
     @contextmanager
     def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:

@@ -1,0 +1,81 @@
+"""The command line `analytics-pipeline`, one module a command.
+
+A command's module is imported when the command is asked for, so that `--help` answers at once. Here is what all commands share: the group,
+the `.env` file, and errors told in one line.
+"""
+
+import importlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+from dotenv import load_dotenv
+
+from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.settings import SHOP
+
+COMMANDS = {
+    "demo": "Load the last 30 days of a demo shop into Postgres and show the last week.",
+    "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
+    "run": "Load business days from the shop to the marts, without the UI.",
+    "doctor": "Check shop, credentials, database, rights, time zone and versions.",
+    "status": "Tell the last day loaded, how fresh it is, and what is in quarantine.",
+    "shop": "Serve the demo shop's API on this machine.",
+}
+
+
+class _Group(click.Group):
+    """A group whose commands are imported on demand, and that tells the project's own errors in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
+        try:
+            return super().invoke(ctx)
+        except PipelineError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="analytics-pipeline")
+def main() -> None:
+    """From a shop's API to revenue in Postgres, right to the cent, as Dagster assets.
+
+    \b
+    Examples:
+      analytics-pipeline demo                                    a demo shop, nothing to set up
+      analytics-pipeline run --shop my-shop.yaml --date 2026-11-22
+      analytics-pipeline up                                      the UI on http://127.0.0.1:3000
+
+    \b
+    Settings, from the environment or a .env file in the current folder:
+      ANALYTICS_SHOP          name of a packaged shop description, or the path of one (default: demo)
+      ANALYTICS_DATABASE_URL  a Postgres server, 14 or newer (default: the embedded one)
+      ANALYTICS_HOME          state folder (default: the platform's folder for user data; for root /var/lib/analytics-pipeline)
+    """
+    load_dotenv(Path.cwd() / ".env")
+
+
+def shop_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--shop`, which stands in for ANALYTICS_SHOP."""
+
+    def choose(_: click.Context, __: click.Parameter, reference: str | None) -> None:
+        if reference is not None:
+            is_file = Path(reference).suffix != "" or len(Path(reference).parts) > 1
+            os.environ[SHOP] = str(Path(reference).absolute()) if is_file else reference
+
+    help_text = "Name of a packaged shop description, or the path of one; default: ANALYTICS_SHOP, else demo."
+    return click.option("--shop", callback=choose, expose_value=False, is_eager=True, metavar="NAME|FILE", help=help_text)(command)

@@ -1,0 +1,116 @@
+"""`analytics-pipeline doctor`: everything that a run stands on, a line each."""
+
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import adbc_driver_manager
+import click
+
+from analytics_pipeline.cli import shop_option
+from analytics_pipeline.database.connection import Database, create_database, data_database, instance_database
+from analytics_pipeline.database.slices import query
+from analytics_pipeline.errors import DatabaseRefusedError, PipelineError, ShopUnavailableError
+from analytics_pipeline.partitions import last_complete_day
+from analytics_pipeline.settings import DEFAULT_SHOP, Settings
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.doctor import check_shop
+from analytics_pipeline.sources.spec import Shop, load_shop
+
+OLDEST_SERVER = 140000
+PACKAGES = ("analytics-pipeline", "dagster", "dagster-postgres", "pandas", "pyarrow", "adbc-driver-postgresql")
+
+
+@click.command("doctor")
+@shop_option
+def command() -> None:
+    """Check shop, credentials, database, rights, time zone and versions, a line each.
+
+    The exit code is 1 when one of them fails. Nothing is written, except that missing databases are created.
+
+    \b
+    Examples:
+      analytics-pipeline doctor
+      analytics-pipeline doctor --shop my-shop.yaml
+    """
+    settings = Settings.from_environment()
+    failed = 0
+    for subject, look in _looks(settings):
+        try:
+            click.echo(f"ok    {subject:12} {look()}")
+        except PipelineError as error:
+            failed += 1
+            click.echo(f"FAIL  {subject:12} {error}")
+    if failed:
+        raise SystemExit(1)
+
+
+def _looks(settings: Settings) -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "versions", _versions
+    yield "description", lambda: _describe(settings.shop)
+    yield "time zone", lambda: _time_zone(load_shop(settings.shop))
+    yield "credentials", lambda: _credentials(load_shop(settings.shop))
+    yield "shop", lambda: _shop(load_shop(settings.shop))
+    yield "database", lambda: _database(data_database(settings))
+    yield "rights", lambda: _rights(data_database(settings))
+    yield "instance", lambda: _instance(instance_database(data_database(settings)))
+
+
+def _versions() -> str:
+    return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
+
+
+def _describe(reference: str) -> str:
+    shop = load_shop(reference)
+    return f"{reference}: shop {shop.name}, {shop.currency}, business days since {shop.first_day}"
+
+
+def _time_zone(shop: Shop) -> str:
+    now = datetime.now(UTC)
+    local = now.astimezone(shop.zone)
+    return f"{shop.timezone}: it is {local:%Y-%m-%d %H:%M} there, the last complete business day is {last_complete_day(shop, now)}"
+
+
+def _credentials(shop: Shop) -> str:
+    with ShopClient(shop):
+        return "no credentials asked for" if shop.auth.type == "none" else f"all variables of auth type {shop.auth.type} are set"
+
+
+def _shop(shop: Shop) -> str:
+    try:
+        with ShopClient(shop) as client:
+            found = check_shop(client)
+    except ShopUnavailableError as error:
+        if shop.name != DEFAULT_SHOP:
+            raise
+        hint = "The demo shop runs while `analytics-pipeline up`, `demo` or `shop` does."
+        raise ShopUnavailableError(f"{error}. {hint}") from error
+    return "; ".join([found.summary, *found.notes])
+
+
+def _database(database: Database) -> str:
+    made = " (created now)" if create_database(database) else ""
+    server = query(database, "select current_setting('server_version_num')::int as number, current_setting('server_version') as version")[0]
+    if server["number"] < OLDEST_SERVER:
+        raise DatabaseRefusedError(f"{database.label} is PostgreSQL {server['version']}; 14 or newer is needed.")
+    return f"{database.label}: PostgreSQL {server['version']}{made}"
+
+
+def _rights(database: Database) -> str:
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        try:
+            for schema in ("raw", "clean", "ops", "marts"):
+                cursor.execute(f"create schema if not exists {schema}")
+                cursor.execute(f"create table {schema}.analytics_pipeline_doctor (one int)")
+        except adbc_driver_manager.ProgrammingError:
+            connection.rollback()
+            raise
+        connection.rollback()
+    return "schemas and tables can be created in raw, clean, ops and marts"
+
+
+def _instance(database: Database) -> str:
+    made = " (created now)" if create_database(database) else ""
+    return f"{database.label}: Dagster's runs and events{made}"

@@ -1,0 +1,75 @@
+"""`analytics-pipeline run`: business days from the shop to the marts, in this process."""
+
+import time
+from datetime import UTC, date, datetime
+
+import click
+
+from analytics_pipeline.cli import shop_option
+from analytics_pipeline.cli.loading import load_days
+from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.jobs import DAILY, LAYERS
+from analytics_pipeline.partitions import DayRange, last_complete_day
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.spec import Shop, load_shop
+
+
+class _Day(click.ParamType):
+    name = "YYYY-MM-DD"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        try:
+            return value if isinstance(value, date) else date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no day such as 2026-11-22", param, ctx)
+
+
+@click.command("run")
+@click.option("--date", "day", type=_Day(), help="One business day.")
+@click.option("--from", "first", type=_Day(), help="First business day of a range.")
+@click.option("--to", "last", type=_Day(), help="Last business day of the range, included; default: yesterday.")
+@click.option("--job", type=click.Choice([DAILY, *LAYERS]), default=DAILY, show_default=True, help="All layers, or one of them.")
+@shop_option
+def command(day: date | None, first: date | None, last: date | None, job: str) -> None:
+    """Load business days from the shop to the marts, with all checks.
+
+    Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday. The exit code is 0 when every step and every
+    blocking check passed, else 1, with the reason and the run's id.
+
+    \b
+    Examples:
+      analytics-pipeline run
+      analytics-pipeline run --date 2026-11-22
+      analytics-pipeline run --from 2026-01-01 --to 2026-10-31 --shop my-shop.yaml
+      analytics-pipeline run --from 2026-01-01 --job marts
+    """
+    settings = Settings.from_environment()
+    shop = load_shop(settings.shop)
+    days = chosen_days(shop, day, first, last, datetime.now(UTC))
+    started = time.monotonic()
+    summary = load_days(settings, days, job_name=job)
+    if not summary.succeeded:
+        raise click.ClickException(f"run {summary.run_id} of {days} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures))
+    click.echo(f"{days}: done in {time.monotonic() - started:.1f} s, {summary.checks} checks, run {summary.run_id}")
+
+
+def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | None, now: datetime) -> DayRange:
+    """Return the days that the options mean.
+
+    Raises:
+        click.UsageError: The options contradict each other.
+        SettingsError: A day lies before the shop's first one, or is not over yet.
+    """
+    yesterday = last_complete_day(shop, now)
+    if day is not None and (first is not None or last is not None):
+        raise click.UsageError("give --date, or --from and --to")
+    if last is not None and first is None:
+        raise click.UsageError("--to needs --from")
+    begin, end = (day, day) if day is not None else (first or yesterday, last or yesterday)
+    if begin > end:
+        raise click.UsageError(f"--from {begin} is after --to {end}")
+    if begin < shop.first_day:
+        raise SettingsError(f"{begin} lies before {shop.first_day}, the first_day in the description of {shop.name}. Begin there, or change it.")
+    if end > yesterday:
+        raise SettingsError(f"{end} is not over yet in {shop.timezone}; the last complete business day is {yesterday}.")
+    return DayRange(begin, end)

@@ -1,0 +1,73 @@
+"""`analytics-pipeline status`: how far the tables are, and what they leave out."""
+
+from datetime import UTC, date, datetime
+
+import click
+
+from analytics_pipeline.cli import shop_option
+from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.partitions import last_complete_day
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.tables import Table
+
+
+@click.command("status")
+@shop_option
+def command() -> None:
+    """Tell the last day loaded, how fresh it is, and what is in quarantine.
+
+    \b
+    Examples:
+      analytics-pipeline status
+      analytics-pipeline status --shop my-shop.yaml
+    """
+    settings = Settings.from_environment()
+    shop = load_shop(settings.shop)
+    database = data_database(settings)
+    create_database(database)
+    revenue = next(mart.table for mart in load_marts() if mart.table.name == "daily_revenue")
+    click.echo(f"shop         {shop.name} ({shop.timezone}, {shop.currency})")
+    click.echo(f"database     {database.label}")
+    if not exists(database, revenue):
+        click.echo("loaded       nothing yet: analytics-pipeline run")
+        return
+    for line in _loaded(database, revenue, shop, datetime.now(UTC)):
+        click.echo(line)
+    click.echo(f"quarantine   {_money_of(database, QUARANTINE.table, 'money_at_risk')}")
+    click.echo(f"excluded     {_money_of(database, EXCLUSIONS.table, 'order_total')}")
+
+
+def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> list[str]:
+    row = query(
+        database,
+        "select min(event_date) as first, max(event_date) as last, count(distinct event_date) as days, "
+        f"(select max(extracted_at) from {RAW_ORDERS.table.qualified_name}) as extracted_at from {revenue.qualified_name}",
+    )[0]
+    if row["last"] is None:
+        return ["loaded       no day yet: analytics-pipeline run"]
+    first, last = row["first"], row["last"]
+    missing = (last - first).days + 1 - row["days"]
+    gaps = f", {missing} days between them are missing" if missing else ", no day between them is missing"
+    return [f"loaded       {first} to {last}{gaps}", f"freshness    {_freshness(last, row['extracted_at'], shop, now)}"]
+
+
+def _freshness(last: date, extracted_at: datetime | None, shop: Shop, now: datetime) -> str:
+    behind = (last_complete_day(shop, now) - last).days
+    word = "fresh" if behind <= 0 else f"{behind} {'day' if behind == 1 else 'days'} behind"
+    read = "" if extracted_at is None else f"; orders last read {extracted_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
+    return f"{word}: the last complete business day is {last_complete_day(shop, now)}{read}"
+
+
+def _money_of(database: Database, table: Table, column: str) -> str:
+    if not exists(database, table):
+        return "nothing yet"
+    rows = query(
+        database,
+        f"select coalesce(currency, 'unknown currency') as currency, count(*) as orders, coalesce(sum({column}), 0)::text as money "
+        f"from {table.qualified_name} group by 1 order by 1",
+    )
+    return ", ".join(f"{row['orders']} orders of {row['money']} {row['currency']}" for row in rows) or "no orders"

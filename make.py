@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""Everything that a contributor does, with nothing but Python 3.11 or newer: `python3 make.py TASK`.
+
+Makes a virtual environment in .venv, installs the pinned dependencies into it, and runs the task there. Needs the standard library only.
+"""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ENVIRONMENT = HERE / ".venv"
+CONSTRAINTS = HERE / "constraints.txt"
+OLDEST_PYTHON = (3, 11)
+
+TASKS: dict[str, tuple[str, str, list[list[str]]]] = {
+    "demo": ("load 30 days of the demo shop and show the last week", "", [["-m", "analytics_pipeline", "demo"]]),
+    "up": ("start the Dagster UI, the daily schedule and the demo shop", "", [["-m", "analytics_pipeline", "up"]]),
+    "test": ("run all tests; further arguments go to pytest", "test", [["-m", "pytest"]]),
+    "check": (
+        "format check, lint and strict type check",
+        "test",
+        [["-m", "ruff", "format", "--check", "."], ["-m", "ruff", "check", "."], ["-m", "mypy"]],
+    ),
+    "bench": ("run the benchmarks and write benchmarks/README.md; further arguments go to them", "benchmark", [["-m", "benchmarks"]]),
+    "install": ("only make .venv, with the tools for tests", "test", []),
+}
+
+
+def main() -> int:
+    """Run the task that the command line names and return its exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="tasks:\n"
+        + "\n".join(f"  {name:8} {what}" for name, (what, _, _) in TASKS.items())
+        + "\n\nexamples:\n  python3 make.py demo\n  python3 make.py test -k daily_revenue",
+    )
+    parser.add_argument("task", choices=TASKS, metavar="TASK")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to the task")
+    chosen = parser.parse_args()
+    if sys.version_info < OLDEST_PYTHON:
+        print(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.", file=sys.stderr)
+        return 2
+    _, extra, commands = TASKS[chosen.task]
+    python = install(extra)
+    for number, command in enumerate(commands, start=1):
+        passed_on = chosen.arguments if number == len(commands) else []
+        code = subprocess.call([python, *command, *passed_on], cwd=HERE)
+        if code:
+            return code
+    return 0
+
+
+def install(extra: str) -> str:
+    """Bring .venv up to date with the pinned dependencies of an extra, and return its interpreter."""
+    python = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    wanted = hashlib.sha256(b"".join(path.read_bytes() for path in (CONSTRAINTS, HERE / "pyproject.toml"))).hexdigest()
+    stamp = ENVIRONMENT / f"installed-{extra or 'base'}"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return str(python)
+    if not python.exists():
+        print(f"making {ENVIRONMENT} ...", flush=True)
+        venv.create(ENVIRONMENT, with_pip=True)
+    print("installing the pinned dependencies (about a minute) ...", flush=True)
+    target = f"{HERE}[{extra}]" if extra else str(HERE)
+    pinned = {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--editable", target], check=True, env={**os.environ, **pinned})
+    stamp.write_text(wanted)
+    return str(python)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
