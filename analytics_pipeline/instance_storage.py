@@ -36,27 +36,32 @@ class EventStorage(PostgresEventLogStorage):
         super().dispose()
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
-        """Store events in order of arrival; runs of planned materialisations in one statement each.
+        """Store events in their order, those of planned and of done materialisations in a few statements.
 
-        A run over a year announces each day of each asset before it begins: thousands of events.
+        A run over a year announces and reports each day of each asset: thousands of events.
         """
-        for is_planned, group in groupby(events, key=_is_planned_materialization):
-            if is_planned:
-                self._store_planned(list(group))
+        for together, group in groupby(events, key=_is_materialization):
+            if together:
+                self._store_materializations(list(group))
             else:
                 super().store_event_batch(list(group))
 
-    def _store_planned(self, events: list[dg.EventLogEntry]) -> None:
-        inserted = self.prepare_insert_event_batch(events).returning(sqlalchemy.column("id"))
+    def _store_materializations(self, events: list[dg.EventLogEntry]) -> None:
+        log = self.prepare_insert_event(events[0]).table
+        insert = log.insert().returning(log.c.id, sort_by_parameter_order=True)
         with self._connect() as connection:
-            ids = [row[0] for row in connection.execute(inserted)]
+            ids = [row[0] for row in connection.execute(insert, [self._event_to_row(event) for event in events])]
+        with self.index_transaction() as connection:
+            self._store_asset_event_tags(connection, events, ids)
+        # What is kept about an asset as a whole follows from its newest event.
         newest = {event.get_dagster_event().asset_key: (event, event_id) for event, event_id in zip(events, ids, strict=True)}
         for event, event_id in newest.values():
             self.store_asset_event(event, event_id)
 
 
-def _is_planned_materialization(event: dg.EventLogEntry) -> bool:
-    return event.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+def _is_materialization(event: dg.EventLogEntry) -> bool:
+    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION}
+    return event.dagster_event_type in kinds
 
 
 class RunStorage(PostgresRunStorage):

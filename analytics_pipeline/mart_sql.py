@@ -5,6 +5,7 @@ has its description behind it as a comment. From the parsed statement come the t
 `:first_day` and `:last_day` bound the slice, `:shop_currency` is the shop's currency. Running the statement is the IO manager's part.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -14,10 +15,11 @@ from pathlib import Path
 import pyarrow as pa
 import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
+from sqlglot.optimizer.scope import Scope, build_scope
 
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.errors import MartError
@@ -30,6 +32,7 @@ FIRST_DAY, LAST_DAY, SHOP_CURRENCY = "first_day", "last_day", "shop_currency"
 PARAMETERS = frozenset({FIRST_DAY, LAST_DAY, SHOP_CURRENCY})
 
 PLOTTED = ("net_sales",)
+NAME = re.compile("[a-z][a-z0-9_]*")
 
 SqlSchema = dict[str, dict[str, dict[str, str]]]
 """SQL types by layer, table and column, as sqlglot takes them."""
@@ -112,20 +115,34 @@ def _register(schema: SqlSchema, table: Table) -> None:
 
 
 def _statement(path: Path, text: str) -> exp.Query:
+    if not NAME.fullmatch(path.stem):
+        raise MartError(f"{path}: the file's name becomes the table's: small letters, digits and underscores, a letter first.")
     try:
         statements = sqlglot.parse(text, read=DIALECT)
     except SqlglotError as error:
-        raise MartError(f"{path}: not a statement that Postgres would read: {error}") from error
+        raise MartError(f"{path}: not a statement that Postgres would read: {_told(error)}") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise MartError(f"{path}: a mart is exactly one select statement.")
-    unknown = {node.name for node in statements[0].find_all(exp.Placeholder)} - PARAMETERS
-    if unknown:
+    used = {node.name for node in statements[0].find_all(exp.Placeholder)}
+    if unknown := used - PARAMETERS:
         raise MartError(f"{path}: unknown parameter :{', :'.join(sorted(unknown))}; there are :{', :'.join(sorted(PARAMETERS))}.")
+    if len(used & {FIRST_DAY, LAST_DAY}) == 1:
+        raise MartError(f"{path}: a mart by business day is bounded on both sides, by :{FIRST_DAY} and :{LAST_DAY}.")
     return statements[0]
 
 
+def _told(error: SqlglotError) -> str:
+    """Return what the parser says, without the excerpt of the file that it underlines for terminals."""
+    if not isinstance(error, ParseError) or not error.errors:
+        return str(error).splitlines()[0]
+    return "; ".join(f"line {found['line']}, column {found['col']}: {found['description']}" for found in error.errors)
+
+
 def _sources(statement: exp.Query) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted({(table.db, table.name) for table in statement.find_all(exp.Table) if table.db}))
+    """Return the tables that a statement reads, as (layer, name); a name without a layer that no `with` defines has the layer ''."""
+    defined = {query.alias for query in statement.find_all(exp.CTE)}
+    tables = [table for table in statement.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
+    return tuple(sorted({(table.db, table.name) for table in tables if table.db or table.name not in defined}))
 
 
 def _mart_names(statement: exp.Query) -> set[str]:
@@ -136,19 +153,22 @@ def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
     description, grain = _header(path)
     sources = _sources(statement)
     for layer, name in sources:
+        if not layer:
+            raise MartError(f"{path}: reads {name} without its layer; write it as in clean.sales.")
         if name not in schema.get(layer, {}):
             raise MartError(f"{path}: reads {layer}.{name}, which no contract and no other mart describes.")
     try:
-        qualified = qualify(statement.copy(), schema=schema, dialect=DIALECT)
-        typed = annotate_types(qualified, schema=schema, dialect=DIALECT)
+        qualified = qualify(statement.copy(), schema={**schema}, dialect=DIALECT)
+        typed = annotate_types(qualified, schema={**schema}, dialect=DIALECT)
     except SqlglotError as error:
         raise MartError(f"{path}: {error}") from error
-    columns = tuple(_column(path, node, typed_node, grain) for node, typed_node in zip(statement.selects, typed.selects, strict=True))
-    names = {column.name for column in columns}
-    missing = set(grain) - names
-    if missing:
+    columns = _columns(path, statement, typed, grain)
+    types = {column.name: column.type for column in columns}
+    if missing := set(grain) - types.keys():
         raise MartError(f"{path}: its grain names {', '.join(sorted(missing))}, which is no output column.")
     is_daily = any(node.name == FIRST_DAY for node in statement.find_all(exp.Placeholder))
+    if is_daily and types[grain[0]] != DAY:
+        raise MartError(f"{path}: a mart by business day has a date first in its grain, {grain[0]} is none.")
     table = Table(
         schema=LAYER,
         name=path.stem,
@@ -156,9 +176,10 @@ def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
         columns=columns,
         key=grain,
         day_column=grain[0] if is_daily else None,
-        plotted=PLOTTED if is_daily and {"currency", *PLOTTED} <= names else (),
+        plotted=PLOTTED if is_daily and {"currency", *PLOTTED} <= types.keys() else (),
     )
-    return Mart(table, statement, sources, {column.name: _lineage(column.name, qualified, schema) for column in columns})
+    scope = build_scope(qualified)
+    return Mart(table, statement, sources, {column.name: _lineage(column.name, qualified, schema, scope) for column in columns})
 
 
 def _header(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -174,33 +195,39 @@ def _header(path: Path) -> tuple[str, tuple[str, ...]]:
     return description, tuple(name.strip() for name in grains[0].split(","))
 
 
-def _column(path: Path, node: exp.Expression, typed: exp.Expression, grain: Iterable[str]) -> Column:
-    name = node.alias_or_name
-    description = " ".join(comment.strip() for comment in node.comments or [])
+def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable[str]) -> tuple[Column, ...]:
+    names = statement.named_selects
+    if unnamed := [name for name in names if not NAME.fullmatch(name)]:
+        raise MartError(f"{path}: each output column has a name in lower case, as in count(*) as orders; {unnamed[0] or 'one'} has none.")
+    if len(set(names)) != len(names):
+        raise MartError(f"{path}: two output columns have the same name.")
+    pairs = zip(statement.selects, typed.selects, strict=True)
+    return tuple(_column(path, node.alias_or_name, node.comments or [], typed_node.type, grain) for node, typed_node in pairs)
+
+
+def _column(path: Path, name: str, comments: Iterable[str], sql_type: exp.DataType | None, grain: Iterable[str]) -> Column:
+    description = " ".join(comment.strip() for comment in comments)
     if not description:
         raise MartError(f"{path}: the output column {name} has no description; write it behind the column as `-- ...`.")
-    kind = _arrow_type(typed)
+    kind = None if sql_type is None else _arrow_type(sql_type)
     if kind is None:
         raise MartError(f"{path}: the type of the output column {name} cannot be derived; cast it, as in cast({name} as bigint).")
     return Column(name=name, type=kind, description=description, is_nullable=name not in grain)
 
 
-def _arrow_type(node: exp.Expression) -> pa.DataType | None:
-    kind = node.type
-    if kind is None:
-        return None
+def _arrow_type(kind: exp.DataType) -> pa.DataType | None:
     if kind.is_type(exp.DataType.Type.DECIMAL):
         return MONEY
     if kind.is_type(*exp.DataType.INTEGER_TYPES):
         return COUNT
     if kind.is_type(*exp.DataType.TEXT_TYPES):
         return TEXT
-    plain = {exp.DataType.Type.DATE: DAY, exp.DataType.Type.TIMESTAMPTZ: STAMP, exp.DataType.Type.BOOLEAN: FLAG}
+    plain: dict[object, pa.DataType] = {exp.DataType.Type.DATE: DAY, exp.DataType.Type.TIMESTAMPTZ: STAMP, exp.DataType.Type.BOOLEAN: FLAG}
     return plain.get(kind.this)
 
 
-def _lineage(column: str, qualified: exp.Query, schema: SqlSchema) -> tuple[tuple[str, str, str], ...]:
-    node: Node = lineage(column, qualified, schema=schema, dialect=DIALECT)
+def _lineage(column: str, qualified: exp.Query, schema: SqlSchema, scope: Scope | None) -> tuple[tuple[str, str, str], ...]:
+    node: Node = lineage(column, qualified, schema=schema, dialect=DIALECT, scope=scope)
     found = set()
     for leaf in node.walk():
         table = leaf.expression

@@ -27,6 +27,10 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 PROCESS_TAG = "analytics_pipeline/process"
 INSTANCE_FILE = "dagster.yaml"
 BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
+UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+"""A run that is executed in this process is not started until all its planned events are written."""
+CLOCK_TOLERANCE = 2.0
+"""Seconds by which processes may differ in telling when one of them began: they reckon it from the boot time, which the clock moves."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -124,7 +128,7 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
         Ids of these runs.
     """
     dead = []
-    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])):
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
         if process is not None and not _is_alive(process):
             instance.report_run_failed(run, f"The process of this run ({process}) died.")
@@ -144,7 +148,8 @@ def _is_alive(process: str) -> bool:
     if host != os.uname().nodename:
         return True
     try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" == started
+        found = psutil.Process(int(pid))
+        return abs(found.create_time() - float(started)) < CLOCK_TOLERANCE and found.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 

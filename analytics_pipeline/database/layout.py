@@ -12,10 +12,14 @@ from analytics_pipeline.tables import Column, Table
 DDL_LOCK = "analytics_pipeline ddl"
 
 
-def ensure_table(connection: Connection, table: Table) -> None:
-    """Create `table` with key, indexes and comments, or check that the stored one fits and add its new columns.
+def ensure_table(connection: Connection, table: Table) -> list[str]:
+    """Create `table` with comments, or check that the stored one fits and add its new columns.
 
     Runs in the caller's transaction.
+
+    Returns:
+        Statements that give a table created now its key and indexes. They are for the caller to run once the first rows are in, still in
+        the same transaction: an index that is built at once takes half as long as one that grows row by row.
 
     Raises:
         TableMismatchError: A stored column has another type, or a change is needed that could lose something.
@@ -28,24 +32,26 @@ def ensure_table(connection: Connection, table: Table) -> None:
         if stored is None:
             for statement in create_statements(table):
                 cursor.execute(statement)
-        else:
-            for statement in migration_statements(table, stored):
-                cursor.execute(statement)
+            return key_statements(table)
+        for statement in migration_statements(table, stored):
+            cursor.execute(statement)
+        return []
 
 
 def create_statements(table: Table) -> list[str]:
-    """Return the DDL of a new table: schema, table with primary key, indexes and comments."""
-    columns = [f"{_definition(column)}" for column in table.columns]
-    if table.key:
-        columns.append(f"primary key ({', '.join(table.key)})")
-    statements = [
+    """Return the DDL of a new table: schema, table and comments."""
+    return [
         f"create schema if not exists {table.schema}",
-        f"create table {table.qualified_name} ({', '.join(columns)})",
+        f"create table {table.qualified_name} ({', '.join(_definition(column) for column in table.columns)})",
         f"comment on table {table.qualified_name} is {_text(table.description)}",
+        *(_comment(table, column) for column in table.columns),
     ]
-    statements += [_comment(table, column) for column in table.columns]
-    statements += [f"create index on {table.qualified_name} ({column})" for column in table.indexes]
-    return statements
+
+
+def key_statements(table: Table) -> list[str]:
+    """Return the DDL of a table's primary key and indexes."""
+    key = [f"alter table {table.qualified_name} add primary key ({', '.join(table.key)})"] if table.key else []
+    return [*key, *(f"create index on {table.qualified_name} ({column})" for column in table.indexes)]
 
 
 def migration_statements(table: Table, stored: dict[str, tuple[str, bool]]) -> list[str]:

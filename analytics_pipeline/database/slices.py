@@ -71,9 +71,11 @@ def write(database: Database, table: Table, rows: Rows, part: Slice | None) -> i
     """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (table.qualified_name,))
-        ensure_table(connection, table)
+        key_statements = ensure_table(connection, table)
         try:
             written = _replace(cursor, table, rows, part)
+            for statement in key_statements:
+                cursor.execute(statement)
             connection.commit()
         except adbc_driver_manager.Error as error:
             if sqlstate(error) == UNIQUE_VIOLATION:

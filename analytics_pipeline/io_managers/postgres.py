@@ -3,6 +3,7 @@
 It knows which table and which slice a step means, and what to tell Dagster about it; `database.slices` does the reading and writing.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -19,6 +20,9 @@ from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource
 from analytics_pipeline.tables import Table
 
+ROW_COUNT = "dagster/partition_row_count"
+Figures = dict[str, dict[str, Any]]
+"""Metadata by partition key."""
 COLUMNS = "columns"
 """Input metadata: names of the columns to read, all when absent."""
 
@@ -45,13 +49,18 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         database = self.database.database()
         part = _slice(context.asset_partition_keys) if context.has_asset_partitions else None
         rows = pa.Table.from_pandas(obj, schema=table.arrow_schema, preserve_index=False) if isinstance(obj, pd.DataFrame) else obj
-        written = write(database, table, rows, part)
-        context.add_output_metadata({"rows_written": written})
         if part is None:
-            context.add_output_metadata({"dagster/row_count": _row_count(database, table)})
+            written = write(database, table, rows, part)
+            context.add_output_metadata({"rows_written": written, "dagster/row_count": _row_count(database, table)})
             return
-        for day, figures in _figures_by_day(database, table, part, context.asset_partition_keys).items():
-            context.step_context.add_asset_metadata(figures, asset_key=context.asset_key, partition_key=day)
+        counts: Counter[str] = Counter()
+        if isinstance(rows, pa.Table | pa.RecordBatchReader):
+            rows = _counted(rows, table, counts)
+        context.add_output_metadata({"rows_written": write(database, table, rows, part)})
+        figures = _figures_by_day(database, table, part) if isinstance(rows, Query) else _row_counts(counts)
+        for day in context.asset_partition_keys:
+            found = {ROW_COUNT: 0, **figures.get(day, {})}
+            context.step_context.add_asset_metadata(found, asset_key=context.asset_key, partition_key=day)
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""
@@ -96,9 +105,25 @@ def _row_count(database: Database, table: Table) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _figures_by_day(database: Database, table: Table, part: Slice, days: Any) -> dict[str, dict[str, Any]]:  # noqa: ANN401
-    """Return the row count and the plotted sums of each day of the slice, by partition key."""
-    figures: dict[str, dict[str, Any]] = {day: {"dagster/partition_row_count": 0} for day in days}
+def _counted(rows: pa.Table | pa.RecordBatchReader, table: Table, counts: Counter[str]) -> pa.RecordBatchReader:
+    """Count the rows of each day while they are written."""
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for batch in rows.to_reader() if isinstance(rows, pa.Table) else rows:
+            for found in batch[table.day_column].value_counts().to_pylist():
+                counts[str(found["values"])] += found["counts"]
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(rows.schema, batches())
+
+
+def _row_counts(counts: Counter[str]) -> Figures:
+    return {day: {ROW_COUNT: count} for day, count in counts.items()}
+
+
+def _figures_by_day(database: Database, table: Table, part: Slice) -> Figures:
+    """Return the row count and the plotted sums of each day that has rows, by partition key."""
+    figures: Figures = defaultdict(lambda: {ROW_COUNT: 0})
     sums = "".join(f", sum({name})::float8" for name in table.plotted)
     by_currency = ", currency" if table.plotted else ""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
@@ -107,7 +132,7 @@ def _figures_by_day(database: Database, table: Table, part: Slice, days: Any) ->
             f"where {part.where(table)} group by {table.day_column}{by_currency}"
         )
         for day, rows, *measured in cursor.fetchall():
-            figures[day]["dagster/partition_row_count"] += rows
+            figures[day][ROW_COUNT] += rows
             if measured:
                 currency, *amounts = measured
                 names = (f"{name}_{currency}" for name in table.plotted)

@@ -1,16 +1,30 @@
 -- Revenue of each business day and currency, each event on the day on which it happened; every day has a row in the shop's currency.
 -- grain: event_date, currency
-with events as (
-    select event_date, event_type, currency, order_id, customer_key, quantity, gross_sales, discounts, returns, net_sales, shipping, taxes, total_sales
+with order_days as (
+    select
+        event_date,
+        currency,
+        order_id,
+        customer_key,
+        sum(quantity) filter (where gross_sales > 0) as units_sold,
+        -sum(quantity) filter (where event_type = 'line_returned') as units_returned,
+        sum(gross_sales) as gross_sales,
+        sum(discounts) as discounts,
+        sum(returns) as returns,
+        sum(net_sales) as net_sales,
+        sum(shipping) as shipping,
+        sum(taxes) as taxes,
+        sum(total_sales) as total_sales
     from clean.sales
     where event_date between :first_day and :last_day
+    group by event_date, currency, order_id, customer_key
 ),
 
 days as (
     select cast(day as date) as event_date, cast(:shop_currency as text) as currency
     from generate_series(cast(:first_day as timestamp), cast(:last_day as timestamp), interval '1 day') as series(day)
     union
-    select event_date, currency from events
+    select event_date, currency from order_days
 ),
 
 first_orders as (
@@ -20,31 +34,31 @@ first_orders as (
         union all
         select customer_id, first_order_date from clean.customers where first_order_date is not null
     ) as known
-    where customer_key in (select customer_key from events where gross_sales > 0)
+    where customer_key in (select customer_key from order_days where gross_sales > 0)
     group by customer_key
 ),
 
 sums as (
     select
-        events.event_date,
-        events.currency,
-        count(distinct events.order_id) filter (where events.gross_sales > 0) as orders,
-        sum(events.quantity) filter (where events.gross_sales > 0) as units_sold,
-        -sum(events.quantity) filter (where events.event_type = 'line_returned') as units_returned,
-        sum(events.gross_sales) as gross_sales,
-        sum(events.discounts) as discounts,
-        sum(events.returns) as returns,
-        sum(events.net_sales) as net_sales,
-        sum(events.shipping) as shipping,
-        sum(events.taxes) as taxes,
-        sum(events.total_sales) as total_sales,
-        count(distinct events.customer_key) filter (where events.gross_sales > 0) as customers,
-        count(distinct events.customer_key) filter (
-            where events.gross_sales > 0 and first_orders.first_order_date = events.event_date
+        order_days.event_date,
+        order_days.currency,
+        count(*) filter (where order_days.gross_sales > 0) as orders,
+        sum(order_days.units_sold) as units_sold,
+        sum(order_days.units_returned) as units_returned,
+        sum(order_days.gross_sales) as gross_sales,
+        sum(order_days.discounts) as discounts,
+        sum(order_days.returns) as returns,
+        sum(order_days.net_sales) as net_sales,
+        sum(order_days.shipping) as shipping,
+        sum(order_days.taxes) as taxes,
+        sum(order_days.total_sales) as total_sales,
+        count(distinct order_days.customer_key) filter (where order_days.gross_sales > 0) as customers,
+        count(distinct order_days.customer_key) filter (
+            where order_days.gross_sales > 0 and first_orders.first_order_date = order_days.event_date
         ) as new_customers
-    from events
-    left join first_orders on first_orders.customer_key = events.customer_key
-    group by events.event_date, events.currency
+    from order_days
+    left join first_orders on first_orders.customer_key = order_days.customer_key
+    group by order_days.event_date, order_days.currency
 )
 
 select
