@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Everything that a contributor does, with nothing but Python 3.11 or newer: `python3 make.py TASK`.
 
-Makes a virtual environment in .venv, installs the pinned dependencies into it, and runs the task there. Needs the standard library only.
+Makes a virtual environment in .venv, installs the pinned dependencies into it, and runs the task there. Needs the
+standard library only.
 """
 
 import argparse
@@ -26,7 +27,11 @@ TASKS: dict[str, tuple[str, str, list[list[str]]]] = {
         "test",
         [["-m", "ruff", "format", "--check", "."], ["-m", "ruff", "check", "."], ["-m", "mypy"]],
     ),
-    "bench": ("run the benchmarks and write benchmarks/README.md; further arguments go to them", "benchmark", [["-m", "benchmarks"]]),
+    "bench": (
+        "run the benchmarks and write benchmarks/README.md; further arguments go to them",
+        "benchmark",
+        [["-m", "benchmarks"]],
+    ),
     "install": ("only make .venv, with the tools for tests", "test", []),
 }
 
@@ -44,7 +49,10 @@ def main() -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to the task")
     chosen = parser.parse_args()
     if sys.version_info < OLDEST_PYTHON:
-        print(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.", file=sys.stderr)
+        print(
+            f"Python {'.'.join(map(str, OLDEST_PYTHON))} or newer is needed; this is {sys.version.split()[0]}.",
+            file=sys.stderr,
+        )
         return 2
     _, extra, commands = TASKS[chosen.task]
     python = install(extra)
@@ -68,8 +76,14 @@ def install(extra: str) -> str:
         venv.create(ENVIRONMENT, with_pip=True)
     print("installing the pinned dependencies (about a minute) ...", flush=True)
     target = f"{HERE}[{extra}]" if extra else str(HERE)
-    pinned = {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--editable", target], check=True, env={**os.environ, **pinned})
+    pinned = {
+        "PIP_CONSTRAINT": str(CONSTRAINTS),
+        "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--editable", target], check=True, env={**os.environ, **pinned}
+    )
     stamp.write_text(wanted)
     return str(python)
 

@@ -1,7 +1,8 @@
 """The contracts of the raw, clean and ops tables: what each column is, and what every row has to satisfy.
 
-One pandera schema per table is the single source; table shape, DDL, comments, Dagster's column schema and the validation before each write
-derive from it. How records become rows is `transforms`' part; marts describe themselves in their SQL files.
+One pandera schema per table is the single source; table shape, DDL, comments, Dagster's column schema and the
+validation before each write derive from it. How records become rows is `transforms`' part; marts describe themselves in
+their SQL files.
 """
 
 import re
@@ -18,6 +19,18 @@ from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Colu
 
 EVENT_TYPES = ("line_sold", "line_returned", "shipping_charged", "shipping_refunded", "adjustment")
 EXAMPLES = 5
+OCCURS_ONCE = "occurs once"
+"""The rule that no two rows have the same key."""
+
+_RULES = {
+    "multiple_fields_uniqueness": OCCURS_ONCE,
+    "not_nullable": "is never null",
+    "column_in_dataframe": "every column is there",
+    "column_in_schema": "no other column is there",
+    "column_ordered": "the columns have their order",
+}
+"""pandera's names of its own checks, in words."""
+
 CURRENCY_PATTERN = re.compile("[A-Z]{3}")
 
 
@@ -34,10 +47,10 @@ class Violation:
     """One broken promise of a contract.
 
     Attributes:
-        column: Column, or None for a rule over several.
+        column: Column (or columns of the key), None for a rule over several.
         rule: The promise, in words.
         rows: How many rows break it.
-        examples: Up to five of the offending values.
+        examples: Up to five of the offending values, with the rows that have them.
     """
 
     column: str | None
@@ -90,7 +103,8 @@ TOTAL_SALES_ADD_UP = _rule(
 ORDER_TOTAL_ADDS_UP = _rule(
     "order_total = gross_sales - discounts - returns + shipping + taxes",
     lambda rows: (
-        rows["order_total"] == rows["gross_sales"] - rows["discounts"] - rows["returns"] + rows["shipping"] + rows["taxes"]
+        rows["order_total"]
+        == rows["gross_sales"] - rows["discounts"] - rows["returns"] + rows["shipping"] + rows["taxes"]
     ),
 )
 
@@ -191,7 +205,7 @@ RAW_PRODUCTS = _raw_dimension("raw/products", "product_id", "products")
 
 CLEAN_ORDERS = _contract(
     "clean/orders",
-    "One row per order or credit note, newest version, amounts as placed; what was given back later is in refunded_total.",
+    "One row per order or credit note, newest version, amounts as placed; refunded_total is what was given back since.",
     {
         "order_id": _column(TEXT, _ORDER_ID, NOT_EMPTY),
         "order_date": _column(DAY, _ORDER_DATE),
@@ -200,7 +214,9 @@ CLEAN_ORDERS = _contract(
         "cancelled_at": _column(STAMP, "When the order was cancelled.", nullable=True),
         "customer_key": _column(TEXT, _CUSTOMER_KEY, nullable=True, personal=True),
         "customer_id": _column(TEXT, "The shop's id of a registered customer.", nullable=True, personal=True),
-        "email_hash": _column(TEXT, "Hash of the order's e-mail address, trimmed and in lower case.", nullable=True, personal=True),
+        "email_hash": _column(
+            TEXT, "Hash of the order's e-mail address, trimmed and in lower case.", nullable=True, personal=True
+        ),
         "country": _column(TEXT, "Country, as the shop gives it.", nullable=True),
         "is_credit_note": _column(FLAG, "Whether the record is goods taken back rather than an order."),
         "currency": _column(TEXT, _CURRENCY, CURRENCY_CODE),
@@ -210,8 +226,12 @@ CLEAN_ORDERS = _contract(
         "returns": _money("Value of goods that a credit note takes back; zero for an order.", NOT_NEGATIVE),
         "shipping": _money("Shipping charged, tax excluded."),
         "taxes": _money("Taxes of goods and shipping."),
-        "order_total": _money("What the order added up to when placed, shipping and taxes included; negative for a credit note."),
-        "refunded_total": _money("Given back since by refunds and cancellation: goods, shipping and taxes.", NOT_NEGATIVE),
+        "order_total": _money(
+            "What the order added up to when placed, shipping and taxes included; negative for a credit note."
+        ),
+        "refunded_total": _money(
+            "Given back since by refunds and cancellation: goods, shipping and taxes.", NOT_NEGATIVE
+        ),
     },
     rules=(ORDER_TOTAL_ADDS_UP,),
     key=("order_id",),
@@ -275,7 +295,9 @@ CLEAN_CUSTOMERS = _contract(
     "One row per registered customer, newest version; personal data only hashed.",
     {
         "customer_id": _column(TEXT, "The shop's id of the customer.", NOT_EMPTY, personal=True),
-        "email_hash": _column(TEXT, "Hash of the e-mail address, trimmed and in lower case.", nullable=True, personal=True),
+        "email_hash": _column(
+            TEXT, "Hash of the e-mail address, trimmed and in lower case.", nullable=True, personal=True
+        ),
         "country": _column(TEXT, "Country, as the shop gives it.", nullable=True),
         "registered_at": _column(STAMP, "When the customer registered.", nullable=True),
         "first_order_date": _column(
@@ -293,7 +315,9 @@ CLEAN_PRODUCTS = _contract(
         "product_id": _column(TEXT, "The product's id.", NOT_EMPTY),
         "title": _column(TEXT, "Title.", nullable=True),
         "category": _column(TEXT, "Category.", nullable=True),
-        "price": _money("Current list price, in the shop's currency; null where the shop's value is none.", nullable=True),
+        "price": _money(
+            "Current list price, in the shop's currency; null where the shop's value is none.", nullable=True
+        ),
         "updated_at": _column(STAMP, "When the shop last changed the record, where it says so.", nullable=True),
     },
     key=("product_id",),
@@ -355,19 +379,35 @@ def violations(contract: Contract, rows: pd.DataFrame) -> list[Violation]:
     try:
         contract.schema.validate(rows, lazy=True)
     except SchemaErrors as errors:
-        return _summarise(errors.failure_cases)
-    return []
+        cases = errors.failure_cases
+    else:
+        return []
+    cases["column"] = cases["column"].where(cases["schema_context"] == "Column", "")
+    return [
+        _violation(contract.table, rows, column or None, check, group)
+        for (column, check), group in cases.groupby(["column", cases["check"].astype(str)], sort=False)
+    ]
 
 
-def _summarise(cases: pd.DataFrame) -> list[Violation]:
-    found: dict[tuple[str | None, str], Violation] = {}
-    for (context, column, check), group in cases.groupby(["schema_context", "column", "check"], dropna=False, sort=False):
-        named = column if context == "Column" or check == "multiple_fields_uniqueness" else None
-        rule = "occurs once" if check == "multiple_fields_uniqueness" else str(check)
-        row_count = int(group["index"].nunique()) or len(group)
-        examples = tuple(str(value)[:80] for value in group["failure_case"].head(EXAMPLES))
-        found.setdefault((named, rule), Violation(named, rule, row_count, examples))
-    return list(found.values())
+def _violation(table: Table, rows: pd.DataFrame, column: str | None, check: str, cases: pd.DataFrame) -> Violation:
+    """Tell what pandera found of one check; a frame whose columns are wrong has no rows to show."""
+    rule = _RULES.get(check, "has its contract's type" if check.startswith("dtype(") else check)
+    places = cases["index"].dropna().unique()
+    if not len(places) or tuple(rows.columns) != tuple(name.name for name in table.columns):
+        return Violation(column, rule, len(cases), tuple(str(value) for value in cases["failure_case"].head(EXAMPLES)))
+    about = ", ".join(table.key) if rule == OCCURS_ONCE else column
+    examples = dict.fromkeys(_example(table, rows.loc[place], column) for place in places[: 20 * EXAMPLES])
+    return Violation(about, rule, len(places), tuple(examples)[:EXAMPLES])
+
+
+def _example(table: Table, row: pd.Series, column: str | None) -> str:
+    """Return a row's value in `column`, and which row that is."""
+    key = table.key or (table.columns[0].name,)
+    identity = " ".join(str(row[name]) for name in key)
+    if column is None:
+        return identity
+    value = "null" if pd.isna(row[column]) else str(row[column])[:80] or "an empty text"
+    return value if column in key else f"{value} in {identity}"
 
 
 def validate(contract: Contract, rows: pd.DataFrame) -> None:

@@ -1,8 +1,9 @@
 """The project's errors, grouped by what to do about them.
 
 Every error that a user may see derives from `PipelineError` and from exactly one of `TransientError` (try again later),
-`PermanentError` (someone must change a setting, a right or a file) and `DataError` (the data break a promise: read them). Messages
-name the thing, the place and the remedy, and never a secret. Raising them belongs to the module that found the fault.
+`PermanentError` (someone must change a setting, a right or a file) and `DataError` (the data break a promise: read
+them). Messages name the thing, the place and the remedy, and never a secret. Raising them belongs to the module that
+found the fault.
 """
 
 

@@ -1,9 +1,9 @@
 """Dagster's own storage, in the same Postgres server as the data.
 
-`dagster.yaml` names the class below, so that the web server, the daemon and every run find the server in the same way as the assets do: the
-one of `ANALYTICS_DATABASE_URL`, or the embedded one, which the first of them starts. What is stored and how is dagster-postgres' part; two of
-its habits are changed, both measured in benchmarks/README.md: it opens a connection for every event, and writes the events that announce a
-run's partitions one by one.
+`dagster.yaml` names the class below, so that the web server, the daemon and every run find the server in the same way
+as the assets do: the one of `ANALYTICS_DATABASE_URL`, or the embedded one, which the first of them starts. What is
+stored and how is dagster-postgres' part; two of its habits are changed, both measured in benchmarks/README.md: it opens
+a connection for every event, and writes the events that announce a run's partitions one by one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,7 +54,9 @@ class EventStorage(PostgresEventLogStorage):
         with self.index_transaction() as connection:
             self._store_asset_event_tags(connection, events, ids)
         # What is kept about an asset as a whole follows from its newest event.
-        newest = {event.get_dagster_event().asset_key: (event, event_id) for event, event_id in zip(events, ids, strict=True)}
+        newest = {
+            event.get_dagster_event().asset_key: (event, event_id) for event, event_id in zip(events, ids, strict=True)
+        }
         for event, event_id in newest.values():
             self.store_asset_event(event, event_id)
 
@@ -106,6 +108,7 @@ class InstanceStorage(DagsterPostgresStorage):
 def sqlalchemy_url(url: str) -> str:
     """Return a Postgres URL as SQLAlchemy reads it for psycopg2.
 
-    The driver has to be named: SQLAlchemy 2.1 takes psycopg 3 for a plain `postgresql://`, which the event log cannot use.
+    The driver has to be named: SQLAlchemy 2.1 takes psycopg 3 for a plain `postgresql://`, which the event log cannot
+    use.
     """
     return "postgresql+psycopg2://" + url.partition("://")[2]

@@ -1,8 +1,9 @@
 """The mart engine: everything that a mart's SQL file says about itself.
 
-A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the description and one line `grain: column, column`; every output column
-has its description behind it as a comment. From the parsed statement come the tables it reads, the types of its columns and their lineage.
-`:first_day` and `:last_day` bound the slice, `:shop_currency` is the shop's currency. Running the statement is the IO manager's part.
+A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the description and one line `grain: column,
+column`; every output column has its description behind it as a comment. From the parsed statement come the tables it
+reads, the types of its columns and their lineage. `:first_day` and `:last_day` bound the slice, `:shop_currency` is the
+shop's currency. Running the statement is the IO manager's part.
 """
 
 import re
@@ -103,7 +104,9 @@ def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
     while waiting:
         ready = [name for name, statement in waiting.items() if not _mart_names(statement) & (waiting.keys() - {name})]
         if not ready:
-            raise MartError(f"the marts {', '.join(sorted(waiting))} in {folder} read each other in a circle; break it.")
+            raise MartError(
+                f"the marts {', '.join(sorted(waiting))} in {folder} read each other in a circle; break it."
+            )
         for name in ready:
             marts[name] = _mart(texts[name], waiting.pop(name), schema)
             _register(schema, marts[name].table)
@@ -116,7 +119,9 @@ def _register(schema: SqlSchema, table: Table) -> None:
 
 def _statement(path: Path, text: str) -> exp.Query:
     if not NAME.fullmatch(path.stem):
-        raise MartError(f"{path}: the file's name becomes the table's: small letters, digits and underscores, a letter first.")
+        raise MartError(
+            f"{path}: the file's name becomes the table's: small letters, digits and underscores, a letter first."
+        )
     try:
         statements = sqlglot.parse(text, read=DIALECT)
     except SqlglotError as error:
@@ -125,7 +130,9 @@ def _statement(path: Path, text: str) -> exp.Query:
         raise MartError(f"{path}: a mart is exactly one select statement.")
     used = {node.name for node in statements[0].find_all(exp.Placeholder)}
     if unknown := used - PARAMETERS:
-        raise MartError(f"{path}: unknown parameter :{', :'.join(sorted(unknown))}; there are :{', :'.join(sorted(PARAMETERS))}.")
+        raise MartError(
+            f"{path}: unknown parameter :{', :'.join(sorted(unknown))}; there are :{', :'.join(sorted(PARAMETERS))}."
+        )
     if len(used & {FIRST_DAY, LAST_DAY}) == 1:
         raise MartError(f"{path}: a mart by business day is bounded on both sides, by :{FIRST_DAY} and :{LAST_DAY}.")
     return statements[0]
@@ -139,7 +146,7 @@ def _told(error: SqlglotError) -> str:
 
 
 def _sources(statement: exp.Query) -> tuple[tuple[str, str], ...]:
-    """Return the tables that a statement reads, as (layer, name); a name without a layer that no `with` defines has the layer ''."""
+    """Return the tables that a statement reads, as (layer, name); a name that no `with` defines has the layer ''."""
     defined = {query.alias for query in statement.find_all(exp.CTE)}
     tables = [table for table in statement.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
     return tuple(sorted({(table.db, table.name) for table in tables if table.db or table.name not in defined}))
@@ -179,7 +186,9 @@ def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
         plotted=PLOTTED if is_daily and {"currency", *PLOTTED} <= types.keys() else (),
     )
     scope = build_scope(qualified)
-    return Mart(table, statement, sources, {column.name: _lineage(column.name, qualified, schema, scope) for column in columns})
+    return Mart(
+        table, statement, sources, {column.name: _lineage(column.name, qualified, schema, scope) for column in columns}
+    )
 
 
 def _header(path: Path) -> tuple[str, tuple[str, ...]]:
@@ -191,27 +200,37 @@ def _header(path: Path) -> tuple[str, tuple[str, ...]]:
     grains = [line.removeprefix("grain:") for line in lines if line.startswith("grain:")]
     description = " ".join(line for line in lines if not line.startswith("grain:"))
     if len(grains) != 1 or not description:
-        raise MartError(f"{path}: begins with no comment that says what a row is, and in a line of its own `-- grain: column, column`.")
+        raise MartError(
+            f"{path}: begins with no comment that says what a row is, and has no line `-- grain: column, column`."
+        )
     return description, tuple(name.strip() for name in grains[0].split(","))
 
 
 def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable[str]) -> tuple[Column, ...]:
     names = statement.named_selects
     if unnamed := [name for name in names if not NAME.fullmatch(name)]:
-        raise MartError(f"{path}: each output column has a name in lower case, as in count(*) as orders; {unnamed[0] or 'one'} has none.")
+        raise MartError(
+            f"{path}: output columns have names in lower case, as in count(*) as orders: {unnamed[0] or 'one'}."
+        )
     if len(set(names)) != len(names):
         raise MartError(f"{path}: two output columns have the same name.")
     pairs = zip(statement.selects, typed.selects, strict=True)
-    return tuple(_column(path, node.alias_or_name, node.comments or [], typed_node.type, grain) for node, typed_node in pairs)
+    return tuple(
+        _column(path, node.alias_or_name, node.comments or [], typed_node.type, grain) for node, typed_node in pairs
+    )
 
 
-def _column(path: Path, name: str, comments: Iterable[str], sql_type: exp.DataType | None, grain: Iterable[str]) -> Column:
+def _column(
+    path: Path, name: str, comments: Iterable[str], sql_type: exp.DataType | None, grain: Iterable[str]
+) -> Column:
     description = " ".join(comment.strip() for comment in comments)
     if not description:
         raise MartError(f"{path}: the output column {name} has no description; write it behind the column as `-- ...`.")
     kind = None if sql_type is None else _arrow_type(sql_type)
     if kind is None:
-        raise MartError(f"{path}: the type of the output column {name} cannot be derived; cast it, as in cast({name} as bigint).")
+        raise MartError(
+            f"{path}: the type of the output column {name} cannot be derived; cast it, as in cast({name} as bigint)."
+        )
     return Column(name=name, type=kind, description=description, is_nullable=name not in grain)
 
 
@@ -222,11 +241,17 @@ def _arrow_type(kind: exp.DataType) -> pa.DataType | None:
         return COUNT
     if kind.is_type(*exp.DataType.TEXT_TYPES):
         return TEXT
-    plain: dict[object, pa.DataType] = {exp.DataType.Type.DATE: DAY, exp.DataType.Type.TIMESTAMPTZ: STAMP, exp.DataType.Type.BOOLEAN: FLAG}
+    plain: dict[object, pa.DataType] = {
+        exp.DataType.Type.DATE: DAY,
+        exp.DataType.Type.TIMESTAMPTZ: STAMP,
+        exp.DataType.Type.BOOLEAN: FLAG,
+    }
     return plain.get(kind.this)
 
 
-def _lineage(column: str, qualified: exp.Query, schema: SqlSchema, scope: Scope | None) -> tuple[tuple[str, str, str], ...]:
+def _lineage(
+    column: str, qualified: exp.Query, schema: SqlSchema, scope: Scope | None
+) -> tuple[tuple[str, str, str], ...]:
     node: Node = lineage(column, qualified, schema=schema, dialect=DIALECT, scope=scope)
     found = set()
     for leaf in node.walk():

@@ -3,7 +3,7 @@
 The only place that turns partition keys into days and back.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -47,6 +47,6 @@ def last_complete_day(shop: Shop, now: datetime) -> date:
     return now.astimezone(ZoneInfo(shop.timezone)).date() - timedelta(days=1)
 
 
-def days_of(partition_keys: list[str] | tuple[str, ...]) -> DayRange:
+def days_of(partition_keys: Sequence[str]) -> DayRange:
     """Return the range of days of a run's partition keys, which Dagster gives in order and without gaps."""
     return DayRange(date.fromisoformat(partition_keys[0]), date.fromisoformat(partition_keys[-1]))

@@ -1,6 +1,7 @@
 """The resources of assets and checks: the database and the shop, both opened when a step runs and not before.
 
-What they open is described by the environment (`settings`) and the shop description; no secret is a resource's field, as Dagster shows those.
+What they open is described by the environment (`settings`) and the shop description; no secret is a resource's field,
+as Dagster shows those.
 """
 
 from collections.abc import Iterator

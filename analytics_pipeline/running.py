@@ -30,7 +30,7 @@ BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
 UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 """A run that is executed in this process is not started until all its planned events are written."""
 CLOCK_TOLERANCE = 2.0
-"""Seconds by which processes may differ in telling when one of them began: they reckon it from the boot time, which the clock moves."""
+"""Seconds by which processes may differ in telling when one of them began: they reckon it from the boot time."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -176,7 +176,7 @@ def _line(entry: dg.EventLogEntry) -> str | None:
     """Tell an entry of a run's log as a line for a person, where it is worth one."""
     event = entry.dagster_event
     if event is None:
-        return f"    {entry.user_message}" if entry.level >= logging.INFO else None
+        return f"    {entry.user_message}" if int(entry.level) >= logging.INFO else None
     if event.is_step_success:
         return f"  {_step(event)} done in {event.step_success_data.duration_ms / 1000:.1f} s"
     if event.is_step_failure:

@@ -7,7 +7,6 @@ import dagster as dg
 from analytics_pipeline.jobs import AssetJob
 from analytics_pipeline.sources.spec import Shop
 
-
 if TYPE_CHECKING:  # dagster gives this type no public name
     from dagster._core.definitions.partitions.partitioned_schedule import UnresolvedPartitionedAssetScheduleDefinition
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:  # dagster gives this type no public name
 def build_daily_schedule(
     daily: AssetJob, shop: Shop
 ) -> "UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition":
-    """Return the schedule that runs yesterday's business day at the hour that the shop description sets, in the shop's time zone."""
+    """Return the schedule of yesterday's business day, at the hour that the shop description sets, in its zone."""
     return dg.build_schedule_from_partitioned_job(
         daily,
         name="daily",

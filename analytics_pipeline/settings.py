@@ -1,7 +1,8 @@
 """What the environment decides: where state lies, which database, which shop.
 
-Reads environment variables and nothing else; a `.env` file in the current folder is put into the environment by the command line (and by
-`dagster dev`) before anything here is asked. Secrets of a shop are not settings: its description names their variables.
+Reads environment variables and nothing else; a `.env` file in the current folder is put into the environment by the
+command line (and by `dagster dev`) before anything here is asked. Secrets of a shop are not settings: its description
+names their variables.
 """
 
 import os
@@ -17,7 +18,7 @@ SHOP = "ANALYTICS_SHOP"
 
 DEFAULT_SHOP = "demo"
 ROOT_HOME = Path("/var/lib/analytics-pipeline")
-"""State folder of the superuser: an embedded server that root starts runs as another user, which may not enter root's home."""
+"""State folder of root: the server that root starts runs as another user, which may not enter root's home."""
 
 
 @dataclass(frozen=True)

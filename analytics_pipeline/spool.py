@@ -1,7 +1,7 @@
 """Rows on their way into the database, kept on disk until all of them are known to be good.
 
-An extraction or a cleaning may take long and may fail late. Its rows wait here, so that nothing of a bad slice is published, no transaction
-stays open meanwhile, and memory holds one batch whatever the range.
+An extraction or a cleaning may take long and may fail late. Its rows wait here, so that nothing of a bad slice is
+published, no transaction stays open meanwhile, and memory holds one batch whatever the range.
 """
 
 import tempfile

@@ -1,6 +1,7 @@
 """What all tests stand on: one embedded Postgres a session, throw-away databases a test, demo shops on free ports.
 
-Nothing that users run for real is mocked: Postgres is a Postgres, the shop an HTTP server, a run a Dagster run on its own instance.
+Nothing that users run for real is mocked: Postgres is a Postgres, the shop an HTTP server, a run a Dagster run on its
+own instance.
 """
 
 import os
@@ -85,7 +86,7 @@ def instance(
 
 @pytest.fixture
 def start_shop() -> Iterator[Callable[..., RunningShop]]:
-    """Start demo shops on free ports: `start_shop(now=datetime, opened=date, ...)`, further arguments are the shop's settings."""
+    """Start demo shops on free ports: `start_shop(now=..., opened=...)`; further arguments are the shop's settings."""
     running: list[RunningShop] = []
 
     def start(*, now: datetime | None = None, **settings: object) -> RunningShop:
@@ -126,10 +127,8 @@ class Pipeline:
 
 
 @pytest.fixture
-def pipeline_of(
-    database: Database, instance: dg.DagsterInstance, tmp_path: Path
-) -> Callable[..., Pipeline]:
-    """Put the project on a running demo shop: `pipeline_of(shop, orders={...})`, keywords change the description's mappings."""
+def pipeline_of(database: Database, instance: dg.DagsterInstance, tmp_path: Path) -> Callable[..., Pipeline]:
+    """Put the project on a running demo shop: `pipeline_of(shop, orders={...})` changes the description's mappings."""
 
     def build(shop: RunningShop, **changes: dict[str, object]) -> Pipeline:
         description = describe(shop, tmp_path, **changes)

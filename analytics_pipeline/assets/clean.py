@@ -8,7 +8,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, table_metadata
+from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, by_day, table_asset, table_metadata
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, figure, publish
 from analytics_pipeline.contracts import (
     CLEAN_CUSTOMERS,
@@ -68,16 +68,23 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
             )
             for name, contract in ORDER_TABLES.items()
         },
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BACKFILL_DAYS),
-        check_specs=[*(spec for contract in ORDER_TABLES.values() for spec in contract_specs(contract.table)), _balance_spec()],
+        **by_day(partitions),
+        check_specs=[
+            *(spec for contract in ORDER_TABLES.values() for spec in contract_specs(contract.table)),
+            _balance_spec(),
+        ],
     )
     def clean_order_tables(
-        context: dg.AssetExecutionContext, raw_orders: pa.RecordBatchReader, shop: ShopResource, database: DatabaseResource
+        context: dg.AssetExecutionContext,
+        raw_orders: pa.RecordBatchReader,
+        shop: ShopResource,
+        database: DatabaseResource,
     ) -> Iterator[Any]:
         # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
         with exclusive(database.database(), "clean orders"), ExitStack() as stack:
-            spools = {name: stack.enter_context(spool(contract.table.arrow_schema)) for name, contract in ORDER_TABLES.items()}
+            spools = {
+                name: stack.enter_context(spool(contract.table.arrow_schema)) for name, contract in ORDER_TABLES.items()
+            }
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             accounting = Accounting()
             for chunk in in_whole_days(raw_orders, "order_date", days=BACKFILL_DAYS, rows=CHUNK_ORDERS):
@@ -87,7 +94,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
                     rows: pd.DataFrame = getattr(cleaned, name)
                     audits[name].look_at(rows)
                     spools[name].write(rows)
-                context.log.info(f"cleaned {accounting.raw_orders} orders, up to {chunk['order_date'][-1]}")
+                context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
             results = [result for audit in audits.values() for result in audit.results()]
             outputs = (dg.Output(spools[name].reader(), output_name=name) for name in ORDER_TABLES)
             yield from publish([*results, _balance_result(accounting)], outputs)
@@ -99,19 +106,18 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
     ]
 
 
-def _dimension(raw: Contract, clean: Contract, transform: Callable[[pd.DataFrame, Shop], CleanDimension]) -> dg.AssetsDefinition:
+def _dimension(
+    raw: Contract, clean: Contract, transform: Callable[[pd.DataFrame, Shop], CleanDimension]
+) -> dg.AssetsDefinition:
     key = dg.AssetKey(clean.table.path)
-    readable = dg.AssetCheckSpec(READABLE, asset=key, description="No value of a record had to become null since it cannot be read.")
+    readable = dg.AssetCheckSpec(
+        READABLE, asset=key, description="No value of a record had to become null since it cannot be read."
+    )
 
-    @dg.asset(
-        key=key,
+    @table_asset(
+        clean.table,
         ins={"raw": dg.AssetIn(key=raw.table.path)},
-        description=clean.table.description,
-        metadata=table_metadata(clean.table),
-        group_name="clean",
         kinds={"pandas", "postgres"},
-        owners=[OWNER],
-        io_manager_key=IO_MANAGER,
         check_specs=[*contract_specs(clean.table), readable],
     )
     def clean_dimension(raw: pd.DataFrame, shop: ShopResource) -> Iterator[Any]:
@@ -135,7 +141,7 @@ def _balance_spec() -> dg.AssetCheckSpec:
         BALANCE,
         asset=dg.AssetKey(CLEAN_ORDERS.table.path),
         blocking=True,
-        description="Each raw order became clean, quarantined or excluded, and their money adds up; checked before the write.",
+        description="Each raw order became clean, quarantined or excluded, and money adds up; checked before writing.",
     )
 
 

@@ -3,6 +3,7 @@
 Everything derives from the table's shape; nothing here is particular to one asset.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,31 @@ BACKFILL_DAYS = 31
 """Business days of one run of a backfill."""
 
 
+def table_asset(table: Table, **settings: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:  # noqa: ANN401
+    """Return `dagster.asset` for one table, with what all tables have in common.
+
+    Args:
+        table: Gives key, group, description and column schema.
+        settings: Further arguments of `dagster.asset`; they win over the common ones.
+    """
+    common: dict[str, Any] = {
+        "key": table.path,
+        "description": table.description,
+        "metadata": table_metadata(table),
+        "group_name": table.schema,
+        "owners": [OWNER],
+        "io_manager_key": IO_MANAGER,
+    }
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(**(common | settings))
+    return decorator
+
+
+def by_day(partitions: dg.DailyPartitionsDefinition) -> dict[str, Any]:
+    """Return the arguments of an asset that is partitioned by business day."""
+    policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=BACKFILL_DAYS)
+    return {"partitions_def": partitions, "backfill_policy": policy}
+
+
 def table_metadata(table: Table) -> dict[str, Any]:
     """Return the table's name and column schema as definition metadata."""
     return {
@@ -28,7 +54,9 @@ def table_metadata(table: Table) -> dict[str, Any]:
                     column.name,
                     column.postgres_type,
                     column.description,
-                    constraints=dg.TableColumnConstraints(nullable=column.is_nullable, unique=table.key == (column.name,)),
+                    constraints=dg.TableColumnConstraints(
+                        nullable=column.is_nullable, unique=table.key == (column.name,)
+                    ),
                     tags={"personal": ""} if column.is_personal else {},
                 )
                 for column in table.columns
@@ -47,5 +75,7 @@ def mart_metadata(mart: Mart) -> dict[str, Any]:
     return {
         **table_metadata(mart.table),
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
-        "sql": dg.MetadataValue.md(f"```sql\n{mart.statement.sql(dialect='postgres', pretty=True, comments=False)}\n```"),
+        "sql": dg.MetadataValue.md(
+            f"```sql\n{mart.statement.sql(dialect='postgres', pretty=True, comments=False)}\n```"
+        ),
     }

@@ -1,12 +1,11 @@
-"""The marts: one asset per SQL file, computed by Postgres. A new mart is a new file in `marts/`; nothing here changes."""
+"""The marts: one asset per SQL file, computed by Postgres. A new mart is a new file in `marts/`, and nothing else."""
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import dagster as dg
 
-from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, mart_metadata
+from analytics_pipeline.assets.describe import by_day, mart_metadata, table_asset
 from analytics_pipeline.database.slices import Query
 from analytics_pipeline.mart_sql import Mart
 from analytics_pipeline.partitions import days_of
@@ -31,24 +30,16 @@ def _freshness(shop: Shop) -> dg.FreshnessPolicy:
     )
 
 
-def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, freshness: dg.FreshnessPolicy) -> dg.AssetsDefinition:
-    by_day: dict[str, Any] = (
-        {"partitions_def": partitions, "backfill_policy": dg.BackfillPolicy.multi_run(max_partitions_per_run=BACKFILL_DAYS)}
-        if mart.is_daily
-        else {}
-    )
-
-    @dg.asset(
-        key=mart.table.path,
+def _mart_asset(
+    mart: Mart, partitions: dg.DailyPartitionsDefinition, freshness: dg.FreshnessPolicy
+) -> dg.AssetsDefinition:
+    @table_asset(
+        mart.table,
         deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
-        description=mart.table.description,
         metadata=mart_metadata(mart),
-        group_name="marts",
         kinds={"sql", "postgres"},
-        owners=[OWNER],
-        io_manager_key=IO_MANAGER,
         freshness_policy=freshness,
-        **by_day,
+        **(by_day(partitions) if mart.is_daily else {}),
     )
     def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource) -> Query:
         currency = shop.description.currency

@@ -1,7 +1,8 @@
 """Write, audit, publish: outputs go to the IO manager only after every check before the write has passed.
 
-A blocking check that fails after the write stops what is downstream, but the bad slice is stored by then. So the checks of raw and clean
-tables are part of the asset: their results are reported, and a failed one ends the step before any output.
+A blocking check that fails after the write stops what is downstream, but the bad slice is stored by then. So the checks
+of raw and clean tables are part of the asset: their results are reported, and a failed one ends the step before any
+output.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,19 +11,23 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_pipeline.contracts import EXAMPLES, Contract, Violation, violations
+from analytics_pipeline.contracts import EXAMPLES, OCCURS_ONCE, Contract, Violation, violations
 from analytics_pipeline.tables import Table
 
 FITS_CONTRACT = "rows_fit_the_contract"
 KEYS_UNIQUE = "keys_are_unique"
-OCCURS_ONCE = "occurs once"
 
 
 def contract_specs(table: Table) -> list[dg.AssetCheckSpec]:
     """Return the checks of a table that run before its write."""
     key = dg.AssetKey(table.path)
     specs = [
-        dg.AssetCheckSpec(FITS_CONTRACT, asset=key, blocking=True, description="Every row fits the table's contract; checked before the write.")
+        dg.AssetCheckSpec(
+            FITS_CONTRACT,
+            asset=key,
+            blocking=True,
+            description="Every row fits the table's contract; checked before the write.",
+        )
     ]
     if table.key:
         description = f"No two rows have the same {', '.join(table.key)}; checked before the write."
@@ -75,10 +80,18 @@ def publish(
         if not result.passed:
             failed.append(result)
     if failed:
-        names = "; ".join(f"{result.check_name} of {result.asset_key.to_user_string() if result.asset_key else '?'}" for result in failed)
-        description = f"Nothing was written, since a check before the write failed: {names}. The stored rows are the last good ones."
+        names = "; ".join(
+            f"{result.check_name} of {result.asset_key.to_user_string() if result.asset_key else '?'}"
+            for result in failed
+        )
+        description = (
+            f"Nothing was written, since a check before it failed: {names}. The stored rows are the last good ones."
+        )
         shown = {
-            f"{result.check_name}: {name}": value for result in failed for name, value in result.metadata.items() if name != "rows"
+            f"{result.check_name}: {name}": value
+            for result in failed
+            for name, value in result.metadata.items()
+            if name != "rows"
         }
         raise dg.Failure(description, metadata=shown, allow_retries=False)
     yield from outputs

@@ -1,15 +1,15 @@
 """The raw layer: the shop's answers as they came."""
 
 import time
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, SHOP_POOL, table_metadata
+from analytics_pipeline.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
 from analytics_pipeline.database.claim import claim_database
@@ -22,16 +22,14 @@ from analytics_pipeline.spool import Spool, spool
 
 SOURCE_COUNT = "extracted_records_equal_the_shops_count"
 SECONDS_BETWEEN_REPORTS = 5.0
+OVERLAP = timedelta(hours=1)
+"""How far before the newest change stamp the changed records are asked for again: a shop may show a change late."""
 
 
 def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Return raw/orders by business day, and raw/customers and raw/products as a whole."""
 
-    @dg.asset(
-        **_about(RAW_ORDERS),
-        partitions_def=partitions,
-        backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=BACKFILL_DAYS),
-    )
+    @_raw_asset(RAW_ORDERS, **by_day(partitions))
     def raw_orders(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
         days = days_of(context.partition_keys)
         claim_database(database.database(), shop.description.name)
@@ -40,13 +38,16 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             yield from _extracted(context, RAW_ORDERS, extraction, rows, rows.reader)
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
-        @dg.asset(**_about(contract))
-        def raw_dimension(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
+        @_raw_asset(contract)
+        def raw_dimension(
+            context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource
+        ) -> Iterator[Any]:
             stored = database.database()
             claim_database(stored, shop.description.name)
             endpoint: Endpoint = getattr(shop.description, name)
             extract = {"customers": extract_customers, "products": extract_products}[name]
-            since: datetime | None = newest_change(stored, contract.table) if endpoint.changed_since else None
+            newest = newest_change(stored, contract.table) if endpoint.changed_since else None
+            since = newest - OVERLAP if newest else None
             with shop.client() as client, spool(contract.table.arrow_schema) as rows:
                 extraction = extract(client, since)
                 yield from _extracted(
@@ -58,29 +59,24 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
     return [raw_orders, dimension(RAW_CUSTOMERS, "customers"), dimension(RAW_PRODUCTS, "products")]
 
 
-def _about(contract: Contract) -> dict[str, Any]:
+def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:  # noqa: ANN401
     table = contract.table
     count_check = dg.AssetCheckSpec(
         SOURCE_COUNT,
         asset=dg.AssetKey(table.path),
         blocking=True,
-        description="As many records arrived as the shop itself counts, where it gives a count; checked before the write.",
+        description="As many records arrived as the shop counts, where it gives a count; checked before the write.",
     )
-    return {
-        "key": table.path,
-        "description": table.description,
-        "metadata": table_metadata(table),
-        "group_name": "raw",
-        "kinds": {"api", "postgres"},
-        "owners": [OWNER],
-        "io_manager_key": IO_MANAGER,
-        "pool": SHOP_POOL,
-        "check_specs": [*contract_specs(table), count_check],
-    }
+    checks = [*contract_specs(table), count_check]
+    return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
 
 
 def _extracted(
-    context: dg.AssetExecutionContext, contract: Contract, extraction: Extraction, rows: Spool, value: Any  # noqa: ANN401
+    context: dg.AssetExecutionContext,
+    contract: Contract,
+    extraction: Extraction,
+    rows: Spool,
+    value: Any,  # noqa: ANN401
 ) -> Iterator[Any]:
     """Read the whole extraction into the spool, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
@@ -91,7 +87,7 @@ def _extracted(
         if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()
             total = "" if extraction.source_count is None else f" of {extraction.source_count}"
-            context.log.info(f"{contract.table.qualified_name}: {extraction.records}{total} records read")
+            context.log.info("%s: %s%s records read", contract.table.qualified_name, extraction.records, total)
     statistics = extraction.statistics
     metadata = {
         "records": extraction.records,

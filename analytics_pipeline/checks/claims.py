@@ -1,19 +1,22 @@
 """Claims: SQL checks of a run's slice, and the Dagster checks made of them.
 
-A claim selects the rows that contradict it, as `example` (text) and `difference` (a number). It holds when there are none. Its result shows
-how many there are, up to five examples, and the sum of the differences.
+A claim selects the rows that contradict it, as `example` (text) and `difference` (a number). It holds when there are
+none. Its result shows how many there are, up to five examples, and the sum of the differences.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
+import adbc_driver_manager
 import dagster as dg
 
 from analytics_pipeline.assets.publish import figure
 from analytics_pipeline.contracts import EXAMPLES
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.database.connection import Database, sqlstate
+from analytics_pipeline.database.slices import UNDEFINED_TABLE, exists, query
+from analytics_pipeline.io_managers.postgres import table_of
 from analytics_pipeline.partitions import DayRange, days_of
 from analytics_pipeline.resources import DatabaseResource
 
@@ -26,8 +29,9 @@ class Claim:
         name: The claim as a name.
         table: `layer/name` of the asset it is about.
         description: The claim in words.
-        contradictions: A `select` with `example` and `difference` of each contradiction, with the run's `{first_day}` and `{last_day}`;
-            `{slice}` is `between` the two.
+        contradictions: A `select` with `example` and `difference` of each contradiction, with the run's `{first_day}`
+            and `{last_day}`; `{slice}` is `between` the two.
+        compared_with: `layer/name` of the assets that the claim reads and that may be written later than its own.
         is_blocking: Whether a contradiction stops what is downstream; else it is a warning.
     """
 
@@ -35,6 +39,7 @@ class Claim:
     table: str
     description: str
     contradictions: str
+    compared_with: tuple[str, ...] = ()
     is_blocking: bool = True
 
     @property
@@ -43,44 +48,76 @@ class Claim:
         return dg.AssetKey(self.table.split("/"))
 
     def examine(self, database: Database, days: DayRange) -> dg.AssetCheckResult:
-        """Look for contradictions among the rows of some business days."""
+        """Look for contradictions among the rows of some business days; a table that is not there yet is one."""
         contradictions = self.contradictions.format(
             slice=f"between date '{days.first}' and date '{days.last}'", first_day=days.first, last_day=days.last
         )
+        try:
+            found = query(
+                database,
+                f"select count(*) as cases, coalesce(sum(abs(difference)), 0)::numeric(30,4) as difference, "
+                f"coalesce(array_to_string((array_agg(example order by example))[1:{EXAMPLES}], ', '), '') as examples "
+                f"from ({contradictions}) as contradictions",
+            )[0]
+        except adbc_driver_manager.Error as error:
+            if sqlstate(error) != UNDEFINED_TABLE:
+                raise
+            reason = str(error).partition("ERROR:")[2].strip().splitlines()[0]
+            return self._result(passed=False, figures={"not_examined": f"{reason}; materialise it first"})
+        difference = Decimal(found["difference"])
+        figures = {
+            "unexplained_difference": figure(difference),
+            "unexplained_difference_exact": str(difference),
+            "contradictions": found["cases"],
+            "examples": found["examples"],
+            "business_days": str(days),
+        }
+        return self._result(passed=found["cases"] == 0, figures=figures)
+
+    def stored_days(self, database: Database) -> DayRange | None:
+        """Return the range of business days in the claim's own table, None when it has none."""
+        table = table_of(self.key)
+        if not exists(database, table):
+            return None
         found = query(
             database,
-            f"select count(*) as cases, coalesce(sum(abs(difference)), 0)::numeric(30,4) as difference, "
-            f"coalesce(array_to_string((array_agg(example order by example))[1:{EXAMPLES}], ', '), '') as examples "
-            f"from ({contradictions}) as contradictions",
+            f"select min({table.day_column}) as first, max({table.day_column}) as last from {table.qualified_name}",
         )[0]
-        difference = Decimal(found["difference"])
+        return DayRange(found["first"], found["last"]) if found["first"] else None
+
+    def nothing_stored(self) -> dg.AssetCheckResult:
+        """Return the result over a table without rows: nothing contradicts the claim."""
+        return self._result(passed=True, figures={"business_days": "none is stored"})
+
+    def _result(self, *, passed: bool, figures: Mapping[str, Any]) -> dg.AssetCheckResult:
+        severity = dg.AssetCheckSeverity.ERROR if self.is_blocking else dg.AssetCheckSeverity.WARN
         return dg.AssetCheckResult(
-            asset_key=self.key,
-            check_name=self.name,
-            passed=found["cases"] == 0,
-            severity=dg.AssetCheckSeverity.ERROR if self.is_blocking else dg.AssetCheckSeverity.WARN,
-            metadata={
-                "unexplained_difference": figure(difference),
-                "unexplained_difference_exact": str(difference),
-                "contradictions": found["cases"],
-                "examples": found["examples"],
-                "business_days": str(days),
-            },
+            asset_key=self.key, check_name=self.name, passed=passed, severity=severity, metadata=figures
         )
 
 
 def build_check(name: str, claims: Sequence[Claim]) -> dg.AssetChecksDefinition:
-    """Return one step that examines several claims over the run's slice."""
+    """Return one step that examines claims over the run's slice, or all stored days in a run without partitions."""
     specs = [
-        dg.AssetCheckSpec(claim.name, asset=claim.key, description=claim.description, blocking=claim.is_blocking) for claim in claims
+        dg.AssetCheckSpec(
+            claim.name,
+            asset=claim.key,
+            additional_deps=[dg.AssetKey(table.split("/")) for table in claim.compared_with],
+            description=claim.description,
+            blocking=claim.is_blocking,
+        )
+        for claim in claims
     ]
 
     @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
     def check(context: dg.AssetCheckExecutionContext, database: DatabaseResource) -> Iterator[dg.AssetCheckResult]:
-        days = days_of(context.op_execution_context.partition_keys)
+        run = context.op_execution_context
+        of_the_run = days_of(run.partition_keys) if run.has_partition_key or run.has_partition_key_range else None
         chosen = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
         for claim in claims:
             if (claim.key, claim.name) in chosen:
-                yield claim.examine(database.database(), days)
+                stored = database.database()
+                days = of_the_run or claim.stored_days(stored)
+                yield claim.examine(stored, days) if days else claim.nothing_stored()
 
     return check

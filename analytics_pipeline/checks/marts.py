@@ -7,11 +7,12 @@ _ADDITIVE = ("units_sold", "units_returned", "gross_sales", "discounts", "return
 
 
 def _sums(columns: tuple[str, ...], source: str) -> str:
-    return f"select event_date, currency, {', '.join(f'sum({name}) as {name}' for name in columns)} from {source} group by 1, 2"
+    sums = ", ".join(f"sum({name}) as {name}" for name in columns)
+    return f"select event_date, currency, {sums} from {source} group by 1, 2"
 
 
 def _differences(left: str, right: str, columns: tuple[str, ...]) -> str:
-    """Return the days and currencies in which two sums differ; a row that only one of them has counts as zeros on the other."""
+    """Select the days and currencies in which two sums differ; a row that only one has is zeros on the other."""
     pairs = [f"coalesce(one.{name}, 0) - coalesce(other.{name}, 0)" for name in columns]
     return f"""
         select
@@ -55,5 +56,6 @@ MART_CLAIMS = (
             _sums(_ADDITIVE, "marts.daily_revenue where event_date {slice}"),
             _ADDITIVE,
         ),
+        compared_with=("marts/daily_revenue",),
     ),
 )

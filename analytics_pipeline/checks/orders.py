@@ -1,4 +1,4 @@
-"""Claims about the clean tables: orders, lines and ledger agree with each other, and every raw order is accounted for."""
+"""Claims about the clean tables: orders, lines and ledger agree, and every raw order is accounted for."""
 
 from analytics_pipeline.checks.claims import Claim
 
@@ -35,19 +35,20 @@ ORDER_CLAIMS = (
         "Quantity, gross sales, discounts and returns of an order's lines sum up to the order's.",
         """
         select
-            orders.order_id as example,
-            abs(orders.gross_sales - coalesce(lines.gross_sales, 0)) + abs(orders.discounts - coalesce(lines.discounts, 0))
-            + abs(orders.returns - coalesce(lines.returns, 0)) as difference
+            orders.order_id as example, abs(orders.gross_sales - coalesce(lines.gross_sales, 0)) + abs(orders.discounts
+            - coalesce(lines.discounts, 0)) + abs(orders.returns - coalesce(lines.returns, 0)) as difference
         from clean.orders
         left join (
             select
-                order_id, sum(quantity) as units, sum(gross_sales) as gross_sales, sum(discounts) as discounts, sum(returns) as returns
+                order_id, sum(quantity) as units, sum(gross_sales) as gross_sales, sum(discounts) as discounts,
+                sum(returns) as returns
             from clean.order_lines where order_date {slice} group by order_id
         ) as lines on lines.order_id = orders.order_id
         where orders.order_date {slice} and (
             orders.units, orders.gross_sales, orders.discounts, orders.returns
         ) is distinct from (
-            coalesce(lines.units, 0), coalesce(lines.gross_sales, 0), coalesce(lines.discounts, 0), coalesce(lines.returns, 0)
+            coalesce(lines.units, 0), coalesce(lines.gross_sales, 0), coalesce(lines.discounts, 0),
+            coalesce(lines.returns, 0)
         )
         """,
     ),
@@ -61,8 +62,8 @@ ORDER_CLAIMS = (
             coalesce(orders.order_total - orders.refunded_total, 0) - coalesce(events.total_sales, 0) as difference
         from (select * from clean.orders where order_date {slice}) as orders
         full join (
-            select order_id, sum(gross_sales) as gross_sales, sum(discounts) as discounts, sum(total_sales) as total_sales
-            from clean.sales where order_date {slice} group by order_id
+            select order_id, sum(gross_sales) as gross_sales, sum(discounts) as discounts, sum(total_sales) as
+            total_sales from clean.sales where order_date {slice} group by order_id
         ) as events on events.order_id = orders.order_id
         where orders.order_id is null or (
             orders.gross_sales, orders.discounts, orders.order_total - orders.refunded_total
@@ -74,11 +75,11 @@ ORDER_CLAIMS = (
     Claim(
         "net_sales_equal_gross_sales_less_discounts_and_returns",
         "clean/sales",
-        "net_sales = gross_sales - discounts - returns, and total_sales = net_sales + shipping + taxes, of every event.",
+        "net_sales = gross_sales - discounts - returns, total_sales = net_sales + shipping + taxes, of every event.",
         """
         select
-            order_id || ' #' || event_number as example,
-            abs(net_sales - (gross_sales - discounts - returns)) + abs(total_sales - (net_sales + shipping + taxes)) as difference
+            order_id || ' #' || event_number as example, abs(net_sales - (gross_sales - discounts - returns)) +
+            abs(total_sales - (net_sales + shipping + taxes)) as difference
         from clean.sales
         where order_date {slice}
         and (net_sales <> gross_sales - discounts - returns or total_sales <> net_sales + shipping + taxes)
@@ -97,6 +98,7 @@ REFERENCE_CLAIMS = (
         left join clean.customers on customers.customer_id = orders.customer_id
         where orders.order_date {slice} and orders.customer_id is not null and customers.customer_id is null
         """,
+        compared_with=("clean/customers",),
         is_blocking=False,
     ),
     Claim(
@@ -109,6 +111,7 @@ REFERENCE_CLAIMS = (
         left join clean.products on products.product_id = lines.product_id
         where lines.order_date {slice} and products.product_id is null
         """,
+        compared_with=("clean/products",),
         is_blocking=False,
     ),
 )

@@ -1,7 +1,7 @@
 """The command line `analytics-pipeline`, one module a command.
 
-A command's module is imported when the command is asked for, so that `--help` answers at once. Here is what all commands share: the group,
-the `.env` file, and errors told in one line.
+A command's module is imported when the command is asked for, so that `--help` answers at once. Here is what all
+commands share: the group, the `.env` file, and errors told in one line.
 """
 
 import importlib
@@ -52,7 +52,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="analytics-pipeline")
 def main() -> None:
-    """From a shop's API to revenue in Postgres, right to the cent, as Dagster assets.
+    r"""From a shop's API to revenue in Postgres, right to the cent, as Dagster assets.
 
     \b
     Examples:
@@ -63,8 +63,8 @@ def main() -> None:
     \b
     Settings, from the environment or a .env file in the current folder:
       ANALYTICS_SHOP          name of a packaged shop description, or the path of one (default: demo)
-      ANALYTICS_DATABASE_URL  a Postgres server, 14 or newer (default: the embedded one)
-      ANALYTICS_HOME          state folder (default: the platform's folder for user data; for root /var/lib/analytics-pipeline)
+      ANALYTICS_DATABASE_URL  a Postgres server, 14 or newer (default: the embedded one) ANALYTICS_HOME          state
+      folder (default: the platform's folder for user data; for root /var/lib/analytics-pipeline)
     """
     load_dotenv(Path.cwd() / ".env")
 
@@ -78,4 +78,6 @@ def shop_option(command: Callable[..., Any]) -> Callable[..., Any]:
             os.environ[SHOP] = str(Path(reference).absolute()) if is_file else reference
 
     help_text = "Name of a packaged shop description, or the path of one; default: ANALYTICS_SHOP, else demo."
-    return click.option("--shop", callback=choose, expose_value=False, is_eager=True, metavar="NAME|FILE", help=help_text)(command)
+    return click.option(
+        "--shop", callback=choose, expose_value=False, is_eager=True, metavar="NAME|FILE", help=help_text
+    )(command)

@@ -32,12 +32,14 @@ COLUMNS = {
 
 
 @click.command("demo")
-@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Business days to load, up to yesterday.")
+@click.option(
+    "--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Business days to load, up to yesterday."
+)
 def command(days: int) -> None:
-    """Load the last 30 days of a demo shop into Postgres and show the last week.
+    r"""Load the last 30 days of a demo shop into Postgres and show the last week.
 
-    Starts the embedded Postgres (or takes the one of ANALYTICS_DATABASE_URL) and a demo shop's API on loopback, runs all layers and checks, and
-    stops both again. The tables stay.
+    Starts the embedded Postgres (or takes the one of ANALYTICS_DATABASE_URL) and a demo shop's API on loopback, runs
+    all layers and checks, and stops both again. The tables stay.
 
     \b
     Examples:
@@ -52,11 +54,18 @@ def command(days: int) -> None:
         os.environ[SHOP_URL] = running.url
         summary = load_days(settings, DayRange(yesterday - timedelta(days=days - 1), yesterday), job_name=DAILY)
     if not summary.succeeded:
-        raise click.ClickException(f"run {summary.run_id} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures))
+        raise click.ClickException(
+            f"run {summary.run_id} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures)
+        )
     database = data_database(settings)
     _show_last_week(database, shop.currency)
-    kept = query(database, "select count(*) as orders, coalesce(sum(money_at_risk), 0)::numeric(19,2)::text as money from ops.quarantine")[0]
-    click.echo(f"\n{summary.checks} checks evaluated; {kept['orders']} orders of {kept['money']} {shop.currency} in quarantine.")
+    kept = query(
+        database,
+        "select count(*) as orders, coalesce(sum(money_at_risk), 0)::numeric(19,2)::text as money from ops.quarantine",
+    )[0]
+    click.echo(
+        f"\n{summary.checks} checks evaluated; in quarantine: {kept['orders']} orders, {kept['money']} {shop.currency}."
+    )
     click.echo(
         "\nWhere to go next:\n"
         "  analytics-pipeline up       lineage, checks and the daily schedule on http://127.0.0.1:3000\n"

@@ -26,7 +26,7 @@ PACKAGES = ("analytics-pipeline", "dagster", "dagster-postgres", "pandas", "pyar
 @click.command("doctor")
 @shop_option
 def command() -> None:
-    """Check shop, credentials, database, rights, time zone and versions, a line each.
+    r"""Check shop, credentials, database, rights, time zone and versions, a line each.
 
     The exit code is 1 when one of them fails. Nothing is written, except that missing databases are created.
 
@@ -70,12 +70,17 @@ def _describe(reference: str) -> str:
 def _time_zone(shop: Shop) -> str:
     now = datetime.now(UTC)
     local = now.astimezone(shop.zone)
-    return f"{shop.timezone}: it is {local:%Y-%m-%d %H:%M} there, the last complete business day is {last_complete_day(shop, now)}"
+    day = last_complete_day(shop, now)
+    return f"{shop.timezone}: it is {local:%Y-%m-%d %H:%M} there, the last complete business day is {day}"
 
 
 def _credentials(shop: Shop) -> str:
     with ShopClient(shop):
-        return "no credentials asked for" if shop.auth.type == "none" else f"all variables of auth type {shop.auth.type} are set"
+        return (
+            "no credentials asked for"
+            if shop.auth.type == "none"
+            else f"all variables of auth type {shop.auth.type} are set"
+        )
 
 
 def _shop(shop: Shop) -> str:
@@ -92,7 +97,10 @@ def _shop(shop: Shop) -> str:
 
 def _database(database: Database) -> str:
     made = " (created now)" if create_database(database) else ""
-    server = query(database, "select current_setting('server_version_num')::int as number, current_setting('server_version') as version")[0]
+    server = query(
+        database,
+        "select current_setting('server_version_num')::int as number, current_setting('server_version') as version",
+    )[0]
     if server["number"] < OLDEST_SERVER:
         raise DatabaseRefusedError(f"{database.label} is PostgreSQL {server['version']}; 14 or newer is needed.")
     return f"{database.label}: PostgreSQL {server['version']}{made}"

@@ -14,7 +14,7 @@ from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
 
 
-class _Day(click.ParamType):
+class _Day(click.ParamType[date]):
     name = "YYYY-MM-DD"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
@@ -28,13 +28,15 @@ class _Day(click.ParamType):
 @click.option("--date", "day", type=_Day(), help="One business day.")
 @click.option("--from", "first", type=_Day(), help="First business day of a range.")
 @click.option("--to", "last", type=_Day(), help="Last business day of the range, included; default: yesterday.")
-@click.option("--job", type=click.Choice([DAILY, *LAYERS]), default=DAILY, show_default=True, help="All layers, or one of them.")
+@click.option(
+    "--job", type=click.Choice([DAILY, *LAYERS]), default=DAILY, show_default=True, help="All layers, or one of them."
+)
 @shop_option
 def command(day: date | None, first: date | None, last: date | None, job: str) -> None:
-    """Load business days from the shop to the marts, with all checks.
+    r"""Load business days from the shop to the marts, with all checks.
 
-    Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday. The exit code is 0 when every step and every
-    blocking check passed, else 1, with the reason and the run's id.
+    Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday. The exit code
+    is 0 when every step and every blocking check passed, else 1, with the reason and the run's id.
 
     \b
     Examples:
@@ -49,7 +51,9 @@ def command(day: date | None, first: date | None, last: date | None, job: str) -
     started = time.monotonic()
     summary = load_days(settings, days, job_name=job)
     if not summary.succeeded:
-        raise click.ClickException(f"run {summary.run_id} of {days} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures))
+        raise click.ClickException(
+            f"run {summary.run_id} of {days} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures)
+        )
     click.echo(f"{days}: done in {time.monotonic() - started:.1f} s, {summary.checks} checks, run {summary.run_id}")
 
 
@@ -69,7 +73,9 @@ def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | N
     if begin > end:
         raise click.UsageError(f"--from {begin} is after --to {end}")
     if begin < shop.first_day:
-        raise SettingsError(f"{begin} lies before {shop.first_day}, the first_day in the description of {shop.name}. Begin there, or change it.")
+        raise SettingsError(
+            f"{begin} lies before {shop.first_day}, the first_day of the shop {shop.name}. Begin there."
+        )
     if end > yesterday:
         raise SettingsError(f"{end} is not over yet in {shop.timezone}; the last complete business day is {yesterday}.")
     return DayRange(begin, end)

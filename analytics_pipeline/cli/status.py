@@ -18,7 +18,7 @@ from analytics_pipeline.tables import Table
 @click.command("status")
 @shop_option
 def command() -> None:
-    """Tell the last day loaded, how fresh it is, and what is in quarantine.
+    r"""Tell the last day loaded, how fresh it is, and what is in quarantine.
 
     \b
     Examples:
@@ -45,7 +45,8 @@ def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> li
     row = query(
         database,
         "select min(event_date) as first, max(event_date) as last, count(distinct event_date) as days, "
-        f"(select max(extracted_at) from {RAW_ORDERS.table.qualified_name}) as extracted_at from {revenue.qualified_name}",
+        f"(select max(extracted_at) from {RAW_ORDERS.table.qualified_name}) as extracted_at "
+        f"from {revenue.qualified_name}",
     )[0]
     if row["last"] is None:
         return ["loaded       no day yet: analytics-pipeline run"]
@@ -67,7 +68,8 @@ def _money_of(database: Database, table: Table, column: str) -> str:
         return "nothing yet"
     rows = query(
         database,
-        f"select coalesce(currency, 'unknown currency') as currency, count(*) as orders, coalesce(sum({column}), 0)::text as money "
+        f"select coalesce(currency, 'unknown currency') as currency, count(*) as orders, "
+        f"coalesce(sum({column}), 0)::text as money "
         f"from {table.qualified_name} group by 1 order by 1",
     )
     return ", ".join(f"{row['orders']} orders of {row['money']} {row['currency']}" for row in rows) or "no orders"

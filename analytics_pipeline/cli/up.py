@@ -22,12 +22,15 @@ SECONDS_TO_STOP = 20
 
 
 @click.command("up")
-@click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI on 127.0.0.1.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI on 127.0.0.1."
+)
 @shop_option
 def command(port: int) -> None:
-    """Start the Dagster UI and daemon on loopback, until Ctrl-C.
+    r"""Start the Dagster UI and daemon on loopback, until Ctrl-C.
 
-    The daemon runs the daily schedule. The embedded Postgres is started when it is the configured one, and so is the demo shop.
+    The daemon runs the daily schedule. The embedded Postgres is started when it is the configured one, and so is the
+    demo shop.
 
     \b
     Examples:
@@ -39,7 +42,15 @@ def command(port: int) -> None:
     with open_instance(settings), _demo_shop(settings, shop):
         click.echo(f"database  {data_database(settings).label}")
         click.echo(f"UI        http://127.0.0.1:{port}   (Ctrl-C ends it)")
-        arguments = ["dev", "--module-name", "analytics_pipeline.definitions", "--host", "127.0.0.1", "--port", str(port)]
+        arguments = [
+            "dev",
+            "--module-name",
+            "analytics_pipeline.definitions",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(port),
+        ]
         # A session of its own: Ctrl-C reaches this process alone, which then asks the others to end in order.
         process = subprocess.Popen([sys.executable, "-m", "dagster", *arguments], start_new_session=True)  # noqa: S603 - fixed arguments
         raise SystemExit(_wait(process))

@@ -35,7 +35,8 @@ class Database:
     """One database on one server.
 
     Attributes:
-        url: `postgresql://user:password@host:port/database?options`; holds the password, so it is never shown: see `label`.
+        url: `postgresql://user:password@host:port/database?options`; holds the password, so it is never shown: see
+            `label`.
     """
 
     url: str
@@ -51,6 +52,8 @@ class Database:
     @property
     def label(self) -> str:
         """The URL without the password, fit for logs, for messages and for psql."""
+        if not is_readable(self.url):
+            return f"the server of {DATABASE_URL}"
         parts = urlsplit(self.url)
         user, _, host = parts.netloc.rpartition("@")
         login = f"{user.partition(':')[0]}@" if user else ""
@@ -71,7 +74,8 @@ class Database:
             DatabaseRefusedError: The login fails, or lacks a right for a statement.
         """
         try:
-            # The driver reads the server's catalogue of types once for each root connection, which takes ten times as long as connecting.
+            # The driver reads the server's catalogue of types once for each root connection, which takes ten times as
+            # long as connecting.
             connection = _root(self.url).adbc_clone()
         except adbc_driver_manager.Error as error:
             # The driver's own message may quote the URL: it is read here, and kept out of the chain.
@@ -85,6 +89,15 @@ class Database:
                 if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
                     raise missing_right(error, self.label) from error
                 raise
+
+
+def is_readable(url: str) -> bool:
+    """Return whether a URL's login can be told from its host: not where a password holds a `/`, `?` or `#` as it is."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return "@" in parts.netloc or "@" not in f"{parts.path}{parts.query}{parts.fragment}"
 
 
 @cache
@@ -103,22 +116,33 @@ def connection_error(message: str, label: str) -> PipelineError:
         label: The server, without secrets.
     """
     reason = message.rpartition("FATAL:")[2].strip().splitlines()[0] if "FATAL:" in message else message
-    refusals = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist", "permission denied", "not permitted")
+    refusals = (
+        "authentication failed",
+        "no password supplied",
+        "no pg_hba.conf entry",
+        "does not exist",
+        "permission denied",
+        "not permitted",
+    )
     if "FATAL:" in message and any(refusal in reason for refusal in refusals):
-        return DatabaseRefusedError(f"{label} refuses the login: {reason}. Check user, password and database in {DATABASE_URL}.")
+        return DatabaseRefusedError(
+            f"{label} refuses the login: {reason}. Check user, password and database in {DATABASE_URL}."
+        )
     if "FATAL:" in message:
         return DatabaseUnavailableError(f"{label} takes no connections now: {reason}. Try again in a moment.")
     if "could not translate host name" in message:
         return DatabaseUnavailableError(f"the host of {label} is not known. Check {DATABASE_URL}.")
     return DatabaseUnavailableError(
-        f"no Postgres server answers at {label}. Start it, check {DATABASE_URL}, or unset that variable to use the embedded server."
+        f"no Postgres server answers at {label}. Start it, check {DATABASE_URL}, or unset it for the embedded server."
     )
 
 
 def missing_right(error: Exception, label: str) -> DatabaseRefusedError:
     """Say which right the login lacks, from the server's own words."""
     reason = str(error).partition("ERROR:")[2].strip().splitlines()[0] or "permission denied"
-    return DatabaseRefusedError(f"the login of {label} lacks a right: {reason}. Let the database's owner grant it, or use another login.")
+    return DatabaseRefusedError(
+        f"the login of {label} lacks a right: {reason}. Let the database's owner grant it, or use another login."
+    )
 
 
 def sqlstate(error: BaseException) -> str | None:
@@ -137,6 +161,9 @@ def data_database(settings: Settings) -> Database:
         DatabaseUnavailableError: The embedded server does not start.
     """
     server = Database(settings.database_url or start_embedded_server(settings.embedded_data))
+    if not is_readable(server.url):
+        message = f"{DATABASE_URL} is no URL: in user and password write / as %2F, ? as %3F, # as %23 and @ as %40."
+        raise SettingsError(message)
     if urlsplit(server.url).scheme not in {"postgresql", "postgres"}:
         message = f"{DATABASE_URL} has to begin with postgresql://, as in postgresql://user:password@host:5432/{DATA_DATABASE}."
         raise SettingsError(message)
@@ -144,7 +171,7 @@ def data_database(settings: Settings) -> Database:
 
 
 def instance_database(data: Database) -> Database:
-    """Return the database of Dagster's instance that belongs to `data`: `dagster` beside `analytics`, `X_dagster` beside another `X`."""
+    """Return the database of Dagster's instance beside `data`: `dagster` for `analytics`, `X_dagster` for an `X`."""
     return data.named(INSTANCE_DATABASE if data.name == DATA_DATABASE else f"{data.name}_{INSTANCE_DATABASE}")
 
 
@@ -165,7 +192,10 @@ def create_database(database: Database) -> bool:
         if "does not exist" not in str(refusal) or f'"{database.name}"' not in str(refusal):
             raise
     name = database.name.replace('"', '""')
-    with database.named(MAINTENANCE_DATABASE).connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+    with (
+        database.named(MAINTENANCE_DATABASE).connect(autocommit=True) as connection,
+        closing(connection.cursor()) as cursor,
+    ):
         try:
             cursor.execute(f'create database "{name}"')
         except adbc_driver_manager.Error as error:

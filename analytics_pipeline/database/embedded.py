@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL server: started on demand in the state folder, shared by all processes, stopped with the last of them.
+"""The embedded PostgreSQL server: started on demand in the state folder, shared, stopped with its last process.
 
 Only the server's life and its files' rights belong here; connecting to it is `connection`'s part.
 """
@@ -95,14 +95,15 @@ def _let_server_user_in(home: Path) -> None:
     if closed is not None:
         message = (
             f"the embedded server runs as a user of its own when root starts it, and that user may not enter {closed}, "
-            f"which holds the state folder {home}. Set ANALYTICS_HOME to a folder that all may enter, such as /var/lib/analytics-pipeline."
+            f"which holds the state folder {home}. Set ANALYTICS_HOME to a folder that all may enter and read, "
+            "such as /var/lib/analytics-pipeline."
         )
         raise SettingsError(message)
     home.chmod(stat.S_IMODE(home.stat().st_mode) | OPEN)
 
 
 def _use_enterable_binaries(pgserver: ModuleType, home: Path) -> None:
-    """Run the server from a copy in the state folder where the installed one lies in a closed folder (a clone in root's home)."""
+    """Run a copy of the server in the state folder where the installed one lies in a closed folder (root's home)."""
     versions = pgserver.utils.POSTGRES_VERSIONS
     installed: Path = versions[POSTGRES_VERSION]
     if _closed_folder(installed) is None:

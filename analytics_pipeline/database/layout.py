@@ -18,8 +18,9 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
     Runs in the caller's transaction.
 
     Returns:
-        Statements that give a table created now its key and indexes. They are for the caller to run once the first rows are in, still in
-        the same transaction: an index that is built at once takes half as long as one that grows row by row.
+        Statements that give a table created now its key and indexes. They are for the caller to run once the first rows
+        are in, still in the same transaction: an index that is built at once takes half as long as one that grows row
+        by row.
 
     Raises:
         TableMismatchError: A stored column has another type, or a change is needed that could lose something.
@@ -68,15 +69,23 @@ def migration_statements(table: Table, stored: dict[str, tuple[str, bool]]) -> l
     for column in table.columns:
         found = stored.get(column.name)
         if found is None and not column.is_nullable:
-            raise _mismatch(table, f"it lacks the column {column.name}, which may not be null, so old rows cannot be kept as they are")
+            raise _mismatch(
+                table,
+                f"it lacks the column {column.name}, which may not be null, so old rows cannot be kept as they are",
+            )
         if found is None:
-            statements += [f"alter table {table.qualified_name} add column {_definition(column)}", _comment(table, column)]
+            statements += [
+                f"alter table {table.qualified_name} add column {_definition(column)}",
+                _comment(table, column),
+            ]
         elif found[0] != column.postgres_type:
             raise _mismatch(table, f"its column {column.name} is {found[0]}, the contract says {column.postgres_type}")
     wanted = {column.name for column in table.columns}
     for name, (_, is_nullable) in stored.items():
         if name not in wanted and not is_nullable:
-            raise _mismatch(table, f"its column {name} may not be null and is not in the contract, so no row could be written")
+            raise _mismatch(
+                table, f"its column {name} may not be null and is not in the contract, so no row could be written"
+            )
     return statements
 
 

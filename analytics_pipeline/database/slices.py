@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -35,7 +35,7 @@ class Changes:
     rows: pa.RecordBatchReader
 
 
-Rows = pa.Table | pa.RecordBatchReader | Query | Changes
+Rows: TypeAlias = pa.Table | pa.RecordBatchReader | Query | Changes
 """What can be written."""
 
 
@@ -106,10 +106,14 @@ def _merge(cursor: Connection, table: Table, rows: pa.RecordBatchReader) -> int:
 
 
 def _duplicate_key(table: Table, error: Exception) -> ContractError:
-    detail = next((line for line in str(error).splitlines() if line.startswith("DETAIL:")), "").removeprefix("DETAIL:").strip()
+    detail = (
+        next((line for line in str(error).splitlines() if line.startswith("DETAIL:")), "")
+        .removeprefix("DETAIL:")
+        .strip()
+    )
     return ContractError(
-        f"rows meant for {table.qualified_name} repeat its key ({', '.join(table.key)}) and were not written: {detail or 'see the server log'} "
-        "If an order moved to another business day, materialise its old day too."
+        f"rows meant for {table.qualified_name} repeat its key ({', '.join(table.key)}) and were not written: "
+        f"{detail or 'see the server log'} If an order moved to another business day, materialise its old day too."
     )
 
 
@@ -146,7 +150,9 @@ def read(
             yield pa.RecordBatchReader.from_batches(schema, (_typed(batch, wanted, schema) for batch in stored))
 
 
-def read_table(database: Database, table: Table, part: Slice | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+def read_table(
+    database: Database, table: Table, part: Slice | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
     """Return a slice of a table, or all of it, in memory: see `read`."""
     with read(database, table, part, columns) as reader:
         return reader.read_all()

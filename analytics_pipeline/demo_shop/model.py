@@ -199,13 +199,20 @@ def line_discounts(lines: Sequence[OrderLine], order_discount: Decimal) -> list[
 
 def line_money(order: Order) -> list[LineMoney]:
     """What each line of an order counts for, in the lines' order."""
-    money = []
-    for line, discount in zip(order.lines, line_discounts(order.lines, order.order_discount), strict=True):
-        if order.prices_include_tax:
-            net = line.value - discount - line.tax
-            gross = rounded(line.value / (1 + line.tax_rate), FINE)
-        else:
-            net = line.value - discount
-            gross = line.value
-        money.append(LineMoney(gross=gross, discounts=gross - net, net=net))
-    return money
+    discounts = line_discounts(order.lines, order.order_discount)
+    return [_money(order, line, discount) for line, discount in zip(order.lines, discounts, strict=True)]
+
+
+def _money(order: Order, line: OrderLine, discount: Decimal) -> LineMoney:
+    """A line's money after its whole discount; a discount that contains tax has the same share of it as the rest."""
+    paid = line.value - discount
+    if not order.prices_include_tax:
+        return LineMoney(gross=line.value, discounts=discount, net=paid)
+    net = paid - line.tax
+    if not discount:
+        without_tax = ZERO
+    elif paid:
+        without_tax = rounded(discount * net / paid, FINE)
+    else:
+        without_tax = rounded(discount / (1 + line.tax_rate), FINE)
+    return LineMoney(gross=net + without_tax, discounts=without_tax, net=net)

@@ -1,6 +1,7 @@
 """The IO manager: an asset's value becomes the rows of the table of the same name, and back.
 
-It knows which table and which slice a step means, and what to tell Dagster about it; `database.slices` does the reading and writing.
+It knows which table and which slice a step means, and what to tell Dagster about it; `database.slices` does the reading
+and writing.
 """
 
 from collections import Counter, defaultdict
@@ -30,10 +31,10 @@ COLUMNS = "columns"
 class PostgresIOManager(dg.ConfigurableIOManager):
     """Stores `layer/name` as the Postgres table `layer.name`.
 
-    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id) or a `Query` that Postgres computes.
-    A partitioned asset replaces the slice of the run's business days in one transaction, another one the whole table. Gives a pandas frame
-    with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the input's annotation says so: exactly the run's slice,
-    with the columns that the input's metadata `columns` names.
+    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id) or a `Query` that
+    Postgres computes. A partitioned asset replaces the slice of the run's business days in one transaction, another one
+    the whole table. Gives a pandas frame with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where
+    the input's annotation says so: exactly the run's slice, with the columns that the input's metadata `columns` names.
     """
 
     database: DatabaseResource
@@ -48,7 +49,11 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         table = table_of(context.asset_key)
         database = self.database.database()
         part = _slice(context.asset_partition_keys) if context.has_asset_partitions else None
-        rows = pa.Table.from_pandas(obj, schema=table.arrow_schema, preserve_index=False) if isinstance(obj, pd.DataFrame) else obj
+        rows = (
+            pa.Table.from_pandas(obj, schema=table.arrow_schema, preserve_index=False)
+            if isinstance(obj, pd.DataFrame)
+            else obj
+        )
         if part is None:
             written = write(database, table, rows, part)
             context.add_output_metadata({"rows_written": written, "dagster/row_count": _row_count(database, table)})
@@ -81,7 +86,8 @@ def table_of(key: dg.AssetKey) -> Table:
 
 
 _TABLES = {
-    tuple(table.path): table for table in (*(contract.table for contract in CONTRACTS), *(mart.table for mart in load_marts()))
+    tuple(table.path): table
+    for table in (*(contract.table for contract in CONTRACTS), *(mart.table for mart in load_marts()))
 }
 
 
@@ -96,7 +102,9 @@ def _stream(database: Database, table: Table, part: Slice | None, columns: list[
             yield from reader
 
     wanted = table.columns if columns is None else [table.column(name) for name in columns]
-    return pa.RecordBatchReader.from_batches(pa.schema([pa.field(column.name, column.type) for column in wanted]), batches())
+    return pa.RecordBatchReader.from_batches(
+        pa.schema([pa.field(column.name, column.type) for column in wanted]), batches()
+    )
 
 
 def _row_count(database: Database, table: Table) -> int:
@@ -136,7 +144,9 @@ def _figures_by_day(database: Database, table: Table, part: Slice) -> Figures:
             if measured:
                 currency, *amounts = measured
                 names = (f"{name}_{currency}" for name in table.plotted)
-                figures[day] |= {name: dg.MetadataValue.float(amount) for name, amount in zip(names, amounts, strict=True)}
+                figures[day] |= {
+                    name: dg.MetadataValue.float(amount) for name, amount in zip(names, amounts, strict=True)
+                }
     return figures
 
 

@@ -5,7 +5,7 @@ money and quantities belongs to the transforms.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 Decoded = TypeVar("Decoded")
 
 _PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*")
+_EQUALS_LITERAL = re.compile(rf"({_PLAIN_PATH.pattern})\s*==\s*'([^'\\]*)'")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -73,16 +74,42 @@ def is_plain_path(expression: str) -> bool:
 def compile_path(expression: str) -> Callable[[object], object]:
     """Compiles a field path into a function from a decoded value to the value at the path, None where there is none.
 
-    Plain dotted paths become direct look-ups; anything else is JMESPath. A float that JMESPath makes (of a literal,
-    say) comes back as Decimal.
+    Plain dotted paths become direct look-ups, and `path == 'text'` a direct comparison; anything else is JMESPath. A
+    float that JMESPath makes (of a literal, say) comes back as Decimal.
 
     Raises:
-        ValueError: The expression is no JMESPath. The function raises it when a JMESPath function is given a value
+        ValueError: The expression is no JMESPath. The function raises it when a part of a JMESPath is given a value
             that it does not take.
     """
-    if not is_plain_path(expression):
-        return _compile_jmespath(expression)
-    names = expression.split(".")
+    if is_plain_path(expression):
+        return _compile_plain(expression)
+    if (comparison := _EQUALS_LITERAL.fullmatch(expression)) is not None:
+        look_up, literal = _compile_plain(comparison[1]), comparison[2]
+        return lambda value: look_up(value) == literal
+    return _compile_jmespath(expression)
+
+
+def column_reader(expression: str) -> Callable[[Sequence[object]], list[object]]:
+    """Compiles a field path into a function from many decoded values to the list of what it finds in each.
+
+    Raises:
+        ValueError: As `compile_path`; the function too, when it does so for any of the values.
+    """
+    look_up = compile_path(expression)
+    if not is_plain_path(expression) or "." in expression:
+        return lambda values: [look_up(value) for value in values]
+
+    def read(values: Sequence[Any]) -> list[object]:
+        try:
+            return [value.get(expression) for value in values]
+        except AttributeError:  # one of them is no object
+            return [look_up(value) for value in values]
+
+    return read
+
+
+def _compile_plain(path: str) -> Callable[[object], object]:
+    names = path.split(".")
     if len(names) == 1:
         name = names[0]
         return lambda value: value.get(name) if isinstance(value, dict) else None
@@ -122,7 +149,10 @@ def _compile_jmespath(expression: str) -> Callable[[object], object]:
     compiled = jmespath.compile(expression)
 
     def search(value: object) -> object:
-        found: object = compiled.search(value, _JMESPATH_OPTIONS)
+        try:
+            found: object = compiled.search(value, _JMESPATH_OPTIONS)
+        except (ArithmeticError, TypeError) as error:  # JMESPath compares and adds whatever it is given
+            raise ValueError(str(error)) from error
         return Decimal(repr(found)) if isinstance(found, float) else found
 
     return search

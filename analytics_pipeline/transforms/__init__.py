@@ -1,1 +1,4 @@
-"""From records to rows: pure functions, pandas and Arrow in, pandas out. Imports no dagster, reads no database, asks no shop."""
+"""From records to rows: pure functions, pandas and Arrow in, pandas out.
+
+Nothing here imports dagster, reads a database or asks a shop.
+"""

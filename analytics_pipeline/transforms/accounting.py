@@ -1,7 +1,8 @@
 """The balance of one cleaning: every raw order is clean, quarantined or excluded, in orders and in money."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
@@ -54,12 +55,12 @@ class Accounting:
         return max((abs(amount) for amount in self.unexplained_money.values()), default=ZERO)
 
     def __add__(self, other: "Accounting") -> "Accounting":
-        return Accounting(
-            **{
-                name: _added(mine, other.__dict__[name]) if isinstance(mine, dict) else mine + other.__dict__[name]
-                for name, mine in self.__dict__.items()
-            }
-        )
+        pairs = {entry.name: (getattr(self, entry.name), getattr(other, entry.name)) for entry in fields(self)}
+        sums: dict[str, Any] = {
+            name: _added(mine, others) if isinstance(mine, dict) else mine + others
+            for name, (mine, others) in pairs.items()
+        }
+        return Accounting(**sums)
 
 
 def _added(mine: MoneyByCurrency, others: MoneyByCurrency) -> MoneyByCurrency:

@@ -3,17 +3,25 @@
 A value that cannot be read becomes null and is counted; the record as sent stays in the raw table.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
 import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline import contracts
-from analytics_pipeline.sources.mapping import business_day, compile_path, decode, parse_stamp
-from analytics_pipeline.sources.spec import Model, Shop
-from analytics_pipeline.tables import DAY, MONEY, STAMP, TEXT
-from analytics_pipeline.transforms.values import arrow_series, hash_email, money_column, text_or_none
+from analytics_pipeline.contracts import Contract
+from analytics_pipeline.sources.mapping import business_day, compile_path, decode
+from analytics_pipeline.sources.protocol import Model
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.tables import DAY, TEXT
+from analytics_pipeline.transforms.records import Columns
+from analytics_pipeline.transforms.typed import TypedColumns
+from analytics_pipeline.transforms.values import arrow_series, hash_email
+
+SHOWN = 80
+"""Characters of an unreadable value that are kept."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class CleanDimension:
 
     Attributes:
         rows: The contract's columns with Arrow dtypes.
-        unreadable: `id: column = value` of each value that became null.
+        unreadable: `id: field = value, reason` of each value that became null.
     """
 
     rows: pd.DataFrame
@@ -36,19 +44,18 @@ def clean_customers(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
         raw: Rows of `raw/customers` with Arrow dtypes; not changed. May be empty.
         shop: Maps the records.
     """
-    records = _Records(raw, "customer_id", shop.customers.fields, shop)
-    first_orders = [None if stamp is None else business_day(stamp, shop.zone) for stamp in records.stamps("first_order_at")]
-    rows = pd.DataFrame(
-        {
-            "customer_id": arrow_series(records.ids, TEXT),
-            "email_hash": arrow_series([hash_email(value) for value in records.values("email")], TEXT),
-            "country": arrow_series([text_or_none(value) for value in records.values("country")], TEXT),
-            "registered_at": arrow_series(records.stamps("created_at"), STAMP),
-            "first_order_date": arrow_series(list[date | None](first_orders), DAY),
-            "updated_at": arrow_series(records.stamps("updated_at"), STAMP),
-        }
-    )
-    return CleanDimension(rows[[column.name for column in contracts.CLEAN_CUSTOMERS.table.columns]], records.unreadable)
+    ids, fields, unreadable = _newest(raw, "customer_id", shop.customers.fields, shop)
+    first_orders: list[datetime | None] = pa.array(fields.stamps("first_order_at")).to_pylist()
+    first_days = [None if stamp is None else business_day(stamp, shop.zone) for stamp in first_orders]
+    columns = {
+        "customer_id": ids,
+        "email_hash": arrow_series([hash_email(address) for address in fields.values("email")], TEXT),
+        "country": fields.texts("country"),
+        "registered_at": fields.stamps("created_at"),
+        "first_order_date": arrow_series(first_days, DAY),
+        "updated_at": fields.stamps("updated_at"),
+    }
+    return _dimension(columns, contracts.CLEAN_CUSTOMERS, unreadable)
 
 
 def clean_products(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
@@ -58,56 +65,43 @@ def clean_products(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
         raw: Rows of `raw/products` with Arrow dtypes; not changed. May be empty.
         shop: Maps the records.
     """
-    records = _Records(raw, "product_id", shop.products.fields, shop)
-    rows = pd.DataFrame(
-        {
-            "product_id": arrow_series(records.ids, TEXT),
-            "title": arrow_series([text_or_none(value) for value in records.values("title")], TEXT),
-            "category": arrow_series([text_or_none(value) for value in records.values("category")], TEXT),
-            "price": arrow_series(records.amounts("price"), MONEY),
-            "updated_at": arrow_series(records.stamps("updated_at"), STAMP),
-        }
-    )
-    return CleanDimension(rows[[column.name for column in contracts.CLEAN_PRODUCTS.table.columns]], records.unreadable)
+    ids, fields, unreadable = _newest(raw, "product_id", shop.products.fields, shop)
+    columns = {
+        "product_id": ids,
+        "title": fields.texts("title"),
+        "category": fields.texts("category"),
+        "price": fields.money("price"),
+        "updated_at": fields.stamps("updated_at"),
+    }
+    return _dimension(columns, contracts.CLEAN_PRODUCTS, unreadable)
 
 
-class _Records:
-    """The newest version of each record, read field by field."""
+def _dimension(columns: Mapping[str, pd.Series], contract: Contract, unreadable: list[str]) -> CleanDimension:
+    return CleanDimension(pd.DataFrame(columns)[[column.name for column in contract.table.columns]], unreadable)
 
-    def __init__(self, raw: pd.DataFrame, id_column: str, fields: Model, shop: Shop) -> None:
-        newest = raw.sort_values([id_column, "changed_at", "extracted_at", "payload"], na_position="first", kind="stable")
-        newest = newest.drop_duplicates(id_column, keep="last")
-        self.ids: list[str] = newest[id_column].tolist()
-        self.unreadable: list[str] = []
-        self._documents = [decode(payload) for payload in newest["payload"]]
-        self._fields = {name: compile_path(path) for name, path in fields if path is not None}
-        self._shop = shop
 
-    def values(self, field: str) -> list[object]:
-        """Return a field of all records, None where it is not mapped or absent."""
-        get = self._fields.get(field)
-        return [get(document) if get else None for document in self._documents]
+def _newest(raw: pd.DataFrame, id_column: str, mapped: Model, shop: Shop) -> tuple[pd.Series, TypedColumns, list[str]]:
+    """Return the ids, the fields of the newest version of each, and the list that unreadable values are noted in."""
+    order = [id_column, "changed_at", "extracted_at", "payload"]
+    newest = raw.sort_values(order, na_position="first", kind="stable")
+    newest = newest.drop_duplicates(id_column, keep="last").reset_index(drop=True)
+    ids: list[str] = newest[id_column].tolist()
+    unreadable: list[str] = []
 
-    def stamps(self, field: str) -> list[datetime | None]:
-        """Return a stamp of all records, None where it is absent or unreadable."""
-        return [self._stamp(place, field, value) for place, value in enumerate(self.values(field))]
+    def note(place: int, reason: str, field: str, value: object) -> None:
+        unreadable.append(f"{ids[place]}: {field} = {str(value)[:SHOWN]}, {reason}")
 
-    def _stamp(self, place: int, field: str, value: object) -> datetime | None:
-        if value is None or value == "":
-            return None
+    def found(place: int, field: str, look_up: Callable[[object], object], document: object) -> object:
         try:
-            return parse_stamp(value, self._shop.times, self._shop.zone)
-        except ValueError:
-            self._note(place, field, value)
+            return look_up(document)
+        except ValueError as error:
+            note(place, "its path cannot be looked up", field, error)
             return None
 
-    def amounts(self, field: str) -> pa.Array:
-        """Return an amount of all records, null where it is absent or unreadable."""
-        values = self.values(field)
-        amounts, bad = money_column(values)
-        for place in bad:
-            self._note(place, field, values[place])
-        return amounts
-
-    def _note(self, place: int, field: str, value: object) -> None:
-        self.unreadable.append(f"{self.ids[place]}: {field} = {str(value)[:80]}")
+    documents = [decode(payload) for payload in newest["payload"]]
+    columns: Columns = {}
+    for field, path in mapped:
+        if path is not None:
+            look_up = compile_path(path)
+            columns[field] = [found(place, field, look_up, document) for place, document in enumerate(documents)]
+    return newest[id_column], TypedColumns(columns, len(ids), shop, note), unreadable

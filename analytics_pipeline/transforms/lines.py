@@ -1,10 +1,11 @@
-"""The lines of orders: quantity, price, discount and tax as the shop lists them, and gross sales, discounts, returns and taxes that follow.
+"""The lines of orders: what the shop lists of each, and the gross sales, discounts, returns and taxes that follow.
 
-Gross sales never contain tax: where prices include it, net = value - discount - tax, and a discount is freed of tax at the line's own rate.
+Gross sales never contain tax: where prices include it, net = value - discount - tax, and a discount is freed of tax at
+the line's own rate.
 """
 
-from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
+from collections.abc import Sequence
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -12,11 +13,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import COUNT, DAY, MONEY, TEXT
-from analytics_pipeline.transforms.records import Faults, OrderRecords
-from analytics_pipeline.transforms.values import ZERO, arrow_series, count_column, money_column, round_money, spread, text_or_none
+from analytics_pipeline.tables import DAY, MONEY, TEXT
+from analytics_pipeline.transforms.records import LINES, Entries, Faults, OrderRecords
+from analytics_pipeline.transforms.typed import TypedColumns
+from analytics_pipeline.transforms.values import (
+    MONEY_LIMIT,
+    ZERO,
+    arrow_series,
+    decimals,
+    money,
+    or_zero,
+    places,
+    repeated,
+    round_money,
+    spread,
+)
 
-LINES = "clean.order_lines"
 WIDE, QUANTITY = pa.decimal128(19, 0), pa.decimal128(13, 0)
 """Arrow casts integers to the first only; the second is narrow enough for a product with money in 38 digits."""
 
@@ -30,26 +42,30 @@ def line_frame(orders: pd.DataFrame, records: OrderRecords, shop: Shop, faults: 
         shop: Says whether lines carry taxes of their own.
         faults: Takes a note of each record with a line that breaks a rule.
     """
-    owners = np.asarray(records.lines["record"], dtype=np.int64)
+    entries = records.lines
+    listed = _typed(entries, shop, faults)
+    owners = np.asarray(entries.owners, dtype=np.int64)
+    is_credit_note = np.isin(owners, list(records.credit_notes))
     lines = pd.DataFrame({"record": owners})
-    lines["order_date"] = _of_order(orders["order_date"], owners, DAY)
-    lines["order_id"] = _of_order(orders["order_id"], owners, TEXT)
-    lines["line_id"] = arrow_series(_line_ids(records, owners), TEXT)
-    lines["product_id"] = arrow_series([text_or_none(value) for value in records.lines["product_id"]], TEXT)
-    lines["title"] = arrow_series([text_or_none(value) for value in records.lines.get("title", [None] * len(owners))], TEXT)
-    lines["currency"] = _of_order(orders["currency"], owners, TEXT)
-    quantity, bad_quantities = count_column(records.lines["quantity"])
-    lines["quantity"] = arrow_series(quantity, COUNT)
-    _note(faults, records, bad_quantities, "quantity", "not a whole number")
+    for name, kind in (("order_date", DAY), ("order_id", TEXT), ("currency", TEXT)):
+        lines[name] = arrow_series(pa.array(orders[name]).take(pa.array(owners)), kind)
+    lines["line_id"] = listed.texts("line_id") if listed.has("line_id") else _positions(owners)
+    lines["product_id"] = listed.texts("product_id")
+    lines["title"] = listed.texts("title")
+    lines["quantity"] = listed.counts("quantity")
     for name in ("unit_price", "discount", "tax"):
-        lines[name] = arrow_series(_amounts(records, name, faults), MONEY)
-    _note_missing_and_wrong_signs(lines, records, faults)
-    value = pc.multiply(quantity.cast(WIDE).cast(QUANTITY), pa.array(lines["unit_price"])).cast(MONEY)
-    lines["value"] = arrow_series(value, MONEY)
-    lines["discount"] = lines["discount"].fillna(ZERO)
-    lines["tax"] = lines["tax"].fillna(ZERO)
-    _spread_order_amounts(lines, orders, spreads_taxes=shop.orders.lines.fields.tax is None)
-    return _with_sales(lines, orders, records)
+        lines[name] = listed.money(name)
+    _note_missing_values(lines, listed)
+    _note_wrong_signs(lines, listed, is_credit_note)
+    lines["value"] = _values(lines, listed)
+    for name in ("discount", "tax"):
+        lines[name] = or_zero(lines[name])
+    _spread_order_amounts(lines, orders, faults, spreads_taxes=not listed.has("tax"))
+    _add_sales(lines, orders, listed, is_credit_note)
+    for name in ("gross_sales", "discounts", "returns"):
+        for place in places(lines[name] < 0):
+            faults.note(entries.owners[place], "less than zero", LINES, name, lines[name].iat[place])
+    return lines
 
 
 def lines_of(lines: pd.DataFrame, record: int) -> slice:
@@ -58,130 +74,114 @@ def lines_of(lines: pd.DataFrame, record: int) -> slice:
     return slice(int(np.searchsorted(owners, record, "left")), int(np.searchsorted(owners, record, "right")))
 
 
-def _of_order(values: pd.Series, owners: np.ndarray, kind: pa.DataType) -> pd.Series:
-    return arrow_series(pa.array(values, type=kind).take(pa.array(owners)), kind)
+def _typed(entries: Entries, shop: Shop, faults: Faults) -> TypedColumns:
+    def note(place: int, reason: str, field: str, value: object) -> None:
+        faults.note(entries.owners[place], reason, LINES, field, value)
+
+    return TypedColumns(entries.columns, len(entries.owners), shop, note)
 
 
-def _line_ids(records: OrderRecords, owners: np.ndarray) -> list[str | None]:
-    if "line_id" in records.lines:
-        return [text_or_none(value) for value in records.lines["line_id"]]
-    firsts = np.searchsorted(owners, owners, "left")
-    return [str(position) for position in np.arange(len(owners)) - firsts + 1]
+def _positions(owners: np.ndarray) -> pd.Series:
+    """Return each line's position within its record, from 1."""
+    positions = np.arange(len(owners)) - np.searchsorted(owners, owners, "left") + 1
+    return arrow_series(pa.array(positions).cast(TEXT), TEXT)
 
 
-def _amounts(records: OrderRecords, name: str, faults: Faults) -> pa.Array:
-    values = records.lines.get(name)
-    if values is None:
-        return pa.nulls(len(records.lines["record"]), MONEY)
-    amounts, bad = money_column(values)
-    _note(faults, records, bad, name, "not an amount with at most four decimals")
-    return amounts
+def _note_missing_values(lines: pd.DataFrame, listed: TypedColumns) -> None:
+    for field in ("product_id", "quantity", "unit_price", "line_id"):
+        listed.note(places(lines[field].isna()), "missing", field)
+    if listed.has("line_id"):
+        listed.note(places(lines.duplicated(["record", "line_id"])), "occurs twice in the order", "line_id")
 
 
-def _note(faults: Faults, records: OrderRecords, places: list[int], column: str, reason: str) -> None:
-    for place in places:
-        faults.note(_owner(records, place), reason, LINES, column, records.lines[column][place])
+def _note_wrong_signs(lines: pd.DataFrame, listed: TypedColumns, is_credit_note: np.ndarray) -> None:
+    listed.note(places(lines["unit_price"] < 0), "negative", "unit_price")
+    has_price = lines["unit_price"] > 0
+    not_taken_back = has_price & (lines["quantity"] >= 0) & is_credit_note
+    listed.note(places(not_taken_back), "not below zero in a credit note", "quantity")
+    not_sold = has_price & (lines["quantity"] <= 0) & ~is_credit_note
+    listed.note(places(not_sold), "not above zero for a line with a price", "quantity")
+    listed.note(places((lines["discount"] < 0) & ~is_credit_note), "negative", "discount")
 
 
-def _owner(records: OrderRecords, place: int) -> int:
-    owner = records.lines["record"][place]
-    assert isinstance(owner, int)  # noqa: S101 - the reader wrote it
-    return owner
+def _values(lines: pd.DataFrame, listed: TypedColumns) -> pd.Series:
+    """Return quantity times unit price; null where either is, or where it is too large to be money."""
+    quantities = pa.array(lines["quantity"]).cast(WIDE).cast(QUANTITY)
+    values = pc.multiply(quantities, pa.array(lines["unit_price"]))
+    is_money = pc.less(pc.abs(values), pa.scalar(MONEY_LIMIT, values.type))
+    listed.note(places(~arrow_series(is_money, pa.bool_())), "too large with its quantity", "unit_price")
+    return arrow_series(pc.if_else(is_money, values, pa.scalar(None, values.type)).cast(MONEY), MONEY)
 
 
-def _note_missing_and_wrong_signs(lines: pd.DataFrame, records: OrderRecords, faults: Faults) -> None:
-    for column in ("product_id", "quantity", "unit_price", "line_id"):
-        for place in np.flatnonzero(lines[column].isna()):
-            faults.note(_owner(records, int(place)), "missing", LINES, column)
-    _note(faults, records, _where(lines["unit_price"] < 0), "unit_price", "negative")
-    is_credit_note = np.isin(lines["record"].to_numpy(), list(records.credit_notes))
-    has_price = (lines["unit_price"] > 0).fillna(value=False).to_numpy(dtype=bool)
-    wrong = np.where(is_credit_note, (lines["quantity"] >= 0).fillna(value=False), (lines["quantity"] <= 0).fillna(value=False))
-    for place in np.flatnonzero(wrong.astype(bool) & has_price):
-        reason = "not below zero in a credit note" if is_credit_note[place] else "not above zero for a line with a price"
-        faults.note(_owner(records, int(place)), reason, LINES, "quantity", records.lines["quantity"][place])
-    if "discount" in records.lines:
-        negative = (lines["discount"] < 0).fillna(value=False).to_numpy(dtype=bool) & ~is_credit_note
-        _note(faults, records, [int(place) for place in np.flatnonzero(negative)], "discount", "negative")
-    if "line_id" in records.lines:
-        for place in _where(lines.duplicated(["record", "line_id"])):
-            faults.note(_owner(records, place), "occurs twice in the order", LINES, "line_id", records.lines["line_id"][place])
-
-
-def _where(mask: pd.Series) -> list[int]:
-    return [int(place) for place in np.flatnonzero(mask.fillna(value=False).to_numpy(dtype=bool))]
-
-
-def _spread_order_amounts(lines: pd.DataFrame, orders: pd.DataFrame, *, spreads_taxes: bool) -> None:
+def _spread_order_amounts(lines: pd.DataFrame, orders: pd.DataFrame, faults: Faults, *, spreads_taxes: bool) -> None:
     """Add what the shop gives per order to its lines: order-wide discounts, and taxes where the lines carry none."""
-    discount_shares: dict[int, Decimal] = {}
-    for record in _where(orders["order_discount"] != 0):
-        discount_shares |= _shares(lines, record, orders["order_discount"].iat[record])
-    _add(lines, "discount", discount_shares)
+    amounts = {"discount": orders["order_discount"]}
     if spreads_taxes:
-        tax_shares: dict[int, Decimal] = {}
-        for record in _where(orders["taxes_listed"].fillna(ZERO) != orders["shipping_tax"]):
-            taxes = orders["taxes_listed"].iat[record]
-            if not pd.isna(taxes):
-                tax_shares |= _shares(lines, record, taxes - orders["shipping_tax"].iat[record])
-        _add(lines, "tax", tax_shares)
+        amounts["tax"] = money(
+            or_zero(orders["taxes_listed"]) - orders["shipping_tax"].where(orders["taxes_listed"].notna(), ZERO)
+        )
+    for column, whole in amounts.items():
+        shares: dict[int, Decimal] = {}
+        for record in places(whole != 0):
+            rows = lines_of(lines, record)
+            if rows.start == rows.stop:
+                faults.note(record, "has no lines to spread over", LINES, column, whole.iat[record])
+            weights = or_zero(lines["value"].iloc[rows]) - lines["discount"].iloc[rows]
+            split = spread(decimals(whole.iloc[record : record + 1])[0], decimals(weights))
+            shares.update(zip(range(rows.start, rows.stop), split, strict=True))
+        if shares:
+            added = arrow_series([shares.get(place, ZERO) for place in range(len(lines))], MONEY)
+            lines[column] = money(lines[column] + added)
 
 
-def _shares(lines: pd.DataFrame, record: int, amount: Decimal) -> dict[int, Decimal]:
-    rows = lines_of(lines, record)
-    weights = (lines["value"].iloc[rows].fillna(ZERO) - lines["discount"].iloc[rows]).tolist()
-    return dict(zip(range(rows.start, rows.stop), spread(amount, weights), strict=True))
-
-
-def _add(lines: pd.DataFrame, column: str, shares: dict[int, Decimal]) -> None:
-    if shares:
-        added = [shares.get(place, ZERO) for place in range(len(lines))]
-        lines[column] = arrow_series(pa.array(lines[column] + arrow_series(added, MONEY)).cast(MONEY), MONEY)
-
-
-def _with_sales(lines: pd.DataFrame, orders: pd.DataFrame, records: OrderRecords) -> pd.DataFrame:
+def _add_sales(lines: pd.DataFrame, orders: pd.DataFrame, listed: TypedColumns, is_credit_note: np.ndarray) -> None:
     """Add the money columns without tax: net_sales, discounts, gross_sales, returns, taxes."""
-    owners = lines["record"].to_numpy()
-    includes_tax = orders["includes_tax"].to_numpy(dtype=bool)[owners]
-    net = lines["value"] - lines["discount"]
+    includes_tax = orders["includes_tax"].to_numpy(dtype=bool)[lines["record"].to_numpy()]
+    net = money(lines["value"] - lines["discount"])
     discounts = lines["discount"]
     if includes_tax.any():
-        net = net.where(~includes_tax, net - lines["tax"])
-        freed = dict(_discounts_without_tax(lines, np.flatnonzero(includes_tax), records))
-        discounts = arrow_series([freed.get(place, amount) for place, amount in enumerate(discounts)], MONEY)
-    is_credit_note = np.isin(owners, list(records.credit_notes))
-    zero = arrow_series(pa.repeat(pa.scalar(ZERO, MONEY), len(lines)), MONEY)
-    lines["net_sales"] = money(net)
+        net = net.where(~includes_tax, money(net - lines["tax"]))
+        inclusive = np.flatnonzero(includes_tax & lines["value"].notna().to_numpy(dtype=bool)).tolist()
+        discounts = discounts.copy()
+        discounts.iloc[inclusive] = _discounts_without_tax(lines.iloc[inclusive], inclusive, listed)
+    zero = repeated(ZERO, len(lines), MONEY)
+    lines["net_sales"] = net
     lines["returns"] = money(zero.where(~is_credit_note, -net))
     lines["discounts"] = money(discounts.where(~is_credit_note, zero))
     lines["gross_sales"] = money((net + discounts).where(~is_credit_note, zero))
     lines["taxes"] = lines["tax"]
-    return lines
 
 
-def money(amounts: pd.Series) -> pd.Series:
-    """Return a sum or difference of amounts, which Arrow widens, as `decimal128(19,4)` again."""
-    return arrow_series(pa.array(amounts).cast(MONEY), MONEY)
+def _discounts_without_tax(lines: pd.DataFrame, rows: Sequence[int], listed: TypedColumns) -> pd.Series:
+    """Return each line's discount without the tax in it: at the rate that its tax shows, else at its stated rate.
 
-
-def _discounts_without_tax(lines: pd.DataFrame, places: np.ndarray, records: OrderRecords) -> Iterator[tuple[int, Decimal | None]]:
-    """Yield each line's discount without the tax in it: at the rate that its tax shows, else at its stated rate."""
-    rates = records.lines.get("tax_rate")
-    for place in places.tolist():
-        value, discount, tax = (lines[name].iat[place] for name in ("value", "discount", "tax"))
-        if pd.isna(value):
-            yield place, None
-        elif discount == 0:
-            yield place, ZERO
+    Args:
+        lines: Lines of which discount and tax are known, the prices of which include tax.
+        rows: Their positions among all lines.
+        listed: All lines' columns, for the stated rates.
+    """
+    rates = listed.values("tax_rate")
+    freed: list[Decimal] = []
+    amounts = (decimals(lines[name]) for name in ("value", "discount", "tax"))
+    for row, value, discount, tax in zip(rows, *amounts, strict=True):
+        if not discount:
+            freed.append(ZERO)
         elif value != discount:
-            yield place, round_money(discount * (value - discount - tax) / (value - discount))
+            freed.append(round_money(discount * (value - discount - tax) / (value - discount)))
         else:
-            yield place, round_money(discount / (1 + _rate(rates[place] if rates else None)))
+            rate = _rate(rates[row])
+            if rate is None:
+                listed.note([row], "no rate from 0 up to 1", "tax_rate")
+            freed.append(round_money(discount / (1 + (rate or 0))))
+    return arrow_series(freed, MONEY)
 
 
-def _rate(value: object) -> Decimal:
+def _rate(value: object) -> Decimal | None:
+    """Return a stated tax rate, zero for an absent one, None for one that is none."""
+    if value is None:
+        return ZERO
     try:
-        rate = Decimal(str(value)) if value is not None else Decimal(0)
-    except InvalidOperation:
-        return Decimal(0)
-    return rate if rate.is_finite() and rate >= 0 else Decimal(0)
+        rate = Decimal(value) if isinstance(value, str | int | Decimal) and not isinstance(value, bool) else None
+    except ArithmeticError:
+        return None
+    return rate if rate is not None and rate.is_finite() and 0 <= rate < 1 else None

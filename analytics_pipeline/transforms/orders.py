@@ -1,12 +1,10 @@
 """Cleaning of orders: from a slice of `raw/orders` to clean orders, lines, ledger, quarantine and exclusions.
 
-Each record ends in exactly one of clean, quarantine and exclusions. Columns are read in `records`, lines in `lines`, events in `ledger`; the
-balance is drawn in `accounting`.
+Each record ends in exactly one of clean, quarantine and exclusions. Columns are read in `records`, lines in `lines`,
+refunds in `refunds`, events in `ledger`; the balance is drawn in `accounting`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,16 +12,15 @@ import pyarrow as pa
 
 from analytics_pipeline import contracts
 from analytics_pipeline.contracts import CURRENCY_PATTERN, Contract
-from analytics_pipeline.sources.mapping import parse_stamp
 from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import FLAG, MONEY, STAMP, TEXT
+from analytics_pipeline.tables import FLAG, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account
-from analytics_pipeline.transforms.ledger import build_ledger, refunded_totals
-from analytics_pipeline.transforms.lines import line_frame, money
-from analytics_pipeline.transforms.records import Fault, Faults, OrderReader, OrderRecords, newest_versions
-from analytics_pipeline.transforms.values import ZERO, arrow_series, hash_email, money_column, text_or_none
-
-ORDERS = "clean.orders"
+from analytics_pipeline.transforms.ledger import build_ledger
+from analytics_pipeline.transforms.lines import line_frame
+from analytics_pipeline.transforms.records import ORDERS, Fault, Faults, OrderReader, OrderRecords, newest_versions
+from analytics_pipeline.transforms.refunds import read_refunds
+from analytics_pipeline.transforms.typed import TypedColumns
+from analytics_pipeline.transforms.values import arrow_series, hash_email, money, or_zero, places
 
 
 @dataclass(frozen=True)
@@ -52,89 +49,61 @@ def clean_orders(raw: pd.DataFrame, shop: Shop) -> CleanOrders:
     lines = line_frame(orders, records, shop, faults)
     orders = _with_sums(orders, lines)
     _note_wrong_totals(orders, faults)
-    events, refunded = build_ledger(orders, lines, records, shop, faults, {*faults.by_record, *records.excluded})
-    orders["refunded_total"] = refunded_totals(refunded, len(orders))
+    refunds = read_refunds(orders, lines, records, shop, faults)
     faulty = {place: fault for place, fault in faults.by_record.items() if place not in records.excluded}
     is_clean = ~np.isin(np.arange(len(orders)), [*faulty, *records.excluded])
-    result = CleanOrders(
-        orders=_fit(orders[is_clean], contracts.CLEAN_ORDERS),
-        order_lines=_fit(lines[is_clean[lines["record"].to_numpy()]], contracts.CLEAN_ORDER_LINES),
-        sales=_fit(events[is_clean[events["record"].to_numpy()]], contracts.CLEAN_SALES),
-        quarantine=_quarantine(orders, faulty),
-        exclusions=_exclusions(orders, records.excluded),
-        accounting=Accounting(),
+    events, orders["refunded_total"] = build_ledger(
+        orders, lines, refunds, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
-    return replace(result, accounting=account(len(raw), orders, result.orders, result.quarantine, result.exclusions))
+    clean = _fit(orders[is_clean], contracts.CLEAN_ORDERS)
+    quarantine, exclusions = _quarantine(orders, faulty), _exclusions(orders, records.excluded)
+    return CleanOrders(
+        orders=clean,
+        order_lines=_fit(lines[is_clean[lines["record"].to_numpy()]], contracts.CLEAN_ORDER_LINES),
+        sales=_fit(events, contracts.CLEAN_SALES),
+        quarantine=quarantine,
+        exclusions=exclusions,
+        accounting=account(len(raw), orders, clean, quarantine, exclusions),
+    )
 
 
 def _order_frame(latest: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults) -> pd.DataFrame:
     """Return one row per record with its typed fields and the amounts that it lists."""
-    count = len(latest)
-    columns = records.orders
 
-    def texts(name: str, read: Callable[[object], str | None] = text_or_none) -> list[str | None]:
-        return [read(value) for value in columns[name]] if name in columns else [None] * count
+    def note(place: int, reason: str, field: str, value: object) -> None:
+        faults.note(place, reason, ORDERS, field, value)
 
-    customers, hashes = texts("customer_id"), texts("email", hash_email)
-    keys = [customer or (f"email:{hashed}" if hashed else None) for customer, hashed in zip(customers, hashes, strict=True)]
+    listed = TypedColumns(records.orders, len(latest), shop, note)
+    is_credit_note = np.isin(np.arange(len(latest)), list(records.credit_notes))
     orders = latest[["order_id", "order_date", "payload"]].copy()
-    orders["ordered_at"] = _stamps("created_at", "ordered_at", records, shop, faults)
-    orders["updated_at"] = _stamps("updated_at", "updated_at", records, shop, faults)
-    orders["cancelled_at"] = _stamps("cancelled_at", "cancelled_at", records, shop, faults)
-    orders["customer_key"] = arrow_series(keys, TEXT)
-    orders["customer_id"] = arrow_series(customers, TEXT)
-    orders["email_hash"] = arrow_series(hashes, TEXT)
-    orders["country"] = arrow_series(texts("country"), TEXT)
-    orders["currency"] = _currencies(records, shop, count, faults)
-    is_credit_note = np.isin(np.arange(count), list(records.credit_notes))
+    orders["ordered_at"] = listed.stamps("created_at")
+    listed.note(places(orders["ordered_at"].isna()), "missing", "created_at")
+    for name in ("updated_at", "cancelled_at"):
+        orders[name] = listed.stamps(name)
+    for name in ("customer_id", "country"):
+        orders[name] = listed.texts(name)
+    orders["email_hash"] = arrow_series([hash_email(address) for address in listed.values("email")], TEXT)
+    orders["customer_key"] = orders["customer_id"].fillna("email:" + orders["email_hash"])
+    orders["currency"] = _currencies(listed, shop)
     orders["is_credit_note"] = arrow_series(pa.array(is_credit_note, type=FLAG), FLAG)
-    includes_tax = [bool(value) for value in columns.get("prices_include_tax", [None] * count)]
-    orders["includes_tax"] = arrow_series(includes_tax, FLAG)
-    for field, name in (("discounts", "discounts_listed"), ("taxes", "taxes_listed"), ("total", "total_listed")):
-        orders[name] = _listed(field, records, count, faults)
-    for field, name in (("order_discount", "order_discount"), ("shipping", "shipping_listed"), ("shipping_tax", "shipping_tax")):
-        orders[name] = _listed(field, records, count, faults).fillna(ZERO)
-    for place in np.flatnonzero((orders["order_discount"] < 0).to_numpy(dtype=bool) & ~is_credit_note):
-        faults.note(int(place), "negative", ORDERS, "discounts", columns["order_discount"][place])
+    orders["includes_tax"] = listed.flags("prices_include_tax").fillna(value=False)
+    for name in ("discounts", "taxes", "total"):
+        orders[f"{name}_listed"] = listed.money(name)
+    orders["order_discount"] = or_zero(listed.money("order_discount"))
+    orders["shipping_listed"] = or_zero(listed.money("shipping"))
+    orders["shipping_tax"] = or_zero(listed.money("shipping_tax"))
+    listed.note(places((orders["order_discount"] < 0) & ~is_credit_note), "negative", "order_discount")
     return orders
 
 
-def _stamps(field: str, column: str, records: OrderRecords, shop: Shop, faults: Faults) -> pd.Series:
-    stamps: list[datetime | None] = []
-    for place, value in enumerate(records.orders.get(field, [None] * len(records.orders["order_id"]))):
-        try:
-            stamps.append(None if value is None or value == "" else parse_stamp(value, shop.times, shop.zone))
-        except ValueError:
-            faults.note(place, "not a stamp", ORDERS, column, value)
-            stamps.append(None)
-    return arrow_series(stamps, STAMP)
-
-
-def _currencies(records: OrderRecords, shop: Shop, count: int, faults: Faults) -> pd.Series:
+def _currencies(listed: TypedColumns, shop: Shop) -> pd.Series:
     """Return each order's currency, the shop's where the record gives none."""
-    values = records.orders.get("currency")
-    if values is None:
-        return arrow_series(pa.repeat(shop.currency, count), TEXT)
-    currencies: list[str | None] = []
-    for place, value in enumerate(values):
-        if value is None:
-            currencies.append(shop.currency)
-        elif isinstance(value, str) and CURRENCY_PATTERN.fullmatch(value.upper()):
-            currencies.append(value.upper())
-        else:
-            faults.note(place, "not a three-letter currency code", ORDERS, "currency", value)
-            currencies.append(None)
-    return arrow_series(currencies, TEXT)
-
-
-def _listed(field: str, records: OrderRecords, count: int, faults: Faults) -> pd.Series:
-    values = records.orders.get(field)
-    if values is None:
-        return arrow_series(pa.nulls(count, MONEY), MONEY)
-    amounts, bad = money_column(values)
-    for place in bad:
-        faults.note(place, "not an amount with at most four decimals", ORDERS, field, values[place])
-    return arrow_series(amounts, MONEY)
+    given = [shop.currency if value is None else value for value in listed.values("currency")]
+    codes = [value.upper() if isinstance(value, str) else "" for value in given]
+    bad = [place for place, code in enumerate(codes) if not CURRENCY_PATTERN.fullmatch(code)]
+    listed.note(bad, "not a three-letter currency code", "currency")
+    refused = set(bad)
+    return arrow_series([None if place in refused else code for place, code in enumerate(codes)], TEXT)
 
 
 def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
@@ -143,47 +112,48 @@ def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     sums = lines.groupby("record")[names].sum().reindex(range(len(orders)))
     orders["units"] = sums["quantity"].fillna(0)
     for name in ("gross_sales", "discounts", "returns", "taxes"):
-        orders[name] = money(sums[name].fillna(ZERO))
-    orders["line_discounts"] = money(sums["discount"].fillna(ZERO))
-    shipping = orders["shipping_listed"]
-    orders["shipping"] = money(shipping.where(~orders["includes_tax"].to_numpy(dtype=bool), shipping - orders["shipping_tax"]))
+        orders[name] = or_zero(sums[name])
+    orders["line_discounts"] = or_zero(sums["discount"])
+    shipping, includes_tax = orders["shipping_listed"], orders["includes_tax"].to_numpy(dtype=bool)
+    orders["shipping"] = shipping.where(~includes_tax, money(shipping - orders["shipping_tax"]))
     orders["taxes"] = money(orders["taxes"] + orders["shipping_tax"])
     net = orders["gross_sales"] - orders["discounts"] - orders["returns"]
     orders["order_total"] = money(net + orders["shipping"] + orders["taxes"])
-    has_all_amounts = ~np.isin(np.arange(len(orders)), lines["record"][lines["value"].isna()])
-    computed = orders["order_total"].where(has_all_amounts)
-    orders["claimed_total"] = orders["total_listed"].fillna(computed)
+    has_all_values = ~np.isin(np.arange(len(orders)), lines["record"][lines["value"].isna()])
+    orders["claimed_total"] = orders["total_listed"].fillna(orders["order_total"].where(has_all_values))
     return orders
 
 
 def _note_wrong_totals(orders: pd.DataFrame, faults: Faults) -> None:
-    """Note the records whose own totals differ from what their parts add up to."""
-    for listed, computed, column in (
-        ("discounts_listed", "line_discounts", "discounts"),
-        ("taxes_listed", "taxes", "taxes"),
-        ("total_listed", "order_total", "order_total"),
-    ):
-        differs = (orders[listed] != orders[computed]).fillna(value=False).to_numpy(dtype=bool)
-        for place in np.flatnonzero(differs):
-            shown = f"{orders[listed].iat[place]}, its parts add up to {orders[computed].iat[place]}"
-            faults.note(int(place), "does not equal the sum of its parts", ORDERS, column, shown)
+    """Note the records whose own totals differ from what their parts add up to, and totals that cannot be reversed."""
+    for field, computed in (("discounts", "line_discounts"), ("taxes", "taxes"), ("total", "order_total")):
+        listed = orders[f"{field}_listed"]
+        for place in places(listed != orders[computed]):
+            shown = f"{listed.iat[place]}, its parts add up to {orders[computed].iat[place]}"
+            faults.note(place, "does not equal the sum of its parts", ORDERS, field, shown)
+    for place in places((orders["order_total"] < 0) & orders["cancelled_at"].notna()):
+        faults.note(
+            place, "cancelled with a total below zero", ORDERS, "cancelled_at", orders["cancelled_at"].iat[place]
+        )
 
 
 def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault]) -> pd.DataFrame:
-    places = sorted(faulty)
-    found = [faulty[place] for place in places]
-    rows = orders.iloc[places].reset_index(drop=True).rename(columns={"claimed_total": "money_at_risk"})
-    rows["table_name"] = arrow_series([fault.table for fault in found], TEXT)
-    rows["reason"] = arrow_series([fault.reason for fault in found], TEXT)
-    rows["column_name"] = arrow_series([fault.column for fault in found], TEXT)
-    rows["value"] = arrow_series([fault.value for fault in found], TEXT)
+    rows = orders.iloc[sorted(faulty)].reset_index(drop=True).rename(columns={"claimed_total": "money_at_risk"})
+    found = [faulty[place] for place in sorted(faulty)]
+    for name, values in (
+        ("table_name", [fault.table for fault in found]),
+        ("reason", [fault.reason for fault in found]),
+        ("column_name", [fault.column for fault in found]),
+        ("value", [fault.value for fault in found]),
+    ):
+        rows[name] = arrow_series(values, TEXT)
     return _fit(rows, contracts.QUARANTINE)
 
 
 def _exclusions(orders: pd.DataFrame, excluded: dict[int, str]) -> pd.DataFrame:
-    places = sorted(excluded)
-    rows = orders.iloc[places].reset_index(drop=True).drop(columns="order_total").rename(columns={"claimed_total": "order_total"})
-    rows["reason"] = arrow_series([excluded[place] for place in places], TEXT)
+    rows = orders.drop(columns="order_total").rename(columns={"claimed_total": "order_total"})
+    rows = rows.iloc[sorted(excluded)].reset_index(drop=True)
+    rows["reason"] = arrow_series([excluded[place] for place in sorted(excluded)], TEXT)
     return _fit(rows, contracts.EXCLUSIONS)
 
 

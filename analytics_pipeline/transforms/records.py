@@ -1,21 +1,23 @@
 """Reading decoded order records into columns, by the paths of the shop description.
 
-Values stay as the API gave them; a record that breaks a rule is noted as a fault and never stops the others. What the values mean is
-`orders`' part.
+Values stay as the API gave them; a record that breaks a rule is noted as a fault and never stops the others. What the
+values mean is `orders`' part, `lines`' and `refunds`'.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import numpy as np
 import pandas as pd
 
-from analytics_pipeline.sources.mapping import compile_path, decode, parse_stamp
-from analytics_pipeline.sources.spec import Model, Shop
+from analytics_pipeline.sources.mapping import column_reader, compile_path, decode, parse_stamp
+from analytics_pipeline.sources.protocol import Model
+from analytics_pipeline.sources.spec import Shop
 
-Getter = Callable[[object], object]
 Columns = dict[str, list[object]]
 
+ORDERS, LINES, SALES, EXCLUSIONS = "clean.orders", "clean.order_lines", "clean.sales", "ops.exclusions"
 SHOWN = 200
 """Characters of an offending value that are kept."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
@@ -46,33 +48,49 @@ class Faults:
 
     def note(self, record: int, reason: str, table: str, column: str, value: object = None) -> None:
         """Keep a fault, unless the record has one already."""
-        shown = None if value is None else str(value)[:SHOWN]
-        self.by_record.setdefault(record, Fault(reason, table, column, shown))
+        if record not in self.by_record:
+            shown = None if value is None else str(value)[:SHOWN].replace("\x00", "\ufffd")
+            self.by_record[record] = Fault(reason, table, column, shown)
 
 
-@dataclass
+@dataclass(frozen=True)
+class Entries:
+    """The entries of a list that records hold, lines say, of all records one after the other.
+
+    Attributes:
+        owners: Position of the record that each entry belongs to, ascending.
+        columns: A list per mapped field, as long as `owners`.
+    """
+
+    owners: list[int]
+    columns: Columns
+
+
+@dataclass(frozen=True)
 class OrderRecords:
-    """Order records as columns of raw values, one list per field; lists of one group have the same length.
+    """Order records as columns of raw values.
 
     Attributes:
         orders: One entry per record.
-        lines: One entry per line, with `record`, its record's position.
-        refunds: One entry per refund, with `record`.
-        refund_lines: One entry per refund line, with `record` and `refund`, its refund's position.
+        lines: The records' lines.
+        refunds: The records' refunds.
+        refund_lines: The lines of all refunds.
+        refund_of: Position among `refunds` of each refund line's refund.
         excluded: Reason by position of the records left out on purpose.
         credit_notes: Positions of records that are goods taken back.
     """
 
     orders: Columns
-    lines: Columns
-    refunds: Columns
-    refund_lines: Columns
+    lines: Entries
+    refunds: Entries
+    refund_lines: Entries
+    refund_of: list[int]
     excluded: dict[int, str]
     credit_notes: set[int]
 
 
 def newest_versions(raw: pd.DataFrame, shop: Shop) -> tuple[pd.DataFrame, list[object]]:
-    """Return one row per order id, the newest version, and its decoded payload.
+    """Return one row per order id, the newest version, and its decoded payload, None for one that cannot be decoded.
 
     Newest is the one with the latest change stamp of the shop, then the latest extraction.
 
@@ -80,103 +98,137 @@ def newest_versions(raw: pd.DataFrame, shop: Shop) -> tuple[pd.DataFrame, list[o
         raw: `order_id`, `order_date`, `extracted_at`, `payload` of `raw/orders`.
         shop: Names the path of the change stamp.
     """
-    documents = [decode(payload) for payload in raw["payload"]]
-    if not raw["order_id"].duplicated().any():
-        return raw.reset_index(drop=True), documents
-    path = shop.orders.fields.updated_at
-    changed = compile_path(path) if path else lambda _: None
-    newest: dict[str, tuple[tuple[datetime, object, str], int]] = {}
-    for place, (order_id, document) in enumerate(zip(raw["order_id"], documents, strict=True)):
-        version = (_stamp_or_earliest(changed(document), shop), raw["extracted_at"].iat[place], raw["payload"].iat[place])
+    documents = [_decoded(payload) for payload in raw["payload"]]
+    is_kept = ~raw["order_id"].duplicated(keep=False).to_numpy(dtype=bool)
+    repeated = np.flatnonzero(~is_kept)
+    newest: dict[str, tuple[tuple[datetime, datetime, str], int]] = {}
+    rows = raw.iloc[repeated]
+    for place, order_id, extracted_at, payload in zip(
+        repeated.tolist(), rows["order_id"], rows["extracted_at"], rows["payload"], strict=True
+    ):
+        version = (_changed_at(documents[place], shop), extracted_at, payload)
         if order_id not in newest or version > newest[order_id][0]:
             newest[order_id] = (version, place)
-    places = sorted(place for _, place in newest.values())
-    return raw.iloc[places].reset_index(drop=True), [documents[place] for place in places]
+    is_kept[[place for _, place in newest.values()]] = True
+    return raw[is_kept].reset_index(drop=True), [documents[place] for place in np.flatnonzero(is_kept)]
 
 
-def _stamp_or_earliest(value: object, shop: Shop) -> datetime:
+def _decoded(payload: str) -> object:
     try:
-        return parse_stamp(value, shop.times, shop.zone)
+        return decode(payload)
+    except ValueError:
+        return None
+
+
+def _changed_at(document: object, shop: Shop) -> datetime:
+    path = shop.orders.fields.updated_at
+    try:
+        return parse_stamp(compile_path(path)(document), shop.times, shop.zone) if path else EARLIEST
     except ValueError:
         return EARLIEST
+
+
+class Path:
+    """A path of the description; a record in which it cannot be looked up gets a fault, and None for its value."""
+
+    def __init__(self, expression: str, table: str, column: str) -> None:
+        self._look_up, self._look_up_all = compile_path(expression), column_reader(expression)
+        self._table, self._column = table, column
+
+    def read(self, values: Sequence[object], owners: Iterable[int], faults: Faults) -> list[object]:
+        """Return what the path finds in each value; `owners` are the positions of the values' records."""
+        try:
+            return self._look_up_all(values)
+        except ValueError:
+            return [self._read_one(value, owner, faults) for value, owner in zip(values, owners, strict=True)]
+
+    def _read_one(self, value: object, owner: int, faults: Faults) -> object:
+        try:
+            return self._look_up(value)
+        except ValueError as error:
+            faults.note(owner, "its path cannot be looked up", self._table, self._column, " ".join(str(error).split()))
+            return None
 
 
 class OrderReader:
     """Reads decoded order records of one shop; the description's paths are compiled once."""
 
     def __init__(self, shop: Shop) -> None:
-        orders = shop.orders
-        self._order_fields = _getters(orders.fields)
-        self._lines_of = compile_path(orders.lines.records)
-        self._line_fields = _getters(orders.lines.fields)
-        self._refunds_of = compile_path(orders.refunds.records) if orders.refunds else None
-        self._refund_fields = _getters(orders.refunds.fields) if orders.refunds else {}
-        refund_lines = orders.refunds.lines if orders.refunds else None
-        self._refund_lines_of = compile_path(refund_lines.records) if refund_lines else None
-        self._refund_line_fields = _getters(refund_lines.fields) if refund_lines else {}
-        self._exclusions = [(compile_path(rule.when), rule.reason) for rule in orders.exclude]
-        self._is_credit_note = compile_path(orders.returns_when) if orders.returns_when else None
+        orders, refunds = shop.orders, shop.orders.refunds
+        refund_lines = refunds.lines if refunds else None
+        self._orders = _paths(orders.fields, ORDERS)
+        self._lines_of, self._lines = Path(orders.lines.records, LINES, "lines"), _paths(orders.lines.fields, LINES)
+        self._refunds_of = Path(refunds.records, SALES, "refunds") if refunds else None
+        self._refunds = _paths(refunds.fields, SALES) if refunds else {}
+        self._refund_lines_of = Path(refund_lines.records, SALES, "refund_lines") if refund_lines else None
+        self._refund_lines = _paths(refund_lines.fields, SALES) if refund_lines else {}
+        self._exclusions = [(Path(rule.when, EXCLUSIONS, "reason"), rule.reason) for rule in orders.exclude]
+        self._is_credit_note = Path(orders.returns_when, ORDERS, "is_credit_note") if orders.returns_when else None
 
     def read(self, documents: Sequence[object], faults: Faults) -> OrderRecords:
-        """Read all fields of all records; lists that are no lists are noted as faults."""
-        excluded = {}
-        for place, document in enumerate(documents):
-            reason = next((reason for when, reason in self._exclusions if when(document)), None)
-            if reason is not None:
-                excluded[place] = reason
-        credit_notes = set()
-        if self._is_credit_note:
-            credit_notes = {place for place, document in enumerate(documents) if self._is_credit_note(document)}
-        line_owners, lines = _flatten(documents, self._lines_of, faults, "clean.order_lines", "lines", is_required=True)
-        refund_owners, refunds = (
-            _flatten(documents, self._refunds_of, faults, "clean.sales", "refunds") if self._refunds_of else ([], [])
+        """Read all fields of all records; documents and lists that are none are noted as faults."""
+        everyone = range(len(documents))
+        for record, document in enumerate(documents):
+            if not isinstance(document, dict):
+                faults.note(record, "not an object that can be read", ORDERS, "payload")
+        excluded: dict[int, str] = {}
+        for when, reason in self._exclusions:
+            for record, found in enumerate(when.read(documents, everyone, faults)):
+                if found:
+                    excluded.setdefault(record, reason)
+        returned = self._is_credit_note.read(documents, everyone, faults) if self._is_credit_note else []
+        line_owners, lines = _flat(
+            documents, everyone, self._lines_of, faults, table=LINES, column="lines", is_required=True
         )
-        inner_refunds, refund_lines = (
-            _flatten(refunds, self._refund_lines_of, faults, "clean.sales", "refunds.lines", owners=refund_owners)
-            if self._refund_lines_of
-            else ([], [])
+        refund_places, refunds = _flat(documents, everyone, self._refunds_of, faults, table=SALES, column="refunds")
+        refund_of, refund_lines = _flat(
+            refunds, refund_places, self._refund_lines_of, faults, table=SALES, column="refund_lines"
         )
+        refund_line_owners = [refund_places[refund] for refund in refund_of]
         return OrderRecords(
-            orders=_columns(self._order_fields, documents),
-            lines={"record": list(line_owners), **_columns(self._line_fields, lines)},
-            refunds={"record": list(refund_owners), **_columns(self._refund_fields, refunds)},
-            refund_lines={
-                "record": [refund_owners[refund] for refund in inner_refunds],
-                "refund": list(inner_refunds),
-                **_columns(self._refund_line_fields, refund_lines),
-            },
+            orders=_columns(self._orders, documents, everyone, faults),
+            lines=Entries(line_owners, _columns(self._lines, lines, line_owners, faults)),
+            refunds=Entries(refund_places, _columns(self._refunds, refunds, refund_places, faults)),
+            refund_lines=Entries(
+                refund_line_owners, _columns(self._refund_lines, refund_lines, refund_line_owners, faults)
+            ),
+            refund_of=refund_of,
             excluded=excluded,
-            credit_notes=credit_notes,
+            credit_notes={record for record, found in enumerate(returned) if found},
         )
 
 
-def _getters(fields: Model) -> dict[str, Getter]:
+def _paths(fields: Model, table: str) -> dict[str, Path]:
     """Compile the mapped paths; a field that is not mapped is absent."""
-    return {name: compile_path(path) for name, path in fields if path is not None}
+    return {name: Path(path, table, name) for name, path in fields if path is not None}
 
 
-def _columns(getters: dict[str, Getter], values: Sequence[object]) -> Columns:
-    return {name: [get(value) for value in values] for name, get in getters.items()}
+def _columns(paths: dict[str, Path], values: Sequence[object], owners: Sequence[int], faults: Faults) -> Columns:
+    return {name: path.read(values, owners, faults) for name, path in paths.items()}
 
 
-def _flatten(
-    documents: Iterable[object],
-    list_of: Getter,
+def _flat(
+    holders: Sequence[object],
+    owners: Sequence[int],
+    lists: Path | None,
     faults: Faults,
+    *,
     table: str,
     column: str,
-    *,
-    owners: Sequence[int] | None = None,
     is_required: bool = False,
 ) -> tuple[list[int], list[object]]:
-    """Return all entries of all documents' lists, with the position of the document that each belongs to."""
+    """Return the entries of all holders' lists, and the position of the holder that each belongs to.
+
+    `owners` are the positions of the holders' records, for the faults; nothing is read without a path of the lists.
+    """
     places: list[int] = []
     entries: list[object] = []
-    for place, document in enumerate(documents):
-        found = list_of(document)
+    if lists is None:
+        return places, entries
+    for place, found in enumerate(lists.read(holders, owners, faults)):
         if isinstance(found, list):
             entries += found
             places += [place] * len(found)
         elif found is not None or is_required:
-            faults.note(owners[place] if owners is not None else place, "not a list", table, column, found)
+            faults.note(owners[place], "not a list", table, column, found)
     return places, entries

@@ -1,96 +1,143 @@
-"""From the API's values to typed columns, exactly: money, whole numbers, text, and the hash of personal data.
+"""From the API's values to typed columns, exactly: money, whole numbers, text, flags, and the hash of personal data.
 
 A value that is none comes back as null together with its position; what follows from that is decided by the caller.
 """
 
 import hashlib
-from collections.abc import Sequence
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+import re
+from collections.abc import Callable, Sequence
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from analytics_pipeline.tables import COUNT, MONEY, TEXT
+from analytics_pipeline.tables import COUNT, FLAG, MONEY, TEXT
 
 ZERO = Decimal("0.0000")
 UNIT = Decimal("0.0001")
-MONEY_LIMIT = Decimal(10) ** 15
+MONEY_LIMIT = Decimal(10) ** 12
+"""Amounts lie below this, so that the sums of an order fit the fifteen digits that `MONEY` has before the point."""
 COUNT_LIMIT = 10**12
-"""Quantities below this keep quantity times price within the 38 digits of Arrow's decimals."""
+"""Quantities lie below this, so that quantity times price fits the 38 digits of Arrow's decimals."""
+
+Column = tuple[pd.Series, list[int]]
+"""A typed column, and the positions of the values that are null since they could not be read."""
+
+_NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
+_FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def arrow_series(values: Sequence[object] | pa.Array, kind: pa.DataType) -> pd.Series:
+def arrow_series(values: "Sequence[object] | pa.Array[Any] | pa.ChunkedArray[Any]", kind: pa.DataType) -> pd.Series:
     """Return values as a pandas series with the Arrow dtype `kind`."""
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, type=kind)
     return pd.Series(array, dtype=pd.ArrowDtype(kind))
 
 
-def money_column(values: Sequence[object]) -> tuple[pa.Array, list[int]]:
+def repeated(value: object, count: int, kind: pa.DataType) -> pd.Series:
+    """Return a column that holds `value` (None for null) `count` times."""
+    scalar: Any = pa.scalar(value, kind)
+    return arrow_series(pa.repeat(scalar, count), kind)
+
+
+def money(amounts: pd.Series) -> pd.Series:
+    """Return a sum or difference of amounts, which Arrow widens, as `decimal128(19,4)` again."""
+    return arrow_series(pa.array(amounts).cast(MONEY), MONEY)
+
+
+def or_zero(amounts: pd.Series) -> pd.Series:
+    """Return amounts with zero for null."""
+    return money(arrow_series(pc.fill_null(pa.array(amounts), ZERO), pa.array(amounts).type))
+
+
+def decimals(amounts: pd.Series) -> list[Decimal]:
+    """Return amounts, none of which is null, as a list."""
+    listed: list[Decimal] = pa.array(amounts).to_pylist()
+    return listed
+
+
+def places(mask: pd.Series) -> list[int]:
+    """Return the positions at which a mask is true; null is false."""
+    found: list[int] = np.flatnonzero(mask.fillna(value=False).to_numpy(dtype=bool)).tolist()
+    return found
+
+
+def money_column(values: Sequence[object]) -> Column:
     """Read amounts, given as decimal strings, integers or Decimals, into `decimal128(19,4)`.
 
-    Args:
-        values: None is an absent amount.
-
-    Returns:
-        The amounts, and the positions of values that are no amount with at most four decimals; both of these and None are null.
+    Not an amount: what has more than four decimals that are not zero, and what reaches `MONEY_LIMIT`.
     """
-    texts = [value if type(value) is str or value is None else _amount_text(value) for value in values]
+    texts = [value if type(value) is str or value is None else _number_text(value) for value in values]
     try:
-        return pa.array(texts, type=TEXT).cast(MONEY), []
+        amounts = pa.array(texts, type=TEXT).cast(MONEY)
     except pa.ArrowInvalid:
-        amounts = [None if text is None else _amount(text) for text in texts]
-        bad = [place for place, (text, amount) in enumerate(zip(texts, amounts, strict=True)) if text is not None and amount is None]
-        return pa.array(amounts, type=MONEY), bad
+        return _one_by_one(texts, _amount, MONEY)
+    largest: Decimal | None = pc.max(pc.abs(amounts)).as_py()
+    if largest is not None and largest >= MONEY_LIMIT:
+        return _one_by_one(texts, _amount, MONEY)
+    return arrow_series(amounts, MONEY), []
 
 
-def _amount_text(value: object) -> str:
-    # A boolean is an int in Python and is no amount; floats never reach this point (JSON is decoded into Decimals).
-    return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else "not an amount"
+def count_column(values: Sequence[object]) -> Column:
+    """Read whole numbers below `COUNT_LIMIT`, given as integers, Decimals or their digits, into `int64`."""
+    if all(type(value) is int and -COUNT_LIMIT < value < COUNT_LIMIT for value in values):
+        return arrow_series(values, COUNT), []
+    return _one_by_one(values, _whole, COUNT)
 
 
-def _amount(text: str) -> Decimal | None:
+def text_column(values: Sequence[object]) -> Column:
+    """Read texts and numbers as text; an empty text is null, the zero character, which Postgres refuses, U+FFFD."""
+    if all(type(value) is int for value in values):
+        return _one_by_one(values, str, TEXT)
     try:
-        amount = Decimal(text.strip())
-    except InvalidOperation:
-        return None
-    if not amount.is_finite() or abs(amount) >= MONEY_LIMIT:
+        column, bad = arrow_series(values, TEXT), list[int]()
+    except (pa.ArrowInvalid, pa.ArrowTypeError):
+        column, bad = _one_by_one(values, _text, TEXT)
+    texts = pc.replace_substring(pa.array(column), "\x00", "\ufffd")
+    empty: Any = pa.scalar("", TEXT)
+    return arrow_series(pc.if_else(pc.equal(texts, empty), pa.scalar(None, TEXT), texts), TEXT), bad
+
+
+def flag_column(values: Sequence[object]) -> Column:
+    """Read booleans, given as such, as 0 and 1, or as their text."""
+    return _one_by_one(values, lambda value: _FLAGS.get(str(value).strip().lower()), FLAG)
+
+
+def _one_by_one(values: Sequence[object], read: Callable[[object], object], kind: pa.DataType) -> Column:
+    """Read values that may be faulty; `read` gives None for a faulty one. None is absent, and no fault."""
+    found = [None if value is None else read(value) for value in values]
+    bad = [place for place, value in enumerate(values) if value is not None and found[place] is None]
+    return arrow_series(found, kind), bad
+
+
+def _number_text(value: object) -> str:
+    # A boolean is an int in Python and is no number; floats never reach this point (JSON is decoded into Decimals).
+    return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else "not a number"
+
+
+def _number(value: object) -> Decimal | None:
+    text = value if isinstance(value, str) else _number_text(value)
+    return Decimal(text) if _NUMBER.fullmatch(text) else None
+
+
+def _amount(value: object) -> Decimal | None:
+    amount = _number(value)
+    if amount is None or abs(amount) >= MONEY_LIMIT:
         return None
     exact = amount.quantize(UNIT)
     return exact if exact == amount else None
 
 
-def count_column(values: Sequence[object]) -> tuple[pa.Array, list[int]]:
-    """Read whole numbers, given as integers or as their digits, into `int64`.
-
-    Args:
-        values: None is an absent number.
-
-    Returns:
-        The numbers, and the positions of values that are no whole number; both of these and None are null.
-    """
-    if all(type(value) is int and -COUNT_LIMIT < value < COUNT_LIMIT for value in values):
-        return pa.array(values, type=COUNT), []
-    numbers = [_whole(value) for value in values]
-    bad = [place for place, (value, number) in enumerate(zip(values, numbers, strict=True)) if value is not None and number is None]
-    return pa.array(numbers, type=COUNT), bad
-
-
 def _whole(value: object) -> int | None:
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
-        return None
-    try:
-        number = Decimal(value)
-    except InvalidOperation:
-        return None
-    whole = number.is_finite() and abs(number) < COUNT_LIMIT and number == number.to_integral_value()
-    return int(number) if whole else None
+    number = _number(value)
+    is_whole = number is not None and abs(number) < COUNT_LIMIT and number == number.to_integral_value()
+    return int(number) if is_whole and number is not None else None
 
 
-def text_or_none(value: object) -> str | None:
-    """Return a text or number as text, None for what is absent or empty."""
-    if value is None or value == "":
-        return None
-    return value if isinstance(value, str) else str(value)
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, str | int | Decimal) and not isinstance(value, bool) else None
 
 
 def hash_email(address: object) -> str | None:
@@ -107,8 +154,8 @@ def round_money(amount: Decimal) -> Decimal:
 def spread(amount: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
     """Split an amount in proportion to weights, to four decimals, so that the shares sum up to it exactly.
 
-    What rounding leaves over goes to the heaviest weight, the first of them where several weigh the same. Without any weight, the whole
-    amount goes to the first place.
+    What rounding leaves over goes to the heaviest weight, the first of them where several weigh the same. Without any
+    weight, the whole amount goes to the first place. Nothing is split without places.
     """
     total = sum(weights, ZERO)
     if not weights:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, RevenueTruth, RunningShop
-from analytics_pipeline.demo_shop.model import ZERO
+from analytics_pipeline.demo_shop.model import ZERO, LineMoney, OrderLine, line_money
 from analytics_pipeline.demo_shop.truth import order_events
 from analytics_pipeline_tests.unit.demo_shop.conftest import EVENTFUL, NOW, OPENED, Clock, days_from, read_all
 
@@ -48,18 +48,38 @@ def _is_sound(record: dict[str, Any]) -> bool:
     )
 
 
+def _fine(amount: Decimal) -> Decimal:
+    return amount.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+
+
+def _discounts(record: dict[str, Any]) -> list[Decimal]:
+    """Each line's discount with its share of the order-wide one; the dearest line takes what rounding leaves over."""
+    own = [Decimal(line["discount"]) for line in record["lines"]]
+    rest = [
+        line["quantity"] * Decimal(line["unit_price"]) - discount
+        for line, discount in zip(record["lines"], own, strict=True)
+    ]
+    whole = Decimal(record["order_discount"])
+    if not whole:
+        return own
+    shares = [_fine(whole * weight / sum(rest)) for weight in rest]
+    shares[rest.index(max(rest))] += whole - sum(shares)
+    return [discount + share for discount, share in zip(own, shares, strict=True)]
+
+
 def _goods(record: dict[str, Any]) -> tuple[Decimal, Decimal]:
     """Gross sales and net value of an order's goods, without tax."""
-    values = [(line["quantity"] * Decimal(line["unit_price"]), line) for line in record["lines"]]
     gross = net = ZERO
-    for value, line in values:
-        if record["prices_include_tax"]:
-            gross += (value / (1 + Decimal(line["tax_rate"]))).quantize(Decimal("0.0001"), ROUND_HALF_UP)
-            net += value - Decimal(line["tax"])
+    for line, discount in zip(record["lines"], _discounts(record), strict=True):
+        value = line["quantity"] * Decimal(line["unit_price"])
+        tax = Decimal(line["tax"]) if record["prices_include_tax"] else ZERO
+        if not tax and record["prices_include_tax"] and value == discount:
+            freed = _fine(discount / (1 + Decimal(line["tax_rate"])))
         else:
-            gross += value
-            net += value
-    return gross, net - Decimal(record["discount_total"])
+            freed = _fine(discount * (value - discount - tax) / (value - discount)) if discount and tax else discount
+        gross += value - discount - tax + freed
+        net += value - discount - tax
+    return gross, net
 
 
 def _count(record: dict[str, Any], sums: Sums) -> None:
@@ -192,6 +212,32 @@ def test_a_cancelled_order_sums_to_zero_over_all_days_and_another_order_does_not
             assert sum(getattr(event, measure) for event in events) == 0, (order.order_id, measure)
     kept = next(order for order in orders if not order.cancelled_at and order.stated_total)
     assert sum(event.net_sales for event in order_events(kept, BERLIN)) > 0
+
+
+def _line(*, value: str, discount: str, tax: str) -> OrderLine:
+    return OrderLine(1, "P001", "Mug", 1, Decimal(value), Decimal(discount), Decimal(tax), Decimal("0.19"))
+
+
+@pytest.mark.parametrize(
+    ("value", "discount", "tax", "order_discount", "gross", "discounts"),
+    [
+        ("11.90", "0", "1.90", "0", "10.00", "0"),  # no discount: nothing is made out of rounding
+        ("11.99", "0", "1.91", "0", "10.08", "0"),
+        ("11.90", "1.19", "1.71", "0", "10.0000", "1.0000"),
+        ("11.90", "0", "1.71", "1.19", "10.0000", "1.0000"),  # an order-wide discount counts like the line's own
+        ("10.00", "3.33", "1.07", "0", "8.3958", "2.7958"),
+        ("11.90", "11.90", "0", "0", "10.0000", "10.0000"),  # given away: freed of tax at the stated rate
+        ("0", "0", "0", "0", "0", "0"),
+    ],
+)
+def test_a_discount_that_contains_tax_is_freed_of_it_at_the_lines_own_rate(
+    *, value: str, discount: str, tax: str, order_discount: str, gross: str, discounts: str
+) -> None:
+    order = next(order for order in DemoShop(INCLUSIVE, Clock()).orders_between() if not order.is_test)
+    line = _line(value=value, discount=discount, tax=tax)
+    money = line_money(replace(order, lines=(line,), order_discount=Decimal(order_discount)))
+    net = Decimal(value) - Decimal(discount) - Decimal(order_discount) - Decimal(tax)
+    assert money == [LineMoney(gross=Decimal(gross), discounts=Decimal(discounts), net=net)]
 
 
 def test_a_shop_without_prices_that_include_tax_and_one_with_them_differ_in_gross_sales_only_by_rounding() -> None:

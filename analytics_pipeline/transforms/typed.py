@@ -1,0 +1,80 @@
+"""Typed columns of raw ones: a value that cannot be read becomes null and is noted, with the reason, by its position.
+
+How single kinds of values are read is in `values`; who is told of a fault is the caller's choice.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import pandas as pd
+
+from analytics_pipeline.sources.mapping import parse_stamp
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.tables import STAMP
+from analytics_pipeline.transforms.records import Columns
+from analytics_pipeline.transforms.values import (
+    Column,
+    arrow_series,
+    count_column,
+    flag_column,
+    money_column,
+    text_column,
+)
+
+Note = Callable[[int, str, str, object], None]
+"""Takes position, reason, field and value of what could not be read."""
+
+
+class TypedColumns:
+    """The columns of some records or entries by field; a field that is not mapped is null throughout."""
+
+    def __init__(self, columns: Columns, count: int, shop: Shop, note: Note) -> None:
+        self._columns, self._count, self._shop, self._note = columns, count, shop, note
+
+    def has(self, field: str) -> bool:
+        """Whether the field is mapped."""
+        return field in self._columns
+
+    def values(self, field: str) -> list[object]:
+        """Return a field as the API gave it, None where it is absent."""
+        return self._columns.get(field) or [None] * self._count
+
+    def money(self, field: str) -> pd.Series:
+        """Return a field as amounts."""
+        return self._read(field, money_column, "not an amount with at most four decimals")
+
+    def counts(self, field: str) -> pd.Series:
+        """Return a field as whole numbers."""
+        return self._read(field, count_column, "not a whole number")
+
+    def texts(self, field: str) -> pd.Series:
+        """Return a field as texts, null where it is empty."""
+        return self._read(field, text_column, "neither text nor number")
+
+    def flags(self, field: str) -> pd.Series:
+        """Return a field as booleans."""
+        return self._read(field, flag_column, "neither true nor false")
+
+    def stamps(self, field: str) -> pd.Series:
+        """Return a field as UTC stamps, null where it is absent or empty."""
+        return arrow_series([self._stamp(place, field, value) for place, value in enumerate(self.values(field))], STAMP)
+
+    def note(self, places: Sequence[int], reason: str, field: str) -> None:
+        """Note that the values of a field at some positions break a rule."""
+        values = self.values(field) if places else []
+        for place in places:
+            self._note(place, reason, field, values[place])
+
+    def _read(self, field: str, read: Callable[[Sequence[object]], Column], reason: str) -> pd.Series:
+        column, bad = read(self.values(field))
+        self.note(bad, reason, field)
+        return column
+
+    def _stamp(self, place: int, field: str, value: object) -> datetime | None:
+        if value is None or value == "":
+            return None
+        try:
+            return parse_stamp(value, self._shop.times, self._shop.zone)
+        except ValueError:
+            self._note(place, "not a stamp", field, value)
+            return None

@@ -1,0 +1,84 @@
+"""The statements that make tables and let them grow; that Postgres takes them is tested in integration."""
+
+import pyarrow as pa
+import pytest
+
+from analytics_pipeline.database.layout import create_statements, migration_statements
+from analytics_pipeline.errors import TableMismatchError
+from analytics_pipeline.tables import COUNT, DAY, MONEY, POSTGRES_TYPES, TEXT, Column, Table
+
+TABLE = Table(
+    schema="clean",
+    name="things",
+    description="It's one row per thing.",
+    columns=(
+        Column("thing_id", TEXT, "Id."),
+        Column("day", DAY, "Day."),
+        Column("amount", MONEY, "Amount; don't sum it.", is_nullable=True),
+        Column("payload", TEXT, "As sent.", is_json=True),
+    ),
+    key=("thing_id",),
+    day_column="day",
+)
+STORED = {
+    "thing_id": ("text", False),
+    "day": ("date", False),
+    "amount": ("numeric(19,4)", True),
+    "payload": ("json", False),
+}
+
+
+def test_a_table_is_made_with_types_nullability_and_escaped_comments() -> None:
+    assert create_statements(TABLE)[:3] == [
+        "create schema if not exists clean",
+        "create table clean.things (thing_id text not null, day date not null, amount numeric(19,4), payload json not null)",
+        "comment on table clean.things is 'It''s one row per thing.'",
+    ]
+    assert "comment on column clean.things.amount is 'Amount; don''t sum it.'" in create_statements(TABLE)
+
+
+def test_a_table_that_fits_is_left_alone() -> None:
+    assert migration_statements(TABLE, STORED) == []
+
+
+def test_a_column_that_may_be_null_is_added_with_its_comment() -> None:
+    stored = {name: found for name, found in STORED.items() if name != "amount"}
+
+    assert migration_statements(TABLE, stored) == [
+        "alter table clean.things add column amount numeric(19,4)",
+        "comment on column clean.things.amount is 'Amount; don''t sum it.'",
+    ]
+
+
+def test_a_stored_column_that_no_contract_knows_stays_when_it_may_be_null() -> None:
+    assert migration_statements(TABLE, {**STORED, "note": ("text", True)}) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"amount": ("double precision", True)}, "its column amount is double precision, the contract says numeric(19,4)"),
+        ({"amount": ("numeric(10,2)", True)}, "its column amount is numeric(10,2), the contract says numeric(19,4)"),
+        ({"payload": ("jsonb", False)}, "its column payload is jsonb, the contract says json"),
+        ({"day": None}, "it lacks the column day, which may not be null"),
+        ({"note": ("text", False)}, "its column note may not be null and is not in the contract"),
+    ],
+)
+def test_a_table_that_cannot_grow_to_fit_is_refused(changed: dict[str, tuple[str, bool] | None], reason: str) -> None:
+    stored = {name: found for name, found in {**STORED, **changed}.items() if found is not None}
+
+    with pytest.raises(TableMismatchError) as raised:
+        migration_statements(TABLE, stored)
+    assert f"clean.things does not fit its contract: {reason}" in str(raised.value)
+    assert "nothing was changed" in str(raised.value)
+
+
+def test_no_statement_drops_or_retypes() -> None:
+    statements = [*create_statements(TABLE), *migration_statements(TABLE, {"thing_id": ("text", False), "day": ("date", False), "payload": ("json", False)})]
+
+    assert [text for text in statements if " drop " in text or " type " in text or "delete" in text] == []
+
+
+def test_every_arrow_type_of_the_project_has_a_postgres_type() -> None:
+    assert set(POSTGRES_TYPES) >= {COUNT, DAY, MONEY, TEXT}
+    assert all(isinstance(kind, pa.DataType) for kind in POSTGRES_TYPES)

@@ -1,0 +1,57 @@
+"""The business day: ranges, Dagster's partitions of a shop, and the last day that is over."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from analytics_pipeline.partitions import DayRange, daily_partitions, days_of, last_complete_day
+from analytics_pipeline.sources.spec import Shop, load_shop
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return load_shop("demo")
+
+
+def test_a_range_has_both_its_ends() -> None:
+    days = DayRange(date(2024, 2, 28), date(2024, 3, 1))
+
+    assert [day.isoformat() for day in days] == ["2024-02-28", "2024-02-29", "2024-03-01"]
+    assert (len(days), str(days)) == (3, "2024-02-28 to 2024-03-01")
+
+
+def test_a_range_of_one_day_is_told_as_that_day() -> None:
+    assert str(DayRange(date(2025, 1, 1), date(2025, 1, 1))) == "2025-01-01"
+
+
+def test_a_range_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(ValueError, match="2025-01-02 is after 2025-01-01"):
+        DayRange(date(2025, 1, 2), date(2025, 1, 1))
+
+
+def test_the_keys_of_a_run_become_its_range() -> None:
+    assert days_of(["2025-01-01", "2025-01-02", "2025-01-03"]) == DayRange(date(2025, 1, 1), date(2025, 1, 3))
+    assert days_of(["2025-01-01"]) == DayRange(date(2025, 1, 1), date(2025, 1, 1))
+
+
+def test_the_partitions_begin_with_the_shops_first_day_and_end_with_yesterday(shop: Shop) -> None:
+    partitions = daily_partitions(shop)
+    keys = partitions.get_partition_keys(current_time=datetime(2025, 1, 4, 12, tzinfo=UTC))
+
+    assert keys == ["2025-01-01", "2025-01-02", "2025-01-03"]
+
+
+@pytest.mark.parametrize(
+    ("now", "last"),
+    [
+        ("2025-03-30T22:30:00+00:00", date(2025, 3, 30)),  # Berlin is at summer time since this morning: 00:30
+        ("2025-03-29T22:30:00+00:00", date(2025, 3, 28)),  # the same hour a day earlier is 23:30 there
+        ("2025-10-26T22:30:00+00:00", date(2025, 10, 25)),
+        ("2025-10-26T23:30:00+00:00", date(2025, 10, 26)),
+    ],
+)
+def test_a_day_is_over_at_the_shops_midnight_not_at_that_of_utc(shop: Shop, now: str, last: date) -> None:
+    stamp = datetime.fromisoformat(now)
+
+    assert last_complete_day(shop, stamp) == last
+    assert daily_partitions(shop).get_partition_keys(current_time=stamp)[-1] == last.isoformat()

@@ -1,0 +1,1 @@
+"""Tests of the transforms: hand-written records, no database."""
