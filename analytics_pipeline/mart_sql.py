@@ -207,7 +207,7 @@ def _header(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable[str]) -> tuple[Column, ...]:
-    names = statement.named_selects
+    names = [node.alias_or_name for node in statement.selects]
     if unnamed := [name for name in names if not NAME.fullmatch(name)]:
         raise MartError(
             f"{path}: output columns have names in lower case, as in count(*) as orders: {unnamed[0] or 'one'}."

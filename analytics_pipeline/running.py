@@ -96,7 +96,13 @@ def run_days(
     """
     end_dead_runs(instance)
     job = definitions.resolve_job_def(job_name)
-    tags = {RANGE_START: days.first.isoformat(), RANGE_END: days.last.isoformat(), PROCESS_TAG: _process_name()}
+    tags = {
+        RANGE_START: days.first.isoformat(),
+        RANGE_END: days.last.isoformat(),
+        PROCESS_TAG: _process_name(),
+        # The daemon could not start this run again: it has no job of a code location that the daemon knows.
+        "dagster/max_retries": "0",
+    }
     run_id = str(uuid.uuid4())
 
     def listen(entry: dg.EventLogEntry) -> None:

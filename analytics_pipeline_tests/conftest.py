@@ -4,6 +4,7 @@ Nothing that users run for real is mocked: Postgres is a Postgres, the shop an H
 own instance.
 """
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -40,11 +41,16 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[Database]:
+def server() -> Database:
     """An embedded Postgres server of this session."""
     home = Path(tempfile.mkdtemp(prefix="analytics-pipeline-tests-"))
-    yield Database(start_embedded_server(home / "postgres"))
-    shutil.rmtree(home, ignore_errors=True)
+    atexit.register(shutil.rmtree, home, ignore_errors=True)  # what is registered later, the server's end, comes first
+    running = Database(start_embedded_server(home / "postgres"))
+    with running.named("postgres").connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing here has to outlive a power cut
+            cursor.execute(f"alter system set {setting} = off")
+        cursor.execute("select pg_reload_conf()")
+    return running
 
 
 @pytest.fixture(scope="session")

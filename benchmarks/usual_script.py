@@ -1,4 +1,6 @@
-"""The script that most teams begin with: requests, json_normalize, floats, to_sql, groupby. No keys, no checks, no rerun.
+"""The script that most teams begin with: requests, json_normalize, floats, to_sql, groupby.
+
+No keys, no checks, no rerun.
 
     python -m benchmarks.usual_script SHOP_URL API_KEY SQLALCHEMY_URL
 

@@ -1,12 +1,12 @@
 """The command line `analytics-pipeline`, one module a command.
 
 A command's module is imported when the command is asked for, so that `--help` answers at once. Here is what all
-commands share: the group, the `.env` file, and errors told in one line.
+commands share: the group, their help, the `.env` file, and errors told in one line.
 """
 
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,42 @@ import click
 from dotenv import load_dotenv
 
 from analytics_pipeline.errors import PipelineError
-from analytics_pipeline.settings import SHOP
+from analytics_pipeline.settings import DATABASE_URL, HOME, SHOP
 
 COMMANDS = {
-    "demo": "Load the last 30 days of a demo shop into Postgres and show the last week.",
+    "demo": "Load the last 60 days of a demo shop into Postgres and show the last week.",
     "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
     "run": "Load business days from the shop to the marts, without the UI.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
     "status": "Tell the last day loaded, how fresh it is, and what is in quarantine.",
     "shop": "Serve the demo shop's API on this machine.",
 }
+EXAMPLES = (
+    "analytics-pipeline demo",
+    "analytics-pipeline run --shop my-shop.yaml --date 2026-11-22",
+    "analytics-pipeline up",
+)
+SETTINGS = {
+    SHOP: "Name of a packaged shop description, or the path of one. Default: demo.",
+    DATABASE_URL: "A Postgres server, 14 or newer. Default: the embedded one.",
+    HOME: "State folder. Default: the platform's folder for user data; for root /var/lib/analytics-pipeline.",
+}
+
+
+class Command(click.Command):
+    """A command whose help ends with examples.
+
+    Attributes:
+        examples: Whole command lines.
+    """
+
+    def __init__(self, name: str | None, *, examples: Sequence[str], **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(name, **attributes)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the examples, each on a line of its own."""
+        _write_examples(formatter, self.examples)
 
 
 class _Group(click.Group):
@@ -42,6 +68,11 @@ class _Group(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        with formatter.section("Settings, from the environment or a .env file in the current folder"):
+            formatter.write_dl(list(SETTINGS.items()))
+        _write_examples(formatter, EXAMPLES)
+
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         try:
             return super().invoke(ctx)
@@ -49,23 +80,16 @@ class _Group(click.Group):
             raise click.ClickException(str(error)) from error
 
 
+def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
+    with formatter.section("Examples"):
+        for example in examples:
+            formatter.write(f"{'':{formatter.current_indent}}{example}\n")
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="analytics-pipeline")
 def main() -> None:
-    r"""From a shop's API to revenue in Postgres, right to the cent, as Dagster assets.
-
-    \b
-    Examples:
-      analytics-pipeline demo                                    a demo shop, nothing to set up
-      analytics-pipeline run --shop my-shop.yaml --date 2026-11-22
-      analytics-pipeline up                                      the UI on http://127.0.0.1:3000
-
-    \b
-    Settings, from the environment or a .env file in the current folder:
-      ANALYTICS_SHOP          name of a packaged shop description, or the path of one (default: demo)
-      ANALYTICS_DATABASE_URL  a Postgres server, 14 or newer (default: the embedded one) ANALYTICS_HOME          state
-      folder (default: the platform's folder for user data; for root /var/lib/analytics-pipeline)
-    """
+    """From a shop's API to revenue in Postgres, right to the cent, as Dagster assets."""
     load_dotenv(Path.cwd() / ".env")
 
 

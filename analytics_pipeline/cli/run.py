@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import click
 
-from analytics_pipeline.cli import shop_option
+from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.loading import load_days
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.jobs import DAILY, LAYERS
@@ -24,7 +24,16 @@ class _Day(click.ParamType[date]):
             self.fail(f"{value!r} is no day such as 2026-11-22", param, ctx)
 
 
-@click.command("run")
+@click.command(
+    "run",
+    cls=Command,
+    examples=(
+        "analytics-pipeline run",
+        "analytics-pipeline run --date 2026-11-22",
+        "analytics-pipeline run --from 2026-01-01 --to 2026-10-31 --shop my-shop.yaml",
+        "analytics-pipeline run --from 2026-01-01 --job marts",
+    ),
+)
 @click.option("--date", "day", type=_Day(), help="One business day.")
 @click.option("--from", "first", type=_Day(), help="First business day of a range.")
 @click.option("--to", "last", type=_Day(), help="Last business day of the range, included; default: yesterday.")
@@ -33,17 +42,10 @@ class _Day(click.ParamType[date]):
 )
 @shop_option
 def command(day: date | None, first: date | None, last: date | None, job: str) -> None:
-    r"""Load business days from the shop to the marts, with all checks.
+    """Load business days from the shop to the marts, with all checks.
 
     Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday. The exit code
     is 0 when every step and every blocking check passed, else 1, with the reason and the run's id.
-
-    \b
-    Examples:
-      analytics-pipeline run
-      analytics-pipeline run --date 2026-11-22
-      analytics-pipeline run --from 2026-01-01 --to 2026-10-31 --shop my-shop.yaml
-      analytics-pipeline run --from 2026-01-01 --job marts
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)

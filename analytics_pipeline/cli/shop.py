@@ -2,6 +2,7 @@
 
 import click
 
+from analytics_pipeline.cli import Command
 from analytics_pipeline.demo_shop import DemoShopSettings, run_forever
 from analytics_pipeline.settings import DEFAULT_SHOP
 from analytics_pipeline.sources.spec import load_shop
@@ -9,7 +10,14 @@ from analytics_pipeline.sources.spec import load_shop
 DEFAULT_PORT = 8899
 
 
-@click.command("shop")
+@click.command(
+    "shop",
+    cls=Command,
+    examples=(
+        "analytics-pipeline shop",
+        "analytics-pipeline shop --port 9000 --faults 0.1",
+    ),
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -25,13 +33,7 @@ DEFAULT_PORT = 8899
     help="Share of requests that fail: 429, 500, 503, cut answers.",
 )
 def command(port: int, faults: float) -> None:
-    r"""Serve the demo shop's API on this machine, until Ctrl-C.
-
-    \b
-    Examples:
-      analytics-pipeline shop
-      analytics-pipeline shop --port 9000 --faults 0.1
-    """
+    """Serve the demo shop's API on this machine, until Ctrl-C."""
     try:
         run_forever(DemoShopSettings(opened=load_shop(DEFAULT_SHOP).first_day, fault_share=faults), port)
     except OSError as error:

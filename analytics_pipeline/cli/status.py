@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime
 
 import click
 
-from analytics_pipeline.cli import shop_option
+from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.database.slices import exists, query
@@ -15,16 +16,17 @@ from analytics_pipeline.sources.spec import Shop, load_shop
 from analytics_pipeline.tables import Table
 
 
-@click.command("status")
+@click.command(
+    "status",
+    cls=Command,
+    examples=(
+        "analytics-pipeline status",
+        "analytics-pipeline status --shop my-shop.yaml",
+    ),
+)
 @shop_option
 def command() -> None:
-    r"""Tell the last day loaded, how fresh it is, and what is in quarantine.
-
-    \b
-    Examples:
-      analytics-pipeline status
-      analytics-pipeline status --shop my-shop.yaml
-    """
+    """Tell the last day loaded, how fresh it is, and what is in quarantine."""
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     database = data_database(settings)
@@ -37,8 +39,8 @@ def command() -> None:
         return
     for line in _loaded(database, revenue, shop, datetime.now(UTC)):
         click.echo(line)
-    click.echo(f"quarantine   {_money_of(database, QUARANTINE.table, 'money_at_risk')}")
-    click.echo(f"excluded     {_money_of(database, EXCLUSIONS.table, 'order_total')}")
+    click.echo(f"quarantine   {orders_and_money(database, QUARANTINE.table, 'money_at_risk')}")
+    click.echo(f"excluded     {orders_and_money(database, EXCLUSIONS.table, 'order_total')}")
 
 
 def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> list[str]:
@@ -52,8 +54,11 @@ def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> li
         return ["loaded       no day yet: analytics-pipeline run"]
     first, last = row["first"], row["last"]
     missing = (last - first).days + 1 - row["days"]
-    gaps = f", {missing} days between them are missing" if missing else ", no day between them is missing"
-    return [f"loaded       {first} to {last}{gaps}", f"freshness    {_freshness(last, row['extracted_at'], shop, now)}"]
+    gaps = {0: "no day between them is missing", 1: "1 day between them is missing"}
+    return [
+        f"loaded       {first} to {last}, {gaps.get(missing, f'{missing} days between them are missing')}",
+        f"freshness    {_freshness(last, row['extracted_at'], shop, now)}",
+    ]
 
 
 def _freshness(last: date, extracted_at: datetime | None, shop: Shop, now: datetime) -> str:
@@ -61,15 +66,3 @@ def _freshness(last: date, extracted_at: datetime | None, shop: Shop, now: datet
     word = "fresh" if behind <= 0 else f"{behind} {'day' if behind == 1 else 'days'} behind"
     read = "" if extracted_at is None else f"; orders last read {extracted_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
     return f"{word}: the last complete business day is {last_complete_day(shop, now)}{read}"
-
-
-def _money_of(database: Database, table: Table, column: str) -> str:
-    if not exists(database, table):
-        return "nothing yet"
-    rows = query(
-        database,
-        f"select coalesce(currency, 'unknown currency') as currency, count(*) as orders, "
-        f"coalesce(sum({column}), 0)::text as money "
-        f"from {table.qualified_name} group by 1 order by 1",
-    )
-    return ", ".join(f"{row['orders']} orders of {row['money']} {row['currency']}" for row in rows) or "no orders"

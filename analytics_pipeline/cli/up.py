@@ -2,14 +2,16 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
+import psutil
 
-from analytics_pipeline.cli import shop_option
+from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.demo import SHOP_URL
 from analytics_pipeline.cli.shop import DEFAULT_PORT
 from analytics_pipeline.database.connection import data_database
@@ -19,41 +21,48 @@ from analytics_pipeline.settings import DEFAULT_SHOP, Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
 
 SECONDS_TO_STOP = 20
+LOOPBACK = "127.0.0.1"
+QUIET = "ignore:Function `dev_command` is superseded"
+"""Dagster announces another command line of its own at each start; a user of this one need not read that."""
 
 
-@click.command("up")
+@click.command(
+    "up",
+    cls=Command,
+    examples=(
+        "analytics-pipeline up",
+        "analytics-pipeline up --port 3001 --shop my-shop.yaml",
+    ),
+)
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI on 127.0.0.1."
 )
 @shop_option
 def command(port: int) -> None:
-    r"""Start the Dagster UI and daemon on loopback, until Ctrl-C.
+    """Start the Dagster UI and daemon on loopback, until Ctrl-C.
 
     The daemon runs the daily schedule. The embedded Postgres is started when it is the configured one, and so is the
     demo shop.
-
-    \b
-    Examples:
-      analytics-pipeline up
-      analytics-pipeline up --port 3001 --shop my-shop.yaml
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
+    _refuse_used_port(port)
     with open_instance(settings), _demo_shop(settings, shop):
         click.echo(f"database  {data_database(settings).label}")
-        click.echo(f"UI        http://127.0.0.1:{port}   (Ctrl-C ends it)")
-        arguments = [
-            "dev",
-            "--module-name",
-            "analytics_pipeline.definitions",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(port),
-        ]
-        # A session of its own: Ctrl-C reaches this process alone, which then asks the others to end in order.
-        process = subprocess.Popen([sys.executable, "-m", "dagster", *arguments], start_new_session=True)  # noqa: S603 - fixed arguments
-        raise SystemExit(_wait(process))
+        click.echo(f"UI        http://{LOOPBACK}:{port}   (Ctrl-C ends it)")
+        arguments = ["--module-name", "analytics_pipeline.definitions", "--host", LOOPBACK, "--port", str(port)]
+        raise SystemExit(_run_until_asked([sys.executable, "-W", QUIET, "-m", "dagster", "dev", *arguments]))
+
+
+def _refuse_used_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            raise click.ClickException(
+                f"port {port} of {LOOPBACK} cannot be used ({error.strerror}); give another one with --port"
+            ) from error
 
 
 @contextmanager
@@ -72,16 +81,48 @@ def _demo_shop(settings: Settings, shop: Shop) -> Iterator[None]:
         yield
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    def stop(*_: object) -> None:
-        process.send_signal(signal.SIGINT)
+def _run_until_asked(command: list[str]) -> int:
+    """Run a command until it ends or this process is asked to (SIGINT, SIGTERM), and leave none of its processes.
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-    try:
-        code = process.wait()
-    finally:
-        if process.poll() is None:
+    Returns:
+        Its exit code, 0 when it was asked to end.
+    """
+    started: list[subprocess.Popen[bytes]] = []
+    asked: list[int] = []
+
+    def end(number: int, _: object) -> None:
+        asked.append(number)
+        for process in started:
+            process.send_signal(signal.SIGINT)
+
+    # Before the command starts, so that no signal finds it running and nobody who passes the signal on.
+    signal.signal(signal.SIGINT, end)
+    signal.signal(signal.SIGTERM, end)
+    if asked:
+        return 0
+    # A session of its own: Ctrl-C reaches this process alone, which then asks the others to end in order.
+    started.append(subprocess.Popen(command, start_new_session=True))  # noqa: S603 - fixed arguments
+    if asked:
+        started[0].send_signal(signal.SIGINT)
+    code = started[0].wait()
+    _end_session(started[0].pid)
+    return 0 if asked else code
+
+
+def _end_session(leader: int) -> None:
+    """End what is left of a session whose leader has ended."""
+    left = [process for process in psutil.process_iter() if _session_of(process.pid) == leader]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
             process.terminate()
-            process.wait(SECONDS_TO_STOP)
-    return 0 if code in {0, -signal.SIGINT, 130} else code
+    _, alive = psutil.wait_procs(left, timeout=SECONDS_TO_STOP)
+    for process in alive:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except (ProcessLookupError, PermissionError):
+        return None

@@ -118,7 +118,6 @@ def connection_error(message: str, label: str) -> PipelineError:
     reason = message.rpartition("FATAL:")[2].strip().splitlines()[0] if "FATAL:" in message else message
     refusals = (
         "authentication failed",
-        "no password supplied",
         "no pg_hba.conf entry",
         "does not exist",
         "permission denied",
@@ -130,6 +129,8 @@ def connection_error(message: str, label: str) -> PipelineError:
         )
     if "FATAL:" in message:
         return DatabaseUnavailableError(f"{label} takes no connections now: {reason}. Try again in a moment.")
+    if "no password supplied" in message:  # the client's own words: the server asked, and waits in vain
+        return DatabaseRefusedError(f"{label} asks for a password, and {DATABASE_URL} has none.")
     if "could not translate host name" in message:
         return DatabaseUnavailableError(f"the host of {label} is not known. Check {DATABASE_URL}.")
     return DatabaseUnavailableError(
@@ -197,7 +198,10 @@ def create_database(database: Database) -> bool:
         closing(connection.cursor()) as cursor,
     ):
         try:
-            cursor.execute(f'create database "{name}"')
+            # Ids and codes compare byte by byte: the same order on every server, and indexes that are built faster.
+            cursor.execute(
+                f"create database \"{name}\" template template0 encoding 'UTF8' lc_collate 'C'"
+            )
         except adbc_driver_manager.Error as error:
             # Two that create at once meet in the catalogue's own index: the other one made it.
             if sqlstate(error) in {DUPLICATE_DATABASE, UNIQUE_VIOLATION}:

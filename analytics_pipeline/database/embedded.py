@@ -3,6 +3,7 @@
 Only the server's life and its files' rights belong here; connecting to it is `connection`'s part.
 """
 
+import contextlib
 import os
 import shutil
 import stat
@@ -17,6 +18,8 @@ import psutil
 from analytics_pipeline.errors import DatabaseUnavailableError, SettingsError
 
 POSTGRES_VERSION = 18
+LOCK_FILE = ".postgres.lock"
+SECONDS_TO_BURY = 10.0
 OPEN = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
 """Rights that the package would add to every folder above its data and its binaries."""
 
@@ -37,18 +40,20 @@ def start_embedded_server(data: Path) -> str:
         DatabaseUnavailableError: The server does not start.
     """
     running = _running.get(data)
-    if running is not None and psutil.pid_exists(running.get_pid()):
+    if running is not None and _is_alive(running.get_postmaster_info().process):
         return _url(running)
     data.parent.mkdir(parents=True, exist_ok=True)
     pgserver = _import_pgserver()
     if _is_root():
         _let_server_user_in(data.parent)
         _use_enterable_binaries(pgserver, data.parent)
+    _bury_postmaster(data)
+    server: Any = running or pgserver.get_server(data, start=False)
     try:
-        server: Any = pgserver.get_server(data)
-        if not server.get_postmaster_info().is_running():
-            with server._lock:  # noqa: SLF001 - the package has no public call that restarts a server that died
-                server.ensure_postgres_running()
+        # The package's own lock lies in the folder for temporary files and belongs to whichever user came first.
+        server._lock = type(server._lock)(data.parent / LOCK_FILE)  # noqa: SLF001 - it has no public way to choose another
+        server.start()
+        _forget_dead_processes(server)
     except Exception as error:  # the package raises plain subprocess, assertion and OS errors
         message = (
             f"the embedded PostgreSQL server does not start in {data}: {type(error).__name__}. "
@@ -61,6 +66,29 @@ def start_embedded_server(data: Path) -> str:
 
 _running: dict[Path, Any] = {}
 """Servers that this process has started or joined, by data folder."""
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    try:
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _bury_postmaster(data: Path) -> None:
+    """Wait until a killed server has left the table of processes: until then the package takes it to run."""
+    with contextlib.suppress(OSError, IndexError, ValueError, psutil.NoSuchProcess, psutil.TimeoutExpired):
+        postmaster = psutil.Process(int((data / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
+        if not _is_alive(postmaster):
+            postmaster.wait(SECONDS_TO_BURY)
+
+
+def _forget_dead_processes(server: Any) -> None:  # noqa: ANN401
+    """Take killed processes off the server's list of users, which could not do so themselves: the last one stops it."""
+    with server._lock:  # noqa: SLF001
+        for process in server.global_process_id_list.get_and_add(os.getpid()):
+            if not psutil.pid_exists(process):
+                server.global_process_id_list.get_and_remove(process)
 
 
 def _url(server: Any) -> str:  # noqa: ANN401 - the package ships no types

@@ -115,23 +115,25 @@ def _values(lines: pd.DataFrame, listed: TypedColumns) -> pd.Series:
 
 def _spread_order_amounts(lines: pd.DataFrame, orders: pd.DataFrame, faults: Faults, *, spreads_taxes: bool) -> None:
     """Add what the shop gives per order to its lines: order-wide discounts, and taxes where the lines carry none."""
-    amounts = {"discount": orders["order_discount"]}
+    _spread(lines, "discount", orders["order_discount"], faults)
     if spreads_taxes:
-        amounts["tax"] = money(
-            or_zero(orders["taxes_listed"]) - orders["shipping_tax"].where(orders["taxes_listed"].notna(), ZERO)
-        )
-    for column, whole in amounts.items():
-        shares: dict[int, Decimal] = {}
-        for record in places(whole != 0):
-            rows = lines_of(lines, record)
-            if rows.start == rows.stop:
-                faults.note(record, "has no lines to spread over", LINES, column, whole.iat[record])
-            weights = or_zero(lines["value"].iloc[rows]) - lines["discount"].iloc[rows]
-            split = spread(decimals(whole.iloc[record : record + 1])[0], decimals(weights))
-            shares.update(zip(range(rows.start, rows.stop), split, strict=True))
-        if shares:
-            added = arrow_series([shares.get(place, ZERO) for place in range(len(lines))], MONEY)
-            lines[column] = money(lines[column] + added)
+        goods_taxes = money(orders["taxes_listed"] - orders["shipping_tax"])
+        _spread(lines, "tax", or_zero(goods_taxes), faults)
+
+
+def _spread(lines: pd.DataFrame, column: str, amounts: pd.Series, faults: Faults) -> None:
+    """Add an amount of each record to a column of its lines, in proportion to what these cost after discounts."""
+    records = places(amounts != 0)
+    if not records:
+        return
+    wholes, weights = decimals(amounts), decimals(or_zero(lines["value"] - lines["discount"]))
+    shares = [ZERO] * len(lines)
+    for record in records:
+        rows = lines_of(lines, record)
+        shares[rows] = spread(wholes[record], weights[rows])
+        if rows.start == rows.stop:
+            faults.note(record, "has no lines to spread over", LINES, column, wholes[record])
+    lines[column] = money(lines[column] + arrow_series(shares, MONEY))
 
 
 def _add_sales(lines: pd.DataFrame, orders: pd.DataFrame, listed: TypedColumns, is_credit_note: np.ndarray) -> None:

@@ -44,12 +44,13 @@ def repeated(value: object, count: int, kind: pa.DataType) -> pd.Series:
 
 def money(amounts: pd.Series) -> pd.Series:
     """Return a sum or difference of amounts, which Arrow widens, as `decimal128(19,4)` again."""
-    return arrow_series(pa.array(amounts).cast(MONEY), MONEY)
+    return arrow_series(pa.array(amounts).cast(MONEY), MONEY).set_axis(amounts.index)
 
 
 def or_zero(amounts: pd.Series) -> pd.Series:
     """Return amounts with zero for null."""
-    return money(arrow_series(pc.fill_null(pa.array(amounts), ZERO), pa.array(amounts).type))
+    filled = pc.fill_null(pa.array(amounts), ZERO)
+    return arrow_series(filled.cast(MONEY), MONEY).set_axis(amounts.index)
 
 
 def decimals(amounts: pd.Series) -> list[Decimal]:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics_pipeline.sources.mapping import business_day, compile_path, decode, parse_stamp
+from analytics_pipeline.sources.mapping import business_day, column_reader, compile_path, decode, parse_stamp
 from analytics_pipeline.sources.spec import Times
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -53,6 +53,12 @@ def test_what_is_no_json_is_refused(text: str) -> None:
         ("next-page", {"next-page": "x"}, "x"),
         ("lines[0].id", {"lines": [{"id": 3}]}, 3),
         ("type == 'credit_note'", {"type": "credit_note"}, True),
+        ("type=='credit_note'", {"type": "order"}, False),
+        ("order.type == ''", {"order": {"type": ""}}, True),
+        ("type == 'credit_note'", {}, False),
+        ("type == '5'", {"type": 5}, False),
+        ("type == 'a' || type == 'b'", {"type": "b"}, True),
+        (r"name == 'it\'s'", {"name": "it's"}, True),
         ("sum(lines[].tax)", {"lines": [{"tax": Decimal("0.10")}, {"tax": Decimal("0.20")}]}, Decimal("0.30")),
         ("to_number(price)", {"price": "1.10"}, Decimal("1.10")),
         ("to_number(price)", {"price": "x"}, None),
@@ -69,6 +75,23 @@ def test_a_path_finds_its_value_or_none(expression: str, value: object, found: o
 def test_a_wrong_expression_is_refused_when_it_is_compiled() -> None:
     with pytest.raises(ValueError, match=r"Incomplete expression"):
         compile_path("a ||")
+
+
+@pytest.mark.parametrize("expression", ["length(a)", "a > `0`", "sum([b, `0.5`])"])
+def test_a_value_that_an_expression_does_not_take_is_a_value_error(expression: str) -> None:
+    with pytest.raises(ValueError, match=r"invalid type|not supported|unsupported"):
+        compile_path(expression)({"a": "text" if "length" not in expression else 5, "b": Decimal("1.5")})
+
+
+@pytest.mark.parametrize("expression", ["id", "customer.id", "type == 'x'", "lines[0].id"])
+def test_a_column_has_what_the_path_finds_in_each_value(expression: str) -> None:
+    values: list[object] = [
+        {"id": 1, "type": "x", "customer": {"id": 2}, "lines": [{"id": 3}]},
+        {"customer": 5},
+        {},
+    ]
+    for some in (values, [*values, None, [1], "id"], []):
+        assert column_reader(expression)(some) == [compile_path(expression)(value) for value in some]
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def raw_rows(records: Sequence[Mapping[str, Any] | str], *, minutes: Sequence[in
         for place, record in enumerate(records)
     ]
     table = pa.Table.from_pylist(rows, schema=contracts.RAW_ORDERS.table.arrow_schema)
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
 
 
 def cleaned(*records: Mapping[str, Any] | str, of: Shop | None = None) -> CleanOrders:

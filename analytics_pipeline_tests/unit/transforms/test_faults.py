@@ -82,7 +82,8 @@ def test_an_order_that_breaks_a_rule_is_quarantined(
 
 
 def test_lists_that_are_none_are_faults_and_empty_ones_are_not() -> None:
-    for absent in (None, {}, "none"):
+    nones: list[object] = [None, {}, "none"]
+    for absent in nones:
         assert fault(order(lines=absent))[:3] == ("clean.order_lines", "lines", "not a list")
     nothing_sold = {"discount_total": "0", "tax_total": "0.95", "total": "5.95"}
     assert len(cleaned(order(lines=[], **nothing_sold)).orders) == 1
@@ -154,7 +155,8 @@ def test_an_order_wide_amount_without_lines_is_a_fault() -> None:
 def test_a_tax_above_the_price_that_contains_it_is_a_fault() -> None:
     mapped = shop(fields=fields(discounts=None, total=None, taxes=None))
     inclusive = order("BAD", prices_include_tax=True, lines=[line(tax="19.50")])
-    assert fault(order("A", prices_include_tax=True), inclusive, of=mapped)[1:3] == ("discounts", "less than zero") or True
+    healthy = order("A", prices_include_tax=True)
+    assert fault(healthy, inclusive, of=mapped) == ("clean.order_lines", "gross_sales", "less than zero", "-0.5263")
 
 
 def test_a_rate_is_needed_only_where_nothing_else_tells_it() -> None:
@@ -178,10 +180,7 @@ def test_a_cancelled_total_below_zero_is_a_fault() -> None:
 
 @pytest.mark.parametrize("payload", ["[]", "5", '"order"', "null", '{"lines": [{"quantity": %s}]}' % ("9" * 5000)])
 def test_a_record_that_is_no_object_or_cannot_be_decoded_is_quarantined(payload: str) -> None:
-    found = fault(order("A"), payload)
-    assert found == ("clean.orders", "payload", "not an object that can be read", None if payload != "[]" else None) or (
-        found[:3] == ("clean.orders", "payload", "not an object that can be read")
-    )
+    assert fault(order("A"), payload) == ("clean.orders", "payload", "not an object that can be read", None)
 
 
 def test_a_path_that_cannot_be_looked_up_names_its_order_and_stops_no_other() -> None:
@@ -210,7 +209,9 @@ def test_an_excluded_record_is_never_quarantined_whatever_is_wrong_with_it() -> 
 
 def test_the_first_rule_that_matches_gives_the_reason() -> None:
     rules = [{"when": "country == 'FR'", "reason": "french"}, {"when": "is_test", "reason": "test_order"}]
-    result = cleaned(order("A"), order("B", is_test=True), order("C", is_test=True, country="FR"), of=shop(exclude=rules))
+    result = cleaned(
+        order("A"), order("B", is_test=True), order("C", is_test=True, country="FR"), of=shop(exclude=rules)
+    )
     assert rows_of(result.exclusions, "order_id", "reason") == [("B", "test_order"), ("C", "french")]
 
 
@@ -219,7 +220,7 @@ def test_the_first_fault_is_kept_with_the_money_at_risk_and_the_record_as_sent()
     assert rows_of(result.quarantine, "column_name", "money_at_risk", "currency") == [
         ("unit_price", *money("77.70"), "EUR")
     ]
-    assert '"N/A"' in result.quarantine["payload"].iat[0]
+    assert '"N/A"' in rows_of(result.quarantine, "payload")[0][0]
 
 
 def test_money_at_risk_is_computed_where_the_shop_gives_no_total_and_null_where_it_cannot_be() -> None:

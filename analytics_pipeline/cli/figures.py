@@ -1,0 +1,28 @@
+"""Amounts as the commands print them: what a table keeps apart, by currency, and cents."""
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.tables import Table
+
+
+def orders_and_money(database: Database, table: Table, column: str) -> str:
+    """Tell how many orders a table of `ops` holds and what they add up to, each currency on its own.
+
+    Args:
+        database: Where the table lies.
+        table: A table with `currency`.
+        column: Its amount.
+    """
+    if not exists(database, table):
+        return "nothing yet"
+    rows = query(
+        database,
+        "select coalesce(currency, 'of unknown currency') as currency, count(*) as orders, "
+        f"coalesce(sum({column}), 0)::text as money from {table.qualified_name} group by 1 order by 1",
+    )
+    return "; ".join(f"{row['orders']} orders, {cents(row['money'])} {row['currency']}" for row in rows) or "no orders"
+
+
+def cents(amount: str) -> str:
+    """Show an amount of four decimals with two where the others are zeros."""
+    return amount.removesuffix("00") if "." in amount else amount

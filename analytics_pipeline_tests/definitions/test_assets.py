@@ -1,0 +1,87 @@
+"""What Dagster is told about each table before anything runs."""
+
+import dagster as dg
+import pytest
+
+from analytics_pipeline.contracts import CONTRACTS
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.tables import Table
+
+TABLES = {
+    table.qualified_name: table
+    for table in (*(contract.table for contract in CONTRACTS), *(mart.table for mart in load_marts()))
+}
+
+
+@pytest.fixture(params=TABLES)
+def described(request: pytest.FixtureRequest, definitions: dg.Definitions) -> tuple[Table, dg.AssetSpec]:
+    """Each table with the asset of the same name."""
+    table = TABLES[request.param]
+    key = dg.AssetKey(table.path)
+    return table, next(spec for spec in definitions.resolve_all_asset_specs() if spec.key == key)
+
+
+def test_each_table_is_an_asset_and_each_asset_a_table(definitions: dg.Definitions) -> None:
+    assets = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
+
+    assert assets == set(TABLES)
+
+
+def test_an_asset_has_its_tables_description_an_owner_and_its_kinds(described: tuple[Table, dg.AssetSpec]) -> None:
+    table, spec = described
+
+    assert spec.description == table.description
+    assert list(spec.owners) == ["team:data"]
+    assert "postgres" in spec.kinds
+    assert len(spec.kinds) == 2
+    assert spec.group_name == table.schema
+
+
+def test_the_column_schema_is_that_of_the_table(described: tuple[Table, dg.AssetSpec]) -> None:
+    table, spec = described
+    schema = spec.metadata["dagster/column_schema"]
+    assert isinstance(schema, dg.TableSchema)
+
+    assert spec.metadata["dagster/table_name"] == table.qualified_name
+    assert [(column.name, column.type, column.description) for column in schema.columns] == [
+        (column.name, column.postgres_type, column.description) for column in table.columns
+    ]
+    assert all(column.description for column in schema.columns)
+    assert [column.constraints.nullable for column in schema.columns] == [column.is_nullable for column in table.columns]
+    assert [column.name for column in schema.columns if "personal" in column.tags] == [
+        column.name for column in table.columns if column.is_personal
+    ]
+    key = [f"primary key ({', '.join(table.key)})"] if table.key else []
+    assert (schema.constraints.other if schema.constraints else []) == key
+
+
+def test_a_table_is_partitioned_when_it_has_a_day(described: tuple[Table, dg.AssetSpec]) -> None:
+    table, spec = described
+
+    assert (spec.partitions_def is not None) == (table.day_column is not None)
+
+
+def test_personal_data_are_marked_wherever_they_lie() -> None:
+    marked = {(name, column.name) for name, table in TABLES.items() for column in table.columns if column.is_personal}
+    names = {(name, column.name) for name, table in TABLES.items() for column in table.columns}
+    personal = {"customer_key", "customer_id", "email_hash"}
+
+    assert {place for place in names if place[1] in personal and not place[0].startswith("raw.")} <= marked
+    assert {("raw.orders", "payload"), ("raw.customers", "payload"), ("ops.quarantine", "payload")} <= marked
+    assert ("raw.products", "payload") not in marked
+
+
+def test_only_the_steps_that_ask_the_shop_stand_in_its_pool(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    pools = {key.to_user_string(): graph.get(key).pools for key in graph.get_all_asset_keys()}
+
+    assert {name for name, names in pools.items() if names} == {"raw/orders", "raw/customers", "raw/products"}
+    assert {pool for names in pools.values() for pool in names} == {"shop_api"}
+
+
+def test_backfills_of_partitioned_assets_take_a_month_a_run(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        expected = dg.BackfillPolicy.multi_run(max_partitions_per_run=31) if node.partitions_def else None
+        assert node.backfill_policy == expected, key

@@ -1,0 +1,82 @@
+"""What the code location holds, to the last check: a change here is meant, or it is a mistake."""
+
+import dagster as dg
+
+LISTING = """
+clean/customers clean whole
+clean/order_lines clean daily
+clean/orders clean daily
+clean/products clean whole
+clean/sales clean daily
+marts/daily_product_sales marts daily
+marts/daily_revenue marts daily
+ops/exclusions ops daily
+ops/quarantine ops daily
+raw/customers raw whole
+raw/orders raw daily
+raw/products raw whole
+job clean: clean ops
+job daily: clean marts ops raw
+job marts: marts
+job raw: raw
+schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
+"""
+CHECKS = """
+clean/customers: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
+clean/order_lines: keys_are_unique, order_lines_add_up_to_their_orders, products_are_known (warns), rows_fit_the_contract
+clean/orders: customers_are_known (warns), every_raw_order_is_in_exactly_one_place, keys_are_unique, \
+order_totals_equal_their_parts, raw_orders_are_clean_quarantined_or_excluded, rows_fit_the_contract
+clean/products: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
+clean/sales: keys_are_unique, net_sales_equal_gross_sales_less_discounts_and_returns, rows_fit_the_contract, \
+the_ledger_adds_up_to_the_orders
+marts/daily_product_sales: daily_product_sales_equal_daily_revenue
+marts/daily_revenue: daily_revenue_equals_the_ledger, daily_revenue_has_every_day
+ops/exclusions: keys_are_unique, rows_fit_the_contract
+ops/quarantine: keys_are_unique, rows_fit_the_contract
+raw/customers: extracted_records_equal_the_shops_count, rows_fit_the_contract
+raw/orders: extracted_records_equal_the_shops_count, rows_fit_the_contract
+raw/products: extracted_records_equal_the_shops_count, rows_fit_the_contract
+"""
+
+
+def listing(definitions: dg.Definitions) -> list[str]:
+    graph = definitions.resolve_asset_graph()
+    lines = []
+    for spec in sorted(definitions.resolve_all_asset_specs(), key=lambda spec: spec.key.to_user_string()):
+        kind = "daily" if isinstance(spec.partitions_def, dg.DailyPartitionsDefinition) else "whole"
+        lines.append(f"{spec.key.to_user_string()} {spec.group_name} {kind}")
+    for job in sorted(definitions.resolve_all_job_defs(), key=lambda job: job.name):
+        if not job.name.startswith("__"):
+            groups = {graph.get(key).group_name for key in job.asset_layer.executable_asset_keys}
+            lines.append(f"job {job.name}: {' '.join(sorted(groups))}")
+    schedule = definitions.resolve_schedule_def("daily")
+    when = f"{schedule.cron_schedule} {schedule.execution_timezone} {schedule.default_status.name}"
+    return [*lines, f"schedule {schedule.name}: {schedule.job_name} at {when}"]
+
+
+def check_listing(definitions: dg.Definitions) -> list[str]:
+    graph = definitions.resolve_asset_graph()
+    checks: dict[str, list[str]] = {}
+    for key in graph.asset_check_keys:
+        told = key.name if graph.get_check_spec(key).blocking else f"{key.name} (warns)"
+        checks.setdefault(key.asset_key.to_user_string(), []).append(told)
+    return [f"{asset}: {', '.join(sorted(names))}" for asset, names in sorted(checks.items())]
+
+
+def test_assets_jobs_and_schedules_are_these(definitions: dg.Definitions) -> None:
+    assert listing(definitions) == LISTING.strip().splitlines()
+
+
+def test_the_checks_are_exactly_these(definitions: dg.Definitions) -> None:
+    assert check_listing(definitions) == CHECKS.strip().splitlines()
+
+
+def test_every_check_says_what_it_claims(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    texts = {key: graph.get_check_spec(key).description or "" for key in graph.asset_check_keys}
+
+    assert [key for key, text in texts.items() if len(text) < 20 or not text.rstrip().endswith((".", "write"))] == []
+
+
+def test_runs_are_executed_in_their_process(definitions: dg.Definitions) -> None:
+    assert definitions.resolve_job_def("daily").executor_def.name == "in_process"

@@ -1,0 +1,175 @@
+"""A mart is one SQL file: what follows from it, and what is wrong with a bad one."""
+
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from analytics_pipeline.assets.marts import build_mart_assets
+from analytics_pipeline.errors import MartError
+from analytics_pipeline.mart_sql import MARTS_FOLDER, Mart, load_marts
+from analytics_pipeline.partitions import daily_partitions
+from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.tables import COUNT, DAY, MONEY, TEXT
+
+HEADER = "-- One row a day.\n-- grain: event_date\n"
+BODY = """select
+    event_date, -- Business day.
+    sum(net_sales) as net_sales, -- Net sales.
+    count(distinct order_id) as orders -- Orders.
+from clean.sales
+where event_date between :first_day and :last_day
+group by event_date
+"""
+
+
+def write(folder: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (folder / f"{name}.sql").write_text(text, encoding="utf-8")
+    return folder
+
+
+def mart_of(folder: Path, text: str) -> Mart:
+    (mart,) = load_marts(write(folder, probe=text))
+    return mart
+
+
+def test_description_key_types_and_sources_come_from_the_file(tmp_path: Path) -> None:
+    mart = mart_of(tmp_path, HEADER + BODY)
+
+    assert mart.table.qualified_name == "marts.probe"
+    assert mart.table.description == "One row a day."
+    assert mart.table.key == ("event_date",)
+    assert mart.table.day_column == "event_date"
+    assert mart.sources == (("clean", "sales"),)
+    assert [(column.name, column.type, column.description, column.is_nullable) for column in mart.table.columns] == [
+        ("event_date", DAY, "Business day.", False),
+        ("net_sales", MONEY, "Net sales.", True),
+        ("orders", COUNT, "Orders.", True),
+    ]
+
+
+def test_lineage_names_the_columns_behind_each_output(tmp_path: Path) -> None:
+    text = """-- Customers by country.
+-- grain: country
+with bought as (select customer_key, sum(gross_sales - discounts) as paid from clean.sales group by customer_key)
+select
+    coalesce(customers.country, '?') as country, -- Country.
+    sum(bought.paid) as paid -- Paid.
+from bought
+left join clean.customers on customers.customer_id = bought.customer_key
+group by coalesce(customers.country, '?')
+"""
+    mart = mart_of(tmp_path, text)
+
+    assert mart.sources == (("clean", "customers"), ("clean", "sales"))
+    assert mart.lineage == {
+        "country": (("clean", "customers", "country"),),
+        "paid": (("clean", "sales", "discounts"), ("clean", "sales", "gross_sales")),
+    }
+    assert [column.type for column in mart.table.columns] == [TEXT, MONEY]
+
+
+def test_a_mart_without_days_is_written_whole(tmp_path: Path) -> None:
+    text = "-- One row.\n-- grain: currency\nselect cast(:shop_currency as text) as currency, -- Currency.\n    count(*) as orders -- Orders.\nfrom clean.orders\n"
+    mart = mart_of(tmp_path, text)
+
+    assert not mart.is_daily
+    assert mart.sql(shop_currency="EUR").startswith("SELECT CAST('EUR' AS TEXT) AS currency")
+
+
+def test_parameters_are_put_in_as_typed_literals(tmp_path: Path) -> None:
+    statement = mart_of(tmp_path, HEADER + BODY).sql(
+        shop_currency="EUR", first_day=date(2025, 1, 2), last_day=date(2025, 1, 3)
+    )
+
+    assert "BETWEEN CAST('2025-01-02' AS DATE) AND CAST('2025-01-03' AS DATE)" in statement
+    assert ":" not in statement.replace("::", "")
+
+
+def test_a_mart_that_reads_another_one_follows_it(tmp_path: Path) -> None:
+    above = "-- Best day.\n-- grain: event_date\nselect max(event_date) as event_date -- Day.\nfrom marts.zz_first\n"
+    marts = load_marts(write(tmp_path, aa_second=above, zz_first=HEADER + BODY))
+
+    assert [mart.table.name for mart in marts] == ["zz_first", "aa_second"]
+    assert marts[1].sources == (("marts", "zz_first"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (f"-- One row a day.\n{BODY}", "begins with no comment"),
+        (f"-- grain: event_date\n{BODY}", "begins with no comment"),
+        (HEADER + BODY.replace(" -- Net sales.", ""), "the output column net_sales has no description"),
+        (HEADER + BODY.replace("clean.sales", "clean.sale"), "reads clean.sale, which no contract and no other mart"),
+        (HEADER + BODY.replace("clean.sales", "sales"), "reads sales without its layer"),
+        (HEADER + BODY.replace(":last_day", ":last_month"), "unknown parameter :last_month; there are :first_day"),
+        (HEADER + BODY.replace("between :first_day and :last_day", ">= :first_day"), "is bounded on both sides"),
+        (f"{HEADER}{BODY};\nselect 1", "exactly one select statement"),
+        (f"{HEADER}delete from clean.sales", "exactly one select statement"),
+        (HEADER, "exactly one select statement"),
+        (HEADER + BODY.replace("select", "selekt"), "not a statement that Postgres would read: line 4, column"),
+        (HEADER + BODY.replace("net_sales)", "net_sale)"), "'net_sale' could not be resolved"),
+        (HEADER.replace("event_date", "day") + BODY, "its grain names day, which is no output column"),
+        (HEADER.replace("event_date", "orders") + BODY, "has a date first in its grain, orders is none"),
+        (HEADER + BODY.replace("sum(", "avg("), "the type of the output column net_sales cannot be derived; cast it"),
+        (HEADER + BODY.replace(" as orders", ""), "output columns have names in lower case"),
+        (f"{HEADER}select * from clean.sales", "output columns have names in lower case"),
+        (HEADER + BODY.replace("as orders", "as net_sales"), "two output columns have the same name"),
+        (HEADER + BODY.replace("clean.sales", "marts.probe"), "reads marts.probe, which no contract and no other mart"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_with_its_name(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(MartError) as raised:
+        load_marts(write(tmp_path, probe=text))
+
+    assert fault in str(raised.value)
+    assert str(raised.value).startswith(f"{tmp_path / 'probe.sql'}: ")
+    assert "\x1b" not in str(raised.value)
+
+
+def test_a_file_whose_name_is_no_table_name_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "Daily-Sales.sql").write_text(HEADER + BODY, encoding="utf-8")
+
+    with pytest.raises(MartError, match=r"Daily-Sales\.sql: the file's name becomes the table's"):
+        load_marts(tmp_path)
+
+
+def test_marts_that_read_each_other_in_a_circle_are_named(tmp_path: Path) -> None:
+    one, two = (HEADER + BODY.replace("clean.sales", f"marts.{name}") for name in ("two", "one"))
+
+    with pytest.raises(MartError, match="the marts one, two in .* read each other in a circle"):
+        load_marts(write(tmp_path, one=one, two=two, three=HEADER + BODY))
+
+
+@pytest.mark.parametrize("path", sorted(MARTS_FOLDER.glob("*.sql")), ids=lambda path: path.stem)
+def test_dependencies_and_lineage_of_a_packaged_mart_are_those_of_its_sql(path: Path, definitions: dg.Definitions) -> None:
+    mart = next(mart for mart in load_marts() if mart.table.name == path.stem)
+    spec = next(spec for spec in definitions.resolve_all_asset_specs() if spec.key.path == ["marts", path.stem])
+    lineage = spec.metadata["dagster/column_lineage"]
+    assert isinstance(lineage, dg.TableColumnLineage)
+
+    assert {tuple(dep.asset_key.path) for dep in spec.deps} == set(mart.sources)
+    assert set(lineage.deps_by_column) == {column.name for column in mart.table.columns}
+    assert {tuple(dep.asset_key.path) for deps in lineage.deps_by_column.values() for dep in deps} <= set(mart.sources)
+    assert lineage.deps_by_column["net_sales"] == [dg.TableColumnDep(dg.AssetKey(["clean", "sales"]), "net_sales")]
+
+
+def test_daily_revenue_follows_orders_customers_and_the_ledger(definitions: dg.Definitions) -> None:
+    node = definitions.resolve_asset_graph().get(dg.AssetKey(["marts", "daily_revenue"]))
+
+    assert {key.to_user_string() for key in node.parent_keys} == {"clean/customers", "clean/orders", "clean/sales"}
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # backfill policies are beta; build_definitions is quiet too
+def test_a_new_file_becomes_an_asset(tmp_path: Path) -> None:
+    shop = load_shop("demo")
+    (asset,) = build_mart_assets(load_marts(write(tmp_path, weekly_probe=HEADER + BODY)), daily_partitions(shop), shop)
+    (spec,) = list(asset.specs)
+
+    assert spec.key == dg.AssetKey(["marts", "weekly_probe"])
+    assert [dep.asset_key for dep in spec.deps] == [dg.AssetKey(["clean", "sales"])]
+    assert spec.group_name == "marts"
+    assert spec.partitions_def == daily_partitions(shop)
+    assert spec.freshness_policy is not None

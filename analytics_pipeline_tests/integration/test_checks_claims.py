@@ -1,0 +1,217 @@
+"""Both sides of every claim about stored rows: it holds after a load, and tells what is wrong once a row was damaged."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from analytics_pipeline.checks.claims import Claim
+from analytics_pipeline.checks.marts import MART_CLAIMS
+from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
+from analytics_pipeline.database.connection import Database, create_database
+from analytics_pipeline.definitions import build_definitions
+from analytics_pipeline.demo_shop import DemoShopSettings, serve
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.running import run_days
+from analytics_pipeline_tests.conftest import describe
+from analytics_pipeline_tests.integration.tables import execute, value
+
+CLAIMS = {claim.name: claim for claim in (*ORDER_CLAIMS, *REFERENCE_CLAIMS, *MART_CLAIMS)}
+DAYS = DayRange(date(2025, 1, 1), date(2025, 1, 6))
+SHOP = DemoShopSettings(
+    opened=DAYS.first,
+    orders_per_day=(8, 12),
+    bad_share=0.1,
+    test_share=0.1,
+    refund_share=0.3,
+    cancel_share=0.1,
+    foreign_currency="USD",
+    foreign_share=0.3,
+)
+
+
+@pytest.fixture(scope="module")
+def loaded(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    """A database into which six days were loaded, to copy from."""
+    database = server.named(f"loaded_{uuid.uuid4().hex[:8]}")
+    create_database(database)
+    with (
+        pytest.MonkeyPatch.context() as environment,
+        serve(SHOP, now=lambda: datetime(2025, 2, 20, tzinfo=UTC)) as shop,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        environment.setenv("ANALYTICS_DATABASE_URL", database.url)
+        definitions = build_definitions(str(describe(shop, Path(tmp_path_factory.mktemp("shop")))))
+        assert run_days(definitions, instance, DAYS, job_name="daily").succeeded
+    return database
+
+
+@pytest.fixture
+def stored(server: Database, loaded: Database) -> Iterator[Database]:
+    """A copy of the loaded database, to be damaged."""
+    copy = server.named(f"damaged_{uuid.uuid4().hex[:8]}")
+    with server.named("postgres").connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{loaded.name}'")
+        cursor.execute(f'create database "{copy.name}" template "{loaded.name}"')
+        yield copy
+        cursor.execute(f'drop database "{copy.name}" with (force)')
+
+
+def figures(result: dg.AssetCheckResult) -> dict[str, object]:
+    return {name: found.value for name, found in result.metadata.items()}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_holds_after_a_load(stored: Database, name: str) -> None:
+    result = CLAIMS[name].examine(stored, DAYS)
+
+    assert result.passed
+    assert figures(result) == {
+        "unexplained_difference": 0.0,
+        "unexplained_difference_exact": "0.0000",
+        "contradictions": 0,
+        "examples": "",
+        "business_days": "2025-01-01 to 2025-01-06",
+    }
+
+
+def test_the_load_has_something_of_everything(stored: Database) -> None:
+    """Else a claim could hold because there is nothing to contradict it."""
+    for table in ("ops.quarantine", "ops.exclusions", "clean.customers", "marts.daily_product_sales"):
+        assert value(stored, f"select count(*) from {table}") != 0
+    events = str(value(stored, "select string_agg(distinct event_type, ' ') from clean.sales"))
+    assert {"line_sold", "line_returned", "shipping_charged", "shipping_refunded"} <= set(events.split())
+    assert value(stored, "select count(distinct currency) from marts.daily_revenue") == 2
+
+
+FIRST_ORDER = "(select min(order_id) from clean.orders where order_date = '2025-01-03' and gross_sales > 10)"
+FIRST_EVENT = f"order_id = {FIRST_ORDER} and event_number = 1"
+FIRST_LINE = f"order_id = {FIRST_ORDER} and line_id = (select min(line_id) from clean.order_lines where order_id = {FIRST_ORDER})"
+OTHER_ORDER = (
+    "insert into clean.sales select order_date, 'unknown', event_number, event_type, event_at, event_date, product_id, "
+    "customer_key, currency, quantity, gross_sales, discounts, returns, net_sales, shipping, taxes, 12.34 "
+    f"from clean.sales where {FIRST_EVENT}"
+)
+DAMAGES = [
+    ("every_raw_order_is_in_exactly_one_place", f"delete from clean.orders where order_id = {FIRST_ORDER}", "1.0000"),
+    ("every_raw_order_is_in_exactly_one_place", f"delete from raw.orders where order_id = {FIRST_ORDER}", "1.0000"),
+    (
+        "every_raw_order_is_in_exactly_one_place",
+        f"insert into ops.exclusions values ('2025-01-03', {FIRST_ORDER}, 'twice', 'EUR', 1)",
+        "1.0000",
+    ),
+    ("order_totals_equal_their_parts", f"update clean.orders set taxes = taxes - 0.01 where order_id = {FIRST_ORDER}", "0.0100"),
+    ("order_lines_add_up_to_their_orders", f"update clean.order_lines set gross_sales = gross_sales + 5 where {FIRST_LINE}", "5.0000"),
+    ("order_lines_add_up_to_their_orders", f"update clean.order_lines set quantity = quantity + 1 where {FIRST_LINE}", "0.0000"),
+    ("the_ledger_adds_up_to_the_orders", f"update clean.sales set total_sales = total_sales + 2.5 where {FIRST_EVENT}", "2.5000"),
+    ("the_ledger_adds_up_to_the_orders", f"update clean.orders set refunded_total = refunded_total + 3 where order_id = {FIRST_ORDER}", "3.0000"),
+    ("the_ledger_adds_up_to_the_orders", OTHER_ORDER, "12.3400"),
+    (
+        "net_sales_equal_gross_sales_less_discounts_and_returns",
+        f"update clean.sales set net_sales = net_sales + 1, total_sales = total_sales + 1.5 where {FIRST_EVENT}",
+        "1.5000",
+    ),
+    ("daily_revenue_equals_the_ledger", "update marts.daily_revenue set taxes = taxes + 1 where event_date = '2025-01-03' and currency = 'EUR'", "1.0000"),
+    (
+        "daily_revenue_equals_the_ledger",
+        "update marts.daily_revenue set gross_sales = gross_sales + 1, discounts = discounts - 1 "
+        "where event_date = '2025-01-03' and currency = 'EUR'",
+        "2.0000",
+    ),
+    (
+        "daily_revenue_equals_the_ledger",
+        "insert into marts.daily_revenue (event_date, currency, gross_sales) values ('2025-01-03', 'CHF', 4)",
+        "4.0000",
+    ),
+    ("daily_revenue_has_every_day", "delete from marts.daily_revenue where event_date = '2025-01-03'", "1.0000"),
+    (
+        "daily_product_sales_equal_daily_revenue",
+        "update marts.daily_product_sales set net_sales = net_sales + 7, units_sold = units_sold + 1 where "
+        "(event_date, currency, product_id) = (select event_date, currency, min(product_id) from marts.daily_product_sales "
+        "where event_date = '2025-01-03' and currency = 'EUR' group by 1, 2)",
+        "8.0000",
+    ),
+    (
+        "customers_are_known",
+        f"delete from clean.customers where customer_id = (select min(customer_id) from clean.orders where order_date = '2025-01-03')",
+        "0.0000",
+    ),
+    (
+        "products_are_known",
+        f"update clean.order_lines set product_id = 'unknown' where {FIRST_LINE}",
+        "0.0000",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "difference"), DAMAGES, ids=[f"{name}-{number}" for number, (name, _, _) in enumerate(DAMAGES)])
+def test_a_claim_tells_damaged_rows_with_count_example_and_difference(
+    stored: Database, name: str, damage: str, difference: str
+) -> None:
+    execute(stored, damage)
+    claim = CLAIMS[name]
+    result = claim.examine(stored, DAYS)
+    shown = figures(result)
+
+    assert not result.passed
+    assert result.severity == (dg.AssetCheckSeverity.ERROR if claim.is_blocking else dg.AssetCheckSeverity.WARN)
+    assert shown["unexplained_difference_exact"] == difference
+    assert shown["unexplained_difference"] == float(Decimal(difference))
+    assert shown["contradictions"] == 1
+    assert str(shown["examples"])
+
+    assert claim.examine(stored, DayRange(date(2025, 1, 5), DAYS.last)).passed or name == "customers_are_known"
+
+
+def test_every_claim_is_damaged_above() -> None:
+    assert {name for name, _, _ in DAMAGES} == set(CLAIMS)
+
+
+def test_an_order_that_the_shop_sent_twice_is_still_in_one_place(stored: Database) -> None:
+    execute(stored, f"insert into raw.orders select * from raw.orders where order_id = {FIRST_ORDER}")
+
+    assert CLAIMS["every_raw_order_is_in_exactly_one_place"].examine(stored, DAYS).passed
+
+
+def test_at_most_five_examples_are_shown_and_everything_is_counted(stored: Database) -> None:
+    execute(stored, "update clean.orders set order_total = order_total + 1")
+    shown = figures(CLAIMS["order_totals_equal_their_parts"].examine(stored, DAYS))
+
+    count = value(stored, "select count(*) from clean.orders")
+    assert shown["contradictions"] == count
+    assert shown["unexplained_difference"] == float(str(count))
+    assert len(str(shown["examples"]).split(", ")) == 5
+
+
+def test_differences_do_not_cancel_out(stored: Database) -> None:
+    execute(
+        stored,
+        "update clean.orders set order_total = order_total + 1 where order_date = '2025-01-03'",
+        "update clean.orders set order_total = order_total - 1 where order_date = '2025-01-04'",
+    )
+    shown = figures(CLAIMS["order_totals_equal_their_parts"].examine(stored, DAYS))
+
+    assert shown["unexplained_difference"] == shown["contradictions"] != 0
+
+
+@pytest.mark.parametrize("name", ["customers_are_known", "daily_product_sales_equal_daily_revenue"])
+def test_a_table_that_is_not_there_yet_is_a_failed_check_and_no_crash(stored: Database, name: str) -> None:
+    execute(stored, "drop table clean.customers", "drop table marts.daily_revenue")
+    result = CLAIMS[name].examine(stored, DAYS)
+
+    assert not result.passed
+    assert "does not exist; materialise it first" in str(figures(result)["not_examined"])
+
+
+@pytest.mark.parametrize("claim", CLAIMS.values(), ids=lambda claim: claim.name)
+def test_without_a_run_the_stored_days_are_known(stored: Database, claim: Claim) -> None:
+    assert claim.stored_days(stored) == DAYS
+
+    execute(stored, f"delete from {claim.table.replace('/', '.')}")
+    assert claim.stored_days(stored) is None
+    assert claim.nothing_stored().passed

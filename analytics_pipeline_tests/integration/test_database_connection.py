@@ -1,0 +1,251 @@
+"""Doors that stay shut on a real server, databases made on demand, and whose database it is."""
+
+import socket
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from analytics_pipeline.database.claim import claim_database
+from analytics_pipeline.database.connection import Database, create_database
+from analytics_pipeline.database.slices import query, write
+from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
+from analytics_pipeline_tests.integration.tables import THINGS, execute, things, value
+
+PASSWORD = "pa%24s-s3cr3t"
+SECRETS = ("pa%24s", "pa$s", "s3cr3t")
+
+
+def told(url: str, use: Callable[[Database], object]) -> tuple[PipelineError, str]:
+    """The error that a use of a database ends in, and its whole traceback."""
+    try:
+        use(Database(url))
+    except PipelineError as error:
+        return error, traceback.format_exc()
+    pytest.fail("there is no error")
+
+
+def connect(database: Database) -> None:
+    with database.connect():
+        pass
+
+
+def check_one_line_without_secrets(error: PipelineError, trace: str) -> None:
+    assert "\n" not in str(error)
+    for secret in SECRETS:
+        assert secret not in str(error)
+        assert secret not in trace
+        assert secret not in repr(error)
+
+
+def over_tcp(database: Database, port: int, *, user: str = "joe") -> str:
+    return f"postgresql://{user}:{PASSWORD}@127.0.0.1:{port}/{database.name}"
+
+
+@pytest.fixture
+def login(database: Database) -> Iterator[Callable[..., str]]:
+    """Make roles on the session's server: `login("with createdb")` gives the role's URL."""
+    roles = []
+
+    def make(rights: str = "") -> str:
+        role = f"role_{uuid.uuid4().hex[:8]}"
+        roles.append(role)
+        execute(database, f"create role {role} login password 'pa$s-s3cr3t' {rights}")
+        return database.url.replace("postgres:@", f"{role}:{PASSWORD}@")
+
+    yield make
+    for role in roles:
+        execute(database, f"drop owned by {role}", f"drop role {role}")
+
+
+def test_a_closed_port_is_told_with_the_remedy(database: Database) -> None:
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        error, trace = told(over_tcp(database, taken.getsockname()[1]), connect)
+
+    assert isinstance(error, DatabaseUnavailableError)
+    assert "no Postgres server answers at postgresql://joe@127.0.0.1:" in str(error)
+    assert "unset it for the embedded server" in str(error)
+    check_one_line_without_secrets(error, trace)
+
+
+def test_an_unknown_host_is_told() -> None:
+    error, trace = told(f"postgresql://joe:{PASSWORD}@nowhere.invalid/shop", connect)
+
+    assert isinstance(error, DatabaseUnavailableError)
+    assert "nowhere.invalid" in str(error)
+    check_one_line_without_secrets(error, trace)
+
+
+def test_an_unknown_role_is_told(database: Database) -> None:
+    error, trace = told(database.url.replace("postgres:@", f"nobody_here:{PASSWORD}@"), connect)
+
+    assert isinstance(error, DatabaseRefusedError)
+    assert 'refuses the login: role "nobody_here" does not exist' in str(error)
+    check_one_line_without_secrets(error, trace)
+
+
+def test_a_database_that_is_not_there_is_told(database: Database) -> None:
+    error, trace = told(database.named("not_there").url, connect)
+
+    assert isinstance(error, DatabaseRefusedError)
+    assert 'database "not_there" does not exist' in str(error)
+    check_one_line_without_secrets(error, trace)
+
+
+@pytest.fixture
+def asked_for_a_password(database: Database, login: Callable[..., str]) -> str:
+    """The URL of a role that the server asks for its password, which it trusts no other one to need."""
+    url = login()
+    role = url.partition("//")[2].partition(":")[0]
+    rules = Path(str(value(database, "select current_setting('hba_file')")))
+    rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text(encoding='utf-8')}", encoding="utf-8")
+    value(database, "select pg_reload_conf()")
+    loaded = f"select count(*) from pg_hba_file_rules where '{role}' = any(user_name)"
+    deadline = time.monotonic() + 10
+    while value(database, loaded) == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return url
+
+
+def test_a_wrong_password_is_told_and_neither_it_nor_the_right_one_appears(asked_for_a_password: str) -> None:
+    with Database(asked_for_a_password).connect():
+        pass
+    error, trace = told(asked_for_a_password.replace("s3cr3t", "s3cr3t-no"), connect)
+
+    assert isinstance(error, DatabaseRefusedError)
+    assert "password authentication failed for user" in str(error)
+    check_one_line_without_secrets(error, trace)
+
+
+def test_no_password_where_one_is_asked_for_is_told(asked_for_a_password: str) -> None:
+    error, trace = told(asked_for_a_password.replace(f":{PASSWORD}@", "@"), connect)
+
+    assert isinstance(error, DatabaseRefusedError)
+    assert "asks for a password, and ANALYTICS_DATABASE_URL has none" in str(error)
+    check_one_line_without_secrets(error, trace)
+
+
+def test_a_role_that_may_not_create_is_told_which_right_it_lacks(login: Callable[..., str]) -> None:
+    error, trace = told(login(), lambda database: write(database, THINGS, things((1, "a")), None))
+
+    assert isinstance(error, DatabaseRefusedError)
+    assert "lacks a right: permission denied for database" in str(error)
+    check_one_line_without_secrets(error, trace)
+
+
+def test_a_role_that_may_not_read_is_told_which_right_it_lacks(database: Database, login: Callable[..., str]) -> None:
+    write(database, THINGS, things((1, "a")), None)
+    error, trace = told(login(), lambda restricted: query(restricted, "select * from probe.things"))
+
+    assert isinstance(error, DatabaseRefusedError)
+    assert "lacks a right: permission denied for schema probe" in str(error)
+    check_one_line_without_secrets(error, trace)
+
+
+def test_a_role_that_owns_nothing_but_may_create_writes_its_tables(database: Database, login: Callable[..., str]) -> None:
+    url = login()
+    execute(database, f'grant create on database "{database.name}" to {url.partition("//")[2].partition(":")[0]}')
+    write(Database(url), THINGS, things((1, "a")), None)
+
+    assert value(database, "select count(*) from probe.things") == 1
+
+
+@pytest.fixture
+def missing(database: Database, login: Callable[..., str]) -> Iterator[Database]:
+    """A database that is not there, and is gone again at the end, before the roles that may own it."""
+    del login
+    name = f"{database.name}_made"
+    yield database.named(name)
+    with database.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f'drop database if exists "{name}" with (force)')
+
+
+def test_a_database_is_created_once(missing: Database) -> None:
+    assert [create_database(missing), create_database(missing)] == [True, False]
+    assert value(missing, "select current_database()") == missing.name
+
+
+def test_several_that_create_a_database_at_once_all_find_it(missing: Database) -> None:
+    outcomes: list[object] = []
+    barrier = threading.Barrier(4)
+
+    def create() -> None:
+        barrier.wait(10)
+        try:
+            outcomes.append(create_database(missing))
+        except PipelineError as error:
+            outcomes.append(error)
+
+    threads = [threading.Thread(target=create) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert sorted(outcomes, key=str) == [False, False, False, True]
+    assert value(missing, "select 1") == 1
+
+
+def test_a_role_that_may_not_create_databases_is_told(missing: Database, login: Callable[..., str]) -> None:
+    restricted = Database(login()).named(missing.name)
+    error, trace = told(restricted.url, create_database)
+
+    assert isinstance(error, DatabaseRefusedError)
+    assert "lacks a right: permission denied to create database" in str(error)
+    check_one_line_without_secrets(error, trace)
+    with pytest.raises(DatabaseRefusedError, match="does not exist"):
+        connect(missing)
+
+
+def test_a_role_that_may_create_databases_creates_its_own(missing: Database, login: Callable[..., str]) -> None:
+    own = Database(login("createdb")).named(missing.name)
+
+    assert create_database(own) is True
+    claim_database(own, "demo")
+    assert value(own, "select obj_description('raw'::regnamespace)") == "Answers of the shop demo"
+
+
+def test_a_database_belongs_to_the_first_shop_that_claims_it(database: Database) -> None:
+    for _ in range(2):
+        claim_database(database, "first")
+
+    with pytest.raises(SettingsError, match="holds the shop first, not second") as raised:
+        claim_database(database, "second")
+    assert "ANALYTICS_HOME or ANALYTICS_DATABASE_URL" in str(raised.value)
+    claim_database(database, "first")
+
+
+def test_two_shops_that_claim_at_once_do_not_both_get_it(database: Database) -> None:
+    outcomes: dict[str, str] = {}
+    barrier = threading.Barrier(4)
+
+    def claim(shop: str) -> None:
+        barrier.wait(10)
+        try:
+            claim_database(database, shop)
+            outcomes[shop] = "claimed"
+        except SettingsError:
+            outcomes[shop] = "refused"
+
+    threads = [threading.Thread(target=claim, args=(f"shop{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert sorted(outcomes.values()) == ["claimed", "refused", "refused", "refused"]
+
+
+def test_the_claim_survives_writes_and_needs_a_right_that_is_told(database: Database, login: Callable[..., str]) -> None:
+    error, trace = told(login(), lambda restricted: claim_database(restricted, "demo"))
+
+    assert isinstance(error, DatabaseRefusedError)
+    assert "permission denied for database" in str(error)
+    check_one_line_without_secrets(error, trace)
+    assert value(database, "select to_regnamespace('raw') is null") is True

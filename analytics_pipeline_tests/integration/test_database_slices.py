@@ -1,0 +1,227 @@
+"""One transaction a write, exactly the asked-for rows a read."""
+
+import threading
+import time
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import (
+    Changes,
+    Query,
+    exclusive,
+    exists,
+    newest_change,
+    read,
+    read_table,
+    write,
+)
+from analytics_pipeline.contracts import RAW_CUSTOMERS
+from analytics_pipeline.errors import ContractError
+from analytics_pipeline_tests.integration.tables import (
+    STAMPED,
+    THINGS,
+    execute,
+    names,
+    part,
+    stream_that_breaks,
+    things,
+    value,
+)
+
+OLD = ("1 a", "2 b", "3 c")
+
+
+@pytest.fixture
+def stored(database: Database) -> Database:
+    """A database that holds a row on each of the first three days."""
+    write(database, THINGS, things((1, "a"), (2, "b"), (3, "c")), None)
+    return database
+
+
+def test_a_slice_is_replaced_and_its_neighbours_stay_however_often(stored: Database) -> None:
+    for _ in range(2):
+        written = write(stored, THINGS, things((2, "x"), (2, "y")), part(2))
+
+        assert written == 2
+        assert names(stored) == ["1 a", "2 x", "2 y", "3 c"]
+
+
+def test_an_empty_slice_clears_the_old_rows(stored: Database) -> None:
+    assert write(stored, THINGS, things(), part(2, 3)) == 0
+    assert names(stored) == ["1 a"]
+
+
+def test_without_a_slice_the_whole_table_is_replaced(stored: Database) -> None:
+    write(stored, THINGS, things((9, "z")), None)
+
+    assert names(stored) == ["9 z"]
+
+
+def test_a_query_is_computed_by_postgres_into_the_slice(stored: Database) -> None:
+    columns = "day, upper(name), amount * 2, count, seen_at, is_new, payload"
+    sql = f"select {columns} from probe.things where day = date '2025-01-02'"
+    for expected in ("2 B", "2 B"):
+        # The deletion comes first: a mart never reads its own table, a probe that does finds it empty.
+        write(stored, THINGS, Query(sql.replace("probe.things", "(values (date '2025-01-02', 'b', 1.25, 2::bigint, now(), true, null::json)) as v(day, name, amount, count, seen_at, is_new, payload)")), part(2))
+        assert names(stored) == ["1 a", expected, "3 c"]
+
+
+def test_a_stream_that_breaks_leaves_the_old_rows(stored: Database) -> None:
+    with pytest.raises(Exception, match="the shop hung up"):
+        write(stored, THINGS, stream_that_breaks((2, "x"), (2, "y")), part(1, 3))
+
+    assert names(stored) == list(OLD)
+
+
+def test_a_stream_that_breaks_leaves_no_table_when_there_was_none(database: Database) -> None:
+    with pytest.raises(Exception, match="the shop hung up"):
+        write(database, THINGS, stream_that_breaks((2, "x")), part(1))
+
+    assert not exists(database, THINGS)
+    write(database, THINGS, things((1, "a")), part(1))
+    assert names(database) == ["1 a"]
+
+
+@pytest.mark.parametrize("rows", [things((2, "x"), (2, "x")), things((2, "x"), (2, "c"))], ids=["twice", "stored"])
+def test_a_repeated_key_is_refused_with_its_value_and_the_old_rows_stay(stored: Database, rows: pa.Table) -> None:
+    with pytest.raises(ContractError, match=r"rows meant for probe\.things repeat its key \(name\)") as raised:
+        write(stored, THINGS, rows, part(2))
+
+    assert "(name)=(x)" in str(raised.value) or "(name)=(c)" in str(raised.value)
+    assert "materialise its old day too" in str(raised.value)
+    assert names(stored) == list(OLD)
+
+
+def test_a_repeated_key_is_refused_in_a_table_that_is_made_for_it(database: Database) -> None:
+    with pytest.raises(ContractError, match=r"repeat its key \(name\).*\(name\)=\(x\)"):
+        write(database, THINGS, things((1, "x"), (2, "x")), None)
+
+    assert not exists(database, THINGS)
+
+
+def customers(**stamps: str | None) -> pa.Table:
+    rows = [
+        {"customer_id": name, "changed_at": stamp, "extracted_at": "2025-02-01T00:00:00+00:00", "payload": "{}"}
+        for name, stamp in stamps.items()
+    ]
+    text = pa.schema([(name, pa.string()) for name in RAW_CUSTOMERS.table.arrow_schema.names])
+    return pa.Table.from_pylist(rows, schema=text).cast(RAW_CUSTOMERS.table.arrow_schema)
+
+
+def test_changes_replace_rows_of_the_same_id_and_leave_the_others(database: Database) -> None:
+    table = RAW_CUSTOMERS.table
+    assert newest_change(database, table) is None
+    write(database, table, customers(a="2025-01-01T00:00:00+00:00", b=None), None)
+
+    changed = customers(b="2025-01-03T00:00:00+00:00", c="2025-01-02T00:00:00+00:00")
+    for _ in range(2):
+        assert write(database, table, Changes(changed.to_reader()), None) == 2
+
+    rows = read_table(database, table, columns=["customer_id", "changed_at"]).to_pylist()
+    assert {row["customer_id"]: row["changed_at"].day for row in rows} == {"a": 1, "b": 3, "c": 2}
+    assert len(rows) == 3
+    newest = newest_change(database, table)
+    assert newest is not None
+    assert newest.isoformat() == "2025-01-03T00:00:00+00:00"
+
+
+def test_no_changes_change_nothing(database: Database) -> None:
+    write(database, RAW_CUSTOMERS.table, customers(a=None), None)
+    write(database, RAW_CUSTOMERS.table, Changes(customers().to_reader()), None)
+
+    assert value(database, "select count(*) from raw.customers") == 1
+    assert newest_change(database, RAW_CUSTOMERS.table) is None
+
+
+def test_reading_gives_exactly_the_slice_and_the_columns_in_the_asked_for_order(stored: Database) -> None:
+    rows = read_table(stored, THINGS, part(2, 3), ["name", "day"])
+
+    assert rows.column_names == ["name", "day"]
+    assert rows["name"].to_pylist() == ["b", "c"]
+
+
+def test_reading_gives_the_contracts_types_and_exact_values(stored: Database) -> None:
+    write(stored, THINGS, things((1, "a"), amount="123456789012345.6789"), part(1))
+    rows = read_table(stored, THINGS, part(1))
+
+    assert [(field.name, field.type) for field in rows.schema] == [
+        (field.name, field.type) for field in THINGS.arrow_schema
+    ]
+    (row,) = rows.to_pylist()
+    assert row["amount"] == Decimal("123456789012345.6789")
+    assert row["seen_at"] == STAMPED
+    assert row["payload"] == '{"b": 1,  "a": 2}'
+
+
+def test_nulls_survive_writing_and_reading(stored: Database) -> None:
+    execute(stored, "update probe.things set amount = null, payload = null where name = 'a'")
+    (row,) = read_table(stored, THINGS, part(1)).to_pylist()
+
+    assert (row["amount"], row["payload"]) == (None, None)
+
+
+def test_rows_come_ordered_by_day(database: Database) -> None:
+    write(database, THINGS, things((3, "c"), (1, "a"), (2, "b")), None)
+
+    assert read_table(database, THINGS)["name"].to_pylist() == ["a", "b", "c"]
+
+
+def test_a_missing_table_reads_empty_with_its_columns(database: Database) -> None:
+    rows = read_table(database, THINGS, part(1), ["amount"])
+
+    assert (rows.num_rows, rows.column_names) == (0, ["amount"])
+    with read(database, RAW_CUSTOMERS.table) as reader:
+        assert reader.read_all().num_rows == 0
+
+
+def test_a_column_that_no_contract_has_is_not_asked_for(stored: Database) -> None:
+    with pytest.raises(KeyError, match="nonsense"):
+        read_table(stored, THINGS, columns=["nonsense"])
+
+
+def test_writers_of_one_table_wait_for_each_other_and_readers_do_not(stored: Database) -> None:
+    began, go_on, order = threading.Event(), threading.Event(), []
+
+    def slow_batches() -> object:
+        began.set()
+        yield from things((2, "slow")).to_batches()
+        go_on.wait(10)
+        order.append("first")
+
+    def first() -> None:
+        reader = pa.RecordBatchReader.from_batches(THINGS.arrow_schema, slow_batches())
+        write(stored, THINGS, reader, part(2))
+
+    def second() -> None:
+        write(stored, THINGS, things((2, "fast")), part(2))
+        order.append("second")
+
+    writers = [threading.Thread(target=first), threading.Thread(target=second)]
+    writers[0].start()
+    assert began.wait(10)
+    writers[1].start()
+    waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+    deadline = time.monotonic() + 10
+    while value(stored, waiting) == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert value(stored, waiting) == 1
+    assert names(stored) == list(OLD)
+    go_on.set()
+    for writer in writers:
+        writer.join(10)
+    assert order == ["first", "second"]
+    assert names(stored) == ["1 a", "2 fast", "3 c"]
+
+
+def test_a_named_lock_is_held_by_one_until_its_block_ends(database: Database) -> None:
+    free = "select pg_try_advisory_lock(hashtextextended('clean orders', 1)) as free"
+    with exclusive(database, "clean orders"):
+        assert value(database, free) is False
+        with exclusive(database, "another"):
+            pass
+
+    assert value(database, free) is True
