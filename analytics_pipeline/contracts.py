@@ -331,7 +331,7 @@ QUARANTINE = _contract(
         "order_id": _column(TEXT, _ORDER_ID, NOT_EMPTY),
         "table_name": _column(TEXT, "The table that the record was meant for."),
         "reason": _column(TEXT, "The first rule that it broke.", NOT_EMPTY),
-        "column_name": _column(TEXT, "The column that broke it."),
+        "column_name": _column(TEXT, "The field of the description that broke it, or the column made of it."),
         "value": _column(TEXT, "The offending value as text, cut at 200 characters.", nullable=True),
         "currency": _column(TEXT, "ISO 4217 code of the money at risk, where the record has one.", nullable=True),
         "money_at_risk": _money("What the order claims to add up to, where that can be read.", nullable=True),

@@ -1,4 +1,4 @@
-"""Part b: a real shop's year from HTTP to marts with all checks, beside the usual script, dlt, and the machine's limits.
+"""Part b: a real shop's year from HTTP to marts with all checks, beside the usual script, dlt and the limits.
 
 The year is the UCI "Online Retail" data set behind a server of its own, which is not part of the project. What the
 pipeline computed is compared with the server's own table of expected figures, day by day.

@@ -1,0 +1,148 @@
+"""Checks inside a step: when one fails, the old rows stay, its result is on record, and nothing downstream runs.
+
+That they pass on good data is part of every other run. A cleaning that breaks its promises does not exist, so one is put in its place.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from analytics_pipeline.assets import clean, raw
+from analytics_pipeline.demo_shop import RunningShop
+from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.transforms.orders import CleanOrders
+from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.integration.test_checks_in_runs import evaluations, hashes, materialised
+
+DAY = date(2025, 1, 2)
+
+
+@pytest.fixture
+def pipeline(start_shop: Callable[..., RunningShop], pipeline_of: Callable[..., Pipeline]) -> Pipeline:
+    """A pipeline whose day is loaded."""
+    shop = start_shop(now=datetime(2025, 2, 1, tzinfo=UTC), opened=date(2025, 1, 1), orders_per_day=(5, 8))
+    loaded = pipeline_of(shop)
+    assert loaded.run(DAY).succeeded
+    return loaded
+
+
+def check_that_nothing_changed(pipeline: Pipeline, check: str, asset: str) -> dg.AssetCheckEvaluation:
+    """Run the day again, see exactly one check fail, and nothing of or behind its asset change."""
+    before = hashes(pipeline)
+    summary = pipeline.run(DAY)
+    found = evaluations(pipeline, summary.run_id)
+
+    assert not summary.succeeded
+    assert any("Nothing was written" in text and f"{check} of {asset}" in text for text in summary.failures)
+    assert any(text.startswith(f"check {check} of {asset}: ") for text in summary.failures)
+    (failed,) = [one for one in found.values() if not one.passed]
+    assert (failed.check_name, failed.asset_key.to_user_string()) == (check, asset)
+    assert hashes(pipeline) == before
+    layers = {"raw", "clean", "ops", "marts"} if asset.startswith("raw/") else {"clean", "ops", "marts"}
+    made = materialised(pipeline, summary.run_id) - {"clean/customers", "clean/products", "raw/customers", "raw/products"}
+    assert {name for name in made if name.partition("/")[0] in layers} == set()
+    return failed
+
+
+def damage_cleaning(monkeypatch: pytest.MonkeyPatch, damage: Callable[[CleanOrders], CleanOrders]) -> None:
+    sound = clean.clean_orders
+    monkeypatch.setattr(clean, "clean_orders", lambda *arguments: damage(sound(*arguments)))
+
+
+def test_rows_that_break_their_contract_are_not_written(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damage(cleaned: CleanOrders) -> CleanOrders:
+        return replace(cleaned, sales=cleaned.sales.assign(event_type="sold"))
+
+    damage_cleaning(monkeypatch, damage)
+    failed = check_that_nothing_changed(pipeline, "rows_fit_the_contract", "clean/sales")
+
+    assert failed.metadata["violations"].value == failed.metadata["rows"].value != 0
+    assert "event_type: is one of line_sold" in str(failed.metadata["examples"].value)
+
+
+def test_rows_that_repeat_a_key_are_not_written(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damage(cleaned: CleanOrders) -> CleanOrders:
+        lines = cleaned.order_lines
+        return replace(cleaned, order_lines=pd.concat([lines, lines.head(1)], ignore_index=True))
+
+    damage_cleaning(monkeypatch, damage)
+    failed = check_that_nothing_changed(pipeline, "keys_are_unique", "clean/order_lines")
+
+    assert failed.metadata["violations"].value == 2
+
+
+def test_an_order_that_got_lost_stops_the_slice(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damage(cleaned: CleanOrders) -> CleanOrders:
+        short = replace(cleaned.accounting, clean_orders=cleaned.accounting.clean_orders - 1)
+        return replace(cleaned, orders=cleaned.orders.iloc[1:].reset_index(drop=True), accounting=short)
+
+    damage_cleaning(monkeypatch, damage)
+    failed = check_that_nothing_changed(pipeline, "raw_orders_are_clean_quarantined_or_excluded", "clean/orders")
+
+    assert failed.metadata["unexplained_orders"].value == 1
+
+
+def test_a_cent_that_got_lost_stops_the_slice(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damage(cleaned: CleanOrders) -> CleanOrders:
+        money = {"EUR": cleaned.accounting.clean_money["EUR"] - Decimal("0.01")}
+        return replace(cleaned, accounting=replace(cleaned.accounting, clean_money=money))
+
+    damage_cleaning(monkeypatch, damage)
+    failed = check_that_nothing_changed(pipeline, "raw_orders_are_clean_quarantined_or_excluded", "clean/orders")
+
+    assert failed.metadata["unexplained_difference"].value == 0.01
+    assert failed.metadata["unexplained_money"].value == "0.0100 EUR"
+
+
+def test_raw_rows_that_break_their_contract_are_not_written(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = Extraction.__next__
+
+    def without_payload(extraction: Extraction) -> pa.RecordBatch:
+        batch = sound(extraction)
+        if "order_id" not in batch.schema.names:
+            return batch
+        return pa.RecordBatch.from_arrays([*batch.columns[:-1], pa.array([""] * len(batch))], schema=batch.schema)
+
+    monkeypatch.setattr(raw.Extraction, "__next__", without_payload)
+    failed = check_that_nothing_changed(pipeline, "rows_fit_the_contract", "raw/orders")
+
+    assert "payload: is not empty" in str(failed.metadata["examples"].value)
+
+
+def test_a_record_that_did_not_arrive_stops_the_slice(pipeline: Pipeline) -> None:
+    pipeline.shop.shop.misbehave("missing_record", share=1.0, path="/orders")
+    failed = check_that_nothing_changed(pipeline, "extracted_records_equal_the_shops_count", "raw/orders")
+
+    assert failed.metadata["unexplained_difference"].value == -1
+    assert failed.metadata["counted_by_the_shop"].value == int(str(failed.metadata["arrived"].value)) + 1
+
+
+def test_a_record_too_many_stops_the_slice(pipeline: Pipeline) -> None:
+    pipeline.shop.shop.misbehave("duplicate_record", share=1.0, path="/orders")
+    failed = check_that_nothing_changed(pipeline, "extracted_records_equal_the_shops_count", "raw/orders")
+
+    assert failed.metadata["unexplained_difference"].value == 1
+
+
+def test_a_shop_that_gives_no_count_is_believed(
+    start_shop: Callable[..., RunningShop], pipeline_of: Callable[..., Pipeline]
+) -> None:
+    shop = start_shop(now=datetime(2025, 2, 1, tzinfo=UTC), opened=date(2025, 1, 1), orders_per_day=(5, 8))
+    trusting = pipeline_of(shop, orders={"count": None})
+    shop.shop.misbehave("duplicate_record", share=1.0, path="/orders")
+    summary = trusting.run(DAY)
+
+    assert summary.succeeded
+    key = dg.AssetCheckKey(dg.AssetKey(["raw", "orders"]), "extracted_records_equal_the_shops_count")
+    told = evaluations(trusting, summary.run_id)[key].metadata
+    assert told["counted_by_the_shop"].value == "the shop gives no count"
+    assert trusting.rows("select count(*) - count(distinct order_id) as twice from raw.orders") == [{"twice": 1}]
+    assert trusting.rows("select count(*) - count(distinct order_id) as twice from clean.orders") == [{"twice": 0}]
