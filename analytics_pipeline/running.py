@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import psutil
 
+from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.settings import Settings
 
@@ -167,10 +168,13 @@ def _failure(data: "StepFailureData") -> str:
 
 
 def _reason(error: "SerializableErrorInfo | None") -> str:
-    """Return the innermost error's message, which names place and remedy."""
+    """Return the innermost error's message, with its kind where it is none of the project's own."""
     while error is not None and error.cause is not None:
         error = error.cause
-    return error.message.strip() if error is not None else "no reason given"
+    if error is None:
+        return "no reason given"
+    kind, _, told = error.message.strip().partition(": ")
+    return told if kind.startswith(f"{PipelineError.__module__}.") else error.message.strip()
 
 
 def _figures(evaluation: dg.AssetCheckEvaluation) -> str:

@@ -24,11 +24,13 @@ from analytics_pipeline.contracts import (
     RAW_PRODUCTS,
     Contract,
 )
-from analytics_pipeline.database.slices import exclusive
+from analytics_pipeline.database.slices import Slice, exclusive
+from analytics_pipeline.database.staging import stage
 from analytics_pipeline.io_managers.postgres import COLUMNS
+from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.spool import in_whole_days, spool
+from analytics_pipeline.spool import in_whole_days
 from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.orders import clean_orders
@@ -82,8 +84,11 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
     ) -> Iterator[Any]:
         # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
         with exclusive(database.database(), "clean orders"), ExitStack() as stack:
-            spools = {
-                name: stack.enter_context(spool(contract.table.arrow_schema)) for name, contract in ORDER_TABLES.items()
+            days = days_of(context.partition_keys)
+            part = Slice(days.first, days.last)
+            staged = {
+                name: stack.enter_context(stage(database.database(), contract.table, part))
+                for name, contract in ORDER_TABLES.items()
             }
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             accounting = Accounting()
@@ -93,10 +98,10 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
                 for name in ORDER_TABLES:
                     rows: pd.DataFrame = getattr(cleaned, name)
                     audits[name].look_at(rows)
-                    spools[name].write(rows)
+                    staged[name].write(rows)
                 context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
             results = [result for audit in audits.values() for result in audit.results()]
-            outputs = (dg.Output(spools[name].reader(), output_name=name) for name in ORDER_TABLES)
+            outputs = (dg.Output(staged[name], output_name=name) for name in ORDER_TABLES)
             yield from publish([*results, _balance_result(accounting)], outputs)
 
     return [

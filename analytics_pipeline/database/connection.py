@@ -199,9 +199,7 @@ def create_database(database: Database) -> bool:
     ):
         try:
             # Ids and codes compare byte by byte: the same order on every server, and indexes that are built faster.
-            cursor.execute(
-                f"create database \"{name}\" template template0 encoding 'UTF8' lc_collate 'C'"
-            )
+            cursor.execute(f"create database \"{name}\" template template0 encoding 'UTF8' lc_collate 'C'")
         except adbc_driver_manager.Error as error:
             # Two that create at once meet in the catalogue's own index: the other one made it.
             if sqlstate(error) in {DUPLICATE_DATABASE, UNIQUE_VIOLATION}:

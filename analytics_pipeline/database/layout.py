@@ -5,11 +5,21 @@ Nothing is ever dropped or retyped. Rows are `slices`' part.
 
 from contextlib import closing
 
-from analytics_pipeline.database.connection import Connection
+from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.errors import TableMismatchError
 from analytics_pipeline.tables import Column, Table
 
 DDL_LOCK = "analytics_pipeline ddl"
+
+
+def ensure_schema(database: Database, schema: str) -> None:
+    """Create a schema when it is missing, in a transaction of its own, so that no other one waits for the caller's."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("select 1 from pg_namespace where nspname = $1", (schema,))
+        if cursor.fetchone() is None:
+            cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{DDL_LOCK}', 0))")
+            cursor.execute(f"create schema if not exists {schema}")
+            connection.commit()
 
 
 def ensure_table(connection: Connection, table: Table) -> list[str]:
@@ -28,9 +38,6 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
     with closing(connection.cursor()) as cursor:
         stored = _stored_columns(cursor, table)
         if stored is None:
-            cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{DDL_LOCK}', 0))")
-            stored = _stored_columns(cursor, table)
-        if stored is None:
             for statement in create_statements(table):
                 cursor.execute(statement)
             return key_statements(table)
@@ -40,9 +47,8 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
 
 
 def create_statements(table: Table) -> list[str]:
-    """Return the DDL of a new table: schema, table and comments."""
+    """Return the DDL of a new table and its comments; the schema is there: see `ensure_schema`."""
     return [
-        f"create schema if not exists {table.schema}",
         f"create table {table.qualified_name} ({', '.join(_definition(column) for column in table.columns)})",
         f"comment on table {table.qualified_name} is {_text(table.description)}",
         *(_comment(table, column) for column in table.columns),

@@ -13,7 +13,7 @@ import adbc_driver_manager
 import pyarrow as pa
 
 from analytics_pipeline.database.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
-from analytics_pipeline.database.layout import ensure_table
+from analytics_pipeline.database.layout import ensure_schema, ensure_table
 from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables import Column, Table
 
@@ -69,6 +69,7 @@ def write(database: Database, table: Table, rows: Rows, part: Slice | None) -> i
         TableMismatchError: The stored table does not fit its shape.
         ContractError: Two of the rows, or one of them and a row outside the slice, have the same key.
     """
+    ensure_schema(database, table.schema)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (table.qualified_name,))
         key_statements = ensure_table(connection, table)

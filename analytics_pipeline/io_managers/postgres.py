@@ -16,6 +16,7 @@ import pyarrow as pa
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import Changes, Query, Rows, Slice, read, read_table, write
+from analytics_pipeline.database.staging import StagedSlice
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource
@@ -32,14 +33,15 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     """Stores `layer/name` as the Postgres table `layer.name`.
 
     Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id) or a `Query` that
-    Postgres computes. A partitioned asset replaces the slice of the run's business days in one transaction, another one
-    the whole table. Gives a pandas frame with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where
-    the input's annotation says so: exactly the run's slice, with the columns that the input's metadata `columns` names.
+    Postgres computes, or a `StagedSlice`, whose rows are there and only have to be published. A partitioned asset
+    replaces the slice of the run's business days in one transaction, another one the whole table. Gives a pandas frame
+    with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the input's annotation says so:
+    exactly the run's slice, with the columns that the input's metadata `columns` names.
     """
 
     database: DatabaseResource
 
-    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame | Rows) -> None:
+    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame | Rows | StagedSlice) -> None:
         """Write the value in one transaction.
 
         Raises:
@@ -48,21 +50,21 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         """
         table = table_of(context.asset_key)
         database = self.database.database()
-        part = _slice(context.asset_partition_keys) if context.has_asset_partitions else None
         rows = (
             pa.Table.from_pandas(obj, schema=table.arrow_schema, preserve_index=False)
             if isinstance(obj, pd.DataFrame)
             else obj
         )
-        if part is None:
-            written = write(database, table, rows, part)
-            context.add_output_metadata({"rows_written": written, "dagster/row_count": _row_count(database, table)})
-            return
-        counts: Counter[str] = Counter()
-        if isinstance(rows, pa.Table | pa.RecordBatchReader):
-            rows = _counted(rows, table, counts)
-        context.add_output_metadata({"rows_written": write(database, table, rows, part)})
-        figures = _figures_by_day(database, table, part) if isinstance(rows, Query) else _row_counts(counts)
+        if context.has_asset_partitions:
+            part = _slice(context.asset_partition_keys)
+            written, figures = _write_days(database, table, rows, part)
+            self._tell_by_day(context, figures)
+        else:
+            written = write(database, table, rows, None)
+            context.add_output_metadata({"dagster/row_count": _row_count(database, table)})
+        context.add_output_metadata({"rows_written": written})
+
+    def _tell_by_day(self, context: dg.OutputContext, figures: Figures) -> None:
         for day in context.asset_partition_keys:
             found = {ROW_COUNT: 0, **figures.get(day, {})}
             context.step_context.add_asset_metadata(found, asset_key=context.asset_key, partition_key=day)
@@ -111,6 +113,16 @@ def _row_count(database: Database, table: Table) -> int:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(f"select count(*) from {table.qualified_name}")
         return int(cursor.fetchone()[0])
+
+
+def _write_days(database: Database, table: Table, rows: Rows | StagedSlice, part: Slice) -> tuple[int, Figures]:
+    """Write a slice and return its number of rows, and the figures of each day that has rows."""
+    if isinstance(rows, StagedSlice):
+        return rows.publish(), _row_counts(rows.rows_by_day)
+    if isinstance(rows, Query):
+        return write(database, table, rows, part), _figures_by_day(database, table, part)
+    counts: Counter[str] = Counter()
+    return write(database, table, _counted(rows, table, counts), part), _row_counts(counts)
 
 
 def _counted(rows: pa.Table | pa.RecordBatchReader, table: Table, counts: Counter[str]) -> pa.RecordBatchReader:

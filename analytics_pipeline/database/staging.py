@@ -1,0 +1,112 @@
+"""Rows that travel to the database while others are still being made, and that count only once they are published.
+
+Postgres takes rows in while this process computes the next ones, on another core. Each table has a transaction of its
+own, which stays open until `publish`; without it, whatever happens, the stored rows remain. `slices.write` does the
+writing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Full, Queue
+from threading import Thread
+
+import pandas as pd
+import pyarrow as pa
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import Slice, write
+from analytics_pipeline.tables import Table
+
+WAITING_BATCHES = 2
+PATIENCE_SECONDS = 0.5
+
+
+class _WithdrawnError(Exception):
+    """Ends the stream of rows that are not to be kept."""
+
+
+class StagedSlice:
+    """The new rows of a slice of one table; made by `stage`.
+
+    Attributes:
+        rows_by_day: Number of rows so far, by business day as ISO text.
+    """
+
+    def __init__(self, database: Database, table: Table, part: Slice) -> None:
+        self.rows_by_day: Counter[str] = Counter()
+        self._table = table
+        self._waiting: Queue[pa.RecordBatch | _WithdrawnError | None] = Queue(WAITING_BATCHES)
+        self._written = 0
+        self._error: BaseException | None = None
+        self._thread = Thread(
+            target=self._write, args=(database, part), name=f"write {table.qualified_name}", daemon=True
+        )
+        self._thread.start()
+
+    def write(self, rows: pd.DataFrame) -> None:
+        """Send rows on their way.
+
+        Args:
+            rows: The table's columns in its order, with Arrow dtypes.
+
+        Raises:
+            PipelineError: The writing failed.
+        """
+        for batch in pa.Table.from_pandas(rows, schema=self._table.arrow_schema, preserve_index=False).to_batches():
+            for found in batch[self._table.day_column].value_counts().to_pylist():
+                self.rows_by_day[str(found["values"])] += found["counts"]
+            self._send(batch)
+
+    def publish(self) -> int:
+        """Replace the stored rows of the slice by the ones sent, and return how many these are.
+
+        Raises:
+            TableMismatchError: The stored table does not fit its shape.
+            ContractError: The rows repeat a key.
+        """
+        self._send(None)
+        self._thread.join()
+        self._raise_error()
+        return self._written
+
+    def withdraw(self) -> None:
+        """Leave the stored rows as they are, unless `publish` came before."""
+        if self._thread.is_alive():
+            self._send(_WithdrawnError())
+            self._thread.join()
+
+    def _send(self, message: pa.RecordBatch | _WithdrawnError | None) -> None:
+        while self._thread.is_alive():
+            try:
+                return self._waiting.put(message, timeout=PATIENCE_SECONDS)
+            except Full:
+                continue
+        return self._raise_error()
+
+    def _raise_error(self) -> None:
+        if self._error is not None and not isinstance(self._error, _WithdrawnError):
+            raise self._error
+
+    def _write(self, database: Database, part: Slice) -> None:
+        try:
+            rows = pa.RecordBatchReader.from_batches(self._table.arrow_schema, self._arriving())
+            self._written = write(database, self._table, rows, part)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
+            self._error = error
+
+    def _arriving(self) -> Iterator[pa.RecordBatch]:
+        while (message := self._waiting.get()) is not None:
+            if isinstance(message, _WithdrawnError):
+                raise message
+            yield message
+
+
+@contextmanager
+def stage(database: Database, table: Table, part: Slice) -> Iterator[StagedSlice]:
+    """Open a staged slice; what is not published when the block ends is withdrawn."""
+    staged = StagedSlice(database, table, part)
+    try:
+        yield staged
+    finally:
+        staged.withdraw()
