@@ -101,7 +101,9 @@ def _run_until_asked(command: list[str]) -> int:
     if asked:
         return 0
     # A session of its own: Ctrl-C reaches this process alone, which then asks the others to end in order.
-    started.append(subprocess.Popen(command, start_new_session=True))  # noqa: S603 - fixed arguments
+    # A file of the current folder must not stand in for a module of the same name (PYTHONSAFEPATH).
+    safely = {**os.environ, "PYTHONSAFEPATH": "1"}
+    started.append(subprocess.Popen(command, start_new_session=True, env=safely))  # noqa: S603 - fixed arguments
     if asked:
         started[0].send_signal(signal.SIGINT)
     code = started[0].wait()

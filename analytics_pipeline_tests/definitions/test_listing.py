@@ -23,14 +23,16 @@ schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 """
 CHECKS = """
 clean/customers: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
-clean/order_lines: keys_are_unique, order_lines_add_up_to_their_orders, products_are_known (warns), rows_fit_the_contract
+clean/order_lines: keys_are_unique, order_lines_add_up_to_their_orders, products_are_known (warns), \
+rows_fit_the_contract
 clean/orders: customers_are_known (warns), every_raw_order_is_in_exactly_one_place, keys_are_unique, \
 order_totals_equal_their_parts, raw_orders_are_clean_quarantined_or_excluded, rows_fit_the_contract
 clean/products: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
 clean/sales: keys_are_unique, net_sales_equal_gross_sales_less_discounts_and_returns, rows_fit_the_contract, \
 the_ledger_adds_up_to_the_orders
-marts/daily_product_sales: daily_product_sales_equal_daily_revenue
-marts/daily_revenue: daily_revenue_equals_the_ledger, daily_revenue_has_every_day
+marts/daily_product_sales: daily_product_sales_equal_the_ledger
+marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
+daily_revenue_has_every_day
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, rows_fit_the_contract
 raw/customers: extracted_records_equal_the_shops_count, rows_fit_the_contract

@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 FORBID = """
 import sys
 def forbid(event, arguments):
-    if event in {"socket.connect", "socket.getaddrinfo", "socket.bind", "subprocess.Popen", "os.fork", "os.posix_spawn"}:
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.bind", "subprocess.Popen", "os.fork"}:
         raise RuntimeError(f"{event} while loading: {arguments}")
 sys.addaudithook(forbid)
 from adbc_driver_postgresql import dbapi

@@ -72,7 +72,13 @@ group by coalesce(customers.country, '?')
 
 
 def test_a_mart_without_days_is_written_whole(tmp_path: Path) -> None:
-    text = "-- One row.\n-- grain: currency\nselect cast(:shop_currency as text) as currency, -- Currency.\n    count(*) as orders -- Orders.\nfrom clean.orders\n"
+    text = """-- One row.
+-- grain: currency
+select
+    cast(:shop_currency as text) as currency, -- Currency.
+    count(*) as orders -- Orders.
+from clean.orders
+"""
     mart = mart_of(tmp_path, text)
 
     assert not mart.is_daily
@@ -139,12 +145,14 @@ def test_a_file_whose_name_is_no_table_name_is_refused(tmp_path: Path) -> None:
 def test_marts_that_read_each_other_in_a_circle_are_named(tmp_path: Path) -> None:
     one, two = (HEADER + BODY.replace("clean.sales", f"marts.{name}") for name in ("two", "one"))
 
-    with pytest.raises(MartError, match="the marts one, two in .* read each other in a circle"):
+    with pytest.raises(MartError, match=r"the marts one, two in .* read each other in a circle"):
         load_marts(write(tmp_path, one=one, two=two, three=HEADER + BODY))
 
 
 @pytest.mark.parametrize("path", sorted(MARTS_FOLDER.glob("*.sql")), ids=lambda path: path.stem)
-def test_dependencies_and_lineage_of_a_packaged_mart_are_those_of_its_sql(path: Path, definitions: dg.Definitions) -> None:
+def test_dependencies_and_lineage_of_a_packaged_mart_are_those_of_its_sql(
+    path: Path, definitions: dg.Definitions
+) -> None:
     mart = next(mart for mart in load_marts() if mart.table.name == path.stem)
     spec = next(spec for spec in definitions.resolve_all_asset_specs() if spec.key.path == ["marts", path.stem])
     lineage = spec.metadata["dagster/column_lineage"]

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_requ
 def asked_for(definitions: dg.Definitions, local: str, zone: str) -> list[str | None]:
     """The partition keys that a tick at a local time asks for."""
     schedule = definitions.resolve_schedule_def("daily")
-    context = dg.build_schedule_context(scheduled_execution_time=datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone)))
+    context = dg.build_schedule_context(
+        scheduled_execution_time=datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone))
+    )
     return [request.partition_key for request in schedule.evaluate_tick(context).run_requests or []]
 
 

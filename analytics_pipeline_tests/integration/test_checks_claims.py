@@ -1,23 +1,18 @@
-"""Both sides of every claim about stored rows: it holds after a load, and tells what is wrong once a row was damaged."""
+"""Both sides of every claim about stored rows: it holds after a load, and tells what is wrong with a damaged row."""
 
-import uuid
 from collections.abc import Iterator
-from contextlib import closing
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
-from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from analytics_pipeline.checks.marts import MART_CLAIMS
 from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
-from analytics_pipeline.database.connection import Database, create_database
-from analytics_pipeline.definitions import build_definitions
-from analytics_pipeline.demo_shop import DemoShopSettings, serve
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import run_days
-from analytics_pipeline_tests.conftest import describe
+from analytics_pipeline_tests.integration.loaded import copy_of, loaded_pipeline
 from analytics_pipeline_tests.integration.tables import execute, value
 
 CLAIMS = {claim.name: claim for claim in (*ORDER_CLAIMS, *REFERENCE_CLAIMS, *MART_CLAIMS)}
@@ -35,30 +30,17 @@ SHOP = DemoShopSettings(
 
 
 @pytest.fixture(scope="module")
-def loaded(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Database:
-    """A database into which six days were loaded, to copy from."""
-    database = server.named(f"loaded_{uuid.uuid4().hex[:8]}")
-    create_database(database)
-    with (
-        pytest.MonkeyPatch.context() as environment,
-        serve(SHOP, now=lambda: datetime(2025, 2, 20, tzinfo=UTC)) as shop,
-        dg.DagsterInstance.ephemeral() as instance,
-    ):
-        environment.setenv("ANALYTICS_DATABASE_URL", database.url)
-        definitions = build_definitions(str(describe(shop, Path(tmp_path_factory.mktemp("shop")))))
-        assert run_days(definitions, instance, DAYS, job_name="daily").succeeded
-    return database
+def loaded(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database into which six days were loaded."""
+    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, DAYS) as pipeline:
+        yield pipeline.database
 
 
 @pytest.fixture
 def stored(server: Database, loaded: Database) -> Iterator[Database]:
     """A copy of the loaded database, to be damaged."""
-    copy = server.named(f"damaged_{uuid.uuid4().hex[:8]}")
-    with server.named("postgres").connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{loaded.name}'")
-        cursor.execute(f'create database "{copy.name}" template "{loaded.name}"')
+    with copy_of(server, loaded) as copy:
         yield copy
-        cursor.execute(f'drop database "{copy.name}" with (force)')
 
 
 def figures(result: dg.AssetCheckResult) -> dict[str, object]:
@@ -88,67 +70,68 @@ def test_the_load_has_something_of_everything(loaded: Database) -> None:
     assert value(loaded, "select count(distinct currency) from marts.daily_revenue") == 2
 
 
-FIRST_ORDER = "(select min(order_id) from clean.orders where order_date = '2025-01-03' and gross_sales > 10)"
-FIRST_EVENT = f"order_id = {FIRST_ORDER} and event_number = 1"
-FIRST_LINE = f"order_id = {FIRST_ORDER} and line_id = (select min(line_id) from clean.order_lines where order_id = {FIRST_ORDER})"
-OTHER_ORDER = (
-    "insert into clean.sales select order_date, 'unknown', event_number, event_type, event_at, event_date, product_id, "
-    "customer_key, currency, quantity, gross_sales, discounts, returns, net_sales, shipping, taxes, 12.34 "
-    f"from clean.sales where {FIRST_EVENT}"
-)
+DAY = "'2025-01-03'"
+ORDER = f"order_id = (select min(order_id) from clean.orders where order_date = {DAY} and gross_sales > 10)"
+EVENT = f"{ORDER} and event_number = 1"
+LINE = f"{ORDER} and line_id = (select min(line_id) from clean.order_lines where {ORDER})"
+REVENUE = f"event_date = {DAY} and currency = 'EUR'"
+PRODUCT = f"{REVENUE} and product_id = (select min(product_id) from marts.daily_product_sales where {REVENUE})"
+CUSTOMER = f"customer_id = (select min(customer_id) from clean.orders where order_date = {DAY})"
+EVENT_OF_NO_ORDER = f"""
+insert into clean.sales
+select order_date, 'unknown', event_number, event_type, event_at, event_date, product_id, customer_key, currency,
+    quantity, gross_sales, discounts, returns, net_sales, shipping, taxes, 12.34
+from clean.sales where {EVENT}
+"""
+IN_TWO_PLACES = f"insert into ops.exclusions select order_date, order_id, 'x', 'EUR', 1 from clean.orders where {ORDER}"
+MOVED = "gross_sales = gross_sales + 1, discounts = discounts - 1"
+WRONG_SUMS = "net_sales = net_sales + 1, total_sales = total_sales + 1.5"
+CHF = f"insert into marts.daily_revenue (event_date, currency, gross_sales) values ({DAY}, 'CHF', 4)"
 DAMAGES = [
-    ("every_raw_order_is_in_exactly_one_place", f"delete from clean.orders where order_id = {FIRST_ORDER}", "1.0000"),
-    ("every_raw_order_is_in_exactly_one_place", f"delete from raw.orders where order_id = {FIRST_ORDER}", "1.0000"),
+    ("every_raw_order_is_in_exactly_one_place", f"delete from clean.orders where {ORDER}", "1.0000"),
+    ("every_raw_order_is_in_exactly_one_place", f"delete from raw.orders where {ORDER}", "1.0000"),
+    ("every_raw_order_is_in_exactly_one_place", IN_TWO_PLACES, "1.0000"),
+    ("order_totals_equal_their_parts", f"update clean.orders set taxes = taxes - 0.01 where {ORDER}", "0.0100"),
     (
-        "every_raw_order_is_in_exactly_one_place",
-        f"insert into ops.exclusions values ('2025-01-03', {FIRST_ORDER}, 'twice', 'EUR', 1)",
-        "1.0000",
+        "order_lines_add_up_to_their_orders",
+        f"update clean.order_lines set gross_sales = gross_sales + 5 where {LINE}",
+        "5.0000",
     ),
-    ("order_totals_equal_their_parts", f"update clean.orders set taxes = taxes - 0.01 where order_id = {FIRST_ORDER}", "0.0100"),
-    ("order_lines_add_up_to_their_orders", f"update clean.order_lines set gross_sales = gross_sales + 5 where {FIRST_LINE}", "5.0000"),
-    ("order_lines_add_up_to_their_orders", f"update clean.order_lines set quantity = quantity + 1 where {FIRST_LINE}", "0.0000"),
-    ("the_ledger_adds_up_to_the_orders", f"update clean.sales set total_sales = total_sales + 2.5 where {FIRST_EVENT}", "2.5000"),
-    ("the_ledger_adds_up_to_the_orders", f"update clean.orders set refunded_total = refunded_total + 3 where order_id = {FIRST_ORDER}", "3.0000"),
-    ("the_ledger_adds_up_to_the_orders", OTHER_ORDER, "12.3400"),
+    ("order_lines_add_up_to_their_orders", f"update clean.order_lines set quantity = 99 where {LINE}", "0.0000"),
+    ("the_ledger_adds_up_to_the_orders", f"update clean.sales set {WRONG_SUMS} where {EVENT}", "1.5000"),
+    (
+        "the_ledger_adds_up_to_the_orders",
+        f"update clean.orders set refunded_total = refunded_total + 3 where {ORDER}",
+        "3.0000",
+    ),
+    ("the_ledger_adds_up_to_the_orders", EVENT_OF_NO_ORDER, "12.3400"),
     (
         "net_sales_equal_gross_sales_less_discounts_and_returns",
-        f"update clean.sales set net_sales = net_sales + 1, total_sales = total_sales + 1.5 where {FIRST_EVENT}",
+        f"update clean.sales set {WRONG_SUMS} where {EVENT}",
         "1.5000",
     ),
-    ("daily_revenue_equals_the_ledger", "update marts.daily_revenue set taxes = taxes + 1 where event_date = '2025-01-03' and currency = 'EUR'", "1.0000"),
+    ("daily_revenue_equals_the_ledger", f"update marts.daily_revenue set taxes = taxes + 1 where {REVENUE}", "1.0000"),
+    ("daily_revenue_equals_the_ledger", f"update marts.daily_revenue set {MOVED} where {REVENUE}", "2.0000"),
+    ("daily_revenue_equals_the_ledger", CHF, "4.0000"),
+    ("daily_revenue_has_every_day", f"delete from marts.daily_revenue where event_date = {DAY}", "1.0000"),
     (
-        "daily_revenue_equals_the_ledger",
-        "update marts.daily_revenue set gross_sales = gross_sales + 1, discounts = discounts - 1 "
-        "where event_date = '2025-01-03' and currency = 'EUR'",
-        "2.0000",
-    ),
-    (
-        "daily_revenue_equals_the_ledger",
-        "insert into marts.daily_revenue (event_date, currency, gross_sales) values ('2025-01-03', 'CHF', 4)",
+        "daily_product_sales_equal_the_ledger",
+        f"update marts.daily_product_sales set gross_sales = gross_sales - 4 where {PRODUCT}",
         "4.0000",
     ),
-    ("daily_revenue_has_every_day", "delete from marts.daily_revenue where event_date = '2025-01-03'", "1.0000"),
     (
         "daily_product_sales_equal_daily_revenue",
-        "update marts.daily_product_sales set net_sales = net_sales + 7, units_sold = units_sold + 1 where "
-        "(event_date, currency, product_id) = (select event_date, currency, min(product_id) from marts.daily_product_sales "
-        "where event_date = '2025-01-03' and currency = 'EUR' group by 1, 2)",
-        "8.0000",
+        f"update marts.daily_product_sales set net_sales = net_sales + 7 where {PRODUCT}",
+        "7.0000",
     ),
-    (
-        "customers_are_known",
-        f"delete from clean.customers where customer_id = (select min(customer_id) from clean.orders where order_date = '2025-01-03')",
-        "0.0000",
-    ),
-    (
-        "products_are_known",
-        f"update clean.order_lines set product_id = 'unknown' where {FIRST_LINE}",
-        "0.0000",
-    ),
+    ("customers_are_known", f"delete from clean.customers where {CUSTOMER}", "0.0000"),
+    ("products_are_known", f"update clean.order_lines set product_id = 'unknown' where {LINE}", "0.0000"),
 ]
 
 
-@pytest.mark.parametrize(("name", "damage", "difference"), DAMAGES, ids=[f"{name}-{number}" for number, (name, _, _) in enumerate(DAMAGES)])
+@pytest.mark.parametrize(
+    ("name", "damage", "difference"), DAMAGES, ids=[f"{name}-{number}" for number, (name, _, _) in enumerate(DAMAGES)]
+)
 def test_a_claim_tells_damaged_rows_with_count_example_and_difference(
     stored: Database, name: str, damage: str, difference: str
 ) -> None:
@@ -172,7 +155,7 @@ def test_every_claim_is_damaged_above() -> None:
 
 
 def test_an_order_that_the_shop_sent_twice_is_still_in_one_place(stored: Database) -> None:
-    execute(stored, f"insert into raw.orders select * from raw.orders where order_id = {FIRST_ORDER}")
+    execute(stored, f"insert into raw.orders select * from raw.orders where {ORDER}")
 
     assert CLAIMS["every_raw_order_is_in_exactly_one_place"].examine(stored, DAYS).passed
 

@@ -33,9 +33,9 @@ def materialised(pipeline: Pipeline, run_id: str) -> set[str]:
 
 
 def hashes(pipeline: Pipeline) -> dict[str, str]:
-    tables = pipeline.rows(
-        "select schemaname || '.' || tablename as name from pg_tables where schemaname in ('raw', 'clean', 'ops', 'marts')"
-    )
+    schemas = "'raw', 'clean', 'ops', 'marts'"
+    sql = f"select schemaname || '.' || tablename as name from pg_tables where schemaname in ({schemas})"
+    tables = pipeline.rows(sql)
     return {str(table["name"]): content_hash(pipeline.database, str(table["name"])) for table in tables}
 
 
@@ -138,7 +138,9 @@ def test_a_claim_about_a_table_that_was_never_made_warns_instead_of_crashing(
     shop: RunningShop, pipeline_of: Callable[..., Pipeline]
 ) -> None:
     pipeline = pipeline_of(shop)
-    selection = dg.AssetSelection.assets("raw/orders", "clean/orders", "clean/order_lines", "clean/sales", "ops/quarantine", "ops/exclusions")
+    selection = dg.AssetSelection.assets(
+        "raw/orders", "clean/orders", "clean/order_lines", "clean/sales", "ops/quarantine", "ops/exclusions"
+    )
     definitions = dg.Definitions.merge(
         pipeline.definitions, dg.Definitions(jobs=[dg.define_asset_job("orders_alone", selection=selection)])
     )

@@ -148,7 +148,9 @@ def test_a_role_that_may_not_read_is_told_which_right_it_lacks(database: Databas
     check_one_line_without_secrets(error, trace)
 
 
-def test_a_role_that_owns_nothing_but_may_create_writes_its_tables(database: Database, login: Callable[..., str]) -> None:
+def test_a_role_that_owns_nothing_but_may_create_writes_its_tables(
+    database: Database, login: Callable[..., str]
+) -> None:
     url = login()
     execute(database, f'grant create on database "{database.name}" to {url.partition("//")[2].partition(":")[0]}')
     write(Database(url), THINGS, things((1, "a")), None)
@@ -242,7 +244,9 @@ def test_two_shops_that_claim_at_once_do_not_both_get_it(database: Database) -> 
     assert sorted(outcomes.values()) == ["claimed", "refused", "refused", "refused"]
 
 
-def test_the_claim_survives_writes_and_needs_a_right_that_is_told(database: Database, login: Callable[..., str]) -> None:
+def test_the_claim_survives_writes_and_needs_a_right_that_is_told(
+    database: Database, login: Callable[..., str]
+) -> None:
     error, trace = told(login(), lambda restricted: claim_database(restricted, "demo"))
 
     assert isinstance(error, DatabaseRefusedError)

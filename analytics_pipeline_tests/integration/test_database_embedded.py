@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -82,7 +81,9 @@ def test_processes_share_the_server_and_the_last_one_stops_it(home: Path) -> Non
     assert postmaster is not None
     second = other_process(home, "create table made_by_second as select 2 as two; select 1")
     second.communicate()
-    third = other_process(home, "select count(*) as sessions from pg_stat_activity where backend_type = 'client backend'")
+    third = other_process(
+        home, "select count(*) as sessions from pg_stat_activity where backend_type = 'client backend'"
+    )
     assert "'sessions':" in answer_of(third)
 
     assert postmaster_of(home) == postmaster
@@ -139,7 +140,9 @@ def test_a_home_below_a_closed_folder_is_refused_and_no_rights_change(home: Path
     state.parent.mkdir()
     before = modes_above(state)
 
-    with pytest.raises(SettingsError, match=r"may not enter .*Set ANALYTICS_HOME to a folder that all may enter") as raised:
+    with pytest.raises(
+        SettingsError, match=r"may not enter .*Set ANALYTICS_HOME to a folder that all may enter"
+    ) as raised:
         start_embedded_server(state / "postgres")
 
     assert f"may not enter {home}," in str(raised.value)

@@ -84,9 +84,7 @@ FRAME = excluded(("2025-01-02", "a"), ("2025-01-02", "b")).to_pandas(types_mappe
         FRAME,
         excluded(("2025-01-02", "a"), ("2025-01-02", "b")),
         lambda: excluded(("2025-01-02", "a"), ("2025-01-02", "b")).to_reader(max_chunksize=1),
-        Query(
-            "select date '2025-01-02', name, 'test', 'EUR', 1.5 from (values ('a'), ('b')) as found(name)"
-        ),
+        Query("select date '2025-01-02', name, 'test', 'EUR', 1.5 from (values ('a'), ('b')) as found(name)"),
     ],
     ids=["frame", "table", "stream", "query"],
 )
@@ -222,7 +220,12 @@ def read_by(annotation: Any, columns: list[str] | None) -> tuple[dg.AssetsDefini
 def test_an_input_is_the_runs_slice_in_the_form_and_the_columns_asked_for(
     database: Database, annotation: type, columns: list[str] | None
 ) -> None:
-    write(database, EXCLUDED, excluded(("2025-01-01", "x"), ("2025-01-02", "a"), ("2025-01-03", "b"), ("2025-01-04", "z")), None)
+    write(
+        database,
+        EXCLUDED,
+        excluded(("2025-01-01", "x"), ("2025-01-02", "a"), ("2025-01-03", "b"), ("2025-01-04", "z")),
+        None,
+    )
     reader, given = read_by(annotation, columns)
     source = dg.AssetSpec(EXCLUDED.path, partitions_def=DAYS, metadata={"dagster/io_manager_key": "postgres"})
     dg.materialize(

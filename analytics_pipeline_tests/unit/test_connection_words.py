@@ -43,7 +43,9 @@ def test_a_url_whose_password_is_not_encoded_is_refused_with_the_remedy(url: str
     assert "cr3t" not in str(raised.value)
 
 
-@pytest.mark.parametrize("url", ["mysql://joe:s3cr3t@db/shop", "host=db password=s3cr3t", "postgresql+psycopg2://db/shop"])
+@pytest.mark.parametrize(
+    "url", ["mysql://joe:s3cr3t@db/shop", "host=db password=s3cr3t", "postgresql+psycopg2://db/shop"]
+)
 def test_a_url_of_something_else_is_refused_with_an_example(url: str) -> None:
     with pytest.raises(SettingsError, match="has to begin with postgresql://") as raised:
         data_database(settings(url))
@@ -75,7 +77,11 @@ PREFIX = 'connection to server at "127.0.0.1", port 5432 failed: '
 @pytest.mark.parametrize(
     ("message", "kind", "part"),
     [
-        (f"{PREFIX}Connection refused\n\tIs the server running?", DatabaseUnavailableError, "no Postgres server answers"),
+        (
+            f"{PREFIX}Connection refused\n\tIs the server running?",
+            DatabaseUnavailableError,
+            "no Postgres server answers",
+        ),
         (f"{PREFIX}timeout expired", DatabaseUnavailableError, "no Postgres server answers"),
         ('could not translate host name "db" to address: nope', DatabaseUnavailableError, "is not known"),
         (f"{PREFIX}FATAL:  the database system is starting up", DatabaseUnavailableError, "takes no connections now"),

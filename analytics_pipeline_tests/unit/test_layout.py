@@ -29,9 +29,10 @@ STORED = {
 
 
 def test_a_table_is_made_with_types_nullability_and_escaped_comments() -> None:
+    columns = "thing_id text not null, day date not null, amount numeric(19,4), payload json not null"
     assert create_statements(TABLE)[:3] == [
         "create schema if not exists clean",
-        "create table clean.things (thing_id text not null, day date not null, amount numeric(19,4), payload json not null)",
+        f"create table clean.things ({columns})",
         "comment on table clean.things is 'It''s one row per thing.'",
     ]
     assert "comment on column clean.things.amount is 'Amount; don''t sum it.'" in create_statements(TABLE)
@@ -57,7 +58,10 @@ def test_a_stored_column_that_no_contract_knows_stays_when_it_may_be_null() -> N
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
-        ({"amount": ("double precision", True)}, "its column amount is double precision, the contract says numeric(19,4)"),
+        (
+            {"amount": ("double precision", True)},
+            "its column amount is double precision, the contract says numeric(19,4)",
+        ),
         ({"amount": ("numeric(10,2)", True)}, "its column amount is numeric(10,2), the contract says numeric(19,4)"),
         ({"payload": ("jsonb", False)}, "its column payload is jsonb, the contract says json"),
         ({"day": None}, "it lacks the column day, which may not be null"),
@@ -74,7 +78,10 @@ def test_a_table_that_cannot_grow_to_fit_is_refused(changed: dict[str, tuple[str
 
 
 def test_no_statement_drops_or_retypes() -> None:
-    statements = [*create_statements(TABLE), *migration_statements(TABLE, {"thing_id": ("text", False), "day": ("date", False), "payload": ("json", False)})]
+    statements = [
+        *create_statements(TABLE),
+        *migration_statements(TABLE, {"thing_id": ("text", False), "day": ("date", False), "payload": ("json", False)}),
+    ]
 
     assert [text for text in statements if " drop " in text or " type " in text or "delete" in text] == []
 

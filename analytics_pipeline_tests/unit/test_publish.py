@@ -13,8 +13,12 @@ from analytics_pipeline_tests.unit.test_contracts import rows_of
 KEY = dg.AssetKey(["clean", "products"])
 
 
-def result(name: str, *, passed: bool, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(asset_key=KEY, check_name=name, passed=passed, severity=severity, metadata={"rows": 3, "cases": 1})
+def result(
+    name: str, *, passed: bool, severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=KEY, check_name=name, passed=passed, severity=severity, metadata={"rows": 3, "cases": 1}
+    )
 
 
 def audited(*batches: pd.DataFrame) -> dict[str | None, dg.AssetCheckResult]:
@@ -72,7 +76,10 @@ def test_an_audit_tells_wrong_rows_and_repeated_keys_apart() -> None:
     wrong = audited(rows_of(CLEAN_PRODUCTS, {}), rows_of(CLEAN_PRODUCTS, {"product_id": ""}))
     repeated = audited(rows_of(CLEAN_PRODUCTS, {}, {}))
 
-    assert {name: one.passed for name, one in wrong.items()} == {"rows_fit_the_contract": False, "keys_are_unique": True}
+    assert {name: one.passed for name, one in wrong.items()} == {
+        "rows_fit_the_contract": False,
+        "keys_are_unique": True,
+    }
     assert wrong["rows_fit_the_contract"].metadata["violations"].value == 1
     assert "product_id: is not empty" in str(wrong["rows_fit_the_contract"].metadata["examples"].value)
     assert {name: one.passed for name, one in repeated.items()} == {

@@ -1,0 +1,170 @@
+"""Whatever is killed, and whoever runs at the same time: in the end the tables are those of an undisturbed load."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.demo_shop import DemoShopSettings, serve
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.running import end_dead_runs
+from analytics_pipeline_tests.conftest import Pipeline, content_hash
+from analytics_pipeline_tests.integration.loaded import MUCH_LATER, loaded_pipeline
+from analytics_pipeline_tests.integration.processes import start_run
+from analytics_pipeline_tests.integration.tables import value
+
+FIRST, LAST = date(2025, 1, 1), date(2025, 1, 4)
+SHOP = DemoShopSettings(
+    opened=FIRST, orders_per_day=(8, 12), refund_share=0.4, cancel_share=0.1, edit_share=0.2, bad_share=0.05
+)
+TABLES = [
+    *("raw.orders", "raw.customers", "raw.products"),
+    *("clean.orders", "clean.order_lines", "clean.sales", "clean.customers", "clean.products"),
+    *("ops.quarantine", "ops.exclusions", "marts.daily_revenue", "marts.daily_product_sales"),
+]
+SHOP = DemoShopSettings(
+    opened=FIRST, orders_per_day=(8, 12), refund_share=0.4, cancel_share=0.1, edit_share=0.2, bad_share=0.05
+)
+TABLES = [
+    "raw.orders",
+    "raw.customers",
+    "raw.products",
+    "clean.orders",
+    "clean.order_lines",
+    "clean.sales",
+    "clean.customers",
+    "clean.products",
+    "ops.quarantine",
+    "ops.exclusions",
+    "marts.daily_revenue",
+    "marts.daily_product_sales",
+]
+
+
+class Clock:
+    """The shop's clock, which a test puts forward."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2025, 1, 6, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def pipeline(clock: Clock, pipeline_of: Callable[..., Pipeline]) -> Iterator[Pipeline]:
+    """A pipeline whose days were loaded early; since then the shop has changed many of their orders."""
+    with serve(SHOP, now=clock) as shop:
+        loaded = pipeline_of(shop)
+        assert loaded.run(FIRST, LAST).succeeded
+        clock.now = MUCH_LATER
+        yield loaded
+
+
+def hashes(database: Database) -> dict[str, str]:
+    return {table: content_hash(database, table) for table in TABLES}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(server: Database, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Hashes of all tables after a load of the changed days into an empty database."""
+    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, DayRange(FIRST, LAST)) as loaded:
+        return hashes(loaded.database)
+
+
+def environment_of(pipeline: Pipeline, home: Path) -> dict[str, str]:
+    return {
+        "ANALYTICS_HOME": str(home),
+        "ANALYTICS_DATABASE_URL": pipeline.database.url,
+        "ANALYTICS_SHOP": str(pipeline.description),
+    }
+
+
+@contextmanager
+def locked(database: Database, table: str) -> Iterator[None]:
+    """Keep everyone from writing a table, and come back when someone waits to."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(f"lock table {table} in exclusive mode")
+        yield
+        connection.rollback()
+
+
+def wait_until_someone_waits(database: Database, table: str) -> None:
+    waiting = f"select count(*) from pg_locks where relation = '{table}'::regclass and not granted"
+    deadline = time.monotonic() + 30
+    while value(database, waiting) == 0:
+        assert time.monotonic() < deadline, f"nobody came to write {table}"
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("table", ["raw.orders", "clean.sales", "marts.daily_revenue"])
+def test_a_run_that_is_killed_while_it_writes_is_ended_and_repeated_by_the_next_one(
+    pipeline: Pipeline, undisturbed: dict[str, str], tmp_path: Path, table: str
+) -> None:
+    assert hashes(pipeline.database) != undisturbed
+    old_rows = content_hash(pipeline.database, table)
+    with locked(pipeline.database, table):
+        killed = start_run(environment_of(pipeline, tmp_path / "other"), FIRST, LAST)
+        wait_until_someone_waits(pipeline.database, table)
+        killed.kill()
+        killed.join(10)
+    (left,) = pipeline.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    claimed = pipeline.instance.event_log_storage.get_concurrency_info("shop_api").claimed_slots
+    assert content_hash(pipeline.database, table) == old_rows
+    assert len(claimed) == (1 if table == "raw.orders" else 0)
+
+    summary = pipeline.run(FIRST, LAST)
+
+    assert summary.succeeded, summary.failures
+    assert hashes(pipeline.database) == undisturbed
+    ended = pipeline.instance.get_run_by_id(left.run_id)
+    assert ended is not None
+    assert ended.status == dg.DagsterRunStatus.FAILURE
+    assert pipeline.instance.event_log_storage.get_concurrency_info("shop_api").claimed_slots == []
+    assert pipeline.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])) == []
+
+
+def test_two_runs_of_the_same_days_at_once_end_with_the_right_tables(
+    pipeline: Pipeline, undisturbed: dict[str, str], tmp_path: Path
+) -> None:
+    runs = [start_run(environment_of(pipeline, tmp_path / str(number)), FIRST, LAST) for number in range(2)]
+    for run in runs:
+        run.join(60)
+
+    assert [run.exitcode for run in runs] == [0, 0]
+    assert hashes(pipeline.database) == undisturbed
+
+
+def test_only_the_runs_of_dead_processes_are_ended(pipeline: Pipeline) -> None:
+    job = pipeline.definitions.resolve_job_def("daily")
+    me = next(iter(pipeline.instance.get_runs())).tags["analytics_pipeline/process"]
+    host, pid, started = me.rsplit("/", 2)
+    processes = {
+        "alive": me,
+        "alive, told by a clock that was put right": f"{host}/{pid}/{float(started) + 1:.2f}",
+        "elsewhere": f"another-host/{pid}/1.00",
+        "gone": f"{host}/{2**22 + 1}/{started}",
+        "another one with its number": f"{host}/{os.getpid()}/{float(started) - 500:.2f}",
+        "without a process": None,
+    }
+    runs = {}
+    for name, process in processes.items():
+        tags = {"analytics_pipeline/process": process} if process else {}
+        run = pipeline.instance.create_run_for_job(job, tags=tags)
+        runs[run.run_id] = name
+
+    ended = {runs[run_id] for run_id in end_dead_runs(pipeline.instance)}
+
+    assert ended == {"gone", "another one with its number"}
+    assert end_dead_runs(pipeline.instance) == []

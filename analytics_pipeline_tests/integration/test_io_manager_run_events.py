@@ -1,0 +1,140 @@
+"""What a run leaves in Dagster's own tables: figures for each day, and the events that Dagster stores."""
+
+import json
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime
+
+import dagster as dg
+import pytest
+from dagster_postgres import PostgresEventLogStorage
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import query
+from analytics_pipeline.demo_shop import RunningShop
+from analytics_pipeline.instance_storage import EventStorage, sqlalchemy_url
+from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.integration.loaded import drop
+
+FIRST, LAST = date(2025, 1, 1), date(2025, 1, 4)
+REVENUE = dg.AssetKey(["marts", "daily_revenue"])
+
+
+@pytest.fixture
+def pipeline(start_shop: Callable[..., RunningShop], pipeline_of: Callable[..., Pipeline]) -> Pipeline:
+    shop = start_shop(
+        now=datetime(2025, 2, 1, tzinfo=UTC),
+        opened=FIRST,
+        orders_per_day=(5, 8),
+        foreign_currency="USD",
+        foreign_share=0.4,
+        closed_days=frozenset({date(2025, 1, 2)}),
+    )
+    return pipeline_of(shop)
+
+
+def materialisations(pipeline: Pipeline, run_id: str, key: dg.AssetKey) -> dict[str | None, dict[str, object]]:
+    logs = pipeline.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+    found = [entry.asset_materialization for entry in logs]
+    return {
+        one.partition: {name: value.value for name, value in one.metadata.items()}
+        for one in found
+        if one is not None and one.asset_key == key
+    }
+
+
+def test_each_day_of_a_range_tells_its_rows_and_its_net_sales_by_currency(pipeline: Pipeline) -> None:
+    summary = pipeline.run(FIRST, LAST)
+    told = materialisations(pipeline, summary.run_id, REVENUE)
+    stored = pipeline.rows("select event_date::text as day, currency, net_sales::float8 from marts.daily_revenue")
+
+    assert set(told) == {"2025-01-01", "2025-01-02", "2025-01-03", "2025-01-04"}
+    for day, figures in told.items():
+        of_the_day = {str(row["currency"]): row["net_sales"] for row in stored if row["day"] == day}
+        assert figures["dagster/partition_row_count"] == len(of_the_day)
+        assert {name: figures[f"net_sales_{name}"] for name in of_the_day} == of_the_day
+    assert any("net_sales_USD" in figures for figures in told.values())
+    assert told["2025-01-02"]["net_sales_EUR"] == 0.0
+
+
+def test_each_day_of_each_clean_table_tells_its_rows_even_when_it_has_none(pipeline: Pipeline) -> None:
+    summary = pipeline.run(FIRST, LAST)
+    for table in ("raw.orders", "clean.orders", "clean.order_lines", "clean.sales", "ops.quarantine", "ops.exclusions"):
+        told = materialisations(pipeline, summary.run_id, dg.AssetKey(table.split(".")))
+        stored = pipeline.rows(f"select order_date::text as day, count(*) as rows from {table} group by 1")
+        counts = {str(row["day"]): row["rows"] for row in stored}
+        assert {day: figures["dagster/partition_row_count"] for day, figures in told.items()} == {
+            day.isoformat(): counts.get(day.isoformat(), 0) for day in (FIRST, date(2025, 1, 2), date(2025, 1, 3), LAST)
+        }
+    (whole,) = materialisations(pipeline, summary.run_id, dg.AssetKey(["clean", "customers"])).values()
+    assert whole["dagster/row_count"] == pipeline.rows("select count(*) as rows from clean.customers")[0]["rows"]
+
+
+def test_raw_orders_tell_what_the_extraction_cost(pipeline: Pipeline) -> None:
+    summary = pipeline.run(FIRST, LAST)
+    told = materialisations(pipeline, summary.run_id, dg.AssetKey(["raw", "orders"]))["2025-01-01"]
+
+    assert told["records"] == pipeline.rows("select count(*) as rows from raw.orders")[0]["rows"]
+    assert (told["requests"], told["retries"], told["records_of_other_days"]) == (1, 0, 0)
+
+
+@pytest.fixture
+def storages(server: Database, instance_template: str) -> Iterator[list[Database]]:
+    """Two empty databases of Dagster's tables."""
+    made = [server.named(f"events_{uuid.uuid4().hex[:8]}") for _ in range(2)]
+    with server.named("postgres").connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+        for database in made:
+            cursor.execute(f'create database "{database.name}" template {instance_template}')
+    yield made
+    for database in made:
+        drop(server, database)
+
+
+def contents(database: Database) -> dict[str, list[dict[str, object]]]:
+    """What an event log's tables hold, without what depends on the moment of writing."""
+    events = "select id, run_id, dagster_event_type, step_key, asset_key, partition, event from event_logs order by id"
+    assets = "select asset_key, last_run_id, last_materialization, asset_details from asset_keys order by asset_key"
+    tags = "select event_id, asset_key, key, value from asset_event_tags order by event_id, asset_key, key"
+    checks = "select asset_key, check_name, run_id, execution_status from asset_check_executions order by 1, 2"
+    found = {name: query(database, sql) for name, sql in (("events", events), ("tags", tags), ("checks", checks))}
+    found["assets"] = query(database, assets)
+    return found
+
+
+def test_events_stored_together_are_those_that_dagster_stores_one_by_one(
+    pipeline: Pipeline, storages: list[Database]
+) -> None:
+    summary = pipeline.run(FIRST, LAST)
+    kinds = {
+        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
+        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
+        dg.DagsterEventType.ASSET_MATERIALIZATION,
+    }
+    events = sorted(pipeline.instance.all_logs(summary.run_id, of_type=kinds), key=lambda event: event.timestamp)
+    ours, theirs = storages
+    together = EventStorage(sqlalchemy_url(ours.url))
+    one_by_one = PostgresEventLogStorage(sqlalchemy_url(theirs.url))
+    together.store_event_batch(events)
+    for event in events:
+        one_by_one.store_event(event)
+
+    found, expected = contents(ours), contents(theirs)
+    assert found == expected
+    assert {row["dagster_event_type"] for row in expected["events"]} == {kind.value for kind in kinds}
+    assert len(expected["events"]) == len(events) > 50
+    assert {row["last_run_id"] for row in expected["assets"]} == {summary.run_id}
+    assert len(expected["assets"]) == len(pipeline.definitions.resolve_all_asset_specs())
+    assert json.loads(str(found["events"][0]["event"]))["run_id"] == summary.run_id
+    for storage in (together, one_by_one):
+        storage.dispose()
+
+
+def test_a_later_plan_is_the_latest_one_of_its_asset(pipeline: Pipeline) -> None:
+    first, second = pipeline.run(FIRST), pipeline.run(LAST)
+    latest = pipeline.instance.get_latest_planned_materialization_info(REVENUE)
+
+    assert first.run_id != second.run_id
+    assert latest is not None
+    assert latest.run_id == second.run_id
+    assert pipeline.instance.get_materialized_partitions(REVENUE) == {"2025-01-01", "2025-01-04"}

@@ -1,0 +1,231 @@
+"""What a newcomer sees: `demo`, then `up`, then the UI in a browser, on one state folder of its own.
+
+The pictures of the README are taken here too, when the environment names a folder for them:
+`SCREENSHOTS=docs/images python3 make.py test analytics_pipeline_tests/integration/test_ui.py`
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from subprocess import CompletedProcess, Popen
+
+import psutil
+import pytest
+import requests
+from playwright.sync_api import Page, expect, sync_playwright
+
+from analytics_pipeline.contracts import CONTRACTS
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import query
+from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, RevenueTruth
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline_tests.integration.command_line import run, running
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-quic",
+]
+SIZE = {"width": 1600, "height": 1000}
+SECONDS_TO_START = 60
+SECONDS_TO_SHOW = 20_000
+NEEDS_WHOLE_HISTORY = {"new_customers", "returning_customers"}
+"""A guest's first order may be older than the days that the demo loads."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished `demo`: its state folder, and what it printed."""
+
+    home: Path
+    process: CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Up:
+    """A running `up`: its process, the UI's address, and the database."""
+
+    process: Popen[str]
+    url: str
+    database: Database
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    """The demo, in an empty folder that the embedded server's own user may enter."""
+    home = Path(tempfile.mkdtemp(prefix="analytics-pipeline-demo-"))
+    home.chmod(0o755)
+    (home / "elsewhere").mkdir()
+    yield Demo(home, run("demo", folder=home / "elsewhere", ANALYTICS_HOME=str(home / "state")))
+    shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def up(demo: Demo) -> Iterator[Up]:
+    """`up` over the tables of the demo, once the UI answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    arguments = ["up", "--port", str(port)]
+    with running(arguments, folder=demo.home, ANALYTICS_HOME=str(demo.home / "state")) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline() for _ in range(3)]
+        found = re.search(r"postgresql://\S+", "".join(told))
+        assert found is not None, told
+        url = f"http://127.0.0.1:{port}"
+        assert f"UI        {url} " in told[-1]
+        _wait_for(url, process)
+        yield Up(process, url, Database(found[0]))
+
+
+def _wait_for(url: str, process: Popen[str]) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if requests.get(f"{url}/server_info", timeout=5).ok:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.2)
+    pytest.fail(f"the UI did not start at {url}")
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    """An empty page of a headless Chromium, with the UI's menus folded away."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_page(viewport=SIZE)  # type: ignore[arg-type]  # a plain dictionary is one
+        opened.set_default_timeout(SECONDS_TO_SHOW)
+        opened.add_init_script(
+            "localStorage.setItem('dagster-nav-collapsed', 'true');"
+            """localStorage.setItem('asset-node-facets', '["checks", "partitions"]');"""
+        )
+        yield opened
+        browser.close()
+
+
+def _is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended and that its parent has not asked for yet does not."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _take_picture(page: Page, name: str) -> None:
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / name)
+
+
+def test_demo_prints_the_last_week_and_where_to_go_next(demo: Demo) -> None:
+    assert demo.process.returncode == 0, demo.process.stderr
+    printed = demo.process.stdout
+    assert "marts.daily_revenue, last 7 days, EUR" in printed
+    assert len(re.findall(r"^  20\d\d-\d\d-\d\d +\d+ ", printed, re.MULTILINE)) == 7
+    assert "checks evaluated, every blocking one passed." in printed
+    assert re.search(r"In quarantine: \d+ orders, [\d.]+ EUR", printed)
+    assert "  analytics-pipeline up " in printed
+    assert "warning" not in demo.process.stderr
+
+
+def test_status_after_the_demo_is_fresh(demo: Demo) -> None:
+    told = run("status", folder=demo.home, ANALYTICS_HOME=str(demo.home / "state")).stdout
+    assert "no day between them is missing" in told
+    assert re.search(r"freshness +fresh: the last complete business day is ", told)
+
+
+def test_the_week_that_the_demo_shows_equals_the_truth(demo: Demo, up: Up) -> None:
+    [read] = query(up.database, "select max(extracted_at) as stamp from raw.orders")
+    moment: datetime = read["stamp"]
+    shop = DemoShop(DemoShopSettings(opened=load_shop("demo").first_day), lambda: moment)
+    rows = query(up.database, "select * from marts.daily_revenue order by event_date desc limit 7")
+    compared = [measure.name for measure in fields(RevenueTruth) if measure.name not in NEEDS_WHOLE_HISTORY]
+    for row in rows:
+        truth = shop.truth(row["event_date"]).revenue["EUR"]
+        figures = {name: Decimal(str(row[name])) for name in compared}
+        assert figures == {name: getattr(truth, name) for name in compared}, row["event_date"]
+        assert str(row["event_date"]) in demo.process.stdout
+        assert f"{truth.net_sales:.2f}" in demo.process.stdout
+
+
+def test_up_listens_on_loopback_only(up: Up) -> None:
+    tree = [psutil.Process(up.process.pid), *psutil.Process(up.process.pid).children(recursive=True)]
+    assert len(tree) >= 4  # itself, dagster, its web server, its daemon
+    listening = [
+        connection.laddr.ip
+        for process in tree
+        for connection in process.net_connections(kind="inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert set(listening) == {"127.0.0.1"}
+    assert len(listening) >= 2  # the UI and the demo shop
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium, or put one on the PATH")
+def test_the_asset_graph_shows_every_table_of_every_layer(up: Up, page: Page) -> None:
+    groups = ",".join(f"global%40global%3A{group}" for group in ("raw", "clean", "ops", "marts"))
+    page.goto(f"{up.url}/asset-groups/?expanded={groups}")
+    graph = page.locator("svg")
+    expect(graph.get_by_text("daily_revenue", exact=True).first).to_be_attached()
+    page.get_by_role("button").filter(has=page.get_by_label("panel_show_right")).click()
+    for _ in range(2):
+        page.get_by_role("button").filter(has=page.get_by_label("zoom_out")).click()
+    tables = [contract.table for contract in CONTRACTS] + [mart.table for mart in load_marts()]
+    names = sorted(table.name for table in tables)
+    for name in names:
+        expect(graph.get_by_text(name, exact=True).first).to_be_visible()
+    checked = graph.get_by_text(re.compile(r"^\d+ / \d+ Passed$"))
+    expect(checked).to_have_count(len(names))
+    for text in checked.all_inner_texts():
+        passed, of = text.removesuffix(" Passed").split(" / ")
+        assert passed == of
+    expect(graph.get_by_text(re.compile(r"^\d+% filled$"))).to_have_count(
+        sum(bool(table.day_column) for table in tables)
+    )
+    _take_picture(page, "lineage.png")
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium, or put one on the PATH")
+def test_the_page_of_a_mart_shows_its_columns_and_its_checks(up: Up, page: Page) -> None:
+    mart = next(mart.table for mart in load_marts() if mart.table.name == "daily_revenue")
+    page.goto(f"{up.url}/assets/marts/daily_revenue")
+    expect(page.get_by_text(mart.description).first).to_be_visible()
+    for column in mart.columns:
+        row = page.get_by_role("row").filter(has=page.get_by_text(column.name, exact=True))
+        expect(row.get_by_text(column.description, exact=True).first).to_be_attached()
+        expect(row.get_by_text(column.postgres_type, exact=True).first).to_be_attached()
+    expect(page.get_by_text("Latest check results").locator("xpath=..")).to_have_text(re.compile(r"results\s*\d"))
+    _take_picture(page, "daily_revenue.png")
+    page.goto(f"{up.url}/assets/marts/daily_revenue?view=checks&checkDetail=daily_revenue_equals_the_ledger")
+    expect(page.get_by_text("daily_revenue_has_every_day").first).to_be_visible()
+    expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
+    expect(page.get_by_text("unexplained_difference", exact=True).first).to_be_visible()
+
+
+def test_up_ends_when_it_is_interrupted_and_leaves_no_process(demo: Demo, up: Up) -> None:
+    """The last of this module, since it ends what the others look at."""
+    tree = psutil.Process(up.process.pid).children(recursive=True)
+    postmaster = psutil.Process(int((demo.home / "state" / "postgres" / "postmaster.pid").read_text().split()[0]))
+    up.process.send_signal(signal.SIGINT)
+    assert up.process.wait(60) == 0
+    assert [process for process in [*tree, postmaster] if _is_alive(process)] == []
+    with pytest.raises(requests.ConnectionError):
+        requests.get(up.url, timeout=5)

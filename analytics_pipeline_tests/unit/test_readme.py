@@ -1,0 +1,211 @@
+"""The documentation tells of what there is: each list in it is compared with the code that it is about."""
+
+import re
+import struct
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pydantic
+import pytest
+
+from analytics_pipeline import settings
+from analytics_pipeline.cli import COMMANDS
+from analytics_pipeline.cli import demo as demo_command
+from analytics_pipeline.definitions import build_definitions
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.sources import protocol, spec
+from analytics_pipeline.sources.loading import read_description
+from analytics_pipeline.sources.spec import load_shop
+
+CHECKOUT = Path(__file__).parents[2]
+README = CHECKOUT / "README.md"
+DOCS = CHECKOUT / "docs"
+PAGES = [README, CHECKOUT / "CHANGELOG.md", CHECKOUT / "benchmarks" / "README.md", *sorted(DOCS.glob("*.md"))]
+PICTURE_BYTES, PICTURE_SIZE = 300_000, (1600, 1000)
+DAILY = {"raw": "business day of the order", "clean": "business day of the order", "ops": "business day of the order"}
+
+Row = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return build_definitions("demo")
+
+
+@pytest.fixture(scope="module")
+def project() -> dict[str, object]:
+    """The project table of pyproject.toml."""
+    with (CHECKOUT / "pyproject.toml").open("rb") as file:
+        found: dict[str, object] = tomllib.load(file)["project"]
+    return found
+
+
+def rows_of(page: Path, first_heading: str) -> list[Row]:
+    """The rows of the table whose first column is headed so."""
+    lines = page.read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {first_heading} |"))
+    headings = _cells(lines[start])
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(dict(zip(headings, _cells(line), strict=True)))
+    return rows
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def codes_of(text: str) -> list[str]:
+    """What stands between backticks."""
+    return re.findall(r"`([^`\n]+)`", text)
+
+
+def blocks_of(page: Path, language: str) -> list[str]:
+    """The code blocks of a page in one language, without the indentation that they share."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    return [re.sub(rf"^{indent}", "", text, flags=re.MULTILINE) for indent, text in found]
+
+
+def test_the_readme_lists_every_asset_with_its_partitions(definitions: dg.Definitions) -> None:
+    told = {codes_of(row["Asset"])[0]: row["Partition"] for row in rows_of(README, "Asset")}
+    specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    assert told.keys() == specs.keys()
+    for name, asset in specs.items():
+        layer = name.partition("/")[0]
+        assert asset.group_name == layer
+        is_daily = isinstance(asset.partitions_def, dg.DailyPartitionsDefinition)
+        assert told[name] == (DAILY.get(layer, "business day of the events") if is_daily else "none")
+
+
+def test_the_readme_lists_every_check_of_every_table_and_what_it_stops(definitions: dg.Definitions) -> None:
+    checks: dict[str, set[str]] = defaultdict(set)
+    blocking: dict[str, bool] = {}
+    keys_of_tables = {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
+    graph = definitions.resolve_asset_graph()
+    for key in graph.asset_check_keys:
+        checks[key.name].add(key.asset_key.to_user_string())
+        blocking[key.name] = graph.get_check_spec(key).blocking
+    told: dict[str, set[str]] = {}
+    for row in rows_of(README, "Check"):
+        name = codes_of(row["Check"])[0]
+        told[name] = set(codes_of(row["Of"])) or {
+            table for table in keys_of_tables if table.partition("/")[0] in row["Of"].replace(",", "").split()
+        }
+        assert row["If it fails"] == ("blocks" if blocking[name] else "warns"), name
+        if row["When"] == "before":
+            assert all(_is_made_with_its_table(definitions, table, name) for table in told[name]), name
+    assert told == checks
+
+
+def _is_made_with_its_table(definitions: dg.Definitions, table: str, check: str) -> bool:
+    key = dg.AssetKey(table.split("/"))
+    made = definitions.resolve_asset_graph().assets_def_for_key(key)
+    return dg.AssetCheckKey(key, check) in made.check_keys
+
+
+def test_the_readme_lists_every_setting() -> None:
+    told = [codes_of(row["Variable"])[0] for row in rows_of(README, "Variable")]
+    assert told == [settings.SHOP, settings.DATABASE_URL, settings.HOME, demo_command.SHOP_URL]
+
+
+def test_the_readme_shows_the_demos_table_as_it_is_printed() -> None:
+    [printed] = [block for block in blocks_of(README, "text") if "daily_revenue" in block]
+    words = {word for heading in demo_command.COLUMNS.values() for word in heading.split()}
+    lines = printed.splitlines()
+    assert words <= set(" ".join(lines[:4]).split())
+    days = [line.split() for line in lines if re.match(r"  20\d\d-", line)]
+    assert len(days) == demo_command.SHOWN_DAYS
+    assert {len(row) for row in days} == {len(demo_command.COLUMNS)}
+
+
+def test_the_descriptions_and_the_mart_of_the_readme_can_be_used_as_they_are(tmp_path: Path) -> None:
+    [description] = blocks_of(README, "yaml")
+    (tmp_path / "my-shop.yaml").write_text(description, encoding="utf-8")
+    assert load_shop(tmp_path / "my-shop.yaml").name == "my-shop"
+    [statement] = blocks_of(README, "sql")
+    (tmp_path / "daily_country_sales.sql").write_text(statement, encoding="utf-8")
+    [mart] = load_marts(tmp_path)
+    assert mart.table.key == ("event_date", "country", "currency")
+    assert mart.sources == (("clean", "orders"), ("clean", "sales"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
+def test_every_link_within_the_project_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_pictures_are_of_one_size_and_light() -> None:
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README.read_text(encoding="utf-8"))
+    assert len(pictures) == 2
+    for name in pictures:
+        content = (CHECKOUT / name).read_bytes()
+        assert len(content) < PICTURE_BYTES
+        assert struct.unpack(">II", content[16:24]) == PICTURE_SIZE
+
+
+def test_operations_tells_of_every_command() -> None:
+    told = [codes_of(row["Command"])[0] for row in rows_of(DOCS / "operations.md", "Command")]
+    assert told == list(COMMANDS)
+
+
+def test_metrics_defines_every_column_of_the_marts() -> None:
+    lines = (DOCS / "metrics.md").read_text(encoding="utf-8").splitlines()
+    told = {name for line in lines if line.startswith("| `") for name in codes_of(_cells(line)[0])}
+    assert told >= {column.name for mart in load_marts() for column in mart.table.columns}
+
+
+def test_decisions_gives_a_reason_for_every_dependency_and_for_nothing_else(project: dict[str, object]) -> None:
+    base, extras = project["dependencies"], project["optional-dependencies"]
+    assert isinstance(base, list)
+    assert isinstance(extras, dict)
+    wanted = {_package(requirement) for requirement in base}
+    text = (DOCS / "decisions.md").read_text(encoding="utf-8").partition("## Dependencies\n")[2]
+    needed, for_tests = text.split("For tests:\n")
+    rows = [_cells(line) for line in needed.splitlines() if line.startswith("| `")]
+    assert all(why for _, why in rows)
+    assert [codes_of(name)[0] for name, _ in rows] == sorted(wanted)
+    others = {_package(requirement) for extra in extras.values() for requirement in extra}
+    assert set(codes_of(for_tests)) == others
+
+
+def _package(requirement: str) -> str:
+    return re.split(r"[\[<>=;~! ]", requirement, maxsplit=1)[0]
+
+
+def _models(module: object) -> Iterator[type[pydantic.BaseModel]]:
+    for value in vars(module).values():
+        if isinstance(value, type) and issubclass(value, protocol.Model) and value is not protocol.Model:
+            yield value
+
+
+@pytest.mark.parametrize("model", sorted({*_models(spec), *_models(protocol)}, key=repr))
+def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel]) -> None:
+    text = (DOCS / "shops.md").read_text(encoding="utf-8")
+    told = {word for code in codes_of(text) for word in re.findall(r"\w+", code)}
+    assert model.model_fields.keys() - told == set()
+
+
+def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path) -> None:
+    class Parts(protocol.Model):
+        auth: protocol.Auth | None = None
+        pagination: protocol.Pagination | None = None
+        exclude: list[spec.Exclusion] | None = None
+
+    for block in blocks_of(DOCS / "shops.md", "yaml"):
+        one_by_one = re.split(r"^(?=\w)", block, flags=re.MULTILINE)[1:]
+        for number, part in enumerate(one_by_one):
+            path = tmp_path / f"{number}.yaml"
+            path.write_text(part, encoding="utf-8")
+            assert read_description(path, Parts) != Parts()
+
+
+def test_the_changelog_tells_of_the_version_that_is_built(project: dict[str, object]) -> None:
+    text = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert "## [Unreleased]" in text
+    assert str(project["version"]) in text
