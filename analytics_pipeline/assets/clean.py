@@ -25,7 +25,7 @@ from analytics_pipeline.contracts import (
     Contract,
 )
 from analytics_pipeline.database.slices import Slice, exclusive
-from analytics_pipeline.database.staging import stage
+from analytics_pipeline.database.staging import StagedSlice, settle, stage
 from analytics_pipeline.io_managers.postgres import COLUMNS
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
@@ -101,14 +101,19 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
                     staged[name].write(rows)
                 context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
             results = [result for audit in audits.values() for result in audit.results()]
-            outputs = (dg.Output(staged[name], output_name=name) for name in ORDER_TABLES)
-            yield from publish([*results, _balance_result(accounting)], outputs)
+            yield from publish([*results, _balance_result(accounting)], _outputs(staged))
 
     return [
         clean_order_tables,
         _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers),
         _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, clean_products),
     ]
+
+
+def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]:
+    settle(staged.values())
+    for name, rows in staged.items():
+        yield dg.Output(rows, output_name=name)
 
 
 def _dimension(

@@ -3,7 +3,7 @@
 Which rows, and whether they are right, is decided elsewhere; so is when a table exists (`layout`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -51,7 +51,9 @@ class Slice:
         return f"{table.day_column} between date '{self.first}' and date '{self.last}'"
 
 
-def write(database: Database, table: Table, rows: Rows, part: Slice | None) -> int:
+def write(
+    database: Database, table: Table, rows: Rows, part: Slice | None, before_commit: Callable[[], None] = lambda: None
+) -> int:
     """Replace a slice of a table, or all of it, in one transaction; an empty `rows` clears the old ones.
 
     Writers of the same table wait for each other; readers see the old rows until the commit.
@@ -61,6 +63,7 @@ def write(database: Database, table: Table, rows: Rows, part: Slice | None) -> i
         table: The table's shape.
         rows: New rows. An exception out of the stream leaves the old rows in place.
         part: The slice to replace; None for the whole table.
+        before_commit: Called when all rows, keys and indexes are in; an exception leaves the old rows in place.
 
     Returns:
         Number of rows written.
@@ -77,6 +80,7 @@ def write(database: Database, table: Table, rows: Rows, part: Slice | None) -> i
             written = _replace(cursor, table, rows, part)
             for statement in key_statements:
                 cursor.execute(statement)
+            before_commit()
             connection.commit()
         except adbc_driver_manager.Error as error:
             if sqlstate(error) == UNIQUE_VIOLATION:

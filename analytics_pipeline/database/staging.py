@@ -1,15 +1,16 @@
 """Rows that travel to the database while others are still being made, and that count only once they are published.
 
 Postgres takes rows in while this process computes the next ones, on another core. Each table has a transaction of its
-own, which stays open until `publish`; without it, whatever happens, the stored rows remain. `slices.write` does the
+own, which stays open until `publish`; without it, whatever happens, the stored rows remain. Slices of several tables
+are settled together before the first is published, so that what can fail has failed before. `slices.write` does the
 writing.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from queue import Full, Queue
-from threading import Thread
+from threading import Event, Thread
 
 import pandas as pd
 import pyarrow as pa
@@ -37,6 +38,9 @@ class StagedSlice:
         self.rows_by_day: Counter[str] = Counter()
         self._table = table
         self._waiting: Queue[pa.RecordBatch | _WithdrawnError | None] = Queue(WAITING_BATCHES)
+        self._settled = Event()
+        self._decided = Event()
+        self._is_kept = False
         self._written = 0
         self._error: BaseException | None = None
         self._thread = Thread(
@@ -65,16 +69,29 @@ class StagedSlice:
             TableMismatchError: The stored table does not fit its shape.
             ContractError: The rows repeat a key.
         """
-        self._send(None)
+        settle([self])
+        self._is_kept = True
+        self._decided.set()
         self._thread.join()
         self._raise_error()
         return self._written
 
     def withdraw(self) -> None:
         """Leave the stored rows as they are, unless `publish` came before."""
-        if self._thread.is_alive():
+        self._decided.set()
+        if not self._settled.is_set():
             self._send(_WithdrawnError())
-            self._thread.join()
+        self._thread.join()
+
+    def end_rows(self) -> None:
+        """Say that no more rows come; key and indexes are built meanwhile."""
+        if not self._settled.is_set():
+            self._send(None)
+
+    def wait_until_settled(self) -> None:
+        """Wait until only the commit is missing; raises what `publish` would."""
+        self._settled.wait()
+        self._raise_error()
 
     def _send(self, message: pa.RecordBatch | _WithdrawnError | None) -> None:
         while self._thread.is_alive():
@@ -91,15 +108,37 @@ class StagedSlice:
     def _write(self, database: Database, part: Slice) -> None:
         try:
             rows = pa.RecordBatchReader.from_batches(self._table.arrow_schema, self._arriving())
-            self._written = write(database, self._table, rows, part)
+            self._written = write(database, self._table, rows, part, self._wait_for_decision)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
             self._error = error
+        finally:
+            self._settled.set()
+
+    def _wait_for_decision(self) -> None:
+        self._settled.set()
+        self._decided.wait()
+        if not self._is_kept:
+            raise _WithdrawnError
 
     def _arriving(self) -> Iterator[pa.RecordBatch]:
         while (message := self._waiting.get()) is not None:
             if isinstance(message, _WithdrawnError):
                 raise message
             yield message
+
+
+def settle(slices: Iterable[StagedSlice]) -> None:
+    """Bring slices to the point where only their commits are missing, side by side.
+
+    Raises:
+        TableMismatchError: A stored table does not fit its shape.
+        ContractError: The rows of one repeat a key.
+    """
+    waiting = list(slices)
+    for staged in waiting:
+        staged.end_rows()
+    for staged in waiting:
+        staged.wait_until_settled()
 
 
 @contextmanager

@@ -124,6 +124,11 @@ DAMAGES = [
         f"update marts.daily_product_sales set net_sales = net_sales + 7 where {PRODUCT}",
         "7.0000",
     ),
+    (
+        "daily_product_sales_equal_the_ledger",
+        f"update marts.daily_product_sales set returns = returns + 0.5 where {PRODUCT}",
+        "0.5000",
+    ),
     ("customers_are_known", f"delete from clean.customers where {CUSTOMER}", "0.0000"),
     ("products_are_known", f"update clean.order_lines set product_id = 'unknown' where {LINE}", "0.0000"),
 ]

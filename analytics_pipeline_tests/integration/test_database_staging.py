@@ -1,0 +1,88 @@
+"""Rows that are on their way count only once they are published."""
+
+import pandas as pd
+import pytest
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import write
+from analytics_pipeline.database.staging import stage
+from analytics_pipeline.errors import ContractError, TableMismatchError
+from analytics_pipeline_tests.integration.tables import THINGS, execute, names, part, things, value
+
+OLD = ["1 a", "2 b", "3 c"]
+
+
+def frame(*named: tuple[int, str]) -> pd.DataFrame:
+    rows: pd.DataFrame = things(*named).to_pandas(types_mapper=pd.ArrowDtype)
+    return rows
+
+
+@pytest.fixture
+def stored(database: Database) -> Database:
+    """A database that holds a row on each of the first three days."""
+    write(database, THINGS, things((1, "a"), (2, "b"), (3, "c")), None)
+    return database
+
+
+def test_published_rows_replace_the_slice_and_are_counted_by_day(stored: Database) -> None:
+    with stage(stored, THINGS, part(2, 3)) as staged:
+        for batch in (frame((2, "x"), (2, "y")), frame(), frame((3, "z"))):
+            staged.write(batch)
+        assert names(stored) == OLD
+        assert staged.publish() == 3
+        assert names(stored) == ["1 a", "2 x", "2 y", "3 z"]
+
+    assert staged.rows_by_day == {"2025-01-02": 2, "2025-01-03": 1}
+    assert names(stored) == ["1 a", "2 x", "2 y", "3 z"]
+
+
+def test_nothing_published_clears_the_slice_when_nothing_was_sent(stored: Database) -> None:
+    with stage(stored, THINGS, part(2)) as staged:
+        assert staged.publish() == 0
+
+    assert names(stored) == ["1 a", "3 c"]
+
+
+def test_rows_that_are_not_published_leave_the_old_ones(stored: Database) -> None:
+    with stage(stored, THINGS, part(2)) as staged:
+        staged.write(frame((2, "x")))
+
+    assert names(stored) == OLD
+    assert value(stored, "select count(*) from pg_locks where locktype = 'advisory'") == 0
+
+
+def test_a_failure_while_rows_are_made_leaves_the_old_ones(stored: Database) -> None:
+    with pytest.raises(RuntimeError, match="no more rows"), stage(stored, THINGS, part(2)) as staged:
+        staged.write(frame((2, "x")))
+        raise RuntimeError("no more rows")
+
+    assert names(stored) == OLD
+
+
+def test_a_repeated_key_is_told_when_the_rows_are_published(stored: Database) -> None:
+    with stage(stored, THINGS, part(2)) as staged, pytest.raises(ContractError, match=r"repeat its key \(name\)"):
+        staged.write(frame((2, "x"), (2, "x")))
+        staged.publish()
+
+    assert names(stored) == OLD
+
+
+def test_a_table_that_does_not_fit_is_told_to_whoever_sends_rows(stored: Database) -> None:
+    execute(stored, "alter table probe.things alter column amount type float8")
+    with stage(stored, THINGS, part(2)) as staged, pytest.raises(TableMismatchError):
+        for number in range(100):
+            staged.write(frame((2, f"x{number}")))
+        staged.publish()
+
+    assert value(stored, "select count(*) from probe.things") == 3
+
+
+def test_a_new_table_appears_with_its_first_rows_or_not_at_all(database: Database) -> None:
+    with stage(database, THINGS, part(1)) as staged:
+        staged.write(frame((1, "a")))
+    assert value(database, "select to_regclass('probe.things') is null") is True
+
+    with stage(database, THINGS, part(1)) as staged:
+        staged.write(frame((1, "a")))
+        staged.publish()
+    assert names(database) == ["1 a"]
