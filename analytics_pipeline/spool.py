@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-import pandas as pd
 import pyarrow as pa
 
 
@@ -18,22 +17,16 @@ class Spool:
 
     Attributes:
         schema: Arrow schema of all batches.
-        rows: Number of rows written.
     """
 
     def __init__(self, schema: pa.Schema, file: IO[bytes]) -> None:
         self.schema = schema
-        self.rows = 0
         self._file = file
         self._writer = pa.ipc.new_stream(file, schema)
 
-    def write(self, rows: pa.RecordBatch | pd.DataFrame) -> None:
-        """Append rows; a frame has Arrow dtypes and the schema's columns in its order."""
-        if isinstance(rows, pd.DataFrame):
-            self._writer.write_table(pa.Table.from_pandas(rows, schema=self.schema, preserve_index=False))
-        else:
-            self._writer.write_batch(rows.cast(self.schema))
-        self.rows += len(rows)
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Append rows; their columns are the schema's, in its order."""
+        self._writer.write_batch(rows.cast(self.schema))
 
     def reader(self) -> pa.RecordBatchReader:
         """End the writing and return a stream of all rows."""

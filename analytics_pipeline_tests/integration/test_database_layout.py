@@ -109,7 +109,7 @@ def test_changes_are_merged_by_name_when_the_stored_table_has_another_order(data
         ("alter table probe.things drop column count", THINGS, "it lacks the column count, which may not be null"),
         ("select 1", grown(Column("note", COUNT, "A note.")), "it lacks the column note, which may not be null"),
         (
-            "alter table probe.things rename column payload to note; alter table probe.things alter column note set not null",
+            "alter table probe.things rename payload to note; alter table probe.things alter note set not null",
             THINGS,
             "its column note may not be null and is not in the contract",
         ),

@@ -1,5 +1,7 @@
 """Rows that are on their way count only once they are published."""
 
+import itertools
+
 import pandas as pd
 import pytest
 
@@ -52,27 +54,36 @@ def test_rows_that_are_not_published_leave_the_old_ones(stored: Database) -> Non
 
 
 def test_a_failure_while_rows_are_made_leaves_the_old_ones(stored: Database) -> None:
-    with pytest.raises(RuntimeError, match="no more rows"), stage(stored, THINGS, part(2)) as staged:
-        staged.write(frame((2, "x")))
-        raise RuntimeError("no more rows")
+    def make() -> None:
+        with stage(stored, THINGS, part(2)) as staged:
+            staged.write(frame((2, "x")))
+            raise RuntimeError("no more rows")
+
+    with pytest.raises(RuntimeError, match="no more rows"):
+        make()
 
     assert names(stored) == OLD
 
 
 def test_a_repeated_key_is_told_when_the_rows_are_published(stored: Database) -> None:
-    with stage(stored, THINGS, part(2)) as staged, pytest.raises(ContractError, match=r"repeat its key \(name\)"):
+    with stage(stored, THINGS, part(2)) as staged:
         staged.write(frame((2, "x"), (2, "x")))
-        staged.publish()
+        with pytest.raises(ContractError, match=r"repeat its key \(name\)"):
+            staged.publish()
 
     assert names(stored) == OLD
 
 
 def test_a_table_that_does_not_fit_is_told_to_whoever_sends_rows(stored: Database) -> None:
     execute(stored, "alter table probe.things alter column amount type float8")
-    with stage(stored, THINGS, part(2)) as staged, pytest.raises(TableMismatchError):
-        for number in range(100):
-            staged.write(frame((2, f"x{number}")))
-        staged.publish()
+
+    def send_for_ever() -> None:
+        with stage(stored, THINGS, part(2)) as staged:
+            for number in itertools.count():
+                staged.write(frame((2, f"x{number}")))
+
+    with pytest.raises(TableMismatchError):
+        send_for_ever()
 
     assert value(stored, "select count(*) from probe.things") == 3
 

@@ -1,6 +1,8 @@
 """Whatever is killed, and whoever runs at the same time: in the end the tables are those of an undisturbed load."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -8,9 +10,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 import dagster as dg
+import psutil
 import pytest
 
 from analytics_pipeline.database.connection import Database
+from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import end_dead_runs
@@ -146,25 +150,42 @@ def test_two_runs_of_the_same_days_at_once_end_with_the_right_tables(
     assert hashes(pipeline.database) == undisturbed
 
 
-def test_only_the_runs_of_dead_processes_are_ended(pipeline: Pipeline) -> None:
-    job = pipeline.definitions.resolve_job_def("daily")
-    me = next(iter(pipeline.instance.get_runs())).tags["analytics_pipeline/process"]
-    host, pid, started = me.rsplit("/", 2)
+def test_only_the_runs_of_dead_processes_are_ended(instance: dg.DagsterInstance) -> None:
+    me = psutil.Process()
+    host, started = os.uname().nodename, me.create_time()
     processes = {
-        "alive": me,
-        "alive, told by a clock that was put right": f"{host}/{pid}/{float(started) + 1:.2f}",
-        "elsewhere": f"another-host/{pid}/1.00",
-        "gone": f"{host}/{2**22 + 1}/{started}",
-        "another one with its number": f"{host}/{os.getpid()}/{float(started) - 500:.2f}",
+        "alive": f"{host}/{me.pid}/{started:.2f}",
+        "alive, told by a clock that was put right": f"{host}/{me.pid}/{started + 1:.2f}",
+        "elsewhere": f"another-host/{me.pid}/1.00",
+        "gone": f"{host}/{2**22 + 1}/{started:.2f}",
+        "another one with its number": f"{host}/{me.pid}/{started - 500:.2f}",
         "without a process": None,
     }
+    job = build_definitions("demo").resolve_job_def("daily")
     runs = {}
     for name, process in processes.items():
         tags = {"analytics_pipeline/process": process} if process else {}
-        run = pipeline.instance.create_run_for_job(job, tags=tags)
-        runs[run.run_id] = name
+        runs[instance.create_run_for_job(job, tags=tags).run_id] = name
 
-    ended = {runs[run_id] for run_id in end_dead_runs(pipeline.instance)}
+    ended = {runs[run_id] for run_id in end_dead_runs(instance)}
 
     assert ended == {"gone", "another one with its number"}
-    assert end_dead_runs(pipeline.instance) == []
+    assert end_dead_runs(instance) == []
+
+
+def test_a_process_that_nobody_buried_is_dead(instance: dg.DagsterInstance) -> None:
+    """The first process of a container may never ask for its children's end."""
+    killed = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    process = psutil.Process(killed.pid)
+    tag = f"{os.uname().nodename}/{killed.pid}/{process.create_time():.2f}"
+    run = instance.create_run_for_job(
+        build_definitions("demo").resolve_job_def("daily"), tags={"analytics_pipeline/process": tag}
+    )
+    assert end_dead_runs(instance) == []
+    killed.kill()
+    deadline = time.monotonic() + 10
+    while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+    assert end_dead_runs(instance) == [run.run_id]
+    killed.communicate()

@@ -12,30 +12,35 @@ from dagster_postgres import PostgresEventLogStorage
 
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import query
-from analytics_pipeline.demo_shop import RunningShop
+from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop
 from analytics_pipeline.instance_storage import EventStorage, sqlalchemy_url
+from analytics_pipeline.partitions import DayRange
 from analytics_pipeline_tests.conftest import Pipeline
-from analytics_pipeline_tests.integration.loaded import drop
+from analytics_pipeline_tests.integration.loaded import drop, loaded_pipeline
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 1, 4)
 REVENUE = dg.AssetKey(["marts", "daily_revenue"])
 
 
-@pytest.fixture
-def pipeline(start_shop: Callable[..., RunningShop], pipeline_of: Callable[..., Pipeline]) -> Pipeline:
-    shop = start_shop(
-        now=datetime(2025, 2, 1, tzinfo=UTC),
-        opened=FIRST,
-        orders_per_day=(5, 8),
-        foreign_currency="USD",
-        foreign_share=0.4,
-        closed_days=frozenset({date(2025, 1, 2)}),
-    )
-    return pipeline_of(shop)
+SHOP = DemoShopSettings(
+    opened=FIRST,
+    orders_per_day=(5, 8),
+    foreign_currency="USD",
+    foreign_share=0.4,
+    closed_days=frozenset({date(2025, 1, 2)}),
+)
 
 
-def materialisations(pipeline: Pipeline, run_id: str, key: dg.AssetKey) -> dict[str | None, dict[str, object]]:
-    logs = pipeline.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+@pytest.fixture(scope="module")
+def pipeline(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
+    """A pipeline that has run over four days, on the second of which the shop was closed."""
+    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, DayRange(FIRST, LAST)) as loaded:
+        yield loaded
+
+
+def materialisations(pipeline: Pipeline, key: dg.AssetKey) -> dict[str | None, dict[str, object]]:
+    (run,) = pipeline.instance.get_runs()
+    logs = pipeline.instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
     found = [entry.asset_materialization for entry in logs]
     return {
         one.partition: {name: value.value for name, value in one.metadata.items()}
@@ -45,8 +50,7 @@ def materialisations(pipeline: Pipeline, run_id: str, key: dg.AssetKey) -> dict[
 
 
 def test_each_day_of_a_range_tells_its_rows_and_its_net_sales_by_currency(pipeline: Pipeline) -> None:
-    summary = pipeline.run(FIRST, LAST)
-    told = materialisations(pipeline, summary.run_id, REVENUE)
+    told = materialisations(pipeline, REVENUE)
     stored = pipeline.rows("select event_date::text as day, currency, net_sales::float8 from marts.daily_revenue")
 
     assert set(told) == {"2025-01-01", "2025-01-02", "2025-01-03", "2025-01-04"}
@@ -59,21 +63,19 @@ def test_each_day_of_a_range_tells_its_rows_and_its_net_sales_by_currency(pipeli
 
 
 def test_each_day_of_each_clean_table_tells_its_rows_even_when_it_has_none(pipeline: Pipeline) -> None:
-    summary = pipeline.run(FIRST, LAST)
     for table in ("raw.orders", "clean.orders", "clean.order_lines", "clean.sales", "ops.quarantine", "ops.exclusions"):
-        told = materialisations(pipeline, summary.run_id, dg.AssetKey(table.split(".")))
+        told = materialisations(pipeline, dg.AssetKey(table.split(".")))
         stored = pipeline.rows(f"select order_date::text as day, count(*) as rows from {table} group by 1")
         counts = {str(row["day"]): row["rows"] for row in stored}
         assert {day: figures["dagster/partition_row_count"] for day, figures in told.items()} == {
             day.isoformat(): counts.get(day.isoformat(), 0) for day in (FIRST, date(2025, 1, 2), date(2025, 1, 3), LAST)
         }
-    (whole,) = materialisations(pipeline, summary.run_id, dg.AssetKey(["clean", "customers"])).values()
+    (whole,) = materialisations(pipeline, dg.AssetKey(["clean", "customers"])).values()
     assert whole["dagster/row_count"] == pipeline.rows("select count(*) as rows from clean.customers")[0]["rows"]
 
 
 def test_raw_orders_tell_what_the_extraction_cost(pipeline: Pipeline) -> None:
-    summary = pipeline.run(FIRST, LAST)
-    told = materialisations(pipeline, summary.run_id, dg.AssetKey(["raw", "orders"]))["2025-01-01"]
+    told = materialisations(pipeline, dg.AssetKey(["raw", "orders"]))["2025-01-01"]
 
     assert told["records"] == pipeline.rows("select count(*) as rows from raw.orders")[0]["rows"]
     assert (told["requests"], told["retries"], told["records_of_other_days"]) == (1, 0, 0)
@@ -105,13 +107,13 @@ def contents(database: Database) -> dict[str, list[dict[str, object]]]:
 def test_events_stored_together_are_those_that_dagster_stores_one_by_one(
     pipeline: Pipeline, storages: list[Database]
 ) -> None:
-    summary = pipeline.run(FIRST, LAST)
+    (run,) = pipeline.instance.get_runs()
     kinds = {
         dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
         dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
         dg.DagsterEventType.ASSET_MATERIALIZATION,
     }
-    events = sorted(pipeline.instance.all_logs(summary.run_id, of_type=kinds), key=lambda event: event.timestamp)
+    events = sorted(pipeline.instance.all_logs(run.run_id, of_type=kinds), key=lambda event: event.timestamp)
     ours, theirs = storages
     together = EventStorage(sqlalchemy_url(ours.url))
     one_by_one = PostgresEventLogStorage(sqlalchemy_url(theirs.url))
@@ -123,14 +125,17 @@ def test_events_stored_together_are_those_that_dagster_stores_one_by_one(
     assert found == expected
     assert {row["dagster_event_type"] for row in expected["events"]} == {kind.value for kind in kinds}
     assert len(expected["events"]) == len(events) > 50
-    assert {row["last_run_id"] for row in expected["assets"]} == {summary.run_id}
+    assert {row["last_run_id"] for row in expected["assets"]} == {run.run_id}
     assert len(expected["assets"]) == len(pipeline.definitions.resolve_all_asset_specs())
-    assert json.loads(str(found["events"][0]["event"]))["run_id"] == summary.run_id
+    assert json.loads(str(found["events"][0]["event"]))["run_id"] == run.run_id
     for storage in (together, one_by_one):
         storage.dispose()
 
 
-def test_a_later_plan_is_the_latest_one_of_its_asset(pipeline: Pipeline) -> None:
+def test_a_later_plan_is_the_latest_one_of_its_asset(
+    start_shop: Callable[..., RunningShop], pipeline_of: Callable[..., Pipeline]
+) -> None:
+    pipeline = pipeline_of(start_shop(now=datetime(2025, 2, 1, tzinfo=UTC), opened=FIRST, orders_per_day=(5, 8)))
     first, second = pipeline.run(FIRST), pipeline.run(LAST)
     latest = pipeline.instance.get_latest_planned_materialization_info(REVENUE)
 
