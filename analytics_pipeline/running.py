@@ -137,7 +137,8 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     dead = []
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
-        if process is not None and not _is_alive(process):
+        # A run that the UI repeats inherits its model's tags; it has a place in a code location, ours has none.
+        if process is not None and run.remote_job_origin is None and not _is_alive(process):
             instance.report_run_failed(run, f"The process of this run ({process}) died.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             dead.append(run.run_id)

@@ -24,6 +24,7 @@ from analytics_pipeline.contracts import (
     RAW_PRODUCTS,
     Contract,
 )
+from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.slices import Slice, exclusive
 from analytics_pipeline.database.staging import StagedSlice, settle, stage
 from analytics_pipeline.io_managers.postgres import COLUMNS
@@ -83,6 +84,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
         database: DatabaseResource,
     ) -> Iterator[Any]:
         # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
+        claim_database(database.database(), shop.description.name)
         with exclusive(database.database(), "clean orders"), ExitStack() as stack:
             days = days_of(context.partition_keys)
             part = Slice(days.first, days.last)
@@ -111,7 +113,10 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
 
 
 def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]:
+    # All tables are published at one moment: between two outputs Dagster writes its events, and may be killed.
     settle(staged.values())
+    for rows in staged.values():
+        rows.publish()
     for name, rows in staged.items():
         yield dg.Output(rows, output_name=name)
 
@@ -130,7 +135,8 @@ def _dimension(
         kinds={"pandas", "postgres"},
         check_specs=[*contract_specs(clean.table), readable],
     )
-    def clean_dimension(raw: pd.DataFrame, shop: ShopResource) -> Iterator[Any]:
+    def clean_dimension(raw: pd.DataFrame, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
+        claim_database(database.database(), shop.description.name)
         cleaned = transform(raw, shop.description)
         audit = ContractAudit(clean)
         audit.look_at(cleaned.rows)

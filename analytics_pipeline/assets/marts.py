@@ -6,10 +6,11 @@ from datetime import timedelta
 import dagster as dg
 
 from analytics_pipeline.assets.describe import by_day, mart_metadata, table_asset
+from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.slices import Query
 from analytics_pipeline.mart_sql import Mart
 from analytics_pipeline.partitions import days_of
-from analytics_pipeline.resources import ShopResource
+from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.sources.spec import Shop
 
 HOURS_TO_FINISH = 2
@@ -41,7 +42,8 @@ def _mart_asset(
         freshness_policy=freshness,
         **(by_day(partitions) if mart.is_daily else {}),
     )
-    def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource) -> Query:
+    def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Query:
+        claim_database(database.database(), shop.description.name)
         currency = shop.description.currency
         if not mart.is_daily:
             return Query(mart.sql(shop_currency=currency))

@@ -69,7 +69,7 @@ class ContractAudit:
 def publish(
     results: Iterable[dg.AssetCheckResult], outputs: Iterable[dg.Output[Any]]
 ) -> Iterator[dg.AssetCheckResult | dg.Output[Any]]:
-    """Yield the check results, then the outputs; the outputs only when every check passed.
+    """Yield the check results, then the outputs; the outputs only when no check failed but for warnings.
 
     Raises:
         dagster.Failure: A check failed; the stored rows are the last good ones. Not retried: the same data fails again.
@@ -77,7 +77,7 @@ def publish(
     failed = []
     for result in results:
         yield result
-        if not result.passed:
+        if not result.passed and result.severity == dg.AssetCheckSeverity.ERROR:
             failed.append(result)
     if failed:
         names = "; ".join(

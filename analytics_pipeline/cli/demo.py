@@ -11,10 +11,11 @@ from rich.table import Table
 from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.figures import cents, orders_and_money
 from analytics_pipeline.cli.loading import load_days
+from analytics_pipeline.cli.shop import demo_settings
 from analytics_pipeline.contracts import QUARANTINE
 from analytics_pipeline.database.connection import Database, data_database
 from analytics_pipeline.database.slices import query
-from analytics_pipeline.demo_shop import DemoShopSettings, serve
+from analytics_pipeline.demo_shop import serve
 from analytics_pipeline.jobs import DAILY
 from analytics_pipeline.partitions import DayRange, last_complete_day
 from analytics_pipeline.settings import DEFAULT_SHOP, SHOP, Settings
@@ -22,8 +23,8 @@ from analytics_pipeline.sources.spec import load_shop
 
 SHOP_URL = "ANALYTICS_DEMO_SHOP_URL"
 SHOWN_DAYS = 7
-DAYS = 60
-"""Refunds come up to 45 days after their order: with fewer days, the returns of the week that is shown lack some."""
+DAYS = 30
+"""Refunds come up to 21 days after their order: with fewer days, the week that is shown would lack some returns."""
 COLUMNS = {
     "event_date": "day",
     "orders": "orders",
@@ -52,7 +53,7 @@ COLUMNS = {
     help="Business days to load, up to yesterday.",
 )
 def command(days: int) -> None:
-    """Load the last 60 days of a demo shop into Postgres and show the last week.
+    """Load the last 30 days of a demo shop into Postgres and show the last week.
 
     Starts the embedded Postgres (or takes the one of ANALYTICS_DATABASE_URL) and a demo shop's API on loopback, runs
     all layers and checks, and stops both again. The tables stay.
@@ -61,7 +62,7 @@ def command(days: int) -> None:
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     yesterday = last_complete_day(shop, datetime.now(UTC))
-    with serve(DemoShopSettings(opened=shop.first_day)) as running:
+    with serve(demo_settings(shop)) as running:
         os.environ[SHOP_URL] = running.url
         summary = load_days(settings, DayRange(yesterday - timedelta(days=days - 1), yesterday), job_name=DAILY)
     if not summary.succeeded:

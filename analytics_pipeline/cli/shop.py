@@ -1,11 +1,13 @@
 """`analytics-pipeline shop`: the demo shop's API in the foreground."""
 
+from dataclasses import replace
+
 import click
 
 from analytics_pipeline.cli import Command
 from analytics_pipeline.demo_shop import DemoShopSettings, run_forever
 from analytics_pipeline.settings import DEFAULT_SHOP
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.sources.spec import Shop, load_shop
 
 DEFAULT_PORT = 8899
 
@@ -35,8 +37,16 @@ DEFAULT_PORT = 8899
 def command(port: int, faults: float) -> None:
     """Serve the demo shop's API on this machine, until Ctrl-C."""
     try:
-        run_forever(DemoShopSettings(opened=load_shop(DEFAULT_SHOP).first_day, fault_share=faults), port)
+        run_forever(replace(demo_settings(load_shop(DEFAULT_SHOP)), fault_share=faults), port)
     except OSError as error:
         raise click.ClickException(
             f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); give another one with --port"
         ) from error
+
+
+def demo_settings(shop: Shop) -> DemoShopSettings:
+    """Return the settings of the demo shop that the packaged description means.
+
+    Refunds come within three weeks, so that a month of orders holds all returns of its last week.
+    """
+    return DemoShopSettings(opened=shop.first_day, longest_refund_days=21)

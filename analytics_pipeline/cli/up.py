@@ -13,10 +13,10 @@ import psutil
 
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.demo import SHOP_URL
-from analytics_pipeline.cli.shop import DEFAULT_PORT
+from analytics_pipeline.cli.shop import DEFAULT_PORT, demo_settings
 from analytics_pipeline.database.connection import data_database
-from analytics_pipeline.demo_shop import DemoShopSettings, serve
-from analytics_pipeline.running import open_instance
+from analytics_pipeline.demo_shop import serve
+from analytics_pipeline.running import end_dead_runs, open_instance
 from analytics_pipeline.settings import DEFAULT_SHOP, Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
 
@@ -47,7 +47,8 @@ def command(port: int) -> None:
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     _refuse_used_port(port)
-    with open_instance(settings), _demo_shop(settings, shop):
+    with open_instance(settings) as instance, _demo_shop(settings, shop):
+        end_dead_runs(instance)
         click.echo(f"database  {data_database(settings).label}")
         click.echo(f"UI        http://{LOOPBACK}:{port}   (Ctrl-C ends it)")
         arguments = ["--module-name", "analytics_pipeline.definitions", "--host", LOOPBACK, "--port", str(port)]
@@ -72,9 +73,9 @@ def _demo_shop(settings: Settings, shop: Shop) -> Iterator[None]:
         yield
         return
     try:
-        running = serve(DemoShopSettings(opened=shop.first_day), DEFAULT_PORT)
+        running = serve(demo_settings(shop), DEFAULT_PORT)
     except OSError:
-        running = serve(DemoShopSettings(opened=shop.first_day))
+        running = serve(demo_settings(shop))
     with running:
         os.environ[SHOP_URL] = running.url
         click.echo(f"demo shop {running.url}")

@@ -18,6 +18,9 @@ from analytics_pipeline.database.embedded import start_embedded_server
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
 from analytics_pipeline.settings import DATABASE_URL, Settings
 
+SHOWN_OPTIONS = frozenset({"host", "port", "user", "dbname", "sslmode", "application_name", "connect_timeout"})
+"""Options of a URL that hold no secret."""
+
 DATA_DATABASE = "analytics"
 INSTANCE_DATABASE = "dagster"
 MAINTENANCE_DATABASE = "postgres"
@@ -57,7 +60,9 @@ class Database:
         parts = urlsplit(self.url)
         user, _, host = parts.netloc.rpartition("@")
         login = f"{user.partition(':')[0]}@" if user else ""
-        options = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name != "password"], safe="/")
+        options = urlencode(
+            [(name, value) for name, value in parse_qsl(parts.query) if name in SHOWN_OPTIONS], safe="/"
+        )
         return f"{parts.scheme}://{login}{host}{parts.path}" + (f"?{options}" if options else "")
 
     def named(self, name: str) -> "Database":

@@ -183,10 +183,15 @@ def _as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def newest_change(database: Database, table: Table) -> datetime | None:
-    """Return the latest of the shop's change stamps in a raw table, None when it has none."""
+    """Return the latest of the shop's change stamps in a raw table, None when it has none.
+
+    Stamps that lie after the extraction of their record do not count: nothing that comes would be newer.
+    """
     if not exists(database, table):
         return None
-    stamp: datetime | None = query(database, f"select max(changed_at) as stamp from {table.qualified_name}")[0]["stamp"]
+    stamp: datetime | None = query(
+        database, f"select max(changed_at) as stamp from {table.qualified_name} where changed_at <= extracted_at"
+    )[0]["stamp"]
     return stamp
 
 
@@ -200,5 +205,7 @@ def exists(database: Database, table: Table) -> bool:
 def exclusive(database: Database, name: str) -> Iterator[None]:
     """Hold the lock `name` against all other processes; it is free again when the block ends or the process dies."""
     with database.connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+        # The lock goes with the connection, which is idle meanwhile.
+        cursor.execute("set idle_session_timeout = 0")
         cursor.execute("select pg_advisory_lock(hashtextextended($1, 1))", (name,))
         yield

@@ -63,15 +63,16 @@ class StagedSlice:
             self._send(batch)
 
     def publish(self) -> int:
-        """Replace the stored rows of the slice by the ones sent, and return how many these are.
+        """Replace the stored rows of the slice by the ones sent, and return how many these are; again, only the latter.
 
         Raises:
             TableMismatchError: The stored table does not fit its shape.
             ContractError: The rows repeat a key.
         """
-        settle([self])
-        self._is_kept = True
-        self._decided.set()
+        if not self._is_kept:
+            settle([self])
+            self._is_kept = True
+            self._decided.set()
         self._thread.join()
         self._raise_error()
         return self._written

@@ -21,11 +21,11 @@ from analytics_pipeline.demo_shop.model import (
     line_money,
     rounded,
 )
-from analytics_pipeline.demo_shop.settings import DemoShopSettings
+from analytics_pipeline.demo_shop.settings import LONGEST_REFUND_DAYS, DemoShopSettings
 
 _HOUR = 3600
 _DAY = 24 * _HOUR
-LONGEST_FATE = timedelta(days=45)
+LONGEST_FATE = timedelta(days=LONGEST_REFUND_DAYS)
 
 
 def history_of(settings: DemoShopSettings, order: Order, rng: Random) -> History:
@@ -46,7 +46,7 @@ def history_of(settings: DemoShopSettings, order: Order, rng: Random) -> History
     if is_cancelled:
         versions += _cancelled(versions[-1], rng)
     elif is_refunded:
-        versions += _refunded(versions[-1], rng)
+        versions += _refunded(versions[-1], timedelta(days=settings.longest_refund_days), rng)
     return History(tuple(versions))
 
 
@@ -97,13 +97,13 @@ def _cancelled(order: Order, rng: Random) -> list[Order]:
     return [*versions, replace(order, cancelled_at=moment, updated_at=moment)]
 
 
-def _refunded(order: Order, rng: Random) -> list[Order]:
-    """One refund within 45 days, or two: goods of some lines, sometimes shipping, sometimes an adjustment."""
-    moment = _later(order, _DAY, int(LONGEST_FATE.total_seconds()), rng)
+def _refunded(order: Order, longest: timedelta, rng: Random) -> list[Order]:
+    """One refund, or two, within `longest`: goods of some lines, sometimes shipping, sometimes an adjustment."""
+    moment = _later(order, _DAY, int(longest.total_seconds()), rng)
     refund = _goods_refund(order, moment, rng) if happens(rng, 0.85) else _adjustment(order, moment, rng)
     versions = [_with_refund(order, refund)]
     second = moment + timedelta(seconds=rng.randint(_HOUR, 10 * _DAY))
-    fits = second <= order.created_at + LONGEST_FATE and not refund.adjustment and _units_left(versions[0])
+    fits = second <= order.created_at + longest and not refund.adjustment and _units_left(versions[0])
     if fits and happens(rng, 0.25):
         versions.append(_with_refund(versions[0], _goods_refund(versions[0], second, rng)))
     return versions

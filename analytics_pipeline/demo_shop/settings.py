@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from zoneinfo import ZoneInfo
 
+LONGEST_REFUND_DAYS = 45
+_SHORTEST_REFUND_DAYS = 2
 _MOST_ORDERS = 9999
 _SHARES = (
     "foreign_share",
@@ -40,7 +42,8 @@ class DemoShopSettings:
         free_share: share of orders that cost nothing: fully discounted, or free samples only.
         line_discount_share: share of lines with a discount of their own.
         order_discount_share: share of orders with a discount on the whole order.
-        refund_share: share of orders refunded, mostly in part, 1 to 45 days later.
+        refund_share: share of orders refunded, mostly in part, 1 to `longest_refund_days` days later.
+        longest_refund_days: days within which refunds come, 2 to 45.
         cancel_share: share of orders cancelled within 5 days, some of them after a refund.
         edit_share: share of orders of which a quantity is changed later.
         closed_days: business days without any order (refunds and cancellations of other days' orders still happen).
@@ -68,6 +71,7 @@ class DemoShopSettings:
     line_discount_share: float = 0.2
     order_discount_share: float = 0.08
     refund_share: float = 0.06
+    longest_refund_days: int = LONGEST_REFUND_DAYS
     cancel_share: float = 0.02
     edit_share: float = 0.01
     closed_days: frozenset[date] = frozenset()
@@ -79,6 +83,11 @@ class DemoShopSettings:
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be between 0 and 1, not {getattr(self, name)}")
+        if not _SHORTEST_REFUND_DAYS <= self.longest_refund_days <= LONGEST_REFUND_DAYS:
+            raise ValueError(
+                f"longest_refund_days must be within {_SHORTEST_REFUND_DAYS}..{LONGEST_REFUND_DAYS}, "
+                f"not {self.longest_refund_days}"
+            )
         fewest, most = self.orders_per_day
         if not 1 <= fewest <= most <= _MOST_ORDERS:
             raise ValueError(

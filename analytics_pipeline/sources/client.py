@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import random as random_share
 from typing import Generic, Self, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 import requests
@@ -316,7 +316,7 @@ class ShopClient:
 
     def _with_key(self, url: str, params: Mapping[str, str]) -> dict[str, str]:
         """The parameters with the API key, unless the shop's own link has it already."""
-        if self._auth_param is None or f"{self._auth_param[0]}=" in url.partition("?")[2]:
+        if self._auth_param is None or self._auth_param[0] in dict(parse_qsl(urlsplit(url).query)):
             return dict(params)
         name, key = self._auth_param
         return {**params, name: key}

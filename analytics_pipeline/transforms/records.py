@@ -20,6 +20,7 @@ Columns = dict[str, list[object]]
 ORDERS, LINES, SALES, EXCLUSIONS = "clean.orders", "clean.order_lines", "clean.sales", "ops.exclusions"
 SHOWN = 200
 """Characters of an offending value that are kept."""
+FALSE_TEXTS = frozenset({"", "false", "0", "no", "null"})
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -174,7 +175,7 @@ class OrderReader:
         excluded: dict[int, str] = {}
         for when, reason in self._exclusions:
             for record, found in enumerate(when.read(documents, everyone, faults)):
-                if found:
+                if _is_true(found):
                     excluded.setdefault(record, reason)
         returned = self._is_credit_note.read(documents, everyone, faults) if self._is_credit_note else []
         line_owners, lines = _flat(
@@ -194,8 +195,13 @@ class OrderReader:
             ),
             refund_of=refund_of,
             excluded=excluded,
-            credit_notes={record for record, found in enumerate(returned) if found},
+            credit_notes={record for record, found in enumerate(returned) if _is_true(found)},
         )
+
+
+def _is_true(found: object) -> bool:
+    """Read the result of a rule; shops also write flags as texts and numbers."""
+    return found.strip().lower() not in FALSE_TEXTS if isinstance(found, str) else bool(found)
 
 
 def _paths(fields: Model, table: str) -> dict[str, Path]:

@@ -18,7 +18,7 @@ from analytics_pipeline.tables import COUNT, FLAG, MONEY, TEXT
 
 ZERO = Decimal("0.0000")
 UNIT = Decimal("0.0001")
-MONEY_LIMIT = Decimal(10) ** 12
+MONEY_LIMIT = Decimal(10) ** 11
 """Amounts lie below this, so that the sums of an order fit the fifteen digits that `MONEY` has before the point."""
 COUNT_LIMIT = 10**12
 """Quantities lie below this, so that quantity times price fits the 38 digits of Arrow's decimals."""

@@ -35,9 +35,9 @@ marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equa
 daily_revenue_has_every_day
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, rows_fit_the_contract
-raw/customers: extracted_records_equal_the_shops_count, rows_fit_the_contract
+raw/customers: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract
 raw/orders: extracted_records_equal_the_shops_count, rows_fit_the_contract
-raw/products: extracted_records_equal_the_shops_count, rows_fit_the_contract
+raw/products: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract
 """
 
 
