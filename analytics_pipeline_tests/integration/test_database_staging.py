@@ -1,13 +1,14 @@
 """Rows that are on their way count only once they are published."""
 
 import itertools
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import write
-from analytics_pipeline.database.staging import stage
+from analytics_pipeline.database.staging import settle, stage
 from analytics_pipeline.errors import ContractError, TableMismatchError
 from analytics_pipeline_tests.integration.tables import THINGS, execute, names, part, things, value
 
@@ -97,3 +98,30 @@ def test_a_new_table_appears_with_its_first_rows_or_not_at_all(database: Databas
         staged.write(frame((1, "a")))
         staged.publish()
     assert names(database) == ["1 a"]
+
+
+def test_several_new_tables_of_one_new_schema_are_staged_side_by_side(database: Database) -> None:
+    other = replace(THINGS, name="others")
+    with stage(database, THINGS, part(1)) as one, stage(database, other, part(1)) as two:
+        for staged in (two, one):
+            staged.write(frame((1, "a")))
+        assert [one.publish(), two.publish(), one.publish()] == [1, 1, 1]
+
+    assert names(database) == ["1 a"]
+    assert value(database, "select count(*) from probe.others") == 1
+
+
+def test_when_one_of_several_tables_fails_none_is_published(stored: Database) -> None:
+    def publish_both() -> None:
+        other = replace(THINGS, name="others")
+        with stage(stored, THINGS, part(2)) as good, stage(stored, other, part(2)) as bad:
+            good.write(frame((2, "x")))
+            bad.write(frame((2, "y"), (2, "y")))
+            settle([good, bad])
+            good.publish()
+
+    with pytest.raises(ContractError, match="repeat its key"):
+        publish_both()
+
+    assert names(stored) == OLD
+    assert value(stored, "select count(*) from pg_class where relname = 'others'") == 0
