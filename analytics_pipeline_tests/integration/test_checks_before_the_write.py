@@ -4,7 +4,7 @@ That they pass on good data is part of every other run. No cleaning breaks its p
 put in its place.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -16,49 +16,28 @@ import pyarrow as pa
 import pytest
 
 from analytics_pipeline.assets import clean
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.definitions import build_definitions
-from analytics_pipeline.demo_shop import DemoShopSettings
-from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.extraction import Extraction
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
-from analytics_pipeline_tests.conftest import Pipeline, describe
-from analytics_pipeline_tests.integration.loaded import loaded_pipeline
-from analytics_pipeline_tests.integration.test_checks_in_runs import evaluations, hashes, materialised
+from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.integration.loaded import evaluations, hashes, materialised, redescribed
 
 DAY = date(2025, 1, 2)
 
 
-@pytest.fixture(scope="module")
-def loaded(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
-    """A pipeline whose day is loaded, and stays as it is whatever fails below."""
-    shop = DemoShopSettings(opened=DAY, orders_per_day=(5, 8))
-    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), shop, DayRange(DAY, DAY)) as pipeline:
-        yield pipeline
-
-
-@pytest.fixture
-def pipeline(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pipeline]:
-    """The loaded pipeline, whose shop behaves again afterwards."""
-    monkeypatch.setenv("ANALYTICS_DATABASE_URL", loaded.database.url)
-    yield loaded
-    loaded.shop.shop.misbehaviour.stop()
-
-
-def check_that_nothing_changed(pipeline: Pipeline, check: str, asset: str) -> dg.AssetCheckEvaluation:
+def check_that_nothing_changed(loaded: Pipeline, check: str, asset: str) -> dg.AssetCheckEvaluation:
     """Run the day again, see exactly one check fail, and nothing of or behind its asset change."""
-    before = hashes(pipeline)
-    summary = pipeline.run(DAY)
-    found = evaluations(pipeline, summary.run_id)
+    before = hashes(loaded.database)
+    summary = loaded.run(DAY)
+    found = evaluations(loaded, summary.run_id)
 
     assert not summary.succeeded
     assert any("Nothing was written" in text and f"{check} of {asset}" in text for text in summary.failures)
     assert any(text.startswith(f"check {check} of {asset}: ") for text in summary.failures)
     (failed,) = [one for one in found.values() if not one.passed]
     assert (failed.check_name, failed.asset_key.to_user_string()) == (check, asset)
-    assert hashes(pipeline) == before
+    assert hashes(loaded.database) == before
     layers = {"raw", "clean", "ops", "marts"} if asset.startswith("raw/") else {"clean", "ops", "marts"}
-    made = materialised(pipeline, summary.run_id) - {
+    made = materialised(loaded, summary.run_id) - {
         "clean/customers",
         "clean/products",
         "raw/customers",
@@ -73,55 +52,53 @@ def damage_cleaning(monkeypatch: pytest.MonkeyPatch, damage: Callable[[CleanOrde
     monkeypatch.setattr(f"{clean.__name__}.clean_orders", lambda *arguments: damage(sound(*arguments)))
 
 
-def test_rows_that_break_their_contract_are_not_written(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_break_their_contract_are_not_written(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def damage(cleaned: CleanOrders) -> CleanOrders:
         wrong = cleaned.sales["event_type"].where(cleaned.sales["gross_sales"] < 0, "sold")
         return replace(cleaned, sales=cleaned.sales.assign(event_type=wrong))
 
     damage_cleaning(monkeypatch, damage)
-    failed = check_that_nothing_changed(pipeline, "rows_fit_the_contract", "clean/sales")
+    failed = check_that_nothing_changed(loaded, "rows_fit_the_contract", "clean/sales")
 
     assert failed.metadata["violations"].value == failed.metadata["rows"].value != 0
     assert "event_type: is one of line_sold" in str(failed.metadata["examples"].value)
 
 
-def test_rows_that_repeat_a_key_are_not_written(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_repeat_a_key_are_not_written(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def damage(cleaned: CleanOrders) -> CleanOrders:
         lines = cleaned.order_lines
         return replace(cleaned, order_lines=pd.concat([lines, lines.head(1)], ignore_index=True))
 
     damage_cleaning(monkeypatch, damage)
-    failed = check_that_nothing_changed(pipeline, "keys_are_unique", "clean/order_lines")
+    failed = check_that_nothing_changed(loaded, "keys_are_unique", "clean/order_lines")
 
     assert failed.metadata["violations"].value == 2
 
 
-def test_an_order_that_got_lost_stops_the_slice(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_order_that_got_lost_stops_the_slice(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def damage(cleaned: CleanOrders) -> CleanOrders:
         short = replace(cleaned.accounting, clean_orders=cleaned.accounting.clean_orders - 1)
         return replace(cleaned, orders=cleaned.orders.iloc[1:].reset_index(drop=True), accounting=short)
 
     damage_cleaning(monkeypatch, damage)
-    failed = check_that_nothing_changed(pipeline, "raw_orders_are_clean_quarantined_or_excluded", "clean/orders")
+    failed = check_that_nothing_changed(loaded, "raw_orders_are_clean_quarantined_or_excluded", "clean/orders")
 
     assert failed.metadata["unexplained_orders"].value == 1
 
 
-def test_a_cent_that_got_lost_stops_the_slice(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cent_that_got_lost_stops_the_slice(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     def damage(cleaned: CleanOrders) -> CleanOrders:
         money = {"EUR": cleaned.accounting.clean_money["EUR"] - Decimal("0.01")}
         return replace(cleaned, accounting=replace(cleaned.accounting, clean_money=money))
 
     damage_cleaning(monkeypatch, damage)
-    failed = check_that_nothing_changed(pipeline, "raw_orders_are_clean_quarantined_or_excluded", "clean/orders")
+    failed = check_that_nothing_changed(loaded, "raw_orders_are_clean_quarantined_or_excluded", "clean/orders")
 
     assert failed.metadata["unexplained_difference"].value == 0.01
     assert failed.metadata["unexplained_money"].value == "0.0100 EUR"
 
 
-def test_raw_rows_that_break_their_contract_are_not_written(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_raw_rows_that_break_their_contract_are_not_written(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     sound = Extraction.__next__
 
     def without_payload(extraction: Extraction) -> pa.RecordBatch:
@@ -131,14 +108,14 @@ def test_raw_rows_that_break_their_contract_are_not_written(
         return pa.RecordBatch.from_arrays([*batch.columns[:-1], pa.array([""] * len(batch))], schema=batch.schema)
 
     monkeypatch.setattr(Extraction, "__next__", without_payload)
-    failed = check_that_nothing_changed(pipeline, "rows_fit_the_contract", "raw/orders")
+    failed = check_that_nothing_changed(loaded, "rows_fit_the_contract", "raw/orders")
 
     assert "payload: is not empty" in str(failed.metadata["examples"].value)
 
 
-def test_a_record_that_did_not_arrive_stops_the_slice(pipeline: Pipeline) -> None:
-    pipeline.shop.shop.misbehave("missing_record", share=1.0, path="/orders")
-    failed = check_that_nothing_changed(pipeline, "extracted_records_equal_the_shops_count", "raw/orders")
+def test_a_record_that_did_not_arrive_stops_the_slice(loaded: Pipeline) -> None:
+    loaded.shop.shop.misbehave("missing_record", share=1.0, path="/orders")
+    failed = check_that_nothing_changed(loaded, "extracted_records_equal_the_shops_count", "raw/orders")
 
     assert failed.metadata["unexplained_difference"].value == -1
     assert failed.metadata["counted_by_the_shop"].value == int(str(failed.metadata["arrived"].value)) + 1
@@ -146,11 +123,10 @@ def test_a_record_that_did_not_arrive_stops_the_slice(pipeline: Pipeline) -> Non
 
 @pytest.mark.parametrize("count", ["total", None])
 def test_a_record_that_comes_twice_is_kept_twice_and_counted_once(
-    pipeline: Pipeline, tmp_path: Path, count: str | None
+    loaded: Pipeline, tmp_path: Path, count: str | None
 ) -> None:
-    pipeline.shop.shop.misbehave("duplicate_record", share=1.0, path="/orders")
-    description = describe(pipeline.shop, tmp_path, orders={"count": count})
-    repeated = replace(pipeline, description=description, definitions=build_definitions(str(description)))
+    loaded.shop.shop.misbehave("duplicate_record", share=1.0, path="/orders")
+    repeated = redescribed(loaded, tmp_path, orders={"count": count})
     summary = repeated.run(DAY)
 
     assert summary.succeeded

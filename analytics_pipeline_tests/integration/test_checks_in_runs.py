@@ -1,51 +1,28 @@
 """Checks as steps of a run: all of them are evaluated, a warning stops nothing, a blocking one stops the marts."""
 
-from collections.abc import Callable
-from datetime import UTC, date, datetime
+from pathlib import Path
 
 import dagster as dg
-import pytest
 
-from analytics_pipeline.demo_shop import RunningShop
-from analytics_pipeline_tests.conftest import Pipeline, content_hash
+from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.integration.loaded import (
+    FIRST,
+    LAST,
+    evaluations,
+    hashes,
+    materialised,
+    redescribed,
+    with_job,
+)
 from analytics_pipeline_tests.integration.tables import execute
 
-FIRST, LAST = date(2025, 1, 1), date(2025, 1, 3)
 CHECK_KEY = dg.AssetCheckKey(dg.AssetKey(["clean", "orders"]), "order_totals_equal_their_parts")
 
 
-@pytest.fixture
-def shop(start_shop: Callable[..., RunningShop]) -> RunningShop:
-    return start_shop(now=datetime(2025, 2, 1, tzinfo=UTC), opened=FIRST, orders_per_day=(5, 8), refund_share=0.3)
-
-
-def evaluations(pipeline: Pipeline, run_id: str) -> dict[dg.AssetCheckKey, dg.AssetCheckEvaluation]:
-    logs = pipeline.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    found = [entry.get_dagster_event().asset_check_evaluation_data for entry in logs]
-    assert len({one.asset_check_key for one in found}) == len(found)
-    return {one.asset_check_key: one for one in found}
-
-
-def materialised(pipeline: Pipeline, run_id: str) -> set[str]:
-    logs = pipeline.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-    keys = [entry.get_dagster_event().asset_key for entry in logs]
-    return {key.to_user_string() for key in keys if key}
-
-
-def hashes(pipeline: Pipeline) -> dict[str, str]:
-    schemas = "'raw', 'clean', 'ops', 'marts'"
-    sql = f"select schemaname || '.' || tablename as name from pg_tables where schemaname in ({schemas})"
-    tables = pipeline.rows(sql)
-    return {str(table["name"]): content_hash(pipeline.database, str(table["name"])) for table in tables}
-
-
-def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unexplained(
-    shop: RunningShop, pipeline_of: Callable[..., Pipeline]
-) -> None:
-    pipeline = pipeline_of(shop)
-    summary = pipeline.run(FIRST, LAST)
-    found = evaluations(pipeline, summary.run_id)
-    defined = set(pipeline.definitions.resolve_asset_graph().asset_check_keys)
+def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unexplained(loaded: Pipeline) -> None:
+    summary = loaded.run(FIRST, LAST)
+    found = evaluations(loaded, summary.run_id)
+    defined = set(loaded.definitions.resolve_asset_graph().asset_check_keys)
 
     assert summary.succeeded
     assert set(found) == defined
@@ -58,9 +35,9 @@ def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unex
     assert len(compared) == len(found) - sum(key.name in before_the_write for key in found)
 
 
-def test_a_warning_is_told_and_the_run_succeeds(shop: RunningShop, pipeline_of: Callable[..., Pipeline]) -> None:
-    only_three = {"pagination": {"type": "single"}, "params": {"limit": "3"}, "count": None}
-    pipeline = pipeline_of(shop, products=only_three)
+def test_a_warning_is_told_and_the_run_succeeds(loaded: Pipeline, tmp_path: Path) -> None:
+    only_three: dict[str, object] = {"pagination": {"type": "single"}, "params": {"limit": "3"}, "count": None}
+    pipeline = redescribed(loaded, tmp_path, products=only_three)
     summary = pipeline.run(FIRST, LAST)
 
     assert summary.succeeded
@@ -71,11 +48,9 @@ def test_a_warning_is_told_and_the_run_succeeds(shop: RunningShop, pipeline_of: 
     assert "marts/daily_revenue" in materialised(pipeline, summary.run_id)
 
 
-def test_values_that_cannot_be_read_are_told_and_stored_as_null(
-    shop: RunningShop, pipeline_of: Callable[..., Pipeline]
-) -> None:
+def test_values_that_cannot_be_read_are_told_and_stored_as_null(loaded: Pipeline, tmp_path: Path) -> None:
     fields = {"product_id": "id", "title": "title", "category": "category", "price": "title"}
-    pipeline = pipeline_of(shop, products={"fields": fields})
+    pipeline = redescribed(loaded, tmp_path, products={"fields": fields})
     summary = pipeline.run(FIRST)
 
     assert summary.succeeded
@@ -92,61 +67,48 @@ begin new.taxes := new.taxes + 0.01; return new; end $$
 """
 
 
-def test_a_blocking_claim_about_stored_rows_stops_the_marts(
-    shop: RunningShop, pipeline_of: Callable[..., Pipeline]
-) -> None:
-    pipeline = pipeline_of(shop)
-    pipeline.run(FIRST, LAST)
-    before = hashes(pipeline)
+def test_a_blocking_claim_about_stored_rows_stops_the_marts(loaded: Pipeline) -> None:
+    before = hashes(loaded.database)
     trigger = "create trigger damage before insert on clean.orders for each row execute function damage()"
-    execute(pipeline.database, DAMAGE, trigger)
+    execute(loaded.database, DAMAGE, trigger)
 
-    summary = pipeline.run(FIRST, LAST)
+    summary = loaded.run(FIRST, LAST)
 
     assert not summary.succeeded
     assert any(text.startswith("check order_totals_equal_their_parts of clean/orders: ") for text in summary.failures)
     assert any("unexplained_difference" in text and "examples" in text for text in summary.failures)
-    assert {key for key in materialised(pipeline, summary.run_id) if key.startswith("marts/")} == set()
-    after = hashes(pipeline)
+    assert {key for key in materialised(loaded, summary.run_id) if key.startswith("marts/")} == set()
+    after = hashes(loaded.database)
     assert {name for name in before if before[name] != after[name]} == {"clean.orders"}
-    execute(pipeline.database, "drop trigger damage on clean.orders")
-    assert pipeline.run(FIRST, LAST).succeeded
-    assert hashes(pipeline) == before
+    execute(loaded.database, "drop trigger damage on clean.orders")
+    assert loaded.run(FIRST, LAST).succeeded
+    assert hashes(loaded.database) == before
 
 
-def test_checks_alone_without_a_partition_examine_all_that_is_stored(
-    shop: RunningShop, pipeline_of: Callable[..., Pipeline]
-) -> None:
+def test_checks_alone_without_a_partition_examine_all_that_is_stored(loaded: Pipeline) -> None:
     """The UI's button for a check starts such a run."""
-    pipeline = pipeline_of(shop)
-    job = dg.define_asset_job("only_checks", selection=dg.AssetSelection.checks(CHECK_KEY))
-    definitions = dg.Definitions.merge(pipeline.definitions, dg.Definitions(jobs=[job]))
-    alone = definitions.resolve_job_def("only_checks")
+    job = with_job(loaded, dg.AssetSelection.checks(CHECK_KEY))
 
-    (nothing,) = alone.execute_in_process(instance=pipeline.instance).get_asset_check_evaluations()
-    pipeline.run(FIRST, LAST)
-    (holds,) = alone.execute_in_process(instance=pipeline.instance).get_asset_check_evaluations()
-    execute(pipeline.database, "update clean.orders set taxes = taxes + 1 where order_date = '2025-01-02'")
-    (fails,) = alone.execute_in_process(instance=pipeline.instance, raise_on_error=False).get_asset_check_evaluations()
+    def examine() -> dg.AssetCheckEvaluation:
+        (found,) = job.execute_in_process(instance=loaded.instance, raise_on_error=False).get_asset_check_evaluations()
+        return found
 
-    assert [nothing.passed, holds.passed, fails.passed] == [True, True, False]
-    assert nothing.metadata["business_days"].value == "none is stored"
+    holds = examine()
+    execute(loaded.database, "update clean.orders set taxes = taxes + 1 where order_date = '2025-01-02'")
+    fails = examine()
+    execute(loaded.database, "delete from clean.orders")
+    nothing = examine()
+
+    assert [holds.passed, fails.passed, nothing.passed] == [True, False, True]
     assert holds.metadata["business_days"].value == "2025-01-01 to 2025-01-03"
+    assert nothing.metadata["business_days"].value == "none is stored"
 
 
-def test_a_claim_about_a_table_that_was_never_made_warns_instead_of_crashing(
-    shop: RunningShop, pipeline_of: Callable[..., Pipeline]
-) -> None:
-    pipeline = pipeline_of(shop)
-    selection = dg.AssetSelection.assets(
-        "raw/orders", "clean/orders", "clean/order_lines", "clean/sales", "ops/quarantine", "ops/exclusions"
-    )
-    definitions = dg.Definitions.merge(
-        pipeline.definitions, dg.Definitions(jobs=[dg.define_asset_job("orders_alone", selection=selection)])
-    )
-    result = definitions.resolve_job_def("orders_alone").execute_in_process(
-        instance=pipeline.instance, partition_key="2025-01-02", raise_on_error=False
-    )
+def test_a_claim_about_a_table_that_was_never_made_warns_instead_of_crashing(loaded: Pipeline) -> None:
+    execute(loaded.database, "drop table clean.customers", "drop table clean.products")
+    tables = ("raw/orders", "clean/orders", "clean/order_lines", "clean/sales", "ops/quarantine", "ops/exclusions")
+    job = with_job(loaded, dg.AssetSelection.assets(*tables))
+    result = job.execute_in_process(instance=loaded.instance, partition_key="2025-01-02", raise_on_error=False)
 
     assert result.success
     failed = [one for one in result.get_asset_check_evaluations() if not one.passed]

@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 import traceback
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.connection import Database, create_database
 from analytics_pipeline.database.slices import query, write
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
+from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import THINGS, execute, things, value
 
 PASSWORD = "pa%24s-s3cr3t"
@@ -41,13 +41,6 @@ def check_one_line_without_secrets(error: PipelineError, trace: str) -> None:
         assert secret not in str(error)
         assert secret not in trace
         assert secret not in repr(error)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 def over_tcp(database: Database, port: int, *, user: str = "joe") -> str:

@@ -3,7 +3,6 @@
 import atexit
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -11,13 +10,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.embedded import start_embedded_server
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.errors import SettingsError
+from analytics_pipeline_tests.integration.loaded import is_alive, postmaster_of, stop_server, wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
 OTHER_PROCESS = """
@@ -38,22 +37,7 @@ def home() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="analytics-pipeline-home-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)  # after the server's own end, which comes first
     yield folder
-    postmaster = postmaster_of(folder)
-    if postmaster is not None and is_alive(postmaster):
-        postmaster.send_signal(signal.SIGINT)
-        postmaster.wait(10)
-
-
-def postmaster_of(home: Path) -> psutil.Process | None:
-    file = home / "postgres" / "postmaster.pid"
-    try:
-        return psutil.Process(int(file.read_text(encoding="utf-8").split()[0]))
-    except (FileNotFoundError, psutil.NoSuchProcess):
-        return None
-
-
-def is_alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    stop_server(folder)
 
 
 def other_process(home: Path, sql: str) -> "subprocess.Popen[str]":
@@ -117,6 +101,7 @@ def test_a_server_that_was_killed_is_started_again_with_its_data(home: Path) -> 
     first = postmaster_of(home)
     assert first is not None
     first.kill()
+    wait_until(lambda: not is_alive(first))
 
     assert start_embedded_server(home / "postgres") == url
     assert query(database, "select value from kept") == [{"value": 7}]

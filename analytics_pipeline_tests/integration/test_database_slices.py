@@ -1,7 +1,6 @@
 """One transaction a write, exactly the asked-for rows a read."""
 
 import threading
-import time
 from decimal import Decimal
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ from analytics_pipeline.database.slices import (
     write,
 )
 from analytics_pipeline.errors import ContractError
+from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import (
     STAMPED,
     THINGS,
@@ -203,11 +203,8 @@ def test_writers_of_one_table_wait_for_each_other_and_readers_do_not(stored: Dat
     assert began.wait(10)
     writers[1].start()
     waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
-    deadline = time.monotonic() + 10
-    while value(stored, waiting) == 0 and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: value(stored, waiting) == 1)
 
-    assert value(stored, waiting) == 1
     assert names(stored) == list(OLD)
     go_on.set()
     for writer in writers:

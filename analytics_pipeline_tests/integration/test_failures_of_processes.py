@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -13,17 +13,20 @@ import dagster as dg
 import psutil
 import pytest
 
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.connection import Database, instance_database
 from analytics_pipeline.definitions import build_definitions
-from analytics_pipeline.demo_shop import DemoShopSettings, serve
+from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import end_dead_runs
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
-from analytics_pipeline_tests.integration.loaded import MUCH_LATER, loaded_pipeline
+from analytics_pipeline_tests.integration.loaded import MUCH_LATER, copy_of, drop, hashes, loaded_pipeline, wait_until
 from analytics_pipeline_tests.integration.processes import start_run
 from analytics_pipeline_tests.integration.tables import value
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 1, 4)
+SHOP = DemoShopSettings(
+    opened=FIRST, orders_per_day=(8, 12), refund_share=0.4, cancel_share=0.1, edit_share=0.2, bad_share=0.05
+)
 SHOP = DemoShopSettings(
     opened=FIRST, orders_per_day=(8, 12), refund_share=0.4, cancel_share=0.1, edit_share=0.2, bad_share=0.05
 )
@@ -61,23 +64,28 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def pipeline(clock: Clock, pipeline_of: Callable[..., Pipeline]) -> Iterator[Pipeline]:
+@pytest.fixture(scope="module")
+def early(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline whose days were loaded early; since then the shop has changed many of their orders."""
-    with serve(SHOP, now=clock) as shop:
-        loaded = pipeline_of(shop)
-        assert loaded.run(FIRST, LAST).succeeded
+    clock = Clock()
+    days = DayRange(FIRST, LAST)
+    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, days, clock) as loaded:
         clock.now = MUCH_LATER
         yield loaded
 
 
-def hashes(database: Database) -> dict[str, str]:
-    return {table: content_hash(database, table) for table in TABLES}
+@pytest.fixture
+def database(server: Database, early: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    """A copy of the early load, which the settings name."""
+    with copy_of(server, early.database) as copy:
+        monkeypatch.setenv("ANALYTICS_DATABASE_URL", copy.url)
+        yield copy
+        drop(server, instance_database(copy))
+
+
+@pytest.fixture
+def pipeline(early: Pipeline, database: Database, instance: dg.DagsterInstance) -> Pipeline:
+    return replace(early, database=database, instance=instance)
 
 
 @pytest.fixture(scope="module")
@@ -104,23 +112,16 @@ def locked(database: Database, table: str) -> Iterator[None]:
         connection.rollback()
 
 
-def wait_until_someone_waits(database: Database, table: str) -> None:
-    waiting = f"select count(*) from pg_locks where relation = '{table}'::regclass and not granted"
-    deadline = time.monotonic() + 30
-    while value(database, waiting) == 0:
-        assert time.monotonic() < deadline, f"nobody came to write {table}"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("table", ["raw.orders", "clean.sales", "marts.daily_revenue"])
 def test_a_run_that_is_killed_while_it_writes_is_ended_and_repeated_by_the_next_one(
     pipeline: Pipeline, undisturbed: dict[str, str], tmp_path: Path, table: str
 ) -> None:
     assert hashes(pipeline.database) != undisturbed
     old_rows = content_hash(pipeline.database, table)
+    waiting = f"select count(*) from pg_locks where relation = '{table}'::regclass and not granted"
     with locked(pipeline.database, table):
         killed = start_run(environment_of(pipeline, tmp_path / "other"), FIRST, LAST)
-        wait_until_someone_waits(pipeline.database, table)
+        wait_until(lambda: value(pipeline.database, waiting) != 0)
         killed.kill()
         killed.join(10)
     (left,) = pipeline.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
@@ -186,9 +187,7 @@ def test_a_process_that_nobody_buried_is_dead(instance: dg.DagsterInstance) -> N
     )
     assert end_dead_runs(instance) == []
     killed.kill()
-    deadline = time.monotonic() + 10
-    while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: process.status() == psutil.STATUS_ZOMBIE)
 
     assert end_dead_runs(instance) == [run.run_id]
     killed.communicate()

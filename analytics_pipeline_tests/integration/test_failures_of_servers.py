@@ -2,16 +2,14 @@
 
 import atexit
 import shutil
-import signal
 import subprocess
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
-import psutil
 import pytest
 
 from analytics_pipeline.database.connection import data_database
@@ -23,11 +21,18 @@ from analytics_pipeline.running import open_instance, run_days
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources import client
 from analytics_pipeline_tests.conftest import Pipeline, content_hash, describe
+from analytics_pipeline_tests.integration.loaded import (
+    FIRST,
+    LAST,
+    hashes,
+    materialised,
+    postmaster_of,
+    redescribed,
+    stop_server,
+)
 from analytics_pipeline_tests.integration.tables import execute
-from analytics_pipeline_tests.integration.test_checks_in_runs import hashes, materialised
 
-FIRST, LAST = date(2025, 1, 1), date(2025, 1, 3)
-SMALL_PAGES = {
+SMALL_PAGES: dict[str, object] = {
     "pagination": {"type": "cursor", "param": "cursor", "next": "next_cursor", "size_param": "limit", "size": 4}
 }
 
@@ -78,12 +83,11 @@ def test_a_shop_whose_port_is_closed_is_told_with_url_and_remedy(
 
 
 def test_a_shop_that_breaks_off_in_the_middle_leaves_the_old_rows_everywhere(
-    shop: RunningShop, pipeline_of: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch
+    loaded: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pipeline = pipeline_of(shop, limits={"retries": 0}, orders=SMALL_PAGES)
-    assert pipeline.run(FIRST, LAST).succeeded
+    pipeline = redescribed(loaded, tmp_path, limits={"retries": 0}, orders=SMALL_PAGES)
     execute(pipeline.database, "update raw.orders set payload = '{}' where order_date = '2025-01-02'")
-    before = hashes(pipeline)
+    before = hashes(pipeline.database)
     asked = 0
     sound = client.ShopClient.get
 
@@ -92,7 +96,7 @@ def test_a_shop_that_breaks_off_in_the_middle_leaves_the_old_rows_everywhere(
         asks_for_orders = url.endswith("/orders")
         asked += asks_for_orders
         if asks_for_orders and asked == 3:
-            shop.shop.misbehave("cut_answer", next_requests=1, path="/orders")
+            loaded.shop.shop.misbehave("cut_answer", next_requests=1, path="/orders")
         return sound(self, url, *arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(client.ShopClient, "get", get)
@@ -100,31 +104,27 @@ def test_a_shop_that_breaks_off_in_the_middle_leaves_the_old_rows_everywhere(
 
     assert not summary.succeeded
     assert asked == 3
-    assert hashes(pipeline) == before
+    assert hashes(pipeline.database) == before
     assert pipeline.run(FIRST, LAST).succeeded
-    assert hashes(pipeline) != before
+    assert hashes(pipeline.database) != before
 
 
-def test_a_table_that_cannot_be_written_keeps_its_rows_and_a_rerun_puts_all_right(
-    shop: RunningShop, pipeline_of: Callable[..., Pipeline]
-) -> None:
-    pipeline = pipeline_of(shop)
-    assert pipeline.run(FIRST, LAST).succeeded
-    before = hashes(pipeline)
+def test_a_table_that_cannot_be_written_keeps_its_rows_and_a_rerun_puts_all_right(loaded: Pipeline) -> None:
+    before = hashes(loaded.database)
     execute(
-        pipeline.database,
+        loaded.database,
         "create function refuse() returns trigger language plpgsql as $$ begin raise 'the disk is full'; end $$",
         "create trigger refuse after insert on clean.sales for each row execute function refuse()",
     )
-    summary = pipeline.run(FIRST, LAST)
+    summary = loaded.run(FIRST, LAST)
 
     assert not summary.succeeded
     assert "the disk is full" in summary.failures[0]
-    assert hashes(pipeline) == before
-    assert {name for name in materialised(pipeline, summary.run_id) if name.startswith("marts/")} == set()
-    execute(pipeline.database, "drop trigger refuse on clean.sales")
-    assert pipeline.run(FIRST, LAST).succeeded
-    assert hashes(pipeline) == before
+    assert hashes(loaded.database) == before
+    assert {name for name in materialised(loaded, summary.run_id) if name.startswith("marts/")} == set()
+    execute(loaded.database, "drop trigger refuse on clean.sales")
+    assert loaded.run(FIRST, LAST).succeeded
+    assert hashes(loaded.database) == before
 
 
 @pytest.fixture
@@ -135,19 +135,14 @@ def own_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("ANALYTICS_HOME", str(home))
     yield home
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
-    postmaster = postmaster_of(home)
-    postmaster.send_signal(signal.SIGINT)
-    postmaster.wait(10)
-
-
-def postmaster_of(home: Path) -> psutil.Process:
-    return psutil.Process(int((home / "postgres" / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
+    stop_server(home)
 
 
 def restart(home: Path) -> None:
     """Restart the server as its administrator does: open connections end, after their transactions were rolled back."""
-    data = home / "postgres"
-    control = Path(postmaster_of(home).exe()).with_name("pg_ctl")
+    data, running = home / "postgres", postmaster_of(home)
+    assert running is not None
+    control = Path(running.exe()).with_name("pg_ctl")
     command: list[str | Path] = [control, "-D", data, "-l", data / "log", "-m", "fast", "-w", "restart"]
     subprocess.run(command, check=True, capture_output=True, user=data.owner(), cwd="/")
 

@@ -4,11 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from datetime import UTC, date, datetime
 from pathlib import Path
 
-from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline_tests.conftest import Pipeline
 
 PACKAGE = Path(__file__).parents[2] / "analytics_pipeline"
@@ -35,16 +32,11 @@ for event in result.asset_materializations_for_node("marts__country_sales"):
 """
 
 
-def test_a_file_in_the_folder_of_marts_is_materialised_with_the_others(
-    start_shop: Callable[..., RunningShop], pipeline_of: Callable[..., Pipeline], tmp_path: Path
-) -> None:
-    shop = start_shop(now=datetime(2025, 2, 1, tzinfo=UTC), opened=date(2025, 1, 1), orders_per_day=(5, 8))
-    pipeline = pipeline_of(shop)
-    assert pipeline.run(date(2025, 1, 1), date(2025, 1, 3)).succeeded
+def test_a_file_in_the_folder_of_marts_is_materialised_with_the_others(loaded: Pipeline, tmp_path: Path) -> None:
     copy = tmp_path / "checkout" / PACKAGE.name
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     (copy / "marts" / "country_sales.sql").write_text(MART, encoding="utf-8")
-    environment = {**os.environ, "ANALYTICS_SHOP": str(pipeline.description), "PYTHONPATH": str(copy.parent)}
+    environment = {**os.environ, "ANALYTICS_SHOP": str(loaded.description), "PYTHONPATH": str(copy.parent)}
     ran = subprocess.run(
         [sys.executable, "-c", RUN], cwd=copy.parent, env=environment, capture_output=True, text=True, check=False
     )
@@ -54,6 +46,6 @@ def test_a_file_in_the_folder_of_marts_is_materialised_with_the_others(
     assert [day for day, _ in told] == ["2025-01-01", "2025-01-02", "2025-01-03"]
     assert all("dagster/partition_row_count" in figures and "net_sales_EUR" in figures for _, figures in told)
     by_day = "select event_date, sum(net_sales)::text as net_sales from marts.{table} group by 1 order by 1"
-    assert pipeline.rows(by_day.format(table="country_sales")) == pipeline.rows(by_day.format(table="daily_revenue"))
+    assert loaded.rows(by_day.format(table="country_sales")) == loaded.rows(by_day.format(table="daily_revenue"))
     described = "select obj_description('marts.country_sales'::regclass) as text"
-    assert pipeline.rows(described) == [{"text": "Orders and net sales of each country and business day."}]
+    assert loaded.rows(described) == [{"text": "Orders and net sales of each country and business day."}]

@@ -24,10 +24,11 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect, sync_playwright
 
+from analytics_pipeline.cli.shop import demo_settings
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import query
-from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, RevenueTruth
+from analytics_pipeline.demo_shop import DemoShop, RevenueTruth
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline_tests.integration.command_line import run, running
@@ -161,7 +162,7 @@ def test_status_after_the_demo_is_fresh(demo: Demo) -> None:
 def test_the_week_that_the_demo_shows_equals_the_truth(demo: Demo, up: Up) -> None:
     [read] = query(up.database, "select max(extracted_at) as stamp from raw.orders")
     moment: datetime = read["stamp"]
-    shop = DemoShop(DemoShopSettings(opened=load_shop("demo").first_day), lambda: moment)
+    shop = DemoShop(demo_settings(load_shop("demo")), lambda: moment)
     rows = query(up.database, "select * from marts.daily_revenue order by event_date desc limit 7")
     compared = [measure.name for measure in fields(RevenueTruth) if measure.name not in NEEDS_WHOLE_HISTORY]
     for row in rows:
