@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.layout import create_statements, key_statements
+from analytics_pipeline.database.layout import create_statements, ensure_schema, key_statements
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.tables import Table
 
@@ -23,8 +23,9 @@ def copy_out(database: Database, tables: Sequence[Table]) -> None:
 def copy_in(database: Database, tables: Sequence[Table]) -> None:
     """Read the files into new tables of the same shape, each of which then gets the same key and indexes."""
     for table in tables:
+        twin = twin_of(table)
+        ensure_schema(database, twin.schema)
         with database.connect() as connection, closing(connection.cursor()) as cursor:
-            twin = twin_of(table)
             for statement in create_statements(twin):
                 cursor.execute(statement)
             _copy_from(cursor, database, table)

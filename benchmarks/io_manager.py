@@ -17,7 +17,7 @@ import sqlalchemy
 
 from analytics_pipeline.contracts import CLEAN_SALES
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.layout import create_statements, key_statements
+from analytics_pipeline.database.layout import create_statements, ensure_schema, key_statements
 from analytics_pipeline.instance_storage import sqlalchemy_url
 from analytics_pipeline.io_managers.postgres import PostgresIOManager
 from analytics_pipeline.resources import DatabaseResource
@@ -133,6 +133,7 @@ def _pandas(laboratory: Laboratory, database: Database, ledger: pa.Table, scale:
     """Let pandas write and read the rows as it does by default; the table then gets the same key and indexes."""
     frame = ledger.to_pandas()
     engine = sqlalchemy.create_engine(sqlalchemy_url(database.url))
+    ensure_schema(database, PANDAS_LEDGER.schema)
     laboratory.settle()
     with engine.begin() as connection, stopwatch() as writing:
         for statement in create_statements(PANDAS_LEDGER):

@@ -20,7 +20,12 @@ def orders_and_money(database: Database, table: Table, column: str) -> str:
         "select coalesce(currency, 'of unknown currency') as currency, count(*) as orders, "
         f"coalesce(sum({column}), 0)::text as money from {table.qualified_name} group by 1 order by 1",
     )
-    return "; ".join(f"{row['orders']} orders, {cents(row['money'])} {row['currency']}" for row in rows) or "no orders"
+    told = (f"{_orders(row['orders'])}, {cents(row['money'])} {row['currency']}" for row in rows)
+    return "; ".join(told) or "no orders"
+
+
+def _orders(count: int) -> str:
+    return "1 order" if count == 1 else f"{count} orders"
 
 
 def cents(amount: str) -> str:
