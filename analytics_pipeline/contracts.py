@@ -14,7 +14,6 @@ import pandera.pandas as pandera
 import pyarrow as pa
 from pandera.errors import SchemaErrors
 
-from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
 
 EVENT_TYPES = ("line_sold", "line_returned", "shipping_charged", "shipping_refunded", "adjustment")
@@ -408,12 +407,3 @@ def _example(table: Table, row: pd.Series, column: str | None) -> str:
         return identity
     value = "null" if pd.isna(row[column]) else str(row[column])[:80] or "an empty text"
     return value if column in key else f"{value} in {identity}"
-
-
-def validate(contract: Contract, rows: pd.DataFrame) -> None:
-    """Raise ContractError, naming table, columns and values, when `rows` break `contract`."""
-    broken = violations(contract, rows)
-    if broken:
-        listing = "; ".join(str(violation) for violation in broken)
-        message = f"rows meant for {contract.table.qualified_name} break its contract and were not written: {listing}"
-        raise ContractError(message)

@@ -69,7 +69,3 @@ class ContractError(DataError):
 
 class MartError(PermanentError):
     """A mart's SQL file cannot be read, or does not fit the tables that it reads."""
-
-
-class CheckFailedError(DataError):
-    """A blocking check failed before the write; the table keeps its last good rows."""

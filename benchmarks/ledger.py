@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.contracts import CLEAN_SALES, EVENT_TYPES, validate
+from analytics_pipeline.contracts import CLEAN_SALES, EVENT_TYPES, violations
 from analytics_pipeline.tables import MONEY
 
 FIRST_DAY = np.datetime64("2026-01-01", "D")
@@ -65,7 +65,9 @@ def make_ledger(rows: int) -> pa.Table:
         "total_sales": _money(net + shipping + taxes),
     }
     ledger = pa.table(columns).cast(CLEAN_SALES.table.arrow_schema)
-    validate(CLEAN_SALES, ledger.slice(0, CHECKED_ROWS).to_pandas(types_mapper=pd.ArrowDtype))
+    broken = violations(CLEAN_SALES, ledger.slice(0, CHECKED_ROWS).to_pandas(types_mapper=pd.ArrowDtype))
+    if broken:
+        raise ValueError(f"the rows made for the benchmark break the contract: {broken[0]}")
     return ledger
 
 

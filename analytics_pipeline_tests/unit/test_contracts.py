@@ -18,10 +18,8 @@ from analytics_pipeline.contracts import (
     QUARANTINE,
     RAW_ORDERS,
     Contract,
-    validate,
     violations,
 )
-from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
 
 PLAIN = {
@@ -175,14 +173,3 @@ def test_columns_too_few_too_many_in_disorder_or_of_another_type_are_told() -> N
     )
     assert "the columns have their order" in str(violations(CLEAN_PRODUCTS, rows[rows.columns[::-1]])[0])
     assert "price: has its contract's type" in str(violations(CLEAN_PRODUCTS, rows.assign(price=1.5))[0])
-
-
-def test_validate_raises_with_the_table_and_all_violations_or_not_at_all() -> None:
-    validate(CLEAN_ORDERS, rows_of(CLEAN_ORDERS, {}))
-
-    with pytest.raises(ContractError) as raised:
-        validate(CLEAN_ORDERS, rows_of(CLEAN_ORDERS, {"currency": "?", "refunded_total": -ONE}))
-    message = str(raised.value)
-    assert message.startswith("rows meant for clean.orders break its contract and were not written: ")
-    assert "currency: " in message
-    assert "refunded_total: " in message
