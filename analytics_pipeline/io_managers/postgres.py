@@ -25,8 +25,6 @@ from analytics_pipeline.tables import Table
 ROW_COUNT = "dagster/partition_row_count"
 Figures = dict[str, dict[str, Any]]
 """Metadata by partition key."""
-BATCH_ROWS = 20_000
-"""Rows sent at a time: while the server takes some in, the next ones are encoded."""
 COLUMNS = "columns"
 """Input metadata: names of the columns to read, all when absent."""
 
@@ -131,7 +129,7 @@ def _counted(rows: pa.Table | pa.RecordBatchReader, table: Table, counts: Counte
     """Count the rows of each day while they are written."""
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for batch in rows.to_reader(BATCH_ROWS) if isinstance(rows, pa.Table) else rows:
+        for batch in rows.to_reader() if isinstance(rows, pa.Table) else rows:
             for found in batch[table.day_column].value_counts().to_pylist():
                 counts[str(found["values"])] += found["counts"]
             yield batch
