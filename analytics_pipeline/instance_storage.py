@@ -2,7 +2,7 @@
 
 `dagster.yaml` names the class below, so that the web server, the daemon and every run find the server in the same way
 as the assets do: the one of `ANALYTICS_DATABASE_URL`, or the embedded one, which the first of them starts. What is
-stored and how is dagster-postgres' part; two of its habits are changed, both measured in benchmarks/README.md: it opens
+stored and how is dagster-postgres' part; two of its habits are changed: it opens
 a connection for every event, and writes the events that announce a run's partitions one by one.
 """
 
