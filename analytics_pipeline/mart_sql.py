@@ -24,7 +24,7 @@ from sqlglot.optimizer.scope import Scope, build_scope
 
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.errors import MartError
-from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
+from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT, TEXTS, Column, Table
 
 MARTS_FOLDER = Path(__file__).parent / "marts"
 LAYER = "marts"
@@ -45,6 +45,8 @@ _SQL_TYPES: dict[pa.DataType, str] = {
     DAY: "date",
     COUNT: "bigint",
     FLAG: "boolean",
+    TEXTS: "array<text>",
+    DAYS: "array<date>",
 }
 
 

@@ -13,6 +13,8 @@ TEXT = pa.string()
 DAY = pa.date32()
 COUNT = pa.int64()
 FLAG = pa.bool_()
+TEXTS = pa.list_(pa.string())
+DAYS = pa.list_(pa.date32())
 
 POSTGRES_TYPES: dict[pa.DataType, str] = {
     MONEY: "numeric(19,4)",
@@ -21,6 +23,8 @@ POSTGRES_TYPES: dict[pa.DataType, str] = {
     DAY: "date",
     COUNT: "bigint",
     FLAG: "boolean",
+    TEXTS: "text[]",
+    DAYS: "date[]",
 }
 """Every column's Arrow type and how Postgres spells it (as `format_type` prints it)."""
 

@@ -1,0 +1,189 @@
+"""The tables in which the pipeline keeps its own history: what it wrote, what changed, what is stale, what it published.
+
+Shapes only. They are written by SQL in the transactions that they tell of (`history`), never by an asset, and nothing
+in them is deleted but what is no longer stale. Tables made of the shop's records stand in `contracts`.
+"""
+
+from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT, TEXTS, Column, Table
+
+LEDGER_MEASURES = (
+    "orders",
+    "units_sold",
+    "units_returned",
+    "gross_sales",
+    "discounts",
+    "returns",
+    "net_sales",
+    "shipping",
+    "taxes",
+    "total_sales",
+)
+"""What an order adds to a business day, and to the columns of the same name in the marts."""
+
+_COUNTED = ("orders", "units_sold", "units_returned")
+_RUN_ID = "Dagster's id of the run."
+_CAUSE = (
+    "Why: refund, cancellation, edit, late_order, vanished, quarantined, quarantine_replay, backfill (history that was "
+    "loaded later), customer_record, definition_change, or unexplained."
+)
+
+MATERIALISED_DAYS = Table(
+    schema="ops",
+    name="materialised_days",
+    description="Which business days of which table have been written, when, by which run, and as of when.",
+    columns=(
+        Column("table_name", TEXT, "The table, as in clean.sales."),
+        Column("day", DAY, "The business day."),
+        Column("first_written_at", STAMP, "When the day was written for the first time."),
+        Column("written_at", STAMP, "When it was written last."),
+        Column("run_id", TEXT, f"{_RUN_ID} The one that wrote it last."),
+        Column("read_at", STAMP, "The day is as the shop knew it then: when its extraction began.", is_nullable=True),
+        Column("definition", TEXT, "Hash of the description or statement that the rows were made with."),
+        Column("through_change", COUNT, "Last row of ops.order_changes that a mart's day knows.", is_nullable=True),
+        Column("published_at", STAMP, "When a mart's day was first published whole.", is_nullable=True),
+    ),
+    key=("table_name", "day"),
+)
+
+EXTRACTIONS = Table(
+    schema="ops",
+    name="extractions",
+    description="One row per extraction of orders that was written: what came, what the shop counts, what it cost.",
+    columns=(
+        Column("run_id", TEXT, _RUN_ID),
+        Column("first_day", DAY, "First business day asked for."),
+        Column("last_day", DAY, "Last business day asked for, included."),
+        Column("read_at", STAMP, "When the extraction began."),
+        Column("records", COUNT, "Records of these days that came, repeated ones too."),
+        Column("orders", COUNT, "Different orders among them."),
+        Column("records_of_other_days", COUNT, "Records that the shop sent although their day lies outside."),
+        Column("source_count", COUNT, "The shop's own count of the query, where it gives one.", is_nullable=True),
+        Column("requests", COUNT, "Requests made."),
+        Column("retries", COUNT, "Requests made again after an error, a cut or late answer, or 429."),
+        Column("bytes", COUNT, "Bytes of all answers."),
+        Column("milliseconds_waited", COUNT, "Time spent waiting for the shop's budget and between retries."),
+    ),
+    key=("run_id", "first_day"),
+)
+
+VANISHED_ORDERS = Table(
+    schema="ops",
+    name="vanished_orders",
+    description="Orders that a later extraction of their business day no longer found: deleted, or moved, in the shop.",
+    columns=(
+        Column("order_id", TEXT, "The order's id."),
+        Column("order_date", DAY, "Business day of the order."),
+        Column("vanished_at", STAMP, "When the extraction without it was written."),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("extracted_at", STAMP, "When the order was read for the last time."),
+        Column("payload", TEXT, "The record as the shop sent it last.", is_json=True, is_personal=True),
+        Column("reappeared_at", STAMP, "When an extraction found it again.", is_nullable=True),
+    ),
+    key=("order_id", "order_date", "vanished_at"),
+)
+
+LOOKS = Table(
+    schema="ops",
+    name="looks",
+    description="One row per successful look at the shop for late changes; the newest one holds the cursor.",
+    columns=(
+        Column("looked_at", STAMP, "When the look was over."),
+        Column("asked_since", STAMP, "Changes since then were asked for.", is_nullable=True),
+        Column("newest_change", STAMP, "The cursor: the newest change stamp seen so far.", is_nullable=True),
+        Column("orders_seen", COUNT, "Orders that the shop named as changed, repeated ones too."),
+        Column("orders_changed", COUNT, "Those of them that differ from what is stored."),
+        Column("days_marked", COUNT, "Business days marked as stale."),
+    ),
+    key=("looked_at",),
+)
+
+STALE_DAYS = Table(
+    schema="ops",
+    name="stale_days",
+    description="Business days of orders that are no longer as the shop knows them; a day leaves when it is written.",
+    columns=(
+        Column("day", DAY, "Business day of the orders."),
+        Column("reason", TEXT, "Why: late_order, edit, refund, cancellation, vanished, reread, sweep, replay, today."),
+        Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
+        Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),
+        Column("first_seen_at", STAMP, "When the day went stale."),
+        Column("seen_at", STAMP, "When it was last seen to be stale; an extraction that began later settles it."),
+        Column("failures", COUNT, "Runs of the day that failed since."),
+        Column("failed_run_id", TEXT, "The last of these runs.", is_nullable=True),
+        Column("parked_at", STAMP, "When it was given up: no longer retried by itself.", is_nullable=True),
+    ),
+    key=("day", "reason"),
+)
+
+ORDER_CHANGES = Table(
+    schema="ops",
+    name="order_changes",
+    description="What a rewritten order changed on a business day that a mart already has: one row per order and day.",
+    columns=(
+        Column("change_id", COUNT, "Number of the change, ascending."),
+        Column("changed_at", STAMP, "When the change was written."),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("order_id", TEXT, "The order; null where a customer's record moved a first order.", is_nullable=True),
+        Column("order_date", DAY, "Business day of the order.", is_nullable=True),
+        Column("event_date", DAY, "Business day whose figures change."),
+        Column("currency", TEXT, "ISO 4217 code of the amounts; null for a first order that moved.", is_nullable=True),
+        Column("cause", TEXT, _CAUSE),
+        Column("is_first_order", FLAG, "Whether only the day of a customer's first order moved."),
+        *(
+            Column(name, COUNT if name in _COUNTED else MONEY, f"Change of {name}: new less old.")
+            for name in LEDGER_MEASURES
+        ),
+    ),
+    key=("change_id",),
+    indexes=("event_date",),
+)
+
+PUBLICATIONS = Table(
+    schema="ops",
+    name="publications",
+    description="Every number of a watched mart as it was first published, once its business day was over.",
+    columns=(
+        Column("mart", TEXT, "Name of the mart."),
+        Column("day", DAY, "Business day."),
+        Column("key", TEXT, "The rest of the row's grain, such as the currency."),
+        Column("metric", TEXT, "Column of the mart."),
+        Column("value", MONEY, "The number; null where the mart has none.", is_nullable=True),
+        Column("published_at", STAMP, "When."),
+        Column("run_id", TEXT, _RUN_ID),
+    ),
+    key=("mart", "day", "key", "metric"),
+)
+
+RESTATEMENTS = Table(
+    schema="ops",
+    name="restatements",
+    description="Every published number that changed later: from what to what, when, why, and which orders did it.",
+    columns=(
+        Column("mart", TEXT, "Name of the mart."),
+        Column("day", DAY, "Business day of the number."),
+        Column("key", TEXT, "The rest of the row's grain, such as the currency."),
+        Column("metric", TEXT, "Column of the mart."),
+        Column("old_value", MONEY, "As it stood; null where there was none.", is_nullable=True),
+        Column("new_value", MONEY, "As it stands since; null where there is none.", is_nullable=True),
+        Column("difference", MONEY, "New less old, where none counts as zero."),
+        Column("explained", MONEY, "Sum of the orders' own changes, where they have this metric.", is_nullable=True),
+        Column("restated_at", STAMP, "When."),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("cause", TEXT, f"{_CAUSE} Several are joined with a comma."),
+        Column("order_ids", TEXTS, "The orders that did it."),
+        Column("is_of_closed_day", FLAG, "Whether the day was closed (closed_until) when the number changed."),
+    ),
+    key=("mart", "day", "key", "metric", "restated_at"),
+)
+
+OPS_TABLES = (
+    MATERIALISED_DAYS,
+    EXTRACTIONS,
+    VANISHED_ORDERS,
+    LOOKS,
+    STALE_DAYS,
+    ORDER_CHANGES,
+    PUBLICATIONS,
+    RESTATEMENTS,
+)
+"""All tables of the pipeline's own history; `history.prepare` makes them."""
