@@ -180,7 +180,7 @@ RAW_ORDERS = _contract(
         "payload": _column(TEXT, _PAYLOAD, NOT_EMPTY, json=True, personal=True),
     },
     day_column="order_date",
-    indexes=("order_date",),
+    indexes=("order_date", "order_id"),
 )
 
 
@@ -271,6 +271,7 @@ CLEAN_SALES = _contract(
         "event_type": _column(TEXT, f"One of {', '.join(EVENT_TYPES)}.", KNOWN_EVENT),
         "event_at": _column(STAMP, "When the event happened."),
         "event_date": _column(DAY, "Business day of the event, in the shop's time zone."),
+        "is_cancellation": _column(FLAG, "Whether it reverses what was left of an order when that was cancelled."),
         "product_id": _column(TEXT, "The product of a line event.", nullable=True),
         "customer_key": _column(TEXT, _CUSTOMER_KEY, nullable=True, personal=True),
         "currency": _column(TEXT, _CURRENCY, CURRENCY_CODE),

@@ -44,13 +44,14 @@ def build_definitions(shop_reference: str) -> dg.Definitions:
 def _assemble(shop_reference: str) -> dg.Definitions:
     shop = load_shop(shop_reference)
     partitions = daily_partitions(shop)
+    marts = load_marts()
     jobs = build_jobs()
     database = DatabaseResource()
     return dg.Definitions(
         assets=[
             *build_raw_assets(partitions),
-            *build_clean_assets(partitions),
-            *build_mart_assets(load_marts(), partitions, shop),
+            *build_clean_assets(partitions, marts),
+            *build_mart_assets(marts, partitions, shop),
         ],
         asset_checks=[
             build_check("check_orders", ORDER_CLAIMS),

@@ -1,11 +1,13 @@
 """The mart engine: everything that a mart's SQL file says about itself.
 
 A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the description and one line `grain: column,
-column`; every output column has its description behind it as a comment. From the parsed statement come the tables it
-reads, the types of its columns and their lineage. `:first_day` and `:last_day` bound the slice, `:shop_currency` is the
+column`; every output column has its description behind it as a comment. A line `restatements: column, column` (or
+`all numbers`) names the columns of which every published number and every later change is kept on record. From the
+parsed statement come the tables it reads, the types of its columns and their lineage. `:first_day` and `:last_day` bound the slice, `:shop_currency` is the
 shop's currency. Running the statement is the IO manager's part.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -33,6 +35,9 @@ FIRST_DAY, LAST_DAY, SHOP_CURRENCY = "first_day", "last_day", "shop_currency"
 PARAMETERS = frozenset({FIRST_DAY, LAST_DAY, SHOP_CURRENCY})
 
 PLOTTED = ("net_sales",)
+KEYS = ("grain:", "restatements:")
+"""What a line of the leading comment begins with that is no description."""
+ALL_NUMBERS = "all numbers"
 NAME = re.compile("[a-z][a-z0-9_]*")
 
 SqlSchema = dict[str, dict[str, dict[str, str]]]
@@ -59,17 +64,28 @@ class Mart:
         statement: The parsed `select`.
         sources: Tables it reads, as (layer, name).
         lineage: Columns that each output column is made of, as (layer, table, column).
+        watched: Columns whose published numbers, and their later changes, are kept on record.
     """
 
     table: Table
     statement: exp.Query
     sources: tuple[tuple[str, str], ...]
     lineage: Mapping[str, tuple[tuple[str, str, str], ...]]
+    watched: tuple[str, ...] = ()
 
     @cached_property
     def is_daily(self) -> bool:
         """Whether the mart is written by business day."""
         return self.table.day_column is not None
+
+    @property
+    def reads_first_orders(self) -> bool:
+        """Whether a day of it depends on orders of other days: on which day a customer ordered first."""
+        return bool({("clean", "orders"), ("clean", "customers")} & {*self.sources})
+
+    def definition(self, *, shop_currency: str) -> str:
+        """Return a hash of the statement, the days apart."""
+        return hashlib.sha256(self.sql(shop_currency=shop_currency).encode()).hexdigest()[:12]
 
     def sql(self, *, shop_currency: str, first_day: date | None = None, last_day: date | None = None) -> str:
         """Return the statement for Postgres with the parameters put in as typed literals.
@@ -85,7 +101,7 @@ class Mart:
             values[LAST_DAY] = exp.cast(exp.Literal.string(last_day.isoformat()), "date")
 
         def put_in(node: exp.Expression) -> exp.Expression:
-            return values[node.name].copy() if isinstance(node, exp.Placeholder) else node
+            return values[node.name].copy() if isinstance(node, exp.Placeholder) and node.name in values else node
 
         return self.statement.transform(put_in).sql(dialect=DIALECT, comments=False)
 
@@ -159,7 +175,7 @@ def _mart_names(statement: exp.Query) -> set[str]:
 
 
 def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
-    description, grain = _header(path)
+    description, grain, restatements = _header(path)
     sources = _sources(statement)
     for layer, name in sources:
         if not layer:
@@ -189,23 +205,45 @@ def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
     )
     scope = build_scope(qualified)
     return Mart(
-        table, statement, sources, {column.name: _lineage(column.name, qualified, schema, scope) for column in columns}
+        table,
+        statement,
+        sources,
+        {column.name: _lineage(column.name, qualified, schema, scope) for column in columns},
+        _watched(path, table, restatements),
     )
 
 
-def _header(path: Path) -> tuple[str, tuple[str, ...]]:
+def _watched(path: Path, table: Table, restatements: str | None) -> tuple[str, ...]:
+    """Return the columns that a line `restatements:` names."""
+    if restatements is None:
+        return ()
+    if table.day_column is None:
+        raise MartError(f"{path}: restatements are of business days, and this mart has none.")
+    numbers = [name.name for name in table.columns if name.type in (MONEY, COUNT) and name.name not in table.key]
+    named = numbers if restatements == ALL_NUMBERS else [name.strip() for name in restatements.split(",")]
+    if unknown := sorted(set(named) - set(numbers)):
+        raise MartError(
+            f"{path}: restatements of {', '.join(unknown)}, which is no column of numbers; write {ALL_NUMBERS}, or "
+            f"some of {', '.join(numbers)}."
+        )
+    return tuple(named)
+
+
+def _header(path: Path) -> tuple[str, tuple[str, ...], str | None]:
+    """Return description, grain, and what stands behind `restatements:`."""
     lines = []
     for line in path.read_text(encoding="utf-8").splitlines():
         if not line.startswith("--"):
             break
         lines.append(line.removeprefix("--").strip())
-    grains = [line.removeprefix("grain:") for line in lines if line.startswith("grain:")]
-    description = " ".join(line for line in lines if not line.startswith("grain:"))
+    grains, restatements = ([line.removeprefix(key) for line in lines if line.startswith(key)] for key in KEYS)
+    description = " ".join(line for line in lines if not line.startswith(KEYS))
     if len(grains) != 1 or not description:
         raise MartError(
             f"{path}: begins with no comment that says what a row is, and has no line `-- grain: column, column`."
         )
-    return description, tuple(name.strip() for name in grains[0].split(","))
+    watched = ", ".join(restatements).strip() or None
+    return description, tuple(name.strip() for name in grains[0].split(",")), watched
 
 
 def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable[str]) -> tuple[Column, ...]:

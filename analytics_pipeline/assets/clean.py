@@ -1,6 +1,6 @@
 """The clean layer: typed tables made of the raw one, the ledger, and what was quarantined or left out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -25,32 +25,46 @@ from analytics_pipeline.contracts import (
     Contract,
 )
 from analytics_pipeline.database.claim import claim_database
-from analytics_pipeline.database.slices import Slice, exclusive
+from analytics_pipeline.database.slices import Accompanied, Companion, Slice, exclusive
 from analytics_pipeline.database.staging import StagedSlice, settle, stage
+from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.stale import Settled
+from analytics_pipeline.history.written import DaysWritten, Writing, read_at
 from analytics_pipeline.io_managers.postgres import COLUMNS
+from analytics_pipeline.mart_sql import Mart
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.spool import in_whole_days
+from analytics_pipeline.tables import Table
 from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.transforms.version import contract_version
 
 BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
 READABLE = "all_values_are_readable"
 ORDER_TABLES = {
     "orders": CLEAN_ORDERS,
     "order_lines": CLEAN_ORDER_LINES,
-    "sales": CLEAN_SALES,
     "quarantine": QUARANTINE,
     "exclusions": EXCLUSIONS,
+    "sales": CLEAN_SALES,
 }
+"""In the order in which they are committed. The ledger comes last: a day is stale until then (`_companions`)."""
 CHUNK_ORDERS = 2_000
 """Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
 
 
-def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
-    """Return the tables made of raw/orders, which one step writes, and clean/customers and clean/products."""
+def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence[Mart]) -> list[dg.AssetsDefinition]:
+    """Return the tables made of raw/orders, which one step writes, and clean/customers and clean/products.
+
+    Args:
+        partitions: The business days.
+        marts: What reads them: days of theirs become stale when orders change.
+    """
+    daily_marts = [mart.table for mart in marts if mart.is_daily]
 
     @dg.multi_asset(
         name="clean_orders",
@@ -88,8 +102,14 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
         with exclusive(database.database(), "clean orders"), ExitStack() as stack:
             days = days_of(context.partition_keys)
             part = Slice(days.first, days.last)
+            prepare(database.database())
+            # Before the raw rows are read, which are at least as new as this.
+            as_of = read_at(database.database(), RAW_ORDERS.table, days)
+            writing = Writing(context.run.run_id, contract_version(shop.description), as_of)
             staged = {
-                name: stack.enter_context(stage(database.database(), contract.table, part))
+                name: stack.enter_context(
+                    stage(database.database(), contract.table, part, _companions(contract, writing, daily_marts))
+                )
                 for name, contract in ORDER_TABLES.items()
             }
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
@@ -107,9 +127,15 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Asse
 
     return [
         clean_order_tables,
-        _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers),
-        _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, clean_products),
+        _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers, daily_marts),
+        _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, clean_products, daily_marts),
     ]
+
+
+def _companions(contract: Contract, writing: Writing, marts: Sequence[Table]) -> list[Companion]:
+    if contract is not CLEAN_SALES:
+        return [DaysWritten(writing)]
+    return [SalesChanged(writing, marts), Settled(writing), DaysWritten(writing)]
 
 
 def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]:
@@ -122,7 +148,10 @@ def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]
 
 
 def _dimension(
-    raw: Contract, clean: Contract, transform: Callable[[pd.DataFrame, Shop], CleanDimension]
+    raw: Contract,
+    clean: Contract,
+    transform: Callable[[pd.DataFrame, Shop], CleanDimension],
+    marts: Sequence[Table],
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey(clean.table.path)
     readable = dg.AssetCheckSpec(
@@ -135,8 +164,11 @@ def _dimension(
         kinds={"pandas", "postgres"},
         check_specs=[*contract_specs(clean.table), readable],
     )
-    def clean_dimension(raw: pd.DataFrame, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
+    def clean_dimension(
+        context: dg.AssetExecutionContext, raw: pd.DataFrame, shop: ShopResource, database: DatabaseResource
+    ) -> Iterator[Any]:
         claim_database(database.database(), shop.description.name)
+        prepare(database.database())
         cleaned = transform(raw, shop.description)
         audit = ContractAudit(clean)
         audit.look_at(cleaned.rows)
@@ -147,7 +179,10 @@ def _dimension(
             severity=dg.AssetCheckSeverity.WARN,
             metadata={"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])},
         )
-        yield from publish(audit.results(), [dg.Output(cleaned.rows)])
+        rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
+        writing = Writing(context.run.run_id, contract_version(shop.description))
+        companions = (FirstOrdersTold(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
+        yield from publish(audit.results(), [dg.Output(Accompanied(rows, companions))])
 
     return clean_dimension
 

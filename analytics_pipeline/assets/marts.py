@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import dagster as dg
 
 from analytics_pipeline.assets.describe import by_day, mart_metadata, table_asset
 from analytics_pipeline.database.claim import claim_database
-from analytics_pipeline.database.slices import Query
+from analytics_pipeline.database.slices import Query, Slice
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.publishing import MartDays
 from analytics_pipeline.mart_sql import Mart
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
@@ -42,12 +45,24 @@ def _mart_asset(
         freshness_policy=freshness,
         **(by_day(partitions) if mart.is_daily else {}),
     )
-    def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Query:
+    def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Any:  # noqa: ANN401 - Query or MartDays
         claim_database(database.database(), shop.description.name)
+        prepare(database.database())
         currency = shop.description.currency
         if not mart.is_daily:
             return Query(mart.sql(shop_currency=currency))
-        days = days_of(context.partition_keys)
-        return Query(mart.sql(shop_currency=currency, first_day=days.first, last_day=days.last))
+
+        def statement(part: Slice) -> str:
+            return mart.sql(shop_currency=currency, first_day=part.first, last_day=part.last)
+
+        return MartDays(
+            statement,
+            days_of(context.partition_keys),
+            definition=mart.definition(shop_currency=currency),
+            zone=shop.description.timezone,
+            watched=mart.watched,
+            reads_first_orders=mart.reads_first_orders,
+            closed_until=shop.description.closed_until,
+        )
 
     return mart_asset

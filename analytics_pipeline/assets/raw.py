@@ -13,12 +13,16 @@ from analytics_pipeline.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
 from analytics_pipeline.database.claim import claim_database
-from analytics_pipeline.database.slices import Changes, newest_change
+from analytics_pipeline.database.slices import Accompanied, Changes, newest_change
+from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_orders, extract_products
 from analytics_pipeline.sources.spec import Endpoint
 from analytics_pipeline.spool import Spool, spool
+from analytics_pipeline.transforms.version import contract_version
 
 SOURCE_COUNT = "extracted_records_equal_the_shops_count"
 SECONDS_BETWEEN_REPORTS = 5.0
@@ -33,10 +37,20 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
     @_raw_asset(RAW_ORDERS, **by_day(partitions))
     def raw_orders(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
         days = days_of(context.partition_keys)
-        claim_database(database.database(), shop.description.name)
+        stored = database.database()
+        claim_database(stored, shop.description.name)
+        prepare(stored)
+        # Before the first request: whatever the shop changes from here on, this extraction may lack.
+        writing = Writing(context.run.run_id, contract_version(shop.description), database_clock(stored))
         with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
             extraction = extract_orders(client, days.first, days.last)
-            yield from _extracted(context, RAW_ORDERS, extraction, rows, rows.reader)
+            ids: set[str] = set()
+
+            def value() -> Accompanied:
+                extracted = Extracted(writing, _figures(extraction, len(ids)))
+                return Accompanied(rows.reader(), (DaysWritten(writing), extracted))
+
+            yield from _extracted(context, RAW_ORDERS, extraction, rows, value, ids)
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
         @_raw_asset(contract)
@@ -51,9 +65,8 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             since = newest - OVERLAP if newest else None
             with shop.client() as client, spool(contract.table.arrow_schema) as rows:
                 extraction = extract(client, since)
-                yield from _extracted(
-                    context, contract, extraction, rows, lambda: Changes(rows.reader()) if since else rows.reader()
-                )
+                value = lambda: Changes(rows.reader()) if since else rows.reader()  # noqa: E731
+                yield from _extracted(context, contract, extraction, rows, value, set())
 
         return raw_dimension
 
@@ -77,11 +90,11 @@ def _extracted(
     contract: Contract,
     extraction: Extraction,
     rows: Spool,
-    value: Any,  # noqa: ANN401
+    value: Callable[[], Any],
+    ids: set[str],
 ) -> Iterator[Any]:
-    """Read the whole extraction into the spool, then publish what `value` makes of it."""
+    """Read the whole extraction into the spool and its ids into `ids`, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
-    ids: set[str] = set()
     reported = time.monotonic()
     for batch in extraction:
         rows.write(batch)
@@ -103,7 +116,21 @@ def _extracted(
     yield from publish([*audit.results(), _count_result(contract, extraction, len(ids))], _outputs(value, metadata))
 
 
-def _outputs(value: Any, metadata: dict[str, Any]) -> Iterator[dg.Output[Any]]:  # noqa: ANN401
+def _figures(extraction: Extraction, different: int) -> ExtractionFigures:
+    statistics = extraction.statistics
+    return ExtractionFigures(
+        records=extraction.records,
+        orders=different,
+        records_of_other_days=extraction.outside_window,
+        source_count=extraction.source_count,
+        requests=statistics.requests,
+        retries=statistics.retries,
+        bytes=statistics.bytes,
+        milliseconds_waited=round(statistics.seconds_waited * 1000),
+    )
+
+
+def _outputs(value: Callable[[], Any], metadata: dict[str, Any]) -> Iterator[dg.Output[Any]]:
     yield dg.Output(value(), metadata=metadata)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import adbc_driver_manager
 import pyarrow as pa
@@ -40,6 +40,14 @@ Rows: TypeAlias = pa.Table | pa.RecordBatchReader | Query | Changes
 
 
 @dataclass(frozen=True)
+class Accompanied:
+    """Rows that come with something to write about them, in the same transaction."""
+
+    rows: "Rows"
+    companions: "tuple[Companion, ...]"
+
+
+@dataclass(frozen=True)
 class Slice:
     """The rows of the business days `first` to `last`, both included."""
 
@@ -51,8 +59,23 @@ class Slice:
         return f"{table.day_column} between date '{self.first}' and date '{self.last}'"
 
 
+class Companion(Protocol):
+    """What is written about a slice beside it, in its transaction; `part` is None for a whole table."""
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Look at the old rows, which are still there."""
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Write what follows from the new rows, which are in."""
+
+
 def write(
-    database: Database, table: Table, rows: Rows, part: Slice | None, before_commit: Callable[[], None] = lambda: None
+    database: Database,
+    table: Table,
+    rows: Rows,
+    part: Slice | None,
+    before_commit: Callable[[], None] = lambda: None,
+    companions: Sequence[Companion] = (),
 ) -> int:
     """Replace a slice of a table, or all of it, in one transaction; an empty `rows` clears the old ones.
 
@@ -64,6 +87,7 @@ def write(
         rows: New rows. An exception out of the stream leaves the old rows in place.
         part: The slice to replace; None for the whole table.
         before_commit: Called when all rows, keys and indexes are in; an exception leaves the old rows in place.
+        companions: What is written beside the rows; a failure of theirs leaves the old rows in place.
 
     Returns:
         Number of rows written.
@@ -77,19 +101,24 @@ def write(
         cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (table.qualified_name,))
         key_statements = ensure_table(connection, table)
         try:
-            written = _replace(cursor, table, rows, part)
+            for companion in companions:
+                companion.before(cursor, table, part)
+            written = replace_rows(cursor, table, rows, part)
             for statement in key_statements:
                 cursor.execute(statement)
+            for companion in companions:
+                companion.after(cursor, table, part)
             before_commit()
             connection.commit()
         except adbc_driver_manager.Error as error:
             if sqlstate(error) == UNIQUE_VIOLATION:
-                raise _duplicate_key(table, error) from error
+                raise duplicate_key(table, error) from error
             raise
     return written
 
 
-def _replace(cursor: Connection, table: Table, rows: Rows, part: Slice | None) -> int:
+def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Slice | None) -> int:
+    """Delete a slice and put rows in its place, in the caller's transaction; returns how many."""
     if isinstance(rows, Changes):
         return _merge(cursor, table, rows.rows)
     cursor.execute(f"delete from {table.qualified_name}" + (f" where {part.where(table)}" if part else ""))
@@ -110,7 +139,8 @@ def _merge(cursor: Connection, table: Table, rows: pa.RecordBatchReader) -> int:
     return written
 
 
-def _duplicate_key(table: Table, error: Exception) -> ContractError:
+def duplicate_key(table: Table, error: Exception) -> ContractError:
+    """Say which rows repeat a key, from the server's own words."""
     detail = (
         next((line for line in str(error).splitlines() if line.startswith("DETAIL:")), "")
         .removeprefix("DETAIL:")

@@ -7,7 +7,7 @@ writing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from queue import Full, Queue
 from threading import Event, Thread
@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Slice, write
+from analytics_pipeline.database.slices import Companion, Slice, write
 from analytics_pipeline.tables import Table
 
 WAITING_BATCHES = 2
@@ -34,7 +34,7 @@ class StagedSlice:
         rows_by_day: Number of rows so far, by business day as ISO text.
     """
 
-    def __init__(self, database: Database, table: Table, part: Slice) -> None:
+    def __init__(self, database: Database, table: Table, part: Slice, companions: Sequence[Companion]) -> None:
         self.rows_by_day: Counter[str] = Counter()
         self._table = table
         self._waiting: Queue[pa.RecordBatch | _WithdrawnError | None] = Queue(WAITING_BATCHES)
@@ -44,7 +44,7 @@ class StagedSlice:
         self._written = 0
         self._error: BaseException | None = None
         self._thread = Thread(
-            target=self._write, args=(database, part), name=f"write {table.qualified_name}", daemon=True
+            target=self._write, args=(database, part, companions), name=f"write {table.qualified_name}", daemon=True
         )
         self._thread.start()
 
@@ -106,10 +106,10 @@ class StagedSlice:
         if self._error is not None and not isinstance(self._error, _WithdrawnError):
             raise self._error
 
-    def _write(self, database: Database, part: Slice) -> None:
+    def _write(self, database: Database, part: Slice, companions: Sequence[Companion]) -> None:
         try:
             rows = pa.RecordBatchReader.from_batches(self._table.arrow_schema, self._arriving())
-            self._written = write(database, self._table, rows, part, self._wait_for_decision)
+            self._written = write(database, self._table, rows, part, self._wait_for_decision, companions)
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
             self._error = error
         finally:
@@ -143,9 +143,18 @@ def settle(slices: Iterable[StagedSlice]) -> None:
 
 
 @contextmanager
-def stage(database: Database, table: Table, part: Slice) -> Iterator[StagedSlice]:
-    """Open a staged slice; what is not published when the block ends is withdrawn."""
-    staged = StagedSlice(database, table, part)
+def stage(
+    database: Database, table: Table, part: Slice, companions: Sequence[Companion] = ()
+) -> Iterator[StagedSlice]:
+    """Open a staged slice; what is not published when the block ends is withdrawn.
+
+    Args:
+        database: Where the table lies.
+        table: The table's shape.
+        part: The slice to replace.
+        companions: What is written beside the rows, in their transaction.
+    """
+    staged = StagedSlice(database, table, part, companions)
     try:
         yield staged
     finally:

@@ -1,24 +1,39 @@
 """Makes the tables of the pipeline's own history, and the functions that read them. What is in them stands elsewhere."""
 
 from contextlib import closing
-from functools import cache
 
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.layout import DDL_LOCK, ensure_schema, ensure_table
+from analytics_pipeline.database.slices import query
+from analytics_pipeline.history.restatements import AS_REPORTED
 from analytics_pipeline.ops_tables import OPS_TABLES
 
+_prepared: set[Database] = set()
+"""Databases whose tables this process has held against their shapes."""
 
-@cache
+
 def prepare(database: Database) -> None:
-    """Create what is missing; once in this process for each database.
+    """Create what is missing.
 
     Raises:
         TableMismatchError: A stored table does not fit its shape.
     """
+    if database in _prepared and _is_there(database):
+        return
     ensure_schema(database, "ops")
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{DDL_LOCK}', 0))")
         for table in OPS_TABLES:
             for statement in ensure_table(connection, table):
                 cursor.execute(statement)
+        cursor.execute("select to_regproc('ops.as_reported') is null")
+        if cursor.fetchone()[0]:
+            cursor.execute(AS_REPORTED)
         connection.commit()
+    _prepared.add(database)
+
+
+def _is_there(database: Database) -> bool:
+    names = ", ".join(f"('{table.qualified_name}')" for table in OPS_TABLES)
+    found = query(database, f"select bool_and(to_regclass(name) is not null) as all_there from (values {names}) as t (name)")
+    return bool(found[0]["all_there"])

@@ -15,10 +15,22 @@ import pyarrow as pa
 
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Changes, Query, Rows, Slice, read, read_table, write
+from analytics_pipeline.database.slices import (
+    Accompanied,
+    Changes,
+    Companion,
+    Query,
+    Rows,
+    Slice,
+    read,
+    read_table,
+    write,
+)
 from analytics_pipeline.database.staging import StagedSlice
+from analytics_pipeline.history.publishing import MartDays, Published
+from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.partitions import days_of
+from analytics_pipeline.partitions import DayRange, days_of
 from analytics_pipeline.resources import DatabaseResource
 from analytics_pipeline.tables import Table
 
@@ -33,7 +45,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     """Stores `layer/name` as the Postgres table `layer.name`.
 
     Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id) or a `Query` that
-    Postgres computes, or a `StagedSlice`, whose rows are there and only have to be published. A partitioned asset
+    Postgres computes, or a `StagedSlice`, whose rows are there and only have to be published; `MartDays` for a mart by
+    business day, which is computed for its stale days too. `Accompanied` rows bring more to write. A partitioned asset
     replaces the slice of the run's business days in one transaction, another one the whole table. Gives a pandas frame
     with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the input's annotation says so:
     exactly the run's slice, with the columns that the input's metadata `columns` names.
@@ -41,7 +54,9 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     database: DatabaseResource
 
-    def handle_output(self, context: dg.OutputContext, obj: pd.DataFrame | Rows | StagedSlice) -> None:
+    def handle_output(
+        self, context: dg.OutputContext, obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedSlice
+    ) -> None:
         """Write the value in one transaction.
 
         Raises:
@@ -50,19 +65,41 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         """
         table = table_of(context.asset_key)
         database = self.database.database()
+        if isinstance(obj, MartDays):
+            published = publish_mart(database, table, obj, context.run_id)
+            self._tell_published(context, database, table, published)
+            context.add_output_metadata({"rows_written": published.rows})
+            return
+        value, companions = (obj.rows, obj.companions) if isinstance(obj, Accompanied) else (obj, ())
         rows = (
-            pa.Table.from_pandas(obj, schema=table.arrow_schema, preserve_index=False)
-            if isinstance(obj, pd.DataFrame)
-            else obj
+            pa.Table.from_pandas(value, schema=table.arrow_schema, preserve_index=False)
+            if isinstance(value, pd.DataFrame)
+            else value
         )
         if context.has_asset_partitions:
             part = _slice(context.asset_partition_keys)
-            written, figures = _write_days(database, table, rows, part)
+            written, figures = _write_days(database, table, rows, part, companions)
             self._tell_by_day(context, figures)
         else:
-            written = write(database, table, rows, None)
+            if isinstance(rows, StagedSlice):
+                raise TypeError(f"a staged slice of {table.qualified_name} has business days")
+            written = write(database, table, rows, None, companions=companions)
             context.add_output_metadata({"dagster/row_count": _row_count(database, table)})
         context.add_output_metadata({"rows_written": written})
+
+    def _tell_published(
+        self, context: dg.OutputContext, database: Database, table: Table, published: Published
+    ) -> None:
+        """Tell of the run's days as its output, and of stale days beside them as materialisations of their own."""
+        figures: Figures = {}
+        for days in published.days:
+            figures |= _figures_by_day(database, table, Slice(days.first, days.last))
+        self._tell_by_day(context, figures)
+        asked = set(context.asset_partition_keys)
+        for day in (day.isoformat() for days in published.days for day in days):
+            if day not in asked:
+                metadata = {ROW_COUNT: 0, **figures.get(day, {})}
+                context.log_event(dg.AssetMaterialization(context.asset_key, metadata=metadata, partition=day))
 
     def _tell_by_day(self, context: dg.OutputContext, figures: Figures) -> None:
         for day in context.asset_partition_keys:
@@ -115,14 +152,16 @@ def _row_count(database: Database, table: Table) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _write_days(database: Database, table: Table, rows: Rows | StagedSlice, part: Slice) -> tuple[int, Figures]:
+def _write_days(
+    database: Database, table: Table, rows: Rows | StagedSlice, part: Slice, companions: tuple[Companion, ...]
+) -> tuple[int, Figures]:
     """Write a slice and return its number of rows, and the figures of each day that has rows."""
     if isinstance(rows, StagedSlice):
         return rows.publish(), _row_counts(rows.rows_by_day)
     if isinstance(rows, Query):
-        return write(database, table, rows, part), _figures_by_day(database, table, part)
+        return write(database, table, rows, part, companions=companions), _figures_by_day(database, table, part)
     counts: Counter[str] = Counter()
-    return write(database, table, _counted(rows, table, counts), part), _row_counts(counts)
+    return write(database, table, _counted(rows, table, counts), part, companions=companions), _row_counts(counts)
 
 
 def _counted(rows: pa.Table | pa.RecordBatchReader, table: Table, counts: Counter[str]) -> pa.RecordBatchReader:

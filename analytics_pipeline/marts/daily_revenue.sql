@@ -1,5 +1,6 @@
 -- Revenue of each business day and currency, each event on the day on which it happened; every day has a row in the shop's currency.
 -- grain: event_date, currency
+-- restatements: all numbers
 with order_days as (
     select
         event_date,

@@ -253,6 +253,24 @@ class Window(Model):
     to: Literal["exclusive", "inclusive"] = "exclusive"
 
 
+class LateChanges(Model):
+    """How changes of orders whose day has been loaded are noticed.
+
+    Attributes:
+        every_minutes: How often the shop is asked.
+        overlap_minutes: How far before the newest change stamp changes are asked for again.
+        reread_days: Without `orders.changed_since`: the last days, which are read again once a day.
+        sweep_days: Every loaded day is read again at least so often; None for never.
+        most_days: Most business days that one look has loaded again; the others follow at the next ones.
+    """
+
+    every_minutes: int = Field(default=15, ge=1)
+    overlap_minutes: int = Field(default=60, ge=0)
+    reread_days: int = Field(default=30, ge=0)
+    sweep_days: int | None = Field(default=None, ge=1)
+    most_days: int = Field(default=62, ge=1)
+
+
 class ChangedSince(Model):
     """The parameter that asks for records changed since a stamp."""
 

@@ -23,6 +23,7 @@ from analytics_pipeline.sources.protocol import (
     DottedPath,
     Expression,
     Fixed,
+    LateChanges,
     Limits,
     Model,
     Name,
@@ -233,6 +234,9 @@ class Shop(Model):
     request_budget: RequestBudget = RequestBudget()
     limits: Limits = Limits()
     times: Times = Times()
+    late_changes: LateChanges = LateChanges()
+    intraday: bool = False
+    closed_until: Day | None = None
     orders: Orders
     customers: Customers
     products: Products

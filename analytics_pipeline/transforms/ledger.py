@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ import pyarrow as pa
 
 from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import COUNT, DAY, MONEY, STAMP, TEXT
+from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
 from analytics_pipeline.transforms.lines import lines_of
 from analytics_pipeline.transforms.refunds import Refund
 from analytics_pipeline.transforms.values import ZERO, arrow_series, decimals, money, places, repeated
@@ -29,6 +30,7 @@ class Reversal:
     record: int
     event_type: str
     event_at: datetime
+    is_cancellation: bool
     product_id: str | None = None
     quantity: int = 0
     returns: Decimal = ZERO
@@ -95,8 +97,18 @@ class _Placed:
         moment = refund.refunded_at
         for line in refund.lines:
             product = self._products[line.row]
-            yield Reversal(record, "line_returned", moment, product, -line.units, line.amount, taxes=-line.tax)
-        yield from self._other_events(record, moment, refund.shipping, refund.shipping_tax, refund.adjustment)
+            yield Reversal(
+                record,
+                "line_returned",
+                moment,
+                is_cancellation=False,
+                product_id=product,
+                quantity=-line.units,
+                returns=line.amount,
+                taxes=-line.tax,
+            )
+        given_back = (refund.shipping, refund.shipping_tax, refund.adjustment)
+        yield from self._other_events(record, moment, given_back, is_cancellation=False)
 
     def cancellation_events(self, record: int, refunds: Sequence[Refund]) -> Iterator[Reversal]:
         """Yield the reversal of what the refunds have left of an order; nothing if it is not cancelled."""
@@ -110,21 +122,33 @@ class _Placed:
             value = self._nets[row] - sum((line.amount for line in taken_back), ZERO)
             tax = self._taxes[row] - sum((line.tax for line in taken_back), ZERO)
             if units or value or tax:
-                yield Reversal(record, "line_returned", moment, self._products[row], -units, value, taxes=-tax)
+                yield Reversal(
+                    record,
+                    "line_returned",
+                    moment,
+                    is_cancellation=True,
+                    product_id=self._products[row],
+                    quantity=-units,
+                    returns=value,
+                    taxes=-tax,
+                )
         shipping = self._shipping[record] - sum((refund.shipping for refund in refunds), ZERO)
         shipping_tax = self._shipping_taxes[record] - sum((refund.shipping_tax for refund in refunds), ZERO)
         # The goods are taken back at their whole value above, so that what an adjustment gave back before is reversed.
         adjustment = -sum((refund.adjustment for refund in refunds), ZERO)
-        yield from self._other_events(record, moment, shipping, shipping_tax, adjustment)
+        yield from self._other_events(record, moment, (shipping, shipping_tax, adjustment), is_cancellation=True)
 
     @staticmethod
     def _other_events(
-        record: int, moment: datetime, shipping: Decimal, shipping_tax: Decimal, adjustment: Decimal
+        record: int, moment: datetime, given_back: tuple[Decimal, Decimal, Decimal], *, is_cancellation: bool
     ) -> Iterator[Reversal]:
+        """Yield the reversal of shipping, its tax, and an adjustment."""
+        shipping, shipping_tax, adjustment = given_back
+        kind = partial(Reversal, record, event_at=moment, is_cancellation=is_cancellation)
         if shipping or shipping_tax:
-            yield Reversal(record, "shipping_refunded", moment, shipping=-shipping, taxes=-shipping_tax)
+            yield kind(event_type="shipping_refunded", shipping=-shipping, taxes=-shipping_tax)
         if adjustment:
-            yield Reversal(record, "adjustment", moment, returns=adjustment)
+            yield kind(event_type="adjustment", returns=adjustment)
 
 
 def _line_events(orders: pd.DataFrame, lines: pd.DataFrame, credit_notes: set[int]) -> pd.DataFrame:
@@ -156,7 +180,12 @@ def _of_orders(orders: pd.DataFrame, owners: np.ndarray, kinds: pd.Series) -> pd
     """Begin events that stand on the day of their order."""
     columns = ["order_date", "order_id", "ordered_at", "customer_key", "currency"]
     taken = orders[columns].take(owners).reset_index(drop=True).rename(columns={"ordered_at": "event_at"})
-    return taken.assign(record=owners, event_type=kinds, event_date=taken["order_date"])
+    return taken.assign(
+        record=owners,
+        event_type=kinds,
+        event_date=taken["order_date"],
+        is_cancellation=repeated(value=False, count=len(owners), kind=FLAG),
+    )
 
 
 def _reversal_events(orders: pd.DataFrame, reversals: Sequence[Reversal], shop: Shop) -> pd.DataFrame:
@@ -164,7 +193,13 @@ def _reversal_events(orders: pd.DataFrame, reversals: Sequence[Reversal], shop: 
     events = orders[["order_date", "order_id", "customer_key", "currency"]].take(owners).reset_index(drop=True)
     events["record"] = owners
     events["event_date"] = arrow_series([business_day(event.event_at, shop.zone) for event in reversals], DAY)
-    for name, kind in (("event_type", TEXT), ("event_at", STAMP), ("product_id", TEXT), ("quantity", COUNT)):
+    for name, kind in (
+        ("event_type", TEXT),
+        ("event_at", STAMP),
+        ("is_cancellation", FLAG),
+        ("product_id", TEXT),
+        ("quantity", COUNT),
+    ):
         events[name] = arrow_series([getattr(event, name) for event in reversals], kind)
     for name in ("returns", "shipping", "taxes"):
         events[name] = arrow_series([getattr(event, name) for event in reversals], MONEY)

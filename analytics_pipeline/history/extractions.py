@@ -1,0 +1,74 @@
+"""What is written beside the raw orders: what their extraction brought and cost, and which orders vanished."""
+
+from dataclasses import dataclass
+
+from analytics_pipeline.database.connection import Connection, Database
+from analytics_pipeline.database.slices import Slice, query
+from analytics_pipeline.history.written import Writing
+from analytics_pipeline.ops_tables import EXTRACTIONS, VANISHED_ORDERS
+from analytics_pipeline.tables import Table
+
+
+@dataclass(frozen=True)
+class ExtractionFigures:
+    """What an extraction brought and cost; the names are those of `ops.extractions`."""
+
+    records: int
+    orders: int
+    records_of_other_days: int
+    source_count: int | None
+    requests: int
+    retries: int
+    bytes: int
+    milliseconds_waited: int
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Keeps the book of extractions, and of orders that an extraction of their day no longer finds."""
+
+    writing: Writing
+    figures: ExtractionFigures
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Keep the newest record of each order."""
+        if part is not None:
+            cursor.execute(
+                f"create temporary table orders_before on commit drop as select distinct on (order_id) * "
+                f"from {table.qualified_name} where {part.where(table)} order by order_id, extracted_at desc"
+            )
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Note the extraction, the orders that vanished and those that are back."""
+        if part is None:
+            return
+        figures = vars(self.figures)
+        names = ", ".join(figures)
+        places = ", ".join(f"${number}" for number in range(5, 5 + len(figures)))
+        cursor.execute(
+            f"insert into {EXTRACTIONS.qualified_name} (run_id, first_day, last_day, read_at, {names}) "
+            f"values ($1, $2, $3, $4, {places}) "
+            f"on conflict (run_id, first_day) do update set (last_day, read_at, {names}) = "
+            f"(excluded.last_day, excluded.read_at, {', '.join(f'excluded.{name}' for name in figures)})",
+            (self.writing.run_id, part.first, part.last, self.writing.read_at, *figures.values()),
+        )
+        cursor.execute(
+            f"insert into {VANISHED_ORDERS.qualified_name} "
+            "(order_id, order_date, vanished_at, run_id, extracted_at, payload) "
+            "select order_id, order_date, clock_timestamp(), $1, extracted_at, payload from orders_before as old "
+            f"where not exists (select from {table.qualified_name} as new where new.order_id = old.order_id)",
+            (self.writing.run_id,),
+        )
+        cursor.execute(
+            f"update {VANISHED_ORDERS.qualified_name} as gone set reappeared_at = clock_timestamp() "
+            f"from {table.qualified_name} as new where gone.reappeared_at is null and new.order_id = gone.order_id "
+            f"and new.{part.where(table)}"
+        )
+
+
+def vanished_count(database: Database) -> int:
+    """Return how many orders have vanished and not come back."""
+    found = query(
+        database, f"select count(*) as orders from {VANISHED_ORDERS.qualified_name} where reappeared_at is null"
+    )
+    return int(found[0]["orders"])

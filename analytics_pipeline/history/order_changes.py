@@ -1,0 +1,270 @@
+"""What a rewritten order changes on business days that a mart already has, noted beside the ledger and the customers.
+
+A mart's day is stale from here on until it is computed anew (`publishing`), and its restatements name these changes as
+their cause. Nothing is noted of days that no mart has: there is no number yet that could change.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_ORDERS, CLEAN_SALES, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.database.connection import Connection
+from analytics_pipeline.database.slices import Slice
+from analytics_pipeline.history.written import Writing
+from analytics_pipeline.ops_tables import LEDGER_MEASURES, MATERIALISED_DAYS, ORDER_CHANGES
+from analytics_pipeline.tables import Table
+
+ORDERS, CUSTOMERS = CLEAN_ORDERS.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
+CHANGES, DAYS = ORDER_CHANGES.qualified_name, MATERIALISED_DAYS.qualified_name
+
+_FINGERPRINT = (
+    "event_type, is_cancellation, customer_key, product_id, quantity, gross_sales, discounts, returns, shipping, taxes"
+)
+"""What makes an event count differently; everything else of it follows or counts nowhere."""
+_ORDER_DAYS = f"""
+    select
+        order_date, order_id, event_date, currency, min(customer_key) as customer_key,
+        (sum(gross_sales) > 0)::int as orders,
+        coalesce(sum(quantity) filter (where gross_sales > 0), 0) as units_sold,
+        coalesce(-sum(quantity) filter (where event_type = 'line_returned'), 0) as units_returned,
+        {", ".join(f"sum({name}) as {name}" for name in LEDGER_MEASURES[3:])},
+        count(*) filter (where is_cancellation) as cancellations,
+        count(*) filter (
+            where not is_cancellation and event_type in ('line_returned', 'shipping_refunded', 'adjustment')
+        ) as refunds,
+        sum(hashtextextended(row({_FINGERPRINT})::text, 0)) as fingerprint
+    from {CLEAN_SALES.table.qualified_name}
+    where {{slice}}
+    group by order_date, order_id, event_date, currency
+"""
+"""What each order adds to each business day."""
+
+
+@dataclass(frozen=True)
+class SalesChanged:
+    """Notes what the new rows of the ledger change, order by order, with the cause.
+
+    Attributes:
+        writing: The run, and the definition of its rows.
+        marts: Tables of the marts by business day.
+    """
+
+    writing: Writing
+    marts: Sequence[Table]
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Sum up the old rows, if any mart could change."""
+        if part is not None and _any_mart_is_written(cursor, self.marts):
+            cursor.execute(
+                f"create temporary table sales_before on commit drop as {_ORDER_DAYS.format(slice=part.where(table))}"
+            )
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Compare, and note the differences; no mart is computed meanwhile, so that none misses them."""
+        lock_marts(cursor, self.marts)
+        cursor.execute("select to_regclass('pg_temp.sales_before') is not null")
+        if part is None or not cursor.fetchone()[0]:
+            return
+        cursor.execute(
+            f"create temporary table sales_after on commit drop as {_ORDER_DAYS.format(slice=part.where(table))}"
+        )
+        cursor.execute(self._compared(cursor), (self.writing.definition,))
+        measures = ", ".join(LEDGER_MEASURES)
+        self._note(
+            cursor,
+            f"select order_id, order_date, event_date, currency, cause, false as is_first_order, {measures} "
+            "from sales_changes",
+        )
+        self._note(cursor, _first_orders_moved(part.where(table)))
+
+    def _compared(self, cursor: Connection) -> str:
+        was_quarantined = _is_among(cursor, QUARANTINE.table)
+        is_sent = _is_among(cursor, RAW_ORDERS.table)
+        differences = ", ".join(
+            f"coalesce(new.{name}, 0) - coalesce(old.{name}, 0) as {name}" for name in LEDGER_MEASURES
+        )
+        return f"""
+            create temporary table sales_changes on commit drop as
+            select
+                order_id, order_date, event_date, currency, {differences},
+                case
+                    when days.day is null then 'backfill'
+                    when not exists (select from sales_before as other where other.order_id = both_.order_id) then case
+                        when {was_quarantined} then 'quarantine_replay'
+                        when days.definition <> $1 then 'definition_change'
+                        else 'late_order'
+                    end
+                    when not exists (select from sales_after as other where other.order_id = both_.order_id) then case
+                        when not {is_sent} then 'vanished'
+                        when days.definition <> $1 then 'definition_change'
+                        else 'quarantined'
+                    end
+                    when days.definition <> $1 then 'definition_change'
+                    when coalesce(new.cancellations, 0) > coalesce(old.cancellations, 0) then 'cancellation'
+                    when coalesce(new.refunds, 0) > coalesce(old.refunds, 0) then 'refund'
+                    else 'edit'
+                end as cause
+            from (
+                select order_id, order_date, event_date, currency from sales_before
+                union select order_id, order_date, event_date, currency from sales_after
+            ) as both_
+            left join sales_before as old using (order_id, order_date, event_date, currency)
+            left join sales_after as new using (order_id, order_date, event_date, currency)
+            left join {DAYS} as days
+                on days.table_name = '{CLEAN_SALES.table.qualified_name}' and days.day = order_date
+            where old.fingerprint is distinct from new.fingerprint
+        """
+
+    def _note(self, cursor: Connection, changes: str) -> None:
+        note_changes(cursor, changes, self.writing, self.marts)
+
+
+@dataclass(frozen=True)
+class FirstOrdersTold:
+    """Notes which days of first orders move with what the shop's customer records say.
+
+    Attributes:
+        writing: The run.
+        marts: Tables of the marts by business day.
+    """
+
+    writing: Writing
+    marts: Sequence[Table]
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Keep what the records said."""
+        del part
+        if _any_mart_is_written(cursor, self.marts):
+            cursor.execute(
+                "create temporary table customers_before on commit drop as "
+                f"select customer_id, first_order_date from {table.qualified_name}"
+            )
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Note the old and the new day of each first order that moved."""
+        del part
+        lock_marts(cursor, self.marts)
+        cursor.execute(
+            f"select to_regclass('pg_temp.customers_before') is not null and to_regclass('{ORDERS}') is not null"
+        )
+        if not cursor.fetchone()[0]:
+            return
+        nothing = ", ".join(f"0 as {name}" for name in LEDGER_MEASURES)
+        note_changes(
+            cursor,
+            f"""
+            select order_id, order_date, day as event_date, null as currency, 'customer_record' as cause,
+                true as is_first_order, {nothing}
+            from (
+                select customer_id, least(loaded, old.first_order_date) as before, least(loaded, new.first_order_date) as
+                    after
+                from {table.qualified_name} as new
+                full join customers_before as old using (customer_id)
+                cross join lateral (
+                    select min(order_date) as loaded from {ORDERS} as orders
+                    where orders.customer_key = customer_id and gross_sales > 0
+                ) as orders
+                where old.first_order_date is distinct from new.first_order_date
+            ) as moved
+            cross join lateral (values (before), (after)) as touched (day)
+            cross join lateral (
+                select min(order_id) as order_id, min(order_date) as order_date from {ORDERS} as orders
+                where orders.customer_key = customer_id and orders.order_date = day and gross_sales > 0
+            ) as orders
+            where before is distinct from after
+            """,
+            self.writing,
+            self.marts,
+        )
+
+
+def lock_marts(cursor: Connection, marts: Iterable[Table]) -> None:
+    """Wait for the marts that are being computed, and let none begin until this transaction ends.
+
+    A mart that is computed at the same moment would neither see the new rows nor be known to need them.
+    """
+    for name in sorted(mart.qualified_name for mart in marts):
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
+
+
+def note_changes(cursor: Connection, changes: str, writing: Writing, marts: Iterable[Table]) -> None:
+    """Note changes that concern days which a mart has; the marts are locked, so that numbers are given one by one.
+
+    Args:
+        cursor: In the transaction that changes the rows.
+        changes: A `select` with the columns of `ops.order_changes` but for number, time and run.
+        writing: The run.
+        marts: Tables of the marts by business day.
+    """
+    names = "order_id, order_date, event_date, currency, cause, is_first_order, " + ", ".join(LEDGER_MEASURES)
+    cursor.execute(
+        f"""
+        insert into {CHANGES} (change_id, changed_at, run_id, {names})
+        select
+            (select coalesce(max(change_id), 0) from {CHANGES})
+            + row_number() over (order by event_date, order_id, currency),
+            clock_timestamp(), $1, {names}
+        from ({changes}) as changes
+        where event_date in (select day from {DAYS} where table_name in ({_listed(marts)}))
+        """,
+        (writing.run_id,),
+    )
+
+
+def _first_orders_moved(slice_: str) -> str:
+    """Select the days that stop or begin to be the one of a customer's first order, with the order that did it."""
+    nothing = ", ".join(f"0 as {name}" for name in LEDGER_MEASURES)
+    buyers = "select customer_key, order_date, order_id from {} where orders = 1 and customer_key is not null"
+    old, new = buyers.format("sales_before"), buyers.format("sales_after")
+    return f"""
+        with differing as (({old} except {new}) union all ({new} except {old})),
+        buyers as (select customer_key, min(order_id) as order_id from differing group by customer_key),
+        old as (select customer_key, min(order_date) as day from sales_before where orders = 1 group by customer_key),
+        new as (select customer_key, min(order_date) as day from sales_after where orders = 1 group by customer_key),
+        moved as (
+            select
+                buyers.order_id, least(old.day, elsewhere.day, told.day) as before,
+                least(new.day, elsewhere.day, told.day) as after
+            from buyers
+            left join old using (customer_key)
+            left join new using (customer_key)
+            cross join lateral (
+                select min(order_date) as day from {ORDERS} as orders
+                where orders.customer_key = buyers.customer_key and gross_sales > 0 and not orders.{slice_}
+            ) as elsewhere
+            cross join lateral (
+                select min(first_order_date) as day from {CUSTOMERS} as customers
+                where customers.customer_id = buyers.customer_key
+            ) as told
+        )
+        select
+            order_id, changed.order_date, day as event_date, null as currency, changed.cause, true as is_first_order,
+            {nothing}
+        from moved
+        cross join lateral (values (before), (after)) as touched (day)
+        cross join lateral (
+            select min(order_date) as order_date, coalesce(min(cause), 'edit') as cause from sales_changes
+            where sales_changes.order_id = moved.order_id
+        ) as changed
+        where before is distinct from after
+    """
+
+
+def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
+    cursor.execute(
+        f"select exists (select from {DAYS} where table_name in ({_listed(marts)})) "
+        f"and to_regclass('{ORDERS}') is not null and to_regclass('{CUSTOMERS}') is not null"
+    )
+    return bool(cursor.fetchone()[0])
+
+
+def _is_among(cursor: Connection, table: Table) -> str:
+    """Return a condition that is true of the orders that a table holds; none when there is no such table."""
+    cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
+    if not cursor.fetchone()[0]:
+        return "false"
+    return f"exists (select from {table.qualified_name} as held where held.order_id = both_.order_id)"
+
+
+def _listed(marts: Iterable[Table]) -> str:
+    return ", ".join(f"'{mart.qualified_name}'" for mart in marts) or "null"

@@ -1,0 +1,130 @@
+"""Computing days of a mart: those of the run and those that a changed order has made stale, in one transaction.
+
+In the same transaction the numbers of a watched mart that were published before and are others now are put on record.
+When a day became stale is told by `order_changes`.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import date
+
+import adbc_driver_manager
+
+from analytics_pipeline.contracts import RAW_ORDERS
+from analytics_pipeline.database.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
+from analytics_pipeline.database.layout import ensure_schema, ensure_table
+from analytics_pipeline.database.slices import Query, Slice, duplicate_key, replace_rows
+from analytics_pipeline.history.restatements import NumbersOnRecord
+from analytics_pipeline.history.written import Writing, contiguous
+from analytics_pipeline.ops_tables import MATERIALISED_DAYS, ORDER_CHANGES
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.tables import Table
+
+DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
+
+
+@dataclass(frozen=True)
+class MartDays:
+    """Days of a mart by business day, to be computed.
+
+    Attributes:
+        statement: The mart's `select` for a slice.
+        days: The run's days.
+        definition: Hash of the statement.
+        zone: IANA name of the shop's time zone: a number is published once its day was over when it was read.
+        watched: Columns whose published numbers are kept on record.
+        reads_first_orders: Whether it depends on the days of customers' first orders.
+        closed_until: Last business day of the closed period, if one is closed.
+    """
+
+    statement: Callable[[Slice], str]
+    days: DayRange
+    definition: str
+    zone: str
+    watched: tuple[str, ...] = ()
+    reads_first_orders: bool = True
+    closed_until: date | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was computed.
+
+    Attributes:
+        rows: Rows written.
+        days: The days, those of the run and the stale ones, as the fewest ranges.
+    """
+
+    rows: int
+    days: list[DayRange]
+
+
+def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Published:
+    """Compute the run's days of a mart and its stale ones.
+
+    Raises:
+        TableMismatchError: The stored table does not fit its shape.
+        ContractError: Two rows have the same key.
+    """
+    ensure_schema(database, table.schema)
+    writing = Writing(run_id, mart.definition)
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        # Also keeps changed orders out: see order_changes.lock_marts.
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (table.qualified_name,))
+        key_statements = ensure_table(connection, table)
+        ranges = contiguous([*mart.days, *stale_days(cursor, table, reads_first_orders=mart.reads_first_orders)])
+        rows = 0
+        try:
+            record = NumbersOnRecord(cursor, table, mart.watched, ranges, writing, mart.closed_until)
+            record.before()
+            for days in ranges:
+                part = Slice(days.first, days.last)
+                rows += replace_rows(cursor, table, Query(mart.statement(part)), part)
+            for statement in key_statements:
+                cursor.execute(statement)
+            for days in ranges:
+                _note_days(cursor, table, days, mart.zone, writing)
+            record.after()
+            connection.commit()
+        except adbc_driver_manager.Error as error:
+            if sqlstate(error) == UNIQUE_VIOLATION:
+                raise duplicate_key(table, error) from error
+            raise
+    return Published(rows, ranges)
+
+
+def stale_days(cursor: Connection, table: Table, *, reads_first_orders: bool) -> list[date]:
+    """Return the days of a mart that do not know all changes of orders yet."""
+    cursor.execute(
+        f"""
+        select distinct event_date from {CHANGES} as changes
+        join {DAYS} as days on days.table_name = $1 and days.day = changes.event_date
+        where changes.change_id > coalesce(days.through_change, 0) {"" if reads_first_orders else "and not is_first_order"}
+        """,
+        (table.qualified_name,),
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _note_days(cursor: Connection, table: Table, days: DayRange, zone: str, writing: Writing) -> None:
+    """Keep the book of the mart's days, and mark as published the ones that were over when they were read."""
+    is_over = f"raw.read_at >= (series.day::date + 1)::timestamp at time zone '{zone}'"
+    cursor.execute(
+        f"""
+        insert into {DAYS} as stored (
+            table_name, day, first_written_at, written_at, run_id, read_at, definition, through_change, published_at
+        )
+        select
+            $1, series.day::date, clock_timestamp(), clock_timestamp(), $4, raw.read_at, $5,
+            (select coalesce(max(change_id), 0) from {CHANGES}),
+            case when {is_over} then clock_timestamp() end
+        from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series (day)
+        left join {DAYS} as raw on raw.table_name = '{RAW_ORDERS.table.qualified_name}' and raw.day = series.day::date
+        on conflict (table_name, day) do update set
+            written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
+            definition = excluded.definition, through_change = excluded.through_change,
+            published_at = coalesce(stored.published_at, excluded.published_at)
+        """,
+        (table.qualified_name, days.first, days.last, writing.run_id, writing.definition),
+    )

@@ -1,0 +1,157 @@
+"""Numbers that were published: their first value, and every later change with its cause, old and new value.
+
+Written in the transaction that changes the numbers. `ops.as_reported(time)` reads them back: any number as it stood.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from analytics_pipeline.database.connection import Connection
+from analytics_pipeline.history.written import Writing
+from analytics_pipeline.ops_tables import (
+    LEDGER_MEASURES,
+    MATERIALISED_DAYS,
+    ORDER_CHANGES,
+    PUBLICATIONS,
+    RESTATEMENTS,
+)
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.tables import MONEY, POSTGRES_TYPES, Table
+
+DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
+
+AS_REPORTED = f"""
+create or replace function ops.as_reported(reported_at timestamptz)
+returns table (mart text, day date, key text, metric text, value numeric(19,4))
+language sql stable as $$
+    select distinct on (mart, day, key, metric) mart, day, key, metric, value
+    from (
+        select mart, day, key, metric, value, published_at as since from {PUBLICATIONS.qualified_name}
+        union all
+        select mart, day, key, metric, new_value, restated_at from {RESTATEMENTS.qualified_name}
+    ) as numbers
+    where since <= reported_at
+    order by mart, day, key, metric, since desc
+$$
+"""
+"""Every published number as it stood at a time; null where a row had been withdrawn by then."""
+
+
+@dataclass(frozen=True)
+class NumbersOnRecord:
+    """Puts on record what a transaction changes of a mart's published numbers, and what it publishes first.
+
+    Attributes:
+        cursor: In the transaction.
+        table: The mart, which is locked.
+        watched: Its columns whose numbers are kept on record; nothing is done without any.
+        ranges: The days that are computed anew.
+        writing: The run, and the hash of the mart's statement.
+        closed_until: Last business day of the closed period, if one is closed.
+    """
+
+    cursor: Connection
+    table: Table
+    watched: Sequence[str]
+    ranges: Sequence[DayRange]
+    writing: Writing
+    closed_until: date | None
+
+    def before(self) -> None:
+        """Keep the numbers as they stand, and the changes of orders that they do not know yet."""
+        if not self.watched:
+            return
+        ranges = ", ".join(f"(date '{days.first}', date '{days.last}')" for days in self.ranges)
+        for name, select in {
+            "computed": f"select series::date as day from (values {ranges}) as ranges (first, last), "
+            "generate_series(first::timestamp, last::timestamp, interval '1 day') as series",
+            "days_before": "select day, published_at, definition, coalesce(through_change, 0) as through_change "
+            f"from {DAYS} join computed using (day) where table_name = '{self.table.qualified_name}'",
+            "numbers_before": self._numbers,
+            "pending": f"select changes.* from {CHANGES} as changes join days_before as days "
+            "on days.day = changes.event_date and changes.change_id > days.through_change",
+        }.items():
+            self.cursor.execute(f"create temporary table {name} on commit drop as {select}")
+        self.cursor.execute("create index on pending (event_date)")
+
+    def after(self) -> None:
+        """Record the differences and the first publications; the mart's days have been noted by now."""
+        if not self.watched:
+            return
+        self.cursor.execute(f"create temporary table numbers_after on commit drop as {self._numbers}")
+        self.cursor.execute("select clock_timestamp()")
+        now = self.cursor.fetchone()[0]
+        self.cursor.execute(
+            self._restatements,
+            (self.table.name, now, self.writing.run_id, self.writing.definition, self.closed_until),
+        )
+        self.cursor.execute(
+            f"""
+            insert into {PUBLICATIONS.qualified_name} (mart, day, key, metric, value, published_at, run_id)
+            select $1, numbers.day, key, metric, value, days.published_at, $3
+            from numbers_after as numbers
+            join {DAYS} as days on days.table_name = $2 and days.day = numbers.day
+            left join days_before as old on old.day = numbers.day
+            where days.published_at is not null and old.published_at is null
+            """,
+            (self.table.name, self.table.qualified_name, self.writing.run_id),
+        )
+
+    @property
+    def _numbers(self) -> str:
+        """Select the numbers of the computed days, one a row."""
+        rest = [name for name in self.table.key if name != self.table.day_column]
+        values = ", ".join(f"('{name}', {name}::{POSTGRES_TYPES[MONEY]})" for name in self.watched)
+        currency = "currency" if "currency" in rest else "null::text"
+        return (
+            f"select {self.table.day_column} as day, concat_ws(' ', {', '.join(rest) or 'null'}) as key, "
+            f"{currency} as currency, metric, value from {self.table.qualified_name} as rows "
+            f"cross join lateral (values {values}) as numbers (metric, value) "
+            f"where {self.table.day_column} in (select day from computed)"
+        )
+
+    @property
+    def _restatements(self) -> str:
+        # A row that appears or goes away counts as zeros on the other side.
+        is_sum_of_orders = self.table.key == (self.table.day_column, "currency")
+        measures = ", ".join(f"('{name}', {name})" for name in LEDGER_MEASURES)
+        listed = ", ".join(f"'{name}'" for name in LEDGER_MEASURES)
+        return f"""
+            insert into {RESTATEMENTS.qualified_name} (
+                mart, day, key, metric, old_value, new_value, difference, explained, restated_at, run_id, cause,
+                order_ids, is_of_closed_day
+            )
+            select
+                $1, changed.day, key, metric, old_value, new_value, coalesce(new_value, 0) - coalesce(old_value, 0),
+                {"why.explained" if is_sum_of_orders else "null"}, $2, $3,
+                coalesce(
+                    why.cause, case when days.definition <> $4 then 'definition_change' else 'unexplained' end
+                ),
+                coalesce(why.order_ids, '{{}}'), coalesce(changed.day <= $5, false)
+            from (
+                select
+                    day, key, metric, coalesce(new.currency, old.currency) as currency, old.value as old_value,
+                    new.value as new_value
+                from numbers_before as old full join numbers_after as new using (day, key, metric)
+                where coalesce(old.value, 0) <> coalesce(new.value, 0)
+            ) as changed
+            join days_before as days on days.day = changed.day and days.published_at is not null
+            cross join lateral (
+                select
+                    string_agg(distinct cause, ', ' order by cause) as cause,
+                    array_agg(distinct order_id order by order_id) filter (where order_id is not null) as order_ids,
+                    sum(change) as explained
+                from (
+                    select cause, order_id, change
+                    from pending cross join lateral (values {measures}) as measures (measure, change)
+                    where event_date = changed.day and pending.currency = changed.currency
+                    and measure = changed.metric and change <> 0
+                    union all
+                    select cause, order_id, null
+                    from pending
+                    where event_date = changed.day and changed.metric not in ({listed})
+                    and (is_first_order or pending.currency = changed.currency)
+                ) as changes
+            ) as why
+        """

@@ -1,0 +1,143 @@
+"""Stale business days of orders: marked when the shop has other orders than we do, gone once they are written anew.
+
+What changed is found elsewhere (`late_changes`); here is the table, and the choice of what to load next.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from analytics_pipeline.database.connection import Connection, Database
+from analytics_pipeline.database.slices import Slice, query
+from analytics_pipeline.history.written import Writing, contiguous
+from analytics_pipeline.ops_tables import STALE_DAYS
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.tables import Table
+
+STALE = STALE_DAYS.qualified_name
+FAILURES_TO_PARK = 3
+DAYS_OF_A_RUN = 31
+
+
+@dataclass(frozen=True)
+class StaleDay:
+    """A business day that has to be loaded again, for one reason.
+
+    Attributes:
+        day: The business day of the orders.
+        reason: Why, a word of `ops.stale_days`.
+        order_ids: The orders that changed.
+        event_days: Business days whose figures they touch.
+    """
+
+    day: date
+    reason: str
+    order_ids: tuple[str, ...] = ()
+    event_days: frozenset[date] = field(default=frozenset())
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Takes the days off the list that are written now, if their orders were read after they had gone stale."""
+
+    writing: Writing
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Nothing of the old rows matters."""
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Take them off."""
+        del table
+        if part is not None and self.writing.read_at is not None:
+            cursor.execute(
+                f"delete from {STALE} where day between $1 and $2 and seen_at < $3",
+                (part.first, part.last, self.writing.read_at),
+            )
+
+
+def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
+    """Put days on the list, in the caller's transaction; what is on it already is seen again and keeps its failures."""
+    for stale in days:
+        cursor.execute(
+            f"""
+            insert into {STALE} as stored (day, reason, order_ids, event_days, first_seen_at, seen_at, failures)
+            values (
+                $1, $2, $3::text::text[], $4::text::date[], clock_timestamp(), clock_timestamp(),
+                coalesce((select max(failures) from {STALE} where day = $1), 0)
+            )
+            on conflict (day, reason) do update set
+                order_ids = array(
+                    select distinct id from unnest(stored.order_ids || excluded.order_ids) as ids (id) order by id
+                ),
+                event_days = array(
+                    select distinct day from unnest(stored.event_days || excluded.event_days) as days (day) order by day
+                ),
+                seen_at = excluded.seen_at
+            """,
+            (stale.day, stale.reason, _array(stale.order_ids), _array(map(str, sorted(stale.event_days)))),
+        )
+        cursor.execute(
+            f"update {STALE} set parked_at = (select min(parked_at) from {STALE} where day = $1) where day = $1",
+            (stale.day,),
+        )
+
+
+def _array(values: Iterable[str]) -> str:
+    """Write values as a literal of a Postgres array: the driver cannot bind an empty list."""
+    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
+    return "{" + ",".join(quoted) + "}"
+
+
+def listed_days(database: Database) -> dict[date, datetime]:
+    """Return all stale days, parked ones too, each with the moment at which it was last seen to be stale."""
+    rows = query(database, f"select day, max(seen_at) as seen_at from {STALE} group by day order by day")
+    return {row["day"]: row["seen_at"] for row in rows}
+
+
+def parked_days(database: Database) -> list[date]:
+    """Return the days that were given up after too many failures."""
+    rows = query(database, f"select distinct day from {STALE} where parked_at is not null order by day")
+    return [row["day"] for row in rows]
+
+
+def days_to_load(database: Database, *, in_flight: Collection[date], most: int) -> list[DayRange]:
+    """Return what to load now: stale days, oldest first, contiguous ones in one run.
+
+    Args:
+        database: Where the list lies.
+        in_flight: Days that another run is loading; they are left to it.
+        most: Most days in all.
+    """
+    rows = query(database, f"select day from {STALE} group by day having max(parked_at) is null order by day")
+    chosen = [row["day"] for row in rows if row["day"] not in in_flight][:most]
+    return [part for days in contiguous(chosen) for part in _cut(days)]
+
+
+def _cut(days: DayRange) -> Sequence[DayRange]:
+    listed = list(days)
+    parts = (listed[start : start + DAYS_OF_A_RUN] for start in range(0, len(listed), DAYS_OF_A_RUN))
+    return [DayRange(part[0], part[-1]) for part in parts]
+
+
+def note_failure(database: Database, days: DayRange, run_id: str) -> None:
+    """Count a failed run against the stale days among its days, once, and park the ones that failed too often."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            f"""
+            update {STALE} set
+                failures = failures + 1, failed_run_id = $3,
+                parked_at = case when failures + 1 >= {FAILURES_TO_PARK} then coalesce(parked_at, clock_timestamp()) end
+            where day between $1 and $2 and failed_run_id is distinct from $3
+            """,
+            (days.first, days.last, run_id),
+        )
+        connection.commit()
+
+
+def unpark(database: Database, days: Iterable[date]) -> None:
+    """Give parked days another chance: whoever asks for it has mended something."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        for day in days:
+            cursor.execute(f"update {STALE} set failures = 0, parked_at = null where day = $1", (day,))
+        connection.commit()

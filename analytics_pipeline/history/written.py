@@ -1,0 +1,97 @@
+"""Which days of which table have been written, and by what: one row per table and day, in the writing's transaction."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import pairwise
+
+from analytics_pipeline.database.connection import Connection, Database
+from analytics_pipeline.database.slices import Slice, query
+from analytics_pipeline.ops_tables import MATERIALISED_DAYS
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.tables import Table
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a run knows of the days that it writes.
+
+    Attributes:
+        run_id: Dagster's id of the run.
+        definition: Hash of what the rows are made with.
+        read_at: When the extraction behind the rows began, by the database's clock; None where nobody knows.
+    """
+
+    run_id: str
+    definition: str
+    read_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class DaysWritten:
+    """Keeps the book of a table's days."""
+
+    writing: Writing
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Nothing of the old rows matters."""
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Note each day of the slice."""
+        if part is not None:
+            cursor.execute(
+                f"""
+                insert into {MATERIALISED_DAYS.qualified_name} as stored
+                    (table_name, day, first_written_at, written_at, run_id, read_at, definition)
+                select $1, day::date, clock_timestamp(), clock_timestamp(), $4, $5, $6
+                from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series(day)
+                on conflict (table_name, day) do update set
+                    written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
+                    definition = excluded.definition
+                """,
+                (
+                    table.qualified_name,
+                    part.first,
+                    part.last,
+                    self.writing.run_id,
+                    self.writing.read_at,
+                    self.writing.definition,
+                ),
+            )
+
+
+def database_clock(database: Database) -> datetime:
+    """Return the time by the database's clock, which all processes share."""
+    now: datetime = query(database, "select clock_timestamp() as now")[0]["now"]
+    return now
+
+
+def read_at(database: Database, table: Table, days: DayRange) -> datetime | None:
+    """Return when the oldest of the extractions behind some days began; None when one of them is not known."""
+    found = query(
+        database,
+        f"select count(read_at) as known, min(read_at) as oldest from {MATERIALISED_DAYS.qualified_name} "
+        f"where table_name = '{table.qualified_name}' and day between date '{days.first}' and date '{days.last}'",
+    )[0]
+    oldest: datetime | None = found["oldest"]
+    return oldest if found["known"] == len(days) else None
+
+
+def written_days(database: Database, table: Table) -> dict[date, datetime | None]:
+    """Return the days of a table that have been written, each with the time its extraction began."""
+    rows = query(
+        database,
+        f"select day, read_at from {MATERIALISED_DAYS.qualified_name} "
+        f"where table_name = '{table.qualified_name}' order by day",
+    )
+    return {row["day"]: row["read_at"] for row in rows}
+
+
+def contiguous(days: Iterable[date]) -> list[DayRange]:
+    """Return days as the fewest ranges that hold exactly them, oldest first."""
+    ordered = sorted(set(days))
+    if not ordered:
+        return []
+    breaks = [place for place, (day, following) in enumerate(pairwise(ordered), 1) if (following - day).days > 1]
+    starts, ends = [0, *breaks], [*breaks, len(ordered)]
+    return [DayRange(ordered[start], ordered[end - 1]) for start, end in zip(starts, ends, strict=True)]
