@@ -180,7 +180,7 @@ RAW_ORDERS = _contract(
         "payload": _column(TEXT, _PAYLOAD, NOT_EMPTY, json=True, personal=True),
     },
     day_column="order_date",
-    indexes=("order_date", "order_id"),
+    indexes=("order_date, order_id", "order_id"),
 )
 
 

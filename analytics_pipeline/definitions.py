@@ -20,6 +20,7 @@ from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import daily_partitions
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.schedules import build_daily_schedule
+from analytics_pipeline.sensors import build_late_changes_sensor
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import load_shop
 
@@ -60,6 +61,7 @@ def _assemble(shop_reference: str) -> dg.Definitions:
         ],
         jobs=jobs,
         schedules=[build_daily_schedule(jobs[0], shop)],
+        sensors=[build_late_changes_sensor(jobs[1], shop)],
         resources={
             "database": database,
             "shop": ShopResource(reference=shop_reference),

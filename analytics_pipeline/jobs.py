@@ -1,4 +1,4 @@
-"""The jobs: `daily` for a business day of everything, and one per layer.
+"""The jobs: `daily` for a business day of everything, `late_changes` for the days that became stale, one per layer.
 
 Their partitions are those of the assets that they select; which days a job runs for is the schedule's or the caller's.
 """
@@ -7,24 +7,46 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
 
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.stale import note_failure
+from analytics_pipeline.running import days_of_run
+
 if TYPE_CHECKING:  # dagster gives these types no public name
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
 AssetJob: TypeAlias = "UnresolvedAssetJobDefinition"
 
-DAILY = "daily"
+DAILY, LATE_CHANGES = "daily", "late_changes"
 LAYERS = {"raw": ("raw",), "clean": ("clean", "ops"), "marts": ("marts",)}
 """Asset groups of each layer's job."""
 
 
+@dg.failure_hook(required_resource_keys={"database"})
+def count_failure(context: dg.HookContext) -> None:
+    """Count a failed run against the stale days that it was to load; not called when the process is killed."""
+    run = context.instance.get_run_by_id(context.run_id)
+    days = days_of_run(run) if run else None
+    if days is not None:
+        database = context.resources.database.database()
+        prepare(database)
+        note_failure(database, days, context.run_id)
+
+
 def build_jobs() -> list[AssetJob]:
-    """Return the jobs, the daily one first."""
+    """Return the jobs, the daily one first, the one for late changes second."""
     daily = dg.define_asset_job(
         DAILY,
         selection=dg.AssetSelection.all(),
         description="A business day from the shop's API to the marts, with every check.",
+        hooks={count_failure},
     )
-    return [daily, *(_layer_job(name, groups) for name, groups in LAYERS.items())]
+    late_changes = dg.define_asset_job(
+        LATE_CHANGES,
+        selection=dg.AssetSelection.all(),
+        description="Business days whose orders changed after they were loaded: all of them again, with every check.",
+        hooks={count_failure},
+    )
+    return [daily, late_changes, *(_layer_job(name, groups) for name, groups in LAYERS.items())]
 
 
 def _layer_job(name: str, groups: tuple[str, ...]) -> AssetJob:

@@ -103,7 +103,11 @@ STALE_DAYS = Table(
     description="Business days of orders that are no longer as the shop knows them; a day leaves when it is written.",
     columns=(
         Column("day", DAY, "Business day of the orders."),
-        Column("reason", TEXT, "Why: late_order, edit, refund, cancellation, vanished, reread, sweep, replay, today."),
+        Column(
+            "reason",
+            TEXT,
+            "Why: late_order, edit, refund, cancellation, count (the shop has more or fewer), reread, sweep, replay, today.",
+        ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),
         Column("first_seen_at", STAMP, "When the day went stale."),

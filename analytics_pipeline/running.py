@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,9 +26,14 @@ if TYPE_CHECKING:  # dagster gives these types no public name
     from dagster_shared.error import SerializableErrorInfo
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+PARTITION = "dagster/partition"
 PROCESS_TAG = "analytics_pipeline/process"
 INSTANCE_FILE = "dagster.yaml"
 BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"
+IN_FLIGHT = [
+    *(dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING),
+    *(dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING),
+]
 UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 """A run that is executed in this process is not started until all its planned events are written."""
 CLOCK_TOLERANCE = 2.0
@@ -98,8 +104,7 @@ def run_days(
     end_dead_runs(instance)
     job = definitions.resolve_job_def(job_name)
     tags = {
-        RANGE_START: days.first.isoformat(),
-        RANGE_END: days.last.isoformat(),
+        **range_tags(days),
         PROCESS_TAG: _process_name(),
         # The daemon could not start this run again: it has no job of a code location that the daemon knows.
         "dagster/max_retries": "0",
@@ -126,6 +131,27 @@ def run_days(
             is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
             (summary.failures if is_error else summary.warnings).append(told)
     return summary
+
+
+def range_tags(days: DayRange) -> dict[str, str]:
+    """Return the tags of a run over some business days."""
+    return {RANGE_START: days.first.isoformat(), RANGE_END: days.last.isoformat()}
+
+
+def days_of_run(run: dg.DagsterRun) -> DayRange | None:
+    """Return the business days that a run is for, None for one without."""
+    first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
+    last = run.tags.get(RANGE_END) or first
+    try:
+        return DayRange(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
+    except ValueError:  # a partition that is no day
+        return None
+
+
+def days_in_flight(instance: dg.DagsterInstance) -> set[date]:
+    """Return the business days that runs are waiting or working for."""
+    ranges = [days_of_run(run) for run in instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT))]
+    return {day for days in ranges if days is not None for day in days}
 
 
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:

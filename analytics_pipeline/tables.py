@@ -67,7 +67,7 @@ class Table:
         key: Columns that identify a row; the primary key. Empty where duplicates stay.
         day_column: Column of the business day that slices the table; None for a table that is written whole.
         merge_column: Column whose values are replaced together when only changed records are written.
-        indexes: Further indexed columns, each on its own.
+        indexes: Further indexes, each a column or several with commas.
         plotted: Money columns whose sum by business day and currency Dagster plots.
     """
 

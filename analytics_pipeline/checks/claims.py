@@ -17,6 +17,8 @@ from analytics_pipeline.assets.publish import figure
 from analytics_pipeline.contracts import EXAMPLES
 from analytics_pipeline.database.connection import Database, sqlstate
 from analytics_pipeline.database.slices import UNDEFINED_TABLE, exists, query
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.written import contiguous, days_written_by
 from analytics_pipeline.io_managers.postgres import table_of
 from analytics_pipeline.partitions import DayRange, days_of
 from analytics_pipeline.resources import DatabaseResource
@@ -50,10 +52,15 @@ class Claim:
         """Key of the asset."""
         return dg.AssetKey(self.table.split("/"))
 
-    def examine(self, database: Database, days: DayRange) -> dg.AssetCheckResult:
+    def examine(self, database: Database, ranges: Sequence[DayRange]) -> dg.AssetCheckResult:
         """Look for contradictions among the rows of some business days; a table that is not there yet is one."""
-        contradictions = self.contradictions.format(
-            slice=f"between date '{days.first}' and date '{days.last}'", first_day=days.first, last_day=days.last
+        contradictions = " union all ".join(
+            "("
+            + self.contradictions.format(
+                slice=f"between date '{days.first}' and date '{days.last}'", first_day=days.first, last_day=days.last
+            )
+            + ")"
+            for days in ranges
         )
         try:
             found = query(
@@ -73,9 +80,16 @@ class Claim:
             "unexplained_difference_exact": str(difference),
             "contradictions": found["cases"],
             "examples": found["examples"],
-            "business_days": str(days),
+            "business_days": ", ".join(map(str, ranges)),
         }
         return self._result(passed=found["cases"] == 0, figures=figures)
+
+    def days_of(self, database: Database, asked: DayRange | None, run_id: str) -> list[DayRange]:
+        """Return the days to examine: those that a run asks for and those that it wrote beside; else all stored ones."""
+        if asked is None:
+            stored = self.stored_days(database)
+            return [stored] if stored else []
+        return contiguous([*asked, *days_written_by(database, table_of(self.key), run_id)])
 
     def stored_days(self, database: Database) -> DayRange | None:
         """Return the range of business days in the claim's own table, None when it has none."""
@@ -118,10 +132,11 @@ def build_check(name: str, claims: Sequence[Claim]) -> dg.AssetChecksDefinition:
         of_the_run = days_of(run.partition_keys) if run.has_partition_key or run.has_partition_key_range else None
         chosen = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
         stored = database.database()
+        prepare(stored)
 
         def examine(claim: Claim) -> dg.AssetCheckResult:
-            days = of_the_run or claim.stored_days(stored)
-            return claim.examine(stored, days) if days else claim.nothing_stored()
+            ranges = claim.days_of(stored, of_the_run, run.run.run_id)
+            return claim.examine(stored, ranges) if ranges else claim.nothing_stored()
 
         # Postgres works while this process waits, so two claims at a time take little more than one.
         with ThreadPoolExecutor(CLAIMS_AT_A_TIME) as pool:

@@ -20,6 +20,7 @@ COMMANDS = {
     "demo": "Load the last 60 days of a demo shop into Postgres and show the last week.",
     "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
     "run": "Load business days from the shop to the marts, without the UI.",
+    "catch-up": "Ask the shop for late changes, and load the business days again that they touch.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
     "status": "Tell the last day loaded, how fresh it is, and what is in quarantine.",
     "shop": "Serve the demo shop's API on this machine.",
@@ -61,7 +62,7 @@ class _Group(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature

@@ -143,9 +143,7 @@ def settle(slices: Iterable[StagedSlice]) -> None:
 
 
 @contextmanager
-def stage(
-    database: Database, table: Table, part: Slice, companions: Sequence[Companion] = ()
-) -> Iterator[StagedSlice]:
+def stage(database: Database, table: Table, part: Slice, companions: Sequence[Companion] = ()) -> Iterator[StagedSlice]:
     """Open a staged slice; what is not published when the block ends is withdrawn.
 
     Args:

@@ -35,5 +35,7 @@ def prepare(database: Database) -> None:
 
 def _is_there(database: Database) -> bool:
     names = ", ".join(f"('{table.qualified_name}')" for table in OPS_TABLES)
-    found = query(database, f"select bool_and(to_regclass(name) is not null) as all_there from (values {names}) as t (name)")
+    found = query(
+        database, f"select bool_and(to_regclass(name) is not null) as all_there from (values {names}) as t (name)"
+    )
     return bool(found[0]["all_there"])

@@ -1,6 +1,7 @@
 """Which days of which table have been written, and by what: one row per table and day, in the writing's transaction."""
 
 from collections.abc import Iterable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import pairwise
@@ -85,6 +86,16 @@ def written_days(database: Database, table: Table) -> dict[date, datetime | None
         f"where table_name = '{table.qualified_name}' order by day",
     )
     return {row["day"]: row["read_at"] for row in rows}
+
+
+def days_written_by(database: Database, table: Table, run_id: str) -> list[date]:
+    """Return the days of a table that a run was the last one to write."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            f"select day from {MATERIALISED_DAYS.qualified_name} where table_name = $1 and run_id = $2",
+            (table.qualified_name, run_id),
+        )
+        return [row[0] for row in cursor.fetchall()]
 
 
 def contiguous(days: Iterable[date]) -> list[DayRange]:

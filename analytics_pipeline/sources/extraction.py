@@ -230,6 +230,31 @@ def extract_changed_orders(client: ShopClient, changed_since: datetime) -> Extra
     return Extraction(client, _orders(client.shop, lambda _: True), params)
 
 
+def can_count_orders(shop: Shop) -> bool:
+    """Whether the shop counts the orders of exactly the business days that it is asked for."""
+    window = shop.orders.created_window
+    has_count = shop.orders.count is not None or shop.orders.count_header is not None
+    return has_count and window is not None and window.format != "date" and window.to == "exclusive"
+
+
+def count_orders(client: ShopClient, first_day: date, last_day: date) -> int | None:
+    """Returns the shop's own number of orders of some business days, by one request for a page that is as short as can be.
+
+    Raises:
+        ShopUnavailableError, ShopRefusedError, SettingsError, AnswerError: As `extract_orders`.
+    """
+    shop = client.shop
+    paging = shop.orders.pagination
+    if getattr(paging, "size", None) is not None:
+        short = shop.orders.model_copy(update={"pagination": paging.model_copy(update={"size": 1})})
+        shop = shop.model_copy(update={"orders": short})
+    window = shop.orders.created_window
+    params = created_window_params(window, first_day, last_day, shop.zone) if window else {}
+    page = Extraction(client, _orders(shop, lambda _: True), params)
+    next(page, None)
+    return page.source_count
+
+
 def extract_customers(client: ShopClient, changed_since: datetime | None = None) -> Extraction:
     """Reads customers as `CUSTOMERS_SCHEMA`; raises as `extract_orders`.
 

@@ -42,6 +42,8 @@ from analytics_pipeline.sources.urls import base_url_fault
 
 __all__ = ["Endpoint", "Orders", "Shop", "Times", "load_shop", "packaged_shops", "resolve"]
 
+SWEEP_DAYS = 90
+"""After how many days any loaded day is read again, where the shop cannot be asked what changed and says nothing else."""
 _PACKAGED = Path(__file__).parent / "shops"
 
 
@@ -245,6 +247,16 @@ class Shop(Model):
     def zone(self) -> ZoneInfo:
         """The shop's time zone, which bounds its business days."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def notices_changes(self) -> bool:
+        """Whether the shop can be asked which orders changed, and says when they did."""
+        return self.orders.changed_since is not None and self.orders.fields.updated_at is not None
+
+    @property
+    def sweep_days(self) -> int | None:
+        """After how many days any loaded day is read again, None for never."""
+        return self.late_changes.sweep_days or (None if self.notices_changes else SWEEP_DAYS)
 
     @field_validator("timezone")
     @classmethod

@@ -1,0 +1,62 @@
+"""`analytics-pipeline catch-up`: late changes, in this process and without the UI's sensor."""
+
+import click
+
+from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli.loading import load_days
+from analytics_pipeline.database.connection import create_database, data_database
+from analytics_pipeline.history.stale import days_to_load, parked_days, unpark
+from analytics_pipeline.jobs import LATE_CHANGES
+from analytics_pipeline.late_changes.look import look
+from analytics_pipeline.running import days_in_flight, end_dead_runs, open_instance
+from analytics_pipeline.sensors import told
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.spec import load_shop
+
+
+@click.command(
+    "catch-up",
+    cls=Command,
+    examples=(
+        "analytics-pipeline catch-up",
+        "analytics-pipeline catch-up --parked --shop my-shop.yaml",
+    ),
+)
+@click.option("--parked", is_flag=True, help="Also load the days that were given up after three failures.")
+@shop_option
+def command(parked: bool) -> None:  # noqa: FBT001 - click's way
+    """Ask the shop which orders changed since the last look, and load their business days again.
+
+    Days are loaded oldest first, contiguous ones in one run. The exit code is 1 when the shop could not be asked or a
+    run failed; the days of a failed run stay stale.
+    """
+    settings = Settings.from_environment()
+    shop = load_shop(settings.shop)
+    database = data_database(settings)
+    create_database(database)
+    with ShopClient(shop) as client:
+        found = look(client, database)
+    if found is None:
+        click.echo("No business day is loaded yet: analytics-pipeline run")
+        return
+    if parked:
+        unpark(database, parked_days(database))
+    with open_instance(settings) as instance:
+        end_dead_runs(instance)
+        ranges = days_to_load(database, in_flight=days_in_flight(instance), most=shop.late_changes.most_days)
+    click.echo(told(found, ranges))
+    failed = False
+    for days in ranges:
+        summary = load_days(settings, days, job_name=LATE_CHANGES)
+        if summary.succeeded:
+            click.echo(f"{days}: done, {summary.checks} checks, run {summary.run_id}")
+        else:
+            failed = True
+            click.echo(f"{days}: run {summary.run_id} failed:", err=True)
+            for reason in summary.failures:
+                click.echo(f"  {reason}", err=True)
+    for day in parked_days(database):
+        click.echo(f"{day} is parked after three failures: mend the cause, then catch-up --parked", err=True)
+    if failed:
+        raise SystemExit(1)

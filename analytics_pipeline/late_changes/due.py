@@ -1,0 +1,69 @@
+"""Which loaded days to read again without any word from the shop that they changed. Pure functions.
+
+By count: where the shop counts its orders, a day that has fewer or more than are stored is found by bisection. By age:
+a shop that cannot be asked for changes has its last days read again daily, and all days in turn.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+
+from analytics_pipeline.history.stale import StaleDay
+from analytics_pipeline.partitions import DayRange
+
+DAILY = timedelta(hours=20)
+"""Age from which a day of the last few is read again: less than a day, so that a daily look never skips one."""
+
+
+def differing_days(
+    days: DayRange, stored: Mapping[date, int], count_at_the_shop: Callable[[DayRange], int]
+) -> list[date]:
+    """Return the days whose number of orders differs, asking the shop as few times as it takes.
+
+    Days that differ in opposite directions within one half may hide each other there.
+
+    Args:
+        days: The days to compare.
+        stored: Number of stored orders by day; none where a day is missing.
+        count_at_the_shop: Asks the shop for its number of orders of some days.
+    """
+    return _differing(days, stored, count_at_the_shop, count_at_the_shop(days))
+
+
+def _differing(
+    days: DayRange, stored: Mapping[date, int], count_at_the_shop: Callable[[DayRange], int], counted: int
+) -> list[date]:
+    if counted == sum(stored.get(day, 0) for day in days):
+        return []
+    if len(days) == 1:
+        return [days.first]
+    middle = days.first + timedelta(days=len(days) // 2 - 1)
+    first, second = DayRange(days.first, middle), DayRange(middle + timedelta(days=1), days.last)
+    in_first = count_at_the_shop(first)
+    return [
+        *_differing(first, stored, count_at_the_shop, in_first),
+        *_differing(second, stored, count_at_the_shop, counted - in_first),
+    ]
+
+
+def aged_days(
+    read_at: Mapping[date, datetime | None], now: datetime, *, today: date, reread_days: int, sweep_days: int | None
+) -> list[StaleDay]:
+    """Return the loaded days that are due to be read again, oldest first.
+
+    Args:
+        read_at: When each loaded day was read last; None where nobody knows.
+        now: An aware stamp.
+        today: The current business day, which is left out.
+        reread_days: How many days before today are read again daily.
+        sweep_days: After how many days any day is read again; None for never.
+    """
+    due = []
+    for day, read in sorted(read_at.items()):
+        age = None if read is None else now - read
+        if day >= today:
+            continue
+        if (today - day).days <= reread_days and (age is None or age >= DAILY):
+            due.append(StaleDay(day, "reread"))
+        elif sweep_days is not None and (age is None or age >= timedelta(days=sweep_days)):
+            due.append(StaleDay(day, "sweep"))
+    return due

@@ -1,0 +1,56 @@
+"""The sensors: asking the shop for late changes, and loading again what became stale.
+
+How changes are found is `late_changes`' part, which days are next `history.stale`'s.
+"""
+
+from collections.abc import Collection
+from datetime import date
+
+import dagster as dg
+
+from analytics_pipeline.history.stale import days_to_load
+from analytics_pipeline.jobs import AssetJob
+from analytics_pipeline.late_changes.look import Look, look
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.resources import DatabaseResource, ShopResource
+from analytics_pipeline.running import days_in_flight, end_dead_runs, range_tags
+from analytics_pipeline.sources.spec import Shop
+
+
+def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
+    """Return the sensor that asks the shop what changed, and has stale days loaded again, contiguous ones in one run."""
+
+    @dg.sensor(
+        name="late_changes",
+        job=job,
+        minimum_interval_seconds=60 * shop.late_changes.every_minutes,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks the shop which orders changed since the last look, and loads their business days again.",
+    )
+    def late_changes(
+        context: dg.SensorEvaluationContext, shop: ShopResource, database: DatabaseResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        end_dead_runs(context.instance)
+        stored = database.database()
+        with shop.client() as client:
+            found = look(client, stored)
+        if found is None:
+            return dg.SkipReason("No business day is loaded yet.")
+        most = shop.description.late_changes.most_days
+        ranges = days_to_load(stored, in_flight=days_in_flight(context.instance), most=most)
+        if not ranges:
+            return dg.SkipReason(told(found, ranges))
+        context.log.info(told(found, ranges))
+        return dg.SensorResult(run_requests=[dg.RunRequest(tags=range_tags(days)) for days in ranges])
+
+    return late_changes
+
+
+def told(found: Look, ranges: Collection[DayRange]) -> str:
+    """Tell a look in a sentence."""
+    marked: set[date] = {stale.day for stale in found.stale}
+    loading = ", ".join(map(str, ranges)) or "nothing"
+    return (
+        f"{found.orders_seen} orders seen, {found.orders_changed} of them changed, {len(marked)} business days stale; "
+        f"loading {loading}."
+    )
