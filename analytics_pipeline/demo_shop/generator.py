@@ -1,7 +1,7 @@
 """The orders of one business day, as they are placed.
 
 Everything depends on the settings and the day alone. What becomes of an order later (edits, refunds, cancellations) is
-told in `fates`.
+told in `fates`, when the shop knows of it in `presence`.
 """
 
 from dataclasses import dataclass, replace
@@ -15,6 +15,7 @@ from analytics_pipeline.demo_shop.catalogue import GOODS, SAMPLES, Article
 from analytics_pipeline.demo_shop.chance import happens
 from analytics_pipeline.demo_shop.fates import history_of, with_line_taxes
 from analytics_pipeline.demo_shop.model import ZERO, Defect, History, Order, OrderLine, rounded
+from analytics_pipeline.demo_shop.presence import in_the_shop
 from analytics_pipeline.demo_shop.settings import DemoShopSettings
 
 _FOREIGN_RATE = Decimal("1.10")
@@ -53,7 +54,7 @@ def generate_day(settings: DemoShopSettings, day: date) -> ShopDay:
     opening = days.starts_at(day, settings.zone)
     for number, (moment, buyer) in enumerate(placed, start=1):
         order = _place(settings, day, rng, order_id=f"D{day:%Y%m%d}-{number:04d}", moment=moment, buyer=buyer)
-        histories.append(history_of(settings, order, rng))
+        histories.append(in_the_shop(settings, history_of(settings, order, rng)))
         if buyer.is_new and buyer.customer_id:
             registered_at = max(opening, moment - timedelta(seconds=rng.randint(1, 600)))
             registrations.append(Registration(buyer.customer_id, registered_at))

@@ -18,6 +18,8 @@ _SHARES = (
     "refund_share",
     "cancel_share",
     "edit_share",
+    "delete_share",
+    "late_share",
     "fault_share",
 )
 
@@ -46,6 +48,8 @@ class DemoShopSettings:
         longest_refund_days: days within which refunds come, 2 to 45.
         cancel_share: share of orders cancelled within 5 days, some of them after a refund.
         edit_share: share of orders of which a quantity is changed later.
+        delete_share: share of orders that the shop deletes 1 to 20 days after they were placed, without a trace.
+        late_share: share of orders that reach the shop 1 to 15 days after they were placed, as an offline till's do.
         closed_days: business days without any order (refunds and cancellations of other days' orders still happen).
         fault_share: share of list requests that fail for a moment (429, 500, 503 or a cut answer, evenly).
         key: bearer key that every request must carry; None asks for none.
@@ -74,6 +78,8 @@ class DemoShopSettings:
     longest_refund_days: int = LONGEST_REFUND_DAYS
     cancel_share: float = 0.02
     edit_share: float = 0.01
+    delete_share: float = 0.0
+    late_share: float = 0.0
     closed_days: frozenset[date] = frozenset()
     fault_share: float = 0.0
     key: str | None = field(default=None, repr=False)
