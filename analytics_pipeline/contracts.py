@@ -355,6 +355,28 @@ EXCLUSIONS = _contract(
     day_column="order_date",
 )
 
+_ORDERS_THAT = "Orders that {}."
+_MONEY_OF = "What these add up to, as far as that can be read."
+
+ACCOUNTING = _contract(
+    "ops/accounting",
+    "The balance of each business day and currency: what the shop sent is clean, in quarantine or left out.",
+    {
+        "order_date": _column(DAY, _ORDER_DATE),
+        "currency": _column(TEXT, "ISO 4217 code of the amounts; unknown where the records name none.", NOT_EMPTY),
+        "raw_orders": _column(COUNT, "Different orders that the shop sent.", NOT_NEGATIVE),
+        "raw_money": _money("What these claim to add up to, as far as that can be read."),
+        "clean_orders": _column(COUNT, _ORDERS_THAT.format("became clean"), NOT_NEGATIVE),
+        "clean_money": _money(_MONEY_OF),
+        "quarantined_orders": _column(COUNT, _ORDERS_THAT.format("went into quarantine"), NOT_NEGATIVE),
+        "quarantined_money": _money(_MONEY_OF),
+        "excluded_orders": _column(COUNT, _ORDERS_THAT.format("were left out on purpose"), NOT_NEGATIVE),
+        "excluded_money": _money(_MONEY_OF),
+    },
+    key=("order_date", "currency"),
+    day_column="order_date",
+)
+
 CONTRACTS: tuple[Contract, ...] = (
     RAW_ORDERS,
     RAW_CUSTOMERS,
@@ -366,6 +388,7 @@ CONTRACTS: tuple[Contract, ...] = (
     CLEAN_PRODUCTS,
     QUARANTINE,
     EXCLUSIONS,
+    ACCOUNTING,
 )
 
 

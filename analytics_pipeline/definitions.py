@@ -9,9 +9,11 @@ import dagster as dg
 
 from analytics_pipeline.assets.clean import build_clean_assets
 from analytics_pipeline.assets.describe import IO_MANAGER
+from analytics_pipeline.assets.history import history_specs
 from analytics_pipeline.assets.marts import build_mart_assets
 from analytics_pipeline.assets.raw import build_raw_assets
 from analytics_pipeline.checks.claims import build_check
+from analytics_pipeline.checks.ladder import LADDER_CLAIMS
 from analytics_pipeline.checks.marts import MART_CLAIMS
 from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
 from analytics_pipeline.io_managers.postgres import PostgresIOManager
@@ -53,11 +55,13 @@ def _assemble(shop_reference: str) -> dg.Definitions:
             *build_raw_assets(partitions),
             *build_clean_assets(partitions, marts),
             *build_mart_assets(marts, partitions, shop),
+            *history_specs(),
         ],
         asset_checks=[
             build_check("check_orders", ORDER_CLAIMS),
             build_check("check_references", REFERENCE_CLAIMS),
             build_check("check_marts", MART_CLAIMS),
+            build_check("check_ladder", LADDER_CLAIMS),
         ],
         jobs=jobs,
         schedules=[build_daily_schedule(jobs[0], shop)],

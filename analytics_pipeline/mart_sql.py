@@ -3,8 +3,8 @@
 A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the description and one line `grain: column,
 column`; every output column has its description behind it as a comment. A line `restatements: column, column` (or
 `all numbers`) names the columns of which every published number and every later change is kept on record. From the
-parsed statement come the tables it reads, the types of its columns and their lineage. `:first_day` and `:last_day` bound the slice, `:shop_currency` is the
-shop's currency. Running the statement is the IO manager's part.
+parsed statement come the tables it reads, the types of its columns and their lineage. `:first_day` and `:last_day`
+bound the slice, `:shop_currency` is the shop's currency. Running the statement is the IO manager's part.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ from sqlglot.optimizer.scope import Scope, build_scope
 
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.errors import MartError
+from analytics_pipeline.ops_tables import OPS_TABLES
 from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT, TEXTS, Column, Table
 
 MARTS_FOLDER = Path(__file__).parent / "marts"
@@ -115,8 +116,8 @@ def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
     """
     texts = {path.stem: path for path in sorted(folder.glob("*.sql"))}
     schema: SqlSchema = {}
-    for contract in CONTRACTS:
-        _register(schema, contract.table)
+    for table in (*(contract.table for contract in CONTRACTS), *OPS_TABLES):
+        _register(schema, table)
     marts: dict[str, Mart] = {}
     waiting = {name: _statement(path, path.read_text(encoding="utf-8")) for name, path in texts.items()}
     while waiting:

@@ -1,4 +1,4 @@
-"""The tables in which the pipeline keeps its own history: what it wrote, what changed, what is stale, what it published.
+"""The tables in which the pipeline keeps its own history: what it wrote, what changed, what is stale or published.
 
 Shapes only. They are written by SQL in the transactions that they tell of (`history`), never by an asset, and nothing
 in them is deleted but what is no longer stale. Tables made of the shop's records stand in `contracts`.
@@ -106,7 +106,7 @@ STALE_DAYS = Table(
         Column(
             "reason",
             TEXT,
-            "Why: late_order, edit, refund, cancellation, count (the shop has more or fewer), reread, sweep, replay, today.",
+            "Why: late_order, edit, refund, cancellation, count (the shop has another number), reread, sweep, replay.",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),

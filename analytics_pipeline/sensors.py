@@ -18,7 +18,7 @@ from analytics_pipeline.sources.spec import Shop
 
 
 def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
-    """Return the sensor that asks the shop what changed, and has stale days loaded again, contiguous ones in one run."""
+    """Return the sensor that asks the shop what changed, and has stale days loaded again."""
 
     @dg.sensor(
         name="late_changes",

@@ -11,6 +11,7 @@ import pyarrow as pa
 from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, by_day, table_asset, table_metadata
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, figure, publish
 from analytics_pipeline.contracts import (
+    ACCOUNTING,
     CLEAN_CUSTOMERS,
     CLEAN_ORDER_LINES,
     CLEAN_ORDERS,
@@ -50,6 +51,7 @@ ORDER_TABLES = {
     "order_lines": CLEAN_ORDER_LINES,
     "quarantine": QUARANTINE,
     "exclusions": EXCLUSIONS,
+    "balances": ACCOUNTING,
     "sales": CLEAN_SALES,
 }
 """In the order in which they are committed. The ledger comes last: a day is stale until then (`_companions`)."""

@@ -50,7 +50,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                 extracted = Extracted(writing, _figures(extraction, len(ids)))
                 return Accompanied(rows.reader(), (DaysWritten(writing), extracted))
 
-            yield from _extracted(context, RAW_ORDERS, extraction, rows, value, ids)
+            yield from _extracted(context, RAW_ORDERS, extraction, rows, value=value, ids=ids)
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
         @_raw_asset(contract)
@@ -66,7 +66,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             with shop.client() as client, spool(contract.table.arrow_schema) as rows:
                 extraction = extract(client, since)
                 value = lambda: Changes(rows.reader()) if since else rows.reader()  # noqa: E731
-                yield from _extracted(context, contract, extraction, rows, value, set())
+                yield from _extracted(context, contract, extraction, rows, value=value, ids=set())
 
         return raw_dimension
 
@@ -90,6 +90,7 @@ def _extracted(
     contract: Contract,
     extraction: Extraction,
     rows: Spool,
+    *,
     value: Callable[[], Any],
     ids: set[str],
 ) -> Iterator[Any]:

@@ -85,7 +85,7 @@ class Claim:
         return self._result(passed=found["cases"] == 0, figures=figures)
 
     def days_of(self, database: Database, asked: DayRange | None, run_id: str) -> list[DayRange]:
-        """Return the days to examine: those that a run asks for and those that it wrote beside; else all stored ones."""
+        """Return the days to examine: those that a run is for and those that it wrote beside; else all stored ones."""
         if asked is None:
             stored = self.stored_days(database)
             return [stored] if stored else []

@@ -74,6 +74,7 @@ def write(
     table: Table,
     rows: Rows,
     part: Slice | None,
+    *,
     before_commit: Callable[[], None] = lambda: None,
     companions: Sequence[Companion] = (),
 ) -> int:

@@ -109,7 +109,9 @@ class StagedSlice:
     def _write(self, database: Database, part: Slice, companions: Sequence[Companion]) -> None:
         try:
             rows = pa.RecordBatchReader.from_batches(self._table.arrow_schema, self._arriving())
-            self._written = write(database, self._table, rows, part, self._wait_for_decision, companions)
+            self._written = write(
+                database, self._table, rows, part, before_commit=self._wait_for_decision, companions=companions
+            )
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
             self._error = error
         finally:

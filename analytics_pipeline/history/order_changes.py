@@ -156,8 +156,9 @@ class FirstOrdersTold:
             select order_id, order_date, day as event_date, null as currency, 'customer_record' as cause,
                 true as is_first_order, {nothing}
             from (
-                select customer_id, least(loaded, old.first_order_date) as before, least(loaded, new.first_order_date) as
-                    after
+                select
+                    customer_id, least(loaded, old.first_order_date) as before,
+                    least(loaded, new.first_order_date) as after
                 from {table.qualified_name} as new
                 full join customers_before as old using (customer_id)
                 cross join lateral (

@@ -1,4 +1,4 @@
-"""Makes the tables of the pipeline's own history, and the functions that read them. What is in them stands elsewhere."""
+"""Makes the tables of the pipeline's own history, and the functions that read them; others say what is in them."""
 
 from contextlib import closing
 

@@ -96,11 +96,12 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
 
 def stale_days(cursor: Connection, table: Table, *, reads_first_orders: bool) -> list[date]:
     """Return the days of a mart that do not know all changes of orders yet."""
+    concerns = "true" if reads_first_orders else "not is_first_order"
     cursor.execute(
         f"""
         select distinct event_date from {CHANGES} as changes
         join {DAYS} as days on days.table_name = $1 and days.day = changes.event_date
-        where changes.change_id > coalesce(days.through_change, 0) {"" if reads_first_orders else "and not is_first_order"}
+        where changes.change_id > coalesce(days.through_change, 0) and {concerns}
         """,
         (table.qualified_name,),
     )

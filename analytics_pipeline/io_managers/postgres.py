@@ -30,7 +30,7 @@ from analytics_pipeline.database.staging import StagedSlice
 from analytics_pipeline.history.publishing import MartDays, Published
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.partitions import DayRange, days_of
+from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource
 from analytics_pipeline.tables import Table
 

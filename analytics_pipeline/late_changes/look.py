@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -123,26 +124,25 @@ class _Feed(Iterator[StaleDay]):
             self._move_cursor(rows)
             yield from self._touched([row for row in rows if row["order_date"] in self._loaded])
 
-    def _move_cursor(self, rows: Sequence[Mapping[str, object]]) -> None:
+    def _move_cursor(self, rows: Sequence[Mapping[str, Any]]) -> None:
         path = compile_path(self._shop.orders.fields.updated_at or "")
         for row in rows:
             try:
-                stamp = parse_stamp(path(decode(str(row["payload"]))), self._shop.times, self._shop.zone)
+                stamp = parse_stamp(path(decode(row["payload"])), self._shop.times, self._shop.zone)
             except ValueError:
                 continue
             # A stamp of the future would hide every change until then.
-            if stamp <= row["extracted_at"] and (self.newest_change is None or stamp > self.newest_change):  # type: ignore[operator]  # a stamp
-                self.newest_change = stamp
+            if stamp <= row["extracted_at"]:
+                self.newest_change = max(stamp, self.newest_change or stamp)
 
-    def _touched(self, rows: Sequence[Mapping[str, object]]) -> Iterator[StaleDay]:
-        ids = [str(row["order_id"]) for row in rows]
-        stored = _stored_records(self._database, ids)
+    def _touched(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[StaleDay]:
+        stored = _stored_records(self._database, [row["order_id"] for row in rows])
         changed = [
             row
             for row in rows
             if not any(
-                day == row["order_date"] and decode(payload) == decode(str(row["payload"]))
-                for day, payload in stored.get(str(row["order_id"]), [])
+                day == row["order_date"] and decode(payload) == decode(row["payload"])
+                for day, payload in stored.get(row["order_id"], [])
             )
         ]
         if not changed:
@@ -151,7 +151,7 @@ class _Feed(Iterator[StaleDay]):
         before = _stored_states(self._database, stored)
         after = _states(pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema), self._shop)
         for row in changed:
-            order_id = str(row["order_id"])
+            order_id: str = row["order_id"]
             yield from days_touched(order_id, before.get(order_id), after[order_id])
 
 
@@ -233,7 +233,7 @@ def _states(raw: pa.Table, shop: Shop) -> dict[str, OrderState]:
 
 
 def _differing_in_number(client: ShopClient, database: Database, days: Sequence[date]) -> list[StaleDay]:
-    """Return the days of which the shop has more or fewer orders than are stored: deleted ones are told by nothing else."""
+    """Return the days of which the shop has more or fewer orders than are stored: deleted ones are told so only."""
     rows = query(
         database,
         "select order_date as day, count(distinct order_id) as orders "

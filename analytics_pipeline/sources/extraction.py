@@ -238,7 +238,7 @@ def can_count_orders(shop: Shop) -> bool:
 
 
 def count_orders(client: ShopClient, first_day: date, last_day: date) -> int | None:
-    """Returns the shop's own number of orders of some business days, by one request for a page that is as short as can be.
+    """Returns the shop's own number of orders of some business days, by one request for the shortest of pages.
 
     Raises:
         ShopUnavailableError, ShopRefusedError, SettingsError, AnswerError: As `extract_orders`.

@@ -43,7 +43,7 @@ from analytics_pipeline.sources.urls import base_url_fault
 __all__ = ["Endpoint", "Orders", "Shop", "Times", "load_shop", "packaged_shops", "resolve"]
 
 SWEEP_DAYS = 90
-"""After how many days any loaded day is read again, where the shop cannot be asked what changed and says nothing else."""
+"""After how many days any loaded day is read again, where the shop cannot be asked what changed."""
 _PACKAGED = Path(__file__).parent / "shops"
 
 

@@ -1,11 +1,15 @@
 """The balance of one cleaning: every raw order is clean, quarantined or excluded, in orders and in money."""
 
 from dataclasses import dataclass, field, fields
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
+from analytics_pipeline.contracts import ACCOUNTING
 from analytics_pipeline.transforms.values import ZERO
 
 UNKNOWN_CURRENCY = "unknown"
@@ -90,6 +94,43 @@ def account(
         quarantined_money=_sums(quarantine, "money_at_risk"),
         excluded_money=_sums(exclusions, "order_total"),
     )
+
+
+def balances(
+    orders: pd.DataFrame, clean: pd.DataFrame, quarantine: pd.DataFrame, exclusions: pd.DataFrame
+) -> pd.DataFrame:
+    """Return the same balance for each business day and currency, as rows of `ops/accounting`.
+
+    Args:
+        orders: All different orders, with `order_date`, `currency` and `claimed_total`.
+        clean: The rows written to clean/orders; likewise quarantine and exclusions.
+    """
+    rows: dict[tuple[date, str], dict[str, object]] = {}
+    for kind, frame, amount in (
+        ("raw", orders, "claimed_total"),
+        ("clean", clean, "order_total"),
+        ("quarantined", quarantine, "money_at_risk"),
+        ("excluded", exclusions, "order_total"),
+    ):
+        listed = pa.table(
+            {
+                "order_date": pa.array(frame["order_date"]),
+                "currency": pc.fill_null(pa.array(frame["currency"]), UNKNOWN_CURRENCY),
+                "amount": pa.array(frame[amount]),
+            }
+        )
+        for found in listed.group_by(["order_date", "currency"]).aggregate(_COUNT_AND_SUM).to_pylist():
+            row = rows.setdefault((found["order_date"], found["currency"]), dict(_NOTHING))
+            row |= {f"{kind}_orders": found["amount_count"], f"{kind}_money": found["amount_sum"] or ZERO}
+    filled = [{"order_date": day, "currency": currency, **row} for (day, currency), row in sorted(rows.items())]
+    return pa.Table.from_pylist(filled, schema=ACCOUNTING.table.arrow_schema).to_pandas(types_mapper=pd.ArrowDtype)
+
+
+_COUNT_AND_SUM = [("amount", "count", pc.CountOptions(mode="all")), ("amount", "sum")]
+_NOTHING: dict[str, object] = {
+    **{f"{kind}_orders": 0 for kind in ("raw", "clean", "quarantined", "excluded")},
+    **{f"{kind}_money": ZERO for kind in ("raw", "clean", "quarantined", "excluded")},
+}
 
 
 def _sums(rows: pd.DataFrame, column: str) -> MoneyByCurrency:

@@ -14,7 +14,7 @@ from analytics_pipeline import contracts
 from analytics_pipeline.contracts import CURRENCY_PATTERN, Contract
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.tables import FLAG, TEXT
-from analytics_pipeline.transforms.accounting import Accounting, account
+from analytics_pipeline.transforms.accounting import Accounting, account, balances
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame
 from analytics_pipeline.transforms.records import ORDERS, Fault, Faults, OrderReader, OrderRecords, newest_versions
@@ -32,6 +32,7 @@ class CleanOrders:
     sales: pd.DataFrame
     quarantine: pd.DataFrame
     exclusions: pd.DataFrame
+    balances: pd.DataFrame
     accounting: Accounting
 
 
@@ -63,6 +64,7 @@ def clean_orders(raw: pd.DataFrame, shop: Shop) -> CleanOrders:
         sales=_fit(events, contracts.CLEAN_SALES),
         quarantine=quarantine,
         exclusions=exclusions,
+        balances=balances(orders, clean, quarantine, exclusions),
         accounting=account(len(raw), orders, clean, quarantine, exclusions),
     )
 

@@ -1,0 +1,135 @@
+"""A shop that changes while the pipeline follows it: late changes as the sensor and `catch-up` take them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from analytics_pipeline.history.stale import days_to_load
+from analytics_pipeline.jobs import LATE_CHANGES
+from analytics_pipeline.late_changes.look import Look, look
+from analytics_pipeline.ops_tables import LEDGER_MEASURES
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline_tests.conftest import Pipeline
+
+CHANGEABLE: dict[str, Any] = {
+    "refund_share": 0.1,
+    "cancel_share": 0.04,
+    "edit_share": 0.05,
+    "delete_share": 0.03,
+    "late_share": 0.03,
+    "bad_share": 0.02,
+}
+"""A shop that changes more than it should."""
+
+
+class Clock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@dataclass(frozen=True)
+class CaughtUp:
+    """What one round of catching up did.
+
+    Attributes:
+        look: What the look found.
+        ranges: The business days that were loaded again.
+    """
+
+    look: Look
+    ranges: list[DayRange]
+
+    @property
+    def days(self) -> set[date]:
+        """The business days that were loaded again."""
+        return {day for part in self.ranges for day in part}
+
+
+def catch_up(pipeline: Pipeline) -> CaughtUp:
+    """Look at the shop once, and load again what became stale, as one tick of the sensor has it done."""
+    with ShopClient(load_shop(str(pipeline.description))) as client:
+        found = look(client, pipeline.database)
+    assert found is not None
+    ranges = days_to_load(pipeline.database, in_flight=(), most=1000)
+    for days in ranges:
+        summary = pipeline.run(days.first, days.last, job=LATE_CHANGES)
+        assert summary.succeeded, summary.failures
+    return CaughtUp(found, ranges)
+
+
+def written_since(pipeline: Pipeline, mart: str, moment: object) -> set[date]:
+    """The days of a mart that were computed after a moment of the database's clock."""
+    rows = pipeline.rows(
+        f"select day from ops.materialised_days where table_name = 'marts.{mart}' and written_at > timestamptz '{moment}'"
+    )
+    return {row["day"] for row in rows}  # type: ignore[misc]  # a date
+
+
+def database_time(pipeline: Pipeline) -> str:
+    """The database's clock as text."""
+    return str(pipeline.rows("select clock_timestamp()::text as now")[0]["now"])
+
+
+Numbers = dict[tuple[date, str, str], Decimal | None]
+"""Published numbers by day, key and metric."""
+
+
+def revenue_numbers(pipeline: Pipeline) -> Numbers:
+    """Every number of daily_revenue as it stands."""
+    rows = pipeline.rows("select * from marts.daily_revenue")
+    return dict(_numbers(rows))
+
+
+def _numbers(rows: list[dict[str, Any]]) -> Iterator[tuple[tuple[date, str, str], Decimal | None]]:
+    for row in rows:
+        day, currency = row.pop("event_date"), row.pop("currency")
+        for metric, value in row.items():
+            yield (day, currency, metric), None if value is None else Decimal(value)
+
+
+def restated_since(pipeline: Pipeline, moment: str) -> list[dict[str, Any]]:
+    """The restatements after a moment, oldest first."""
+    rows: list[dict[str, Any]] = pipeline.rows(
+        f"select * from ops.restatements where restated_at > timestamptz '{moment}' order by restated_at"
+    )
+    return rows
+
+
+def assert_restated_exactly(before: Numbers, after: Numbers, restatements: list[dict[str, Any]]) -> None:
+    """Old numbers plus the differences on record are the new numbers, and nothing else is on record.
+
+    Days that `before` lacks have no old numbers here, and are left out.
+    """
+    published = {day for day, _, _ in before}
+    changed = {
+        key: (before.get(key) or Decimal(0), after.get(key) or Decimal(0))
+        for key in {*before, *after}
+        if key[0] in published and (before.get(key) or 0) != (after.get(key) or 0)
+    }
+    moved: dict[tuple[date, str, str], Decimal] = {}
+    for row in restatements:
+        key = (row["day"], row["key"], row["metric"])
+        assert Decimal(row["old_value"] or 0) + Decimal(row["difference"]) == Decimal(row["new_value"] or 0)
+        if row["metric"] in LEDGER_MEASURES:
+            assert Decimal(row["explained"]) == Decimal(row["difference"]), row
+        assert row["cause"] != "unexplained", row
+        assert row["order_ids"], row
+        if row["day"] in published:
+            moved[key] = moved.get(key, Decimal(0)) + Decimal(row["difference"])
+    assert {key: new - old for key, (old, new) in changed.items()} == {
+        key: difference for key, difference in moved.items() if difference
+    }
+
+
+def tomorrow(day: date) -> date:
+    """The day after."""
+    return day + timedelta(days=1)
