@@ -4,10 +4,9 @@ A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the descr
 column`; every output column has its description behind it as a comment. A line `restatements: column, column` (or
 `all numbers`) names the columns of which every published number and every later change is kept on record. From the
 parsed statement come the tables it reads, the types of its columns and their lineage. `:first_day` and `:last_day`
-bound the slice, `:shop_currency` is the shop's currency. Running the statement is the IO manager's part.
+bound the slice, `:shop_currency` and `:shop_timezone` are the shop's. Running the statement is the IO manager's part.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,8 +31,8 @@ from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT
 MARTS_FOLDER = Path(__file__).parent / "marts"
 LAYER = "marts"
 DIALECT = "postgres"
-FIRST_DAY, LAST_DAY, SHOP_CURRENCY = "first_day", "last_day", "shop_currency"
-PARAMETERS = frozenset({FIRST_DAY, LAST_DAY, SHOP_CURRENCY})
+FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE = "first_day", "last_day", "shop_currency", "shop_timezone"
+PARAMETERS = frozenset({FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE})
 
 PLOTTED = ("net_sales",)
 KEYS = ("grain:", "restatements:")
@@ -84,19 +83,21 @@ class Mart:
         """Whether a day of it depends on orders of other days: on which day a customer ordered first."""
         return bool({("clean", "orders"), ("clean", "customers")} & {*self.sources})
 
-    def definition(self, *, shop_currency: str) -> str:
-        """Return a hash of the statement, the days apart."""
-        return hashlib.sha256(self.sql(shop_currency=shop_currency).encode()).hexdigest()[:12]
-
-    def sql(self, *, shop_currency: str, first_day: date | None = None, last_day: date | None = None) -> str:
+    def sql(
+        self, *, shop_currency: str, shop_timezone: str, first_day: date | None = None, last_day: date | None = None
+    ) -> str:
         """Return the statement for Postgres with the parameters put in as typed literals.
 
         Args:
             shop_currency: The shop's currency.
+            shop_timezone: IANA name of the shop's time zone.
             first_day: First business day of the slice; only for a daily mart.
             last_day: Last business day of the slice, included.
         """
-        values: dict[str, exp.Expression] = {SHOP_CURRENCY: exp.Literal.string(shop_currency)}
+        values: dict[str, exp.Expression] = {
+            SHOP_CURRENCY: exp.Literal.string(shop_currency),
+            SHOP_TIMEZONE: exp.Literal.string(shop_timezone),
+        }
         if first_day is not None and last_day is not None:
             values[FIRST_DAY] = exp.cast(exp.Literal.string(first_day.isoformat()), "date")
             values[LAST_DAY] = exp.cast(exp.Literal.string(last_day.isoformat()), "date")

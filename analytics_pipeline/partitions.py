@@ -38,8 +38,13 @@ class DayRange:
 
 
 def daily_partitions(shop: Shop) -> dg.DailyPartitionsDefinition:
-    """Return one partition per business day, from the shop's first one to yesterday."""
-    return dg.DailyPartitionsDefinition(start_date=shop.first_day.isoformat(), timezone=shop.timezone, fmt=DAY_FORMAT)
+    """Return one partition per business day, from the shop's first one to yesterday, or to today where it is loaded."""
+    return dg.DailyPartitionsDefinition(
+        start_date=shop.first_day.isoformat(),
+        timezone=shop.timezone,
+        fmt=DAY_FORMAT,
+        end_offset=1 if shop.intraday else 0,
+    )
 
 
 def last_complete_day(shop: Shop, now: datetime) -> date:

@@ -1,25 +1,28 @@
 """The schedules: the daily run after the shop's midnight."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
 from analytics_pipeline.jobs import AssetJob
+from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.sources.spec import Shop
 
-if TYPE_CHECKING:  # dagster gives this type no public name
-    from dagster._core.definitions.partitions.partitioned_schedule import UnresolvedPartitionedAssetScheduleDefinition
 
-
-def build_daily_schedule(
-    daily: AssetJob, shop: Shop
-) -> "UnresolvedPartitionedAssetScheduleDefinition | dg.ScheduleDefinition":
+def build_daily_schedule(daily: AssetJob, shop: Shop) -> dg.ScheduleDefinition:
     """Return the schedule of yesterday's business day, at the hour that the shop description sets, in its zone."""
-    return dg.build_schedule_from_partitioned_job(
-        daily,
+
+    @dg.schedule(
         name="daily",
-        description=f"Yesterday's business day, at {shop.daily_run_hour:02}:00 in {shop.timezone}.",
-        hour_of_day=shop.daily_run_hour,
-        minute_of_hour=0,
+        job=daily,
+        cron_schedule=f"0 {shop.daily_run_hour} * * *",
+        execution_timezone=shop.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Yesterday's business day, at {shop.daily_run_hour:02}:00 in {shop.timezone}.",
     )
+    def daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        # Not the last partition: where today is loaded too (intraday), that is today.
+        day = last_complete_day(shop, context.scheduled_execution_time)
+        if day < shop.first_day:
+            return dg.SkipReason(f"{day} lies before {shop.first_day}, the shop's first day.")
+        return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())
+
+    return daily_schedule

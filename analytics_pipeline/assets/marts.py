@@ -1,7 +1,9 @@
 """The marts: one asset per SQL file, computed by Postgres. A new mart is a new file in `marts/`, and nothing else."""
 
+import hashlib
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -9,11 +11,13 @@ import dagster as dg
 from analytics_pipeline.assets.describe import by_day, mart_metadata, table_asset
 from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.slices import Query, Slice
+from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.publishing import MartDays
 from analytics_pipeline.mart_sql import Mart
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
+from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Shop
 
 HOURS_TO_FINISH = 2
@@ -25,6 +29,10 @@ def build_mart_assets(
 ) -> list[dg.AssetsDefinition]:
     """Return one asset per mart, fresh every morning in the shop's time zone."""
     return [_mart_asset(mart, partitions, _freshness(shop)) for mart in marts]
+
+
+def _state(day: date, read_at: datetime | None, *, shop: Shop, settles_after: int) -> str:
+    return state_of(day, read_at, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
 
 
 def _freshness(shop: Shop) -> dg.FreshnessPolicy:
@@ -47,22 +55,24 @@ def _mart_asset(
     )
     def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Any:  # noqa: ANN401 - Query or MartDays
         claim_database(database.database(), shop.description.name)
-        prepare(database.database())
-        currency = shop.description.currency
+        stored = database.database()
+        prepare(stored)
+        sql = partial(mart.sql, shop_currency=shop.description.currency, shop_timezone=shop.description.timezone)
         if not mart.is_daily:
-            return Query(mart.sql(shop_currency=currency))
+            return Query(sql())
 
         def statement(part: Slice) -> str:
-            return mart.sql(shop_currency=currency, first_day=part.first, last_day=part.last)
+            return sql(first_day=part.first, last_day=part.last)
 
         return MartDays(
             statement,
             days_of(context.partition_keys),
-            definition=mart.definition(shop_currency=currency),
+            definition=hashlib.sha256(sql().encode()).hexdigest()[:12],
             zone=shop.description.timezone,
             watched=mart.watched,
             reads_first_orders=mart.reads_first_orders,
             closed_until=shop.description.closed_until,
+            state=partial(_state, shop=shop.description, settles_after=lateness(stored, shop.description).days),
         )
 
     return mart_asset

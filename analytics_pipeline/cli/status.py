@@ -1,4 +1,4 @@
-"""`analytics-pipeline status`: how far the tables are, and what they leave out."""
+"""`analytics-pipeline status`: how far the tables are, whether they add up, what changed, and what they leave out."""
 
 from datetime import UTC, date, datetime
 
@@ -6,9 +6,11 @@ import click
 
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.figures import orders_and_money
+from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.settings import Settings
@@ -26,7 +28,7 @@ from analytics_pipeline.tables import Table
 )
 @shop_option
 def command() -> None:
-    """Tell the last day loaded, how fresh it is, and what is in quarantine."""
+    """Tell the days loaded, how far they can still move, whether they add up, what changed and what is left out."""
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     database = data_database(settings)
@@ -37,7 +39,9 @@ def command() -> None:
     if not exists(database, revenue):
         click.echo("loaded       nothing yet: analytics-pipeline run")
         return
-    for line in _loaded(database, revenue, shop, datetime.now(UTC)):
+    prepare(database)
+    now = datetime.now(UTC)
+    for line in (*_loaded(database, revenue, shop, now), *history_lines(database, shop, now)):
         click.echo(line)
     click.echo(f"quarantine   {orders_and_money(database, QUARANTINE.table, 'money_at_risk')}")
     click.echo(f"excluded     {orders_and_money(database, EXCLUSIONS.table, 'order_total')}")

@@ -7,7 +7,7 @@ When a day became stale is told by `order_changes`.
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 import adbc_driver_manager
 
@@ -36,6 +36,7 @@ class MartDays:
         watched: Columns whose published numbers are kept on record.
         reads_first_orders: Whether it depends on the days of customers' first orders.
         closed_until: Last business day of the closed period, if one is closed.
+        state: How far a day's figures can still move, from the day and the time when its orders were read.
     """
 
     statement: Callable[[Slice], str]
@@ -45,6 +46,7 @@ class MartDays:
     watched: tuple[str, ...] = ()
     reads_first_orders: bool = True
     closed_until: date | None = None
+    state: Callable[[date, datetime | None], str] = lambda _, __: "settling"
 
 
 @dataclass(frozen=True)

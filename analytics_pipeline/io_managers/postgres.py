@@ -29,6 +29,7 @@ from analytics_pipeline.database.slices import (
 from analytics_pipeline.database.staging import StagedSlice
 from analytics_pipeline.history.publishing import MartDays, Published
 from analytics_pipeline.history.publishing import publish as publish_mart
+from analytics_pipeline.history.written import written_days
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource
@@ -67,7 +68,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         database = self.database.database()
         if isinstance(obj, MartDays):
             published = publish_mart(database, table, obj, context.run_id)
-            self._tell_published(context, database, table, published)
+            self._tell_published(context, table, published, obj)
             context.add_output_metadata({"rows_written": published.rows})
             return
         value, companions = (obj.rows, obj.companions) if isinstance(obj, Accompanied) else (obj, ())
@@ -87,19 +88,19 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             context.add_output_metadata({"dagster/row_count": _row_count(database, table)})
         context.add_output_metadata({"rows_written": written})
 
-    def _tell_published(
-        self, context: dg.OutputContext, database: Database, table: Table, published: Published
-    ) -> None:
+    def _tell_published(self, context: dg.OutputContext, table: Table, published: Published, mart: MartDays) -> None:
         """Tell of the run's days as its output, and of stale days beside them as materialisations of their own."""
+        database = self.database.database()
+        read_at = written_days(database, table)
         figures: Figures = {}
         for days in published.days:
-            figures |= _figures_by_day(database, table, Slice(days.first, days.last))
+            stored = _figures_by_day(database, table, Slice(days.first, days.last))
+            for day in days:
+                told = {ROW_COUNT: 0, "state": mart.state(day, read_at.get(day)), **stored.get(day.isoformat(), {})}
+                figures[day.isoformat()] = told
         self._tell_by_day(context, figures)
-        asked = set(context.asset_partition_keys)
-        for day in (day.isoformat() for days in published.days for day in days):
-            if day not in asked:
-                metadata = {ROW_COUNT: 0, **figures.get(day, {})}
-                context.log_event(dg.AssetMaterialization(context.asset_key, metadata=metadata, partition=day))
+        for key in sorted(figures.keys() - set(context.asset_partition_keys)):
+            context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures[key], partition=key))
 
     def _tell_by_day(self, context: dg.OutputContext, figures: Figures) -> None:
         for day in context.asset_partition_keys:

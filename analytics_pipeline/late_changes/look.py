@@ -156,7 +156,7 @@ class _Feed(Iterator[StaleDay]):
 
 
 def _cursor(database: Database) -> datetime | None:
-    """Return the newest change stamp of the last look; before the first one, what every loaded day knows of for sure."""
+    """Return the newest change stamp of the last look; before the first one, what every loaded day knows for sure."""
     last = query(database, f"select newest_change from {LOOKS.qualified_name} order by looked_at desc limit 1")
     if last and last[0]["newest_change"] is not None:
         stamp: datetime = last[0]["newest_change"]

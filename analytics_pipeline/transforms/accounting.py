@@ -103,7 +103,9 @@ def balances(
 
     Args:
         orders: All different orders, with `order_date`, `currency` and `claimed_total`.
-        clean: The rows written to clean/orders; likewise quarantine and exclusions.
+        clean: The rows written to clean/orders.
+        quarantine: The rows written to ops/quarantine.
+        exclusions: The rows written to ops/exclusions.
     """
     rows: dict[tuple[date, str], dict[str, object]] = {}
     for kind, frame, amount in (
@@ -123,7 +125,9 @@ def balances(
             row = rows.setdefault((found["order_date"], found["currency"]), dict(_NOTHING))
             row |= {f"{kind}_orders": found["amount_count"], f"{kind}_money": found["amount_sum"] or ZERO}
     filled = [{"order_date": day, "currency": currency, **row} for (day, currency), row in sorted(rows.items())]
-    return pa.Table.from_pylist(filled, schema=ACCOUNTING.table.arrow_schema).to_pandas(types_mapper=pd.ArrowDtype)
+    table = pa.Table.from_pylist(filled, schema=ACCOUNTING.table.arrow_schema)
+    listing: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return listing
 
 
 _COUNT_AND_SUM = [("amount", "count", pc.CountOptions(mode="all")), ("amount", "sum")]

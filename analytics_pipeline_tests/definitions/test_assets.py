@@ -5,6 +5,7 @@ import pytest
 
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.ops_tables import OPS_TABLES
 from analytics_pipeline.tables import Table
 
 TABLES = {
@@ -24,7 +25,17 @@ def described(request: pytest.FixtureRequest, definitions: dg.Definitions) -> tu
 def test_each_table_is_an_asset_and_each_asset_a_table(definitions: dg.Definitions) -> None:
     assets = {".".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}
 
-    assert assets == set(TABLES)
+    assert assets == set(TABLES) | {table.qualified_name for table in OPS_TABLES}
+
+
+def test_the_history_stands_in_the_lineage_and_no_job_makes_it(definitions: dg.Definitions) -> None:
+    graph = definitions.resolve_asset_graph()
+    keys = {dg.AssetKey(table.path) for table in OPS_TABLES}
+
+    assert all(graph.get(key).is_external for key in keys)
+    assert dg.AssetKey(["ops", "restatements"]) in graph.get(dg.AssetKey(["marts", "daily_reconciliation"])).parent_keys
+    for job in definitions.resolve_all_job_defs():
+        assert not keys & {*job.asset_layer.executable_asset_keys}
 
 
 def test_an_asset_has_its_tables_description_an_owner_and_its_kinds(described: tuple[Table, dg.AssetSpec]) -> None:

@@ -9,14 +9,26 @@ clean/orders clean daily
 clean/products clean whole
 clean/sales clean daily
 marts/daily_product_sales marts daily
+marts/daily_reconciliation marts daily
 marts/daily_revenue marts daily
+marts/daily_revenue_as_closed marts whole
+ops/accounting ops daily
 ops/exclusions ops daily
+ops/extractions history whole
+ops/looks history whole
+ops/materialised_days history whole
+ops/order_changes history whole
+ops/publications history whole
 ops/quarantine ops daily
+ops/restatements history whole
+ops/stale_days history whole
+ops/vanished_orders history whole
 raw/customers raw whole
 raw/orders raw daily
 raw/products raw whole
 job clean: clean ops
 job daily: clean marts ops raw
+job late_changes: clean marts ops raw
 job marts: marts
 job raw: raw
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
@@ -31,8 +43,13 @@ clean/products: all_values_are_readable (warns), keys_are_unique, rows_fit_the_c
 clean/sales: keys_are_unique, net_sales_equal_gross_sales_less_discounts_and_returns, rows_fit_the_contract, \
 the_ledger_adds_up_to_the_orders
 marts/daily_product_sales: daily_product_sales_equal_the_ledger
+marts/daily_reconciliation: daily_product_sales_equal_daily_revenues_days, daily_revenue_equals_the_ledgers_days, \
+history_equals_what_was_reported_and_restated, lines_equal_orders, orders_equal_their_parts, \
+raw_money_equals_clean_quarantined_and_excluded, raw_orders_equal_clean_quarantined_and_excluded, \
+the_ledger_equals_orders, the_shops_count_equals_raw
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
 daily_revenue_has_every_day
+ops/accounting: keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, rows_fit_the_contract
 raw/customers: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract

@@ -24,6 +24,9 @@ group by event_date
 """
 
 
+NUMBERS = ("net_sales", "orders")
+
+
 def write(folder: Path, **files: str) -> Path:
     for name, text in files.items():
         (folder / f"{name}.sql").write_text(text, encoding="utf-8")
@@ -82,12 +85,12 @@ from clean.orders
     mart = mart_of(tmp_path, text)
 
     assert not mart.is_daily
-    assert mart.sql(shop_currency="EUR").startswith("SELECT CAST('EUR' AS TEXT) AS currency")
+    assert mart.sql(shop_currency="EUR", shop_timezone="UTC").startswith("SELECT CAST('EUR' AS TEXT) AS currency")
 
 
 def test_parameters_are_put_in_as_typed_literals(tmp_path: Path) -> None:
     statement = mart_of(tmp_path, HEADER + BODY).sql(
-        shop_currency="EUR", first_day=date(2025, 1, 2), last_day=date(2025, 1, 3)
+        shop_currency="EUR", shop_timezone="UTC", first_day=date(2025, 1, 2), last_day=date(2025, 1, 3)
     )
 
     assert "BETWEEN CAST('2025-01-02' AS DATE) AND CAST('2025-01-03' AS DATE)" in statement
@@ -161,7 +164,31 @@ def test_dependencies_and_lineage_of_a_packaged_mart_are_those_of_its_sql(
     assert {tuple(dep.asset_key.path) for dep in spec.deps} == set(mart.sources)
     assert set(lineage.deps_by_column) == {column.name for column in mart.table.columns}
     assert {tuple(dep.asset_key.path) for deps in lineage.deps_by_column.values() for dep in deps} <= set(mart.sources)
-    assert lineage.deps_by_column["net_sales"] == [dg.TableColumnDep(dg.AssetKey(["clean", "sales"]), "net_sales")]
+    assert all(
+        lineage.deps_by_column[name] for name in lineage.deps_by_column if name not in ("business_day", "currency")
+    )
+
+
+@pytest.mark.parametrize("name", ["daily_revenue", "daily_product_sales"])
+def test_the_net_sales_of_a_mart_are_those_of_the_ledger(name: str, definitions: dg.Definitions) -> None:
+    spec = next(spec for spec in definitions.resolve_all_asset_specs() if spec.key.path == ["marts", name])
+
+    assert spec.metadata["dagster/column_lineage"].deps_by_column["net_sales"] == [
+        dg.TableColumnDep(dg.AssetKey(["clean", "sales"]), "net_sales")
+    ]
+
+
+def test_a_mart_names_the_columns_whose_numbers_are_kept_on_record(tmp_path: Path) -> None:
+    def watched(line: str) -> tuple[str, ...]:
+        folder = tmp_path / str(len(line))
+        folder.mkdir()
+        return mart_of(folder, HEADER + line + BODY).watched
+
+    assert watched("") == ()
+    assert watched("-- restatements: all numbers\n") == NUMBERS
+    assert watched(f"-- restatements: {NUMBERS[0]}\n") == NUMBERS[:1]
+    with pytest.raises(MartError, match="restatements of event_date, which is no column of numbers"):
+        watched("-- restatements: event_date\n")
 
 
 def test_daily_revenue_follows_orders_customers_and_the_ledger(definitions: dg.Definitions) -> None:

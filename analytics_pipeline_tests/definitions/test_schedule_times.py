@@ -7,15 +7,13 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import pytest
 
-# Dagster's own schedule of a partitioned job calls it.
-pytestmark = pytest.mark.filterwarnings("ignore:Function `JobDefinition.run_request_for_partition`:DeprecationWarning")
-
 
 def asked_for(definitions: dg.Definitions, local: str, zone: str) -> list[str | None]:
     """The partition keys that a tick at a local time asks for."""
     schedule = definitions.resolve_schedule_def("daily")
     context = dg.build_schedule_context(
-        scheduled_execution_time=datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone))
+        scheduled_execution_time=datetime.fromisoformat(local).replace(tzinfo=ZoneInfo(zone)),
+        repository_def=definitions.get_repository_def(),
     )
     return [request.partition_key for request in schedule.evaluate_tick(context).run_requests or []]
 
@@ -49,6 +47,16 @@ def test_an_hour_that_the_clock_change_skips_still_asks_for_the_day_before(
     definitions = definitions_of(timezone="Europe/Berlin", daily_run_hour=2)
 
     assert asked_for(definitions, "2025-03-30T03:00", "Europe/Berlin") == ["2025-03-29"]
+
+
+def test_the_daily_run_is_of_yesterday_where_today_is_loaded_too(definitions_of: Callable[..., dg.Definitions]) -> None:
+    definitions = definitions_of(timezone="Europe/London", daily_run_hour=3, intraday=True)
+    partitions = definitions.resolve_job_def("daily").partitions_def
+    assert isinstance(partitions, dg.DailyPartitionsDefinition)
+
+    assert asked_for(definitions, "2025-03-31T03:00", "Europe/London") == ["2025-03-30"]
+    keys = partitions.get_partition_keys(current_time=datetime(2025, 3, 31, 3, tzinfo=ZoneInfo("Europe/London")))
+    assert keys[-1] == "2025-03-31"
 
 
 def test_the_hour_and_the_zone_are_those_of_the_shop(definitions_of: Callable[..., dg.Definitions]) -> None:

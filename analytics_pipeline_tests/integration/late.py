@@ -69,7 +69,8 @@ def catch_up(pipeline: Pipeline) -> CaughtUp:
 def written_since(pipeline: Pipeline, mart: str, moment: object) -> set[date]:
     """The days of a mart that were computed after a moment of the database's clock."""
     rows = pipeline.rows(
-        f"select day from ops.materialised_days where table_name = 'marts.{mart}' and written_at > timestamptz '{moment}'"
+        "select day from ops.materialised_days "
+        f"where table_name = 'marts.{mart}' and written_at > timestamptz '{moment}'"
     )
     return {row["day"] for row in rows}  # type: ignore[misc]  # a date
 

@@ -1,0 +1,112 @@
+"""What `status` tells of the pipeline's own history: settled days, stale ones, restatements, and whether it adds up."""
+
+from collections.abc import Iterator
+from datetime import date, datetime
+
+from analytics_pipeline.cli.figures import cents
+from analytics_pipeline.contracts import RAW_ORDERS
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import query
+from analytics_pipeline.history.extractions import vanished_count
+from analytics_pipeline.history.maturity import lateness, state_of
+from analytics_pipeline.history.stale import listed_days, parked_days
+from analytics_pipeline.history.written import contiguous, written_days
+from analytics_pipeline.ops_tables import LOOKS, RESTATEMENTS
+from analytics_pipeline.sources.mapping import business_day
+from analytics_pipeline.sources.spec import Shop
+
+RECENT_DAYS = 7
+MOST_SHOWN = 5
+RUNGS = {
+    "source = raw": "source_orders_difference",
+    "raw = clean + quarantined + excluded": "raw_orders_difference + raw_money_difference",
+    "orders = their parts": "order_difference",
+    "lines = orders": "line_difference",
+    "ledger = orders": "ledger_difference",
+    "daily_revenue = ledger": "revenue_difference",
+    "daily_product_sales = daily_revenue": "product_difference",
+    "daily_revenue = reported + restated": "history_difference",
+}
+"""Rungs of the ladder, as marts.daily_reconciliation has them."""
+
+
+def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str]:
+    """Yield the lines of `status`; the tables of the history are there."""
+    yield f"settled      {_settled(database, shop, now)}"
+    yield f"late changes {_looked(database, shop)}"
+    yield f"stale        {_stale(database)}"
+    yield f"restated     {_restated(database)}"
+    yield f"vanished     {vanished_count(database)} orders that the shop no longer has (ops.vanished_orders)"
+    yield from _ladder(database)
+
+
+def _settled(database: Database, shop: Shop, now: datetime) -> str:
+    late, today = lateness(database, shop), business_day(now, shop.zone)
+    read_at = written_days(database, RAW_ORDERS.table)
+    days: dict[str, list[date]] = {}
+    for day, read in read_at.items():
+        days.setdefault(state_of(day, read, today, late.days, shop), []).append(day)
+    told = "; ".join(f"{state} {_days(days[state])}" for state in ("final", "settling", "provisional") if state in days)
+    observed = f"{late.observed} {late.basis}" if late.observed else late.basis
+    return f"{told}. 99 % of changes arrive within {late.days} days ({observed})"
+
+
+def _days(days: list[date]) -> str:
+    ranges = contiguous(days)
+    shown = ", ".join(map(str, ranges[-MOST_SHOWN:]))
+    return shown if len(ranges) <= MOST_SHOWN else f"{len(ranges) - MOST_SHOWN} other ranges and {shown}"
+
+
+def _looked(database: Database, shop: Shop) -> str:
+    rows = query(database, f"select * from {LOOKS.qualified_name} order by looked_at desc limit 1")
+    if not rows:
+        return "never looked for: analytics-pipeline catch-up, or up"
+    last = rows[0]
+    return (
+        f"last looked for {last['looked_at'].astimezone(shop.zone):%Y-%m-%d %H:%M %Z}: "
+        f"{last['orders_changed']} orders had changed, {last['days_marked']} days were marked"
+    )
+
+
+def _stale(database: Database) -> str:
+    stale, parked = list(listed_days(database)), parked_days(database)
+    told = f"{len(stale)} days wait to be loaded again: {_days(stale)}" if stale else "no day waits to be loaded again"
+    return f"{told}; PARKED after three failures: {_days(parked)}" if parked else told
+
+
+def _restated(database: Database) -> str:
+    found = query(
+        database,
+        "select count(*) as numbers, count(distinct day) as days, "
+        f"string_agg(distinct cause, '; ' order by cause) as causes from {RESTATEMENTS.qualified_name} "
+        f"where restated_at > now() - interval '{RECENT_DAYS} days'",
+    )[0]
+    if not found["numbers"]:
+        return f"no published number changed in the last {RECENT_DAYS} days"
+    return (
+        f"{found['numbers']} published numbers of {found['days']} days changed in the last {RECENT_DAYS} days: "
+        f"{found['causes']} (ops.restatements)"
+    )
+
+
+def _ladder(database: Database) -> Iterator[str]:
+    columns = ", ".join(f"sum({column})::text as rung_{number}" for number, column in enumerate(RUNGS.values()))
+    found = query(
+        database,
+        "select count(*) as days, "
+        "count(*) filter (where unexplained_difference = 0 and unexplained_orders = 0) as good, "
+        f"sum(unexplained_difference)::text as difference, sum(unexplained_orders)::text as orders, {columns}, "
+        "max(business_day) filter (where unexplained_difference <> 0 or unexplained_orders <> 0) as newest "
+        "from marts.daily_reconciliation",
+    )[0]
+    rungs = [f"{name}: {_amount(found[f'rung_{number}'])}" for number, name in enumerate(RUNGS)]
+    yield (
+        f"adds up      {found['good']} of {found['days']} days; unexplained difference "
+        f"{_amount(found['difference'])}, unexplained orders {_amount(found['orders'])}"
+        + (f"; newest day that does not: {found['newest']}" if found["newest"] else "")
+    )
+    yield f"             {'; '.join(rungs)}"
+
+
+def _amount(text: str | None) -> str:
+    return cents(text or "0")

@@ -1,0 +1,80 @@
+"""How far the figures of a business day can still move: provisional, settling or final.
+
+Judged by how late changes have arrived so far: after as many days as 99 % of them took, a day is final.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+
+from analytics_pipeline.contracts import CLEAN_ORDERS
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.ops_tables import ORDER_CHANGES
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.sources.windows import start_of_day
+
+State = Literal["provisional", "settling", "final"]
+SHARE = 0.99
+ENOUGH = 100
+"""Changes from which on their lateness says something."""
+OF_THE_SHOP = "refund", "cancellation", "edit", "late_order", "vanished", "quarantine_replay"
+"""Causes that are changes in the shop; history that we load late and new definitions say nothing about it."""
+
+
+@dataclass(frozen=True)
+class Lateness:
+    """How late changes arrive.
+
+    Attributes:
+        days: Days after a business day by which 99 % of its changes had arrived.
+        observed: Number of changes that this was observed on; 0 for an assumption.
+        basis: What was observed, in words.
+    """
+
+    days: int
+    observed: int
+    basis: str
+
+
+def lateness(database: Database, shop: Shop) -> Lateness:
+    """Return how late changes have arrived: those noticed here, else the orders' own stamps, else an assumption."""
+    causes = ", ".join(f"'{cause}'" for cause in OF_THE_SHOP)
+    noticed = (
+        f"select (changed_at at time zone '{shop.timezone}')::date - event_date as days "
+        f"from {ORDER_CHANGES.qualified_name} where cause in ({causes})"
+    )
+    stamped = (
+        f"select (updated_at at time zone '{shop.timezone}')::date - order_date as days "
+        f"from {CLEAN_ORDERS.table.qualified_name} where updated_at > ordered_at"
+    )
+    for select, table, basis in (
+        (noticed, ORDER_CHANGES, "changes noticed"),
+        (stamped, CLEAN_ORDERS.table, "orders changed after they were placed, by the shop's stamps"),
+    ):
+        if exists(database, table):
+            found = query(
+                database,
+                "select count(*) as observed, percentile_disc(0.99) within group (order by days) as days "
+                f"from ({select}) as changes where days >= 0",
+            )[0]
+            if found["observed"] >= ENOUGH:
+                return Lateness(int(found["days"]), int(found["observed"]), basis)
+    return Lateness(shop.late_changes.reread_days, 0, "assumed until more changes are known")
+
+
+def state_of(day: date, read_at: datetime | None, today: date, settles_after: int, shop: Shop) -> State:
+    """Return how far a day's figures can still move.
+
+    Args:
+        day: The business day.
+        read_at: When its orders were read last.
+        today: The current business day.
+        settles_after: Days by which 99 % of the changes arrive.
+        shop: For its time zone and its closed period.
+    """
+    if shop.closed_until is not None and day <= shop.closed_until:
+        return "final"
+    if read_at is None or read_at < start_of_day(day + timedelta(days=1), shop.zone):
+        return "provisional"
+    return "settling" if (today - day).days <= settles_after else "final"

@@ -1,0 +1,53 @@
+-- daily_revenue with closed days as they stood when they changed last before closing: a later change of a closed day counts on the day on which it was seen. The same as daily_revenue as long as no period was closed (closed_until).
+-- grain: event_date, currency
+with late as (
+    select
+        day,
+        cast(restated_at at time zone :shop_timezone as date) as seen_on,
+        key as currency,
+        metric,
+        difference
+    from ops.restatements
+    where mart = 'daily_revenue' and is_of_closed_day
+),
+
+moved as (
+    select day as event_date, currency, metric, -difference as difference from late
+    union all
+    select seen_on as event_date, currency, metric, difference from late
+),
+
+adjustments as (
+    select
+        event_date,
+        currency,
+        sum(difference) filter (where metric = 'orders') as orders,
+        sum(difference) filter (where metric = 'units_sold') as units_sold,
+        sum(difference) filter (where metric = 'units_returned') as units_returned,
+        sum(difference) filter (where metric = 'gross_sales') as gross_sales,
+        sum(difference) filter (where metric = 'discounts') as discounts,
+        sum(difference) filter (where metric = 'returns') as returns,
+        sum(difference) filter (where metric = 'net_sales') as net_sales,
+        sum(difference) filter (where metric = 'shipping') as shipping,
+        sum(difference) filter (where metric = 'taxes') as taxes,
+        sum(difference) filter (where metric = 'total_sales') as total_sales
+    from moved
+    group by event_date, currency
+)
+
+select
+    coalesce(revenue.event_date, adjustments.event_date) as event_date, -- Business day of the events, or on which late changes of closed days were seen.
+    coalesce(revenue.currency, adjustments.currency) as currency, -- ISO 4217 code of every amount in the row.
+    cast(coalesce(revenue.orders, 0) + coalesce(adjustments.orders, 0) as bigint) as orders, -- Orders with gross sales above zero.
+    cast(coalesce(revenue.units_sold, 0) + coalesce(adjustments.units_sold, 0) as bigint) as units_sold, -- Units of lines sold with gross sales above zero.
+    cast(coalesce(revenue.units_returned, 0) + coalesce(adjustments.units_returned, 0) as bigint) as units_returned, -- Units taken back.
+    coalesce(revenue.gross_sales, 0) + coalesce(adjustments.gross_sales, 0) as gross_sales, -- Price times quantity, before discounts, returns, shipping and taxes.
+    coalesce(revenue.discounts, 0) + coalesce(adjustments.discounts, 0) as discounts, -- Discounts; positive.
+    coalesce(revenue.returns, 0) + coalesce(adjustments.returns, 0) as returns, -- Value of goods taken back, after discounts; positive.
+    coalesce(revenue.net_sales, 0) + coalesce(adjustments.net_sales, 0) as net_sales, -- gross_sales - discounts - returns.
+    coalesce(revenue.shipping, 0) + coalesce(adjustments.shipping, 0) as shipping, -- Shipping charged less shipping refunded, tax excluded.
+    coalesce(revenue.taxes, 0) + coalesce(adjustments.taxes, 0) as taxes, -- Taxes charged less taxes given back.
+    coalesce(revenue.total_sales, 0) + coalesce(adjustments.total_sales, 0) as total_sales, -- net_sales + shipping + taxes.
+    coalesce(adjustments.net_sales, 0) as late_net_sales -- Part of net_sales that late changes of closed days moved: to this day when positive or negative here, away from a closed one there.
+from marts.daily_revenue as revenue
+full join adjustments on adjustments.event_date = revenue.event_date and adjustments.currency = revenue.currency
