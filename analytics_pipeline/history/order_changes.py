@@ -32,7 +32,7 @@ _ORDER_DAYS = f"""
         count(*) filter (
             where not is_cancellation and event_type in ('line_returned', 'shipping_refunded', 'adjustment')
         ) as refunds,
-        sum(hashtextextended(row({_FINGERPRINT})::text, 0)) as fingerprint
+        sum(hash_record_extended(row({_FINGERPRINT}), 0)) as fingerprint
     from {CLEAN_SALES.table.qualified_name}
     where {{slice}}
     group by order_date, order_id, event_date, currency

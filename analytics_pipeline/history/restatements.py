@@ -21,16 +21,18 @@ from analytics_pipeline.tables import MONEY, POSTGRES_TYPES, Table
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 
+_REPORTED = f"""
+        select mart, day, key, metric, value, published_at as since from {PUBLICATIONS.qualified_name}
+        union all
+        select mart, day, key, metric, new_value, restated_at from {RESTATEMENTS.qualified_name}
+"""
+"""Every value that a number ever had, and since when."""
 AS_REPORTED = f"""
 create or replace function ops.as_reported(reported_at timestamptz)
 returns table (mart text, day date, key text, metric text, value numeric(19,4))
 language sql stable as $$
     select distinct on (mart, day, key, metric) mart, day, key, metric, value
-    from (
-        select mart, day, key, metric, value, published_at as since from {PUBLICATIONS.qualified_name}
-        union all
-        select mart, day, key, metric, new_value, restated_at from {RESTATEMENTS.qualified_name}
-    ) as numbers
+    from ({_REPORTED}) as numbers
     where since <= reported_at
     order by mart, day, key, metric, since desc
 $$
@@ -59,7 +61,7 @@ class NumbersOnRecord:
     closed_until: date | None
 
     def before(self) -> None:
-        """Keep the numbers as they stand, and the changes of orders that they do not know yet."""
+        """Keep the numbers as they were reported last, and the changes of orders that they do not know yet."""
         if not self.watched:
             return
         ranges = ", ".join(f"(date '{days.first}', date '{days.last}')" for days in self.ranges)
@@ -68,7 +70,9 @@ class NumbersOnRecord:
             "generate_series(first::timestamp, last::timestamp, interval '1 day') as series",
             "days_before": "select day, published_at, definition, coalesce(through_change, 0) as through_change "
             f"from {DAYS} join computed using (day) where table_name = '{self.table.qualified_name}'",
-            "numbers_before": self._numbers,
+            "numbers_before": "select distinct on (day, key, metric) day, key, metric, value from "
+            f"({_REPORTED}) as numbers join computed using (day) where mart = '{self.table.name}' "
+            "order by day, key, metric, since desc",
             "pending": f"select changes.* from {CHANGES} as changes join days_before as days "
             "on days.day = changes.event_date and changes.change_id > days.through_change",
         }.items():
@@ -131,8 +135,8 @@ class NumbersOnRecord:
                 coalesce(why.order_ids, '{{}}'), coalesce(changed.day <= $5, false)
             from (
                 select
-                    day, key, metric, coalesce(new.currency, old.currency) as currency, old.value as old_value,
-                    new.value as new_value
+                    day, key, metric, {"key" if is_sum_of_orders else "new.currency"} as currency,
+                    old.value as old_value, new.value as new_value
                 from numbers_before as old full join numbers_after as new using (day, key, metric)
                 where coalesce(old.value, 0) <> coalesce(new.value, 0)
             ) as changed

@@ -1,14 +1,18 @@
-"""A pipeline whose days are loaded once a session, in a copy for each test."""
+"""Pipelines whose days are loaded once a session, in a copy for each test."""
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
+import dagster as dg
 import pytest
 
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.integration import late
+from analytics_pipeline_tests.integration.late import Clock
 from analytics_pipeline_tests.integration.loaded import FIRST, LAST, copy_of, loaded_pipeline
 
 
@@ -27,3 +31,26 @@ def loaded(server: Database, loaded_once: Pipeline, monkeypatch: pytest.MonkeyPa
         monkeypatch.setenv("ANALYTICS_DATABASE_URL", database.url)
         yield replace(loaded_once, database=database)
     loaded_once.shop.shop.misbehaviour.stop()
+
+
+@pytest.fixture(scope="session")
+def followed_once(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, Clock]]:
+    """The pipeline of `later` as it was loaded, and the shop's clock; not to be changed."""
+    clock = Clock(late.MORNING)
+    days = DayRange(late.OPENED, late.LOADED)
+    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), late.SMALL, days, clock) as pipeline:
+        yield pipeline, clock
+
+
+@pytest.fixture
+def later(
+    server: Database, followed_once: tuple[Pipeline, Clock], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Pipeline]:
+    """A pipeline whose shop is two days ahead of it, with a database and an instance of this test."""
+    pipeline, clock = followed_once
+    with copy_of(server, pipeline.database) as database, dg.DagsterInstance.ephemeral() as instance:
+        monkeypatch.setenv("ANALYTICS_DATABASE_URL", database.url)
+        clock.now = late.MORNING + timedelta(days=2)
+        yield replace(pipeline, database=database, instance=instance)
+    clock.now = late.MORNING
+    pipeline.shop.shop.misbehaviour.stop()

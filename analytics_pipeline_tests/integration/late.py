@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.jobs import LATE_CHANGES
 from analytics_pipeline.late_changes.look import Look, look
@@ -13,7 +14,7 @@ from analytics_pipeline.ops_tables import LEDGER_MEASURES
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.spec import load_shop
-from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.conftest import Pipeline, at
 
 CHANGEABLE: dict[str, Any] = {
     "refund_share": 0.1,
@@ -24,6 +25,15 @@ CHANGEABLE: dict[str, Any] = {
     "bad_share": 0.02,
 }
 """A shop that changes more than it should."""
+OPENED, LOADED = date(2025, 3, 18), date(2025, 4, 1)
+MORNING = at("2025-04-02T05:00:00+02:00")
+SMALL = DemoShopSettings(
+    opened=OPENED,
+    orders_per_day=(8, 14),
+    longest_refund_days=20,
+    **CHANGEABLE | {"refund_share": 0.2, "edit_share": 0.2},
+)
+"""A small one, whose days up to `LOADED` were loaded in the morning after."""
 
 
 class Clock:
@@ -54,11 +64,19 @@ class CaughtUp:
         return {day for part in self.ranges for day in part}
 
 
-def catch_up(pipeline: Pipeline) -> CaughtUp:
-    """Look at the shop once, and load again what became stale, as one tick of the sensor has it done."""
-    with ShopClient(load_shop(str(pipeline.description))) as client:
+def look_at(pipeline: Pipeline, *, retries: int = 4) -> Look:
+    """Look at the shop once."""
+    shop = load_shop(str(pipeline.description))
+    patient = shop.model_copy(update={"limits": shop.limits.model_copy(update={"retries": retries})})
+    with ShopClient(patient) as client:
         found = look(client, pipeline.database)
     assert found is not None
+    return found
+
+
+def catch_up(pipeline: Pipeline) -> CaughtUp:
+    """Look at the shop once, and load again what became stale, as one tick of the sensor has it done."""
+    found = look_at(pipeline)
     ranges = days_to_load(pipeline.database, in_flight=(), most=1000)
     for days in ranges:
         summary = pipeline.run(days.first, days.last, job=LATE_CHANGES)

@@ -17,8 +17,11 @@ DERIVED_TABLES = (
     "clean.products",
     "ops.quarantine",
     "ops.exclusions",
+    "ops.accounting",
     "marts.daily_revenue",
     "marts.daily_product_sales",
+    "marts.daily_reconciliation",
+    "marts.daily_revenue_as_closed",
 )
 """Everything that is made of the raw tables."""
 

@@ -1,0 +1,84 @@
+"""The order in which days are loaded does not matter: the tables end the same."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from analytics_pipeline.database.connection import Database, create_database, instance_database
+from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline_tests.conftest import content_hash, describe
+from analytics_pipeline_tests.integration.loaded import MUCH_LATER, drop
+from analytics_pipeline_tests.integration.processes import start_run
+from analytics_pipeline_tests.integration.truth import DERIVED_TABLES
+
+FIRST = date(2025, 1, 1)
+DAYS = [FIRST + timedelta(days=number) for number in range(6)]
+SHOP = DemoShopSettings(
+    opened=FIRST, orders_per_day=(8, 14), refund_share=0.4, cancel_share=0.1, edit_share=0.2, bad_share=0.05,
+    foreign_currency="USD", guest_share=0.4, longest_refund_days=12,
+)  # fmt: skip
+TABLES = [table for table in DERIVED_TABLES if not table.startswith("ops.")]
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[RunningShop]:
+    with serve(SHOP, now=lambda: MUCH_LATER) as running:
+        yield running
+
+
+@pytest.fixture
+def load(
+    server: Database, shop: RunningShop, instance_template: str, tmp_path: Path
+) -> Iterator[Callable[[str, list[list[DayRange]]], dict[str, str]]]:
+    """Load ranges into a new database, and return the hash of each table: `load("name", [ranges, ranges at once])`."""
+    databases: list[Database] = []
+    # New customers are told by the loaded orders alone: the hardest case.
+    description = describe(shop, tmp_path, customers={"fields": {"customer_id": "id", "updated_at": "updated_at"}})
+
+    def run_all(name: str, lanes: list[list[DayRange]]) -> dict[str, str]:
+        database = server.named(f"order_{name}")
+        databases.append(database)
+        create_database(database)
+        with server.named("postgres").connect(autocommit=True) as connection, connection.cursor() as cursor:
+            cursor.execute(f'create database "{instance_database(database).name}" template {instance_template}')
+
+        def run_lane(number: int) -> list[int | None]:
+            codes = []
+            for days in lanes[number]:
+                environment = {
+                    "ANALYTICS_HOME": str(tmp_path / f"{name}-{number}"),
+                    "ANALYTICS_DATABASE_URL": database.url,
+                    "ANALYTICS_SHOP": str(description),
+                }
+                process = start_run(environment, days.first, days.last)
+                process.join(120)
+                codes.append(process.exitcode)
+            return codes
+
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            codes = [code for lane in pool.map(run_lane, range(len(lanes))) for code in lane]
+        assert set(codes) == {0}
+        return {table: content_hash(database, table) for table in TABLES}
+
+    yield run_all
+    for database in databases:
+        drop(server, database)
+        drop(server, instance_database(database))
+
+
+def test_forwards_backwards_and_in_shuffled_chunks_of_which_two_run_at_once_give_the_same_tables(
+    load: Callable[[str, list[list[DayRange]]], dict[str, str]],
+) -> None:
+    forwards = load("forwards", [[DayRange(DAYS[0], DAYS[-1])]])
+    backwards = load("backwards", [[DayRange(day, day) for day in reversed(DAYS)]])
+    chunks = [DayRange(DAYS[start], DAYS[start + 1]) for start in range(0, len(DAYS), 2)]
+    Random(5).shuffle(chunks)  # noqa: S311 - no secret
+    shuffled = load("shuffled", [chunks[::2], chunks[1::2]])
+
+    assert backwards == forwards
+    assert shuffled == forwards

@@ -1,0 +1,1 @@
+"""Which days a change touches, and which are due without any word from the shop."""

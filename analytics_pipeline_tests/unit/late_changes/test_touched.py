@@ -1,0 +1,68 @@
+"""The business days that a changed order touches, before and after the change."""
+
+from datetime import date
+
+import pytest
+
+from analytics_pipeline.history.stale import StaleDay
+from analytics_pipeline.late_changes.touched import OrderState, days_touched, merged, reason_of
+
+
+def day(number: int) -> date:
+    return date(2025, 3, number)
+
+
+def state(order_day: int, *event_days: int, refunds: int = 0, is_cancelled: bool = False) -> OrderState:
+    return OrderState(day(order_day), frozenset(map(day, event_days)), refunds, is_cancelled)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "reason"),
+    [
+        (None, state(1, 1), "late_order"),
+        (state(1, 1), state(1, 1), "edit"),
+        (state(1, 1), state(1, 1, 5, refunds=1), "refund"),
+        (state(1, 1, 5, refunds=1), state(1, 1, 5, refunds=1), "edit"),
+        (state(1, 1, 5, refunds=2), state(1, 1, 5, refunds=1), "edit"),
+        (state(1, 1), state(1, 1, 5, is_cancelled=True), "cancellation"),
+        (state(1, 1, 3, refunds=1), state(1, 1, 3, 5, refunds=2, is_cancelled=True), "cancellation"),
+        (state(1, 1, 5, is_cancelled=True), state(1, 1, 5, is_cancelled=True), "edit"),
+        (state(1), state(1, 1), "edit"),  # it was in quarantine
+    ],
+)
+def test_the_reason_is_what_happened_to_the_order(before: OrderState | None, after: OrderState, reason: str) -> None:
+    assert reason_of(before, after) == reason
+
+
+def test_an_order_touches_its_own_day_and_the_days_of_its_events_before_and_after() -> None:
+    assert days_touched("A", state(1, 1, 4, refunds=1), state(1, 1, 9, refunds=1)) == [
+        StaleDay(day(1), "edit", ("A",), frozenset({day(1), day(4), day(9)}))
+    ]
+
+
+def test_an_order_that_moved_to_another_day_has_both_days_loaded_again() -> None:
+    found = days_touched("A", state(1, 1), state(3, 3))
+
+    assert [(stale.day, stale.reason) for stale in found] == [(day(1), "edit"), (day(3), "edit")]
+    assert {stale.event_days for stale in found} == {frozenset({day(1), day(3)})}
+
+
+def test_a_new_order_touches_its_own_day_even_where_it_counts_nowhere() -> None:
+    assert days_touched("A", None, state(2)) == [StaleDay(day(2), "late_order", ("A",), frozenset({day(2)}))]
+
+
+def test_days_are_merged_by_reason_and_keep_every_order_once() -> None:
+    found = merged(
+        [
+            StaleDay(day(2), "edit", ("B",), frozenset({day(2)})),
+            StaleDay(day(1), "refund", ("A",), frozenset({day(5)})),
+            StaleDay(day(2), "edit", ("A", "B"), frozenset({day(7)})),
+            StaleDay(day(2), "refund", ("C",)),
+        ]
+    )
+
+    assert found == [
+        StaleDay(day(1), "refund", ("A",), frozenset({day(5)})),
+        StaleDay(day(2), "edit", ("B", "A"), frozenset({day(2), day(7)})),
+        StaleDay(day(2), "refund", ("C",)),
+    ]
