@@ -12,6 +12,7 @@ from analytics_pipeline.assets.describe import IO_MANAGER
 from analytics_pipeline.assets.marts import build_mart_assets
 from analytics_pipeline.assets.raw import build_raw_assets
 from analytics_pipeline.checks.claims import build_check
+from analytics_pipeline.checks.landing import build_landed_check
 from analytics_pipeline.checks.marts import MART_CLAIMS
 from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
 from analytics_pipeline.io_managers.postgres import PostgresIOManager
@@ -20,6 +21,7 @@ from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import daily_partitions
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.schedules import build_daily_schedule
+from analytics_pipeline.sensors_alerts import build_alert_sensors
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import load_shop
 
@@ -50,15 +52,17 @@ def _assemble(shop_reference: str) -> dg.Definitions:
         assets=[
             *build_raw_assets(partitions),
             *build_clean_assets(partitions),
-            *build_mart_assets(load_marts(), partitions, shop),
+            *build_mart_assets(load_marts(), partitions),
         ],
         asset_checks=[
             build_check("check_orders", ORDER_CLAIMS),
             build_check("check_references", REFERENCE_CLAIMS),
             build_check("check_marts", MART_CLAIMS),
+            build_landed_check(shop),
         ],
         jobs=jobs,
         schedules=[build_daily_schedule(jobs[0], shop)],
+        sensors=build_alert_sensors(shop),
         resources={
             "database": database,
             "shop": ShopResource(reference=shop_reference),

@@ -9,6 +9,7 @@ from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.landing import landed_line
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.settings import Settings
@@ -26,7 +27,7 @@ from analytics_pipeline.tables import Table
 )
 @shop_option
 def command() -> None:
-    """Tell the last day loaded, how fresh it is, and what is in quarantine."""
+    """Tell the last day loaded, whether it has landed, and what is in quarantine."""
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     database = data_database(settings)
@@ -37,8 +38,10 @@ def command() -> None:
     if not exists(database, revenue):
         click.echo("loaded       nothing yet: analytics-pipeline run")
         return
-    for line in _loaded(database, revenue, shop, datetime.now(UTC)):
+    now = datetime.now(UTC)
+    for line in _loaded(database, revenue, shop, now):
         click.echo(line)
+    click.echo(landed_line(database, shop, now))
     click.echo(f"quarantine   {orders_and_money(database, QUARANTINE.table, 'money_at_risk')}")
     click.echo(f"excluded     {orders_and_money(database, EXCLUSIONS.table, 'order_total')}")
 

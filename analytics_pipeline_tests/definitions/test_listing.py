@@ -20,6 +20,8 @@ job daily: clean marts ops raw
 job marts: marts
 job raw: raw
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
+sensor alerts: every 60 s RUNNING
+sensor yesterday_has_landed: every 300 s RUNNING
 """
 CHECKS = """
 clean/customers: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
@@ -32,7 +34,7 @@ clean/sales: keys_are_unique, net_sales_equal_gross_sales_less_discounts_and_ret
 the_ledger_adds_up_to_the_orders
 marts/daily_product_sales: daily_product_sales_equal_the_ledger
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
-daily_revenue_has_every_day
+daily_revenue_has_every_day, yesterday_has_landed (warns)
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, rows_fit_the_contract
 raw/customers: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract
@@ -53,7 +55,12 @@ def listing(definitions: dg.Definitions) -> list[str]:
             lines.append(f"job {job.name}: {' '.join(sorted(groups))}")
     schedule = definitions.resolve_schedule_def("daily")
     when = f"{schedule.cron_schedule} {schedule.execution_timezone} {schedule.default_status.name}"
-    return [*lines, f"schedule {schedule.name}: {schedule.job_name} at {when}"]
+    lines.append(f"schedule {schedule.name}: {schedule.job_name} at {when}")
+    sensors = sorted(definitions.sensors or [], key=lambda sensor: sensor.name)
+    return [
+        *lines,
+        *(f"sensor {one.name}: every {one.minimum_interval_seconds} s {one.default_status.name}" for one in sensors),
+    ]
 
 
 def check_listing(definitions: dg.Definitions) -> list[str]:
