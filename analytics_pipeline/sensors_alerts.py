@@ -72,6 +72,6 @@ def _alert_sensor(shop: Shop, clock: Callable[[], datetime]) -> dg.SensorDefinit
         keys = context.repository_def.asset_graph.asset_check_keys
         done = evaluate(context.instance, database.database(), shop, clock(), check_keys=keys, log=context.log)
         opened, closed = len(done.decision.opened), len(done.decision.closed)
-        return dg.SkipReason(f"{opened} incidents opened, {closed} are over, {len(done.sent)} messages sent")
+        return dg.SkipReason(f"incidents: {opened} opened, {closed} over; messages sent: {len(done.sent)}")
 
     return look

@@ -103,7 +103,9 @@ def _host(url: str) -> str:
     except ValueError:
         return ""
     host = parts.hostname or ""
-    return f"{host}{port}" if re.fullmatch(r"[a-z0-9.-]+", host) and "@" not in parts.path + parts.query else ""
+    # With an @ after the host, what looks like one is the beginning of a login.
+    is_plain = re.fullmatch(r"[a-z0-9.-]+", host) and "@" not in f"{parts.path}{parts.query}{parts.fragment}"
+    return f"{host}{port}" if is_plain else ""
 
 
 def _reason(heard: list[str]) -> str:

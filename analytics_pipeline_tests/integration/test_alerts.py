@@ -348,6 +348,6 @@ def test_the_sensor_looks_at_the_instance_and_sends(quiet: Pipeline, receiver: R
         ) as context:
             return sensor.evaluate_tick(context).skip_message
 
-    assert tick() == "1 incidents opened, 0 are over, 1 messages sent"
-    assert tick() == "0 incidents opened, 0 are over, 0 messages sent"
+    assert tick() == "incidents: 1 opened, 0 over; messages sent: 1"
+    assert tick() == "incidents: 0 opened, 0 over; messages sent: 0"
     assert receiver.titles == ["[demo] run failed: daily of 2025-01-01"]
