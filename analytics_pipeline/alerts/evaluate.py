@@ -14,7 +14,7 @@ import dagster as dg
 
 from analytics_pipeline.alerts import record
 from analytics_pipeline.alerts.facts import gather
-from analytics_pipeline.alerts.incidents import Decision, Incident, decide, due_message, last_message
+from analytics_pipeline.alerts.incidents import Decision, Incident, decide, due_message, is_given_up, last_message
 from analytics_pipeline.alerts.messages import Message, message_of
 from analytics_pipeline.alerts.sending import Receiver, receivers_of, send
 from analytics_pipeline.database.connection import Database
@@ -109,6 +109,9 @@ class _Post:
         if not self._receivers:
             if phase == "over":
                 record.mark_logged(self._database, incident, self._now)
+            return
+        if is_given_up(incident, self._now, self._settings.repeat_after):
+            record.mark_reached(self._database, incident, ())
             return
         wanted = [one for one in self._receivers if phase or str(one.number) in incident.unreached]
         message = message_of(incident, phase or last_message(incident), self._shop, self._settings.ui_url)

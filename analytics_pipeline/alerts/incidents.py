@@ -175,6 +175,11 @@ def due_message(incident: Incident, now: datetime, repeat_after: timedelta) -> P
     return "open" if now - incident.last_sent_at >= repeat_after else None
 
 
+def is_given_up(incident: Incident, now: datetime, repeat_after: timedelta) -> bool:
+    """Whether receivers that still lack the end of an incident are told no more: others have long had it."""
+    return incident.over_told_at is not None and now - incident.over_told_at >= repeat_after
+
+
 def last_message(incident: Incident) -> Phase:
     """Return what was told last, for receivers that still lack it."""
     if incident.closed_at is not None:

@@ -76,7 +76,9 @@ def send(receiver: Receiver, message: Message) -> str | None:
 
         kind = apprise.NotifyType.SUCCESS if message.is_over else apprise.NotifyType.FAILURE
         try:
-            arrived = service.notify(title=message.title, body=message.text, notify_type=kind)
+            arrived = service.notify(
+                title=message.title, body=message.text, notify_type=kind, body_format=apprise.NotifyFormat.TEXT
+            )
         except Exception as error:  # noqa: BLE001 - a service's own fault, whose words may hold the URL
             return f"{receiver.label} could not be told: {type(error).__name__}"
     return None if arrived else f"{receiver.label} could not be told: {_reason(heard)}"

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,12 +20,14 @@ class Receiver:
         status: What it answers.
         messages: What it has taken, as sent.
         requests: How often it was asked, refusals included.
+        meanwhile: Called while the sender waits for the answer.
     """
 
     port: int = 0
     status: int = 200
     messages: list[dict[str, str]] = field(default_factory=list)
     requests: int = 0
+    meanwhile: Callable[[], object] = lambda: None
 
     @property
     def url(self) -> str:
@@ -47,6 +49,7 @@ def receiving() -> Iterator[Receiver]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             receiver.requests += 1
+            receiver.meanwhile()
             if receiver.status == 200:
                 receiver.messages.append(json.loads(body))
             self.send_response(receiver.status)
@@ -59,6 +62,8 @@ def receiving() -> Iterator[Receiver]:
         receiver.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield receiver
-        server.shutdown()
-        thread.join()
+        try:
+            yield receiver
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,11 +1,14 @@
 """Alerts as a receiver sees them: real runs, a real database, a real HTTP server that takes the messages."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import adbc_driver_manager
 import dagster as dg
 import pytest
 
@@ -228,6 +231,60 @@ def test_a_receiver_that_is_set_later_is_told_of_what_is_still_open(
     look(quiet, EARLY + timedelta(minutes=1))
 
     assert receiver.titles == ["[demo] run failed: daily of 2025-01-01"]
+
+
+def test_an_incident_is_kept_before_anybody_is_told(quiet: Pipeline, receiver: Receiver) -> None:
+    kept: list[object] = []
+    receiver.meanwhile = lambda: kept.extend(quiet.rows("select key, last_sent_at from ops.incidents"))
+    end_run(quiet, succeeds=False)
+    look(quiet, EARLY)
+
+    assert kept == [{"key": "run_failed/daily/2025-01-01/2025-01-01", "last_sent_at": None}]
+
+
+def test_a_crash_between_sending_and_marking_repeats_the_message_and_loses_none(
+    quiet: Pipeline, receiver: Receiver
+) -> None:
+    end_run(quiet, succeeds=False)
+    crash = "create function crash() returns trigger language plpgsql as $$ begin raise 'a crash'; end $$"
+    trigger = "create trigger crash before update on ops.incidents for each row execute function crash()"
+    execute(quiet.database, crash, trigger)
+    with pytest.raises(adbc_driver_manager.Error, match="a crash"):
+        look(quiet, EARLY)
+    execute(quiet.database, "drop trigger crash on ops.incidents")
+    look(quiet, EARLY + timedelta(minutes=1))
+    look(quiet, EARLY + timedelta(minutes=2))
+
+    assert receiver.titles == ["[demo] run failed: daily of 2025-01-01"] * 2
+
+
+def test_looks_at_the_same_time_send_one_message(quiet: Pipeline, receiver: Receiver) -> None:
+    end_run(quiet, succeeds=False)
+    receiver.meanwhile = lambda: time.sleep(0.2)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(look, quiet, EARLY) for _ in range(2)]:
+            done.result()
+
+    assert len(receiver.messages) == 1
+
+
+def test_a_receiver_that_stays_down_is_no_longer_told_of_an_end_that_others_have(
+    quiet: Pipeline, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANALYTICS_ALERT_REPEAT_HOURS", "2")
+    end_run(quiet, succeeds=False)
+    with receiving() as other:
+        monkeypatch.setenv("ANALYTICS_ALERT_URLS", f"{other.url} {receiver.url}")
+        look(quiet, EARLY)
+        other.status = 500
+        end_run(quiet, succeeds=True)
+        look(quiet, EARLY + timedelta(hours=1))
+        look(quiet, EARLY + timedelta(hours=2, minutes=59))
+        other.status = 200
+        look(quiet, EARLY + timedelta(hours=3))
+
+    assert (len(other.titles), len(receiver.titles), other.requests) == (1, 2, 3)
+    assert value(quiet.database, "select count(*) from ops.incidents where unreached <> '{}'") == 0
 
 
 def test_a_parked_day_is_told_and_its_end_when_it_has_been_run(quiet: Pipeline, receiver: Receiver) -> None:

@@ -30,8 +30,8 @@ def test_alerts_lists_what_is_open_and_what_is_over(command: Callable[..., Resul
     prepare(database)
     assert command("alerts").output == "open     0\nover     none\n"
     rows = [
-        f"('k{n}', 'day_parked', 'day {n}', timestamptz '2026-11-{n:02} 04:00+00', 1, 'Do.', '{{}}'"
-        for n in range(1, 14)
+        f"('k{number}', 'day_parked', 'day {number}', timestamptz '2026-11-{number:02} 04:00+00', 1, 'Do.', '{{}}'"
+        for number in range(1, 14)
     ]
     closed = ", ".join(f"{row}, timestamptz '2026-11-20 {number:02}:00+00')" for number, row in enumerate(rows[1:]))
     execute(
@@ -80,10 +80,7 @@ def test_the_doctor_tells_whether_receivers_are_set_and_well_formed(
     def line() -> str:
         return next(one for one in command("doctor").output.splitlines() if one[6:].startswith("alerts"))
 
-    assert (
-        line()
-        == "ok    alerts       ANALYTICS_ALERT_URLS is not set: incidents are kept and logged, and nobody is told"
-    )
+    assert line().startswith("ok    alerts       ANALYTICS_ALERT_URLS is not set: incidents are kept and logged, and")
     monkeypatch.setenv("ANALYTICS_ALERT_URLS", f"json://h/{TOKEN} slack://aaa")
     assert line().startswith("FAIL  alerts       URL 2 (slack) of ANALYTICS_ALERT_URLS is none that Apprise can read")
     monkeypatch.setenv("ANALYTICS_ALERT_URLS", f"json://h/{TOKEN}")
@@ -111,9 +108,7 @@ def test_a_run_of_the_command_line_tells_of_its_failure_before_it_ends(
     assert done.returncode == 1
     assert receiver.titles.count(title) == 1
     assert f"alert sent: {title}" in done.stderr
-    assert (
-        f"warning: alert not sent: URL 2 (json://127.0.0.1:{refusing.port}) could not be told: it answered 500"
-        in done.stderr
-    )
+    refused = f"URL 2 (json://127.0.0.1:{refusing.port}) could not be told: it answered 500"
+    assert f"warning: alert not sent: {refused}" in done.stderr
     assert TOKEN not in done.stdout + done.stderr
     assert PASSWORD not in done.stdout + done.stderr

@@ -30,12 +30,13 @@ def land(database: Database, day: date, read_at: datetime, *, published_at: date
     """Write a row for each daily mart, as the transactions of a run do."""
     prepare(database)
     published = "null" if published_at is None else f"'{published_at}'"
+    written_at = read_at + timedelta(minutes=7)
     for table in daily_marts():
         execute(
             database,
             "insert into ops.materialised_days "
             "(table_name, day, first_written_at, written_at, run_id, read_at, definition, published_at) values "
-            f"('{table}', '{day}', '{read_at}', '{read_at + timedelta(minutes=7)}', 'r', '{read_at}', 'd', {published})",
+            f"('{table}', '{day}', '{written_at}', '{written_at}', 'r', '{read_at}', 'd', {published})",
         )
 
 
@@ -116,12 +117,15 @@ def test_the_sensor_reports_a_changed_answer_at_once_and_an_unchanged_one_hourly
     assert tick(1) == [False]
     land(database, DAY - timedelta(days=30), now[0])
     assert tick(5) == []
+    instance.report_runless_asset_event(dg.AssetMaterialization(LANDED.asset_key, partition="2026-10-25"))
+    assert tick(5) == [False]  # for the UI, an older result says nothing about what has been written since
+    assert tick(5) == []
     land(database, DAY, OVER)
     assert tick(5) == [True]
     (record,) = instance.event_log_storage.get_asset_check_execution_history(LANDED, limit=1)
     assert record.evaluation is not None
     assert record.evaluation.passed
-    assert len(instance.event_log_storage.get_asset_check_execution_history(LANDED, limit=10)) == 4
+    assert len(instance.event_log_storage.get_asset_check_execution_history(LANDED, limit=10)) == 5
 
 
 def test_the_check_is_there_for_the_ui_and_part_of_no_job() -> None:
