@@ -14,6 +14,7 @@ from analytics_pipeline.assets.marts import build_mart_assets
 from analytics_pipeline.assets.raw import build_raw_assets
 from analytics_pipeline.checks.claims import build_check
 from analytics_pipeline.checks.ladder import LADDER_CLAIMS
+from analytics_pipeline.checks.landing import build_landed_check
 from analytics_pipeline.checks.marts import MART_CLAIMS
 from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
 from analytics_pipeline.io_managers.postgres import PostgresIOManager
@@ -23,6 +24,7 @@ from analytics_pipeline.partitions import daily_partitions
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.schedules import build_daily_schedule
 from analytics_pipeline.sensors import build_late_changes_sensor
+from analytics_pipeline.sensors_alerts import build_alert_sensors
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import load_shop
 
@@ -54,7 +56,7 @@ def _assemble(shop_reference: str) -> dg.Definitions:
         assets=[
             *build_raw_assets(partitions),
             *build_clean_assets(partitions, marts),
-            *build_mart_assets(marts, partitions, shop),
+            *build_mart_assets(marts, partitions),
             *history_specs(),
         ],
         asset_checks=[
@@ -62,10 +64,11 @@ def _assemble(shop_reference: str) -> dg.Definitions:
             build_check("check_references", REFERENCE_CLAIMS),
             build_check("check_marts", MART_CLAIMS),
             build_check("check_ladder", LADDER_CLAIMS),
+            build_landed_check(shop),
         ],
         jobs=jobs,
         schedules=[build_daily_schedule(jobs[0], shop)],
-        sensors=[build_late_changes_sensor(jobs[1], shop)],
+        sensors=[build_late_changes_sensor(jobs[1], shop), *build_alert_sensors(shop)],
         resources={
             "database": database,
             "shop": ShopResource(reference=shop_reference),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
 
+from analytics_pipeline.checks.landing import LANDED
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import note_failure
 from analytics_pipeline.running import days_of_run
@@ -19,6 +20,7 @@ AssetJob: TypeAlias = "UnresolvedAssetJobDefinition"
 DAILY, LATE_CHANGES = "daily", "late_changes"
 LAYERS = {"raw": ("raw",), "clean": ("clean", "ops"), "marts": ("marts",)}
 """Asset groups of each layer's job."""
+_BETWEEN_RUNS = dg.AssetSelection.checks(LANDED)
 
 
 @dg.failure_hook(required_resource_keys={"database"})
@@ -36,13 +38,13 @@ def build_jobs() -> list[AssetJob]:
     """Return the jobs, the daily one first, the one for late changes second."""
     daily = dg.define_asset_job(
         DAILY,
-        selection=dg.AssetSelection.all(),
+        selection=dg.AssetSelection.all() - _BETWEEN_RUNS,
         description="A business day from the shop's API to the marts, with every check.",
         hooks={count_failure},
     )
     late_changes = dg.define_asset_job(
         LATE_CHANGES,
-        selection=dg.AssetSelection.all(),
+        selection=dg.AssetSelection.all() - _BETWEEN_RUNS,
         description="Business days whose orders changed after they were loaded: all of them again, with every check.",
         hooks={count_failure},
     )
@@ -52,6 +54,6 @@ def build_jobs() -> list[AssetJob]:
 def _layer_job(name: str, groups: tuple[str, ...]) -> AssetJob:
     return dg.define_asset_job(
         name,
-        selection=dg.AssetSelection.groups(*groups),
+        selection=dg.AssetSelection.groups(*groups) - _BETWEEN_RUNS,
         description=f"The {name} layer of a business day, with its checks.",
     )

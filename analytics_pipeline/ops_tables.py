@@ -180,6 +180,26 @@ RESTATEMENTS = Table(
     key=("mart", "day", "key", "metric", "restated_at"),
 )
 
+INCIDENTS = Table(
+    schema="ops",
+    name="incidents",
+    description="Everything that went wrong and that somebody is told of: since when, told when, over when.",
+    columns=(
+        Column("key", TEXT, "What went wrong, as a name: at most one incident of a key is open."),
+        Column("kind", TEXT, "run_failed, check_failed, day_parked or day_not_landed."),
+        Column("subject", TEXT, "The run's job and days, the check, or the business day."),
+        Column("opened_at", STAMP, "Since when."),
+        Column("last_sent_at", STAMP, "When it was last told to a receiver; null while none has it.", is_nullable=True),
+        Column("sends", COUNT, "How often it was told: at first, again, and that it is over."),
+        Column("closed_at", STAMP, "When it was seen to be over.", is_nullable=True),
+        Column("text", TEXT, "What happened, and what to do."),
+        Column("run_id", TEXT, f"{_RUN_ID} The last one it happened in.", is_nullable=True),
+        Column("over_told_at", STAMP, "When its end was told; logged where no receiver is set.", is_nullable=True),
+        Column("unreached", TEXTS, "Receivers that lack the last message, by their place in ANALYTICS_ALERT_URLS."),
+    ),
+    key=("key", "opened_at"),
+)
+
 OPS_TABLES = (
     MATERIALISED_DAYS,
     EXTRACTIONS,
@@ -189,5 +209,6 @@ OPS_TABLES = (
     ORDER_CHANGES,
     PUBLICATIONS,
     RESTATEMENTS,
+    INCIDENTS,
 )
 """All tables of the pipeline's own history; `history.prepare` makes them."""

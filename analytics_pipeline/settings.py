@@ -7,16 +7,24 @@ names their variables.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import platformdirs
 
+from analytics_pipeline.errors import SettingsError
+
 HOME = "ANALYTICS_HOME"
 DATABASE_URL = "ANALYTICS_DATABASE_URL"
 SHOP = "ANALYTICS_SHOP"
+ALERT_URLS = "ANALYTICS_ALERT_URLS"
+ALERT_REPEAT_HOURS = "ANALYTICS_ALERT_REPEAT_HOURS"
+UI_URL = "ANALYTICS_UI_URL"
 
 DEFAULT_SHOP = "demo"
+DEFAULT_REPEAT_HOURS = 24
+DEFAULT_UI_URL = "http://127.0.0.1:3000"
 ROOT_HOME = Path("/var/lib/analytics-pipeline")
 """State folder of root: the server that root starts runs as another user, which may not enter root's home."""
 
@@ -59,6 +67,45 @@ class Settings:
     def embedded_data(self) -> Path:
         """Data folder of the embedded server."""
         return self.home / "postgres"
+
+
+@dataclass(frozen=True)
+class AlertSettings:
+    """Who is told when something goes wrong.
+
+    Attributes:
+        urls: What `ANALYTICS_ALERT_URLS` holds; with tokens, so it is never shown.
+        repeat_after: Time after which an open incident is told again.
+        ui_url: Where the reader of a message finds the Dagster UI.
+    """
+
+    urls: str = field(repr=False)
+    repeat_after: timedelta
+    ui_url: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "AlertSettings":
+        """Read the settings; empty variables count as absent.
+
+        Args:
+            environment: Variables by name; the process's own when None.
+
+        Raises:
+            SettingsError: The hours are none.
+        """
+        variables = os.environ if environment is None else environment
+        hours = variables.get(ALERT_REPEAT_HOURS) or str(DEFAULT_REPEAT_HOURS)
+        try:
+            repeat_after = timedelta(hours=float(hours))
+        except (ValueError, OverflowError):
+            repeat_after = timedelta(0)
+        if repeat_after <= timedelta(0):
+            raise SettingsError(f"{ALERT_REPEAT_HOURS} has to be a number of hours above 0, such as 24.")
+        return cls(
+            urls=variables.get(ALERT_URLS) or "",
+            repeat_after=repeat_after,
+            ui_url=(variables.get(UI_URL) or DEFAULT_UI_URL).rstrip("/"),
+        )
 
 
 def default_home() -> Path:

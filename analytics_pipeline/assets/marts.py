@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
 
@@ -20,37 +20,22 @@ from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Shop
 
-HOURS_TO_FINISH = 2
-"""Hours after the daily run's start within which the marts have to be there."""
 
-
-def build_mart_assets(
-    marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition, shop: Shop
-) -> list[dg.AssetsDefinition]:
-    """Return one asset per mart, fresh every morning in the shop's time zone."""
-    return [_mart_asset(mart, partitions, _freshness(shop)) for mart in marts]
+def build_mart_assets(marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Return one asset per mart."""
+    return [_mart_asset(mart, partitions) for mart in marts]
 
 
 def _state(day: date, read_at: datetime | None, *, shop: Shop, settles_after: int) -> str:
     return state_of(day, read_at, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
 
 
-def _freshness(shop: Shop) -> dg.FreshnessPolicy:
-    deadline = (shop.daily_run_hour + HOURS_TO_FINISH) % 24
-    return dg.FreshnessPolicy.cron(
-        deadline_cron=f"0 {deadline} * * *", lower_bound_delta=timedelta(hours=HOURS_TO_FINISH), timezone=shop.timezone
-    )
-
-
-def _mart_asset(
-    mart: Mart, partitions: dg.DailyPartitionsDefinition, freshness: dg.FreshnessPolicy
-) -> dg.AssetsDefinition:
+def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
     @table_asset(
         mart.table,
         deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
         metadata=mart_metadata(mart),
         kinds={"sql", "postgres"},
-        freshness_policy=freshness,
         **(by_day(partitions) if mart.is_daily else {}),
     )
     def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Any:  # noqa: ANN401 - Query or MartDays

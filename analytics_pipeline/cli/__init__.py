@@ -14,7 +14,7 @@ import click
 from dotenv import load_dotenv
 
 from analytics_pipeline.errors import PipelineError
-from analytics_pipeline.settings import DATABASE_URL, HOME, SHOP
+from analytics_pipeline.settings import ALERT_REPEAT_HOURS, ALERT_URLS, DATABASE_URL, HOME, SHOP, UI_URL
 
 COMMANDS = {
     "demo": "Load the last 60 days of a demo shop into Postgres and show the last week.",
@@ -22,7 +22,8 @@ COMMANDS = {
     "run": "Load business days from the shop to the marts, without the UI.",
     "catch-up": "Ask the shop for late changes, and load the business days again that they touch.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
-    "status": "Tell the last day loaded, how fresh it is, and what is in quarantine.",
+    "status": "Tell the last day loaded, whether it has landed, and what is in quarantine.",
+    "alerts": "List what is wrong and what was, or send a test message.",
     "shop": "Serve the demo shop's API on this machine.",
 }
 EXAMPLES = (
@@ -33,6 +34,9 @@ EXAMPLES = (
 SETTINGS = {
     SHOP: "Name of a packaged shop description, or the path of one. Default: demo.",
     DATABASE_URL: "A Postgres server, 14 or newer. Default: the embedded one.",
+    ALERT_URLS: "Who is told of incidents: Apprise URLs, separated by blanks or commas. Default: nobody.",
+    ALERT_REPEAT_HOURS: "Hours after which an open incident is told again. Default: 24.",
+    UI_URL: "Where messages link to. Default: http://127.0.0.1:3000.",
     HOME: "State folder. Default: the platform's folder for user data; for root /var/lib/analytics-pipeline.",
 }
 

@@ -78,7 +78,7 @@ def command(days: int) -> None:
     click.echo(
         "\nWhere to go next:\n"
         "  analytics-pipeline up       lineage, checks and the daily schedule on http://127.0.0.1:3000\n"
-        "  analytics-pipeline status   the last day loaded, freshness and quarantine\n"
+        "  analytics-pipeline status   the last day loaded, what has landed, quarantine\n"
         f'  psql "{database.label}"\n'
         "                              the tables, while `up` runs: marts.daily_revenue, clean.sales, ...\n"
         "  README.md                   how to point it at your own shop"

@@ -9,12 +9,13 @@ from importlib.metadata import version
 import adbc_driver_manager
 import click
 
+from analytics_pipeline.alerts.sending import fault_of, receivers_of
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.database.connection import Database, create_database, data_database, instance_database
 from analytics_pipeline.database.slices import query
-from analytics_pipeline.errors import DatabaseRefusedError, PipelineError, ShopUnavailableError
+from analytics_pipeline.errors import DatabaseRefusedError, PipelineError, SettingsError, ShopUnavailableError
 from analytics_pipeline.partitions import last_complete_day
-from analytics_pipeline.settings import DEFAULT_SHOP, Settings
+from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.doctor import check_shop
 from analytics_pipeline.sources.spec import Shop, load_shop
@@ -41,7 +42,7 @@ def command() -> None:
     """
     settings = Settings.from_environment()
     click.echo(f"ok    {'versions':12} {_versions()}")
-    passed = [_all_pass(looks) for looks in (_shop_looks(settings), _database_looks(settings))]
+    passed = [_all_pass(looks) for looks in (_shop_looks(settings), _database_looks(settings), _alert_looks())]
     if not all(passed):
         raise SystemExit(1)
 
@@ -76,6 +77,22 @@ def _database_looks(settings: Settings) -> Iterator[Look]:
     yield "database", lambda: _database(data_database(settings))
     yield "rights", lambda: _rights(data_database(settings))
     yield "instance", lambda: _instance(instance_database(data_database(settings)))
+
+
+def _alert_looks() -> Iterator[Look]:
+    yield "alerts", _alerts
+
+
+def _alerts() -> str:
+    settings = AlertSettings.from_environment()
+    receivers = receivers_of(settings.urls)
+    faults = [fault for fault in map(fault_of, receivers) if fault is not None]
+    if faults:
+        raise SettingsError("; ".join(faults))
+    if not receivers:
+        return f"{ALERT_URLS} is not set: incidents are kept and logged, and nobody is told"
+    told = ", ".join(receiver.label for receiver in receivers)
+    return f"{told}; not tried: `analytics-pipeline alerts --test` sends a message"
 
 
 def _versions() -> str:

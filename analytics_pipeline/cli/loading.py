@@ -1,16 +1,28 @@
 """What the commands that load days share: a run with its progress on the terminal."""
 
 import time
+from datetime import UTC, datetime
 
 import click
+import dagster as dg
 
+from analytics_pipeline.alerts.evaluate import evaluate
+from analytics_pipeline.database.connection import data_database
+from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import RunSummary, open_instance, run_days
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.spec import load_shop
 
 
-def load_days(settings: Settings, days: DayRange, *, job_name: str) -> RunSummary:
+def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting: bool = False) -> RunSummary:
     """Run a job over some days and show each step as it ends, on standard error.
+
+    Args:
+        settings: The installation.
+        days: The business days.
+        job_name: Name of the job.
+        is_alerting: Whether to look for incidents afterwards and to tell of them.
 
     Raises:
         PipelineError: The shop description is wrong, or the database is out of reach.
@@ -25,6 +37,27 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str) -> RunSummar
         from analytics_pipeline.definitions import defs  # noqa: PLC0415 - reads the shop that the options have chosen
 
         summary = run_days(defs, instance, days, job_name=job_name, report=report)
+        if is_alerting:
+            _alert(settings, instance, defs)
     for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     return summary
+
+
+def _alert(settings: Settings, instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
+    """Tell of incidents; whoever cannot be told is named, and the run stays what it is."""
+    try:
+        done = evaluate(
+            instance,
+            data_database(settings),
+            load_shop(settings.shop),
+            datetime.now(UTC),
+            check_keys=definitions.resolve_asset_graph().asset_check_keys,
+        )
+    except PipelineError as error:
+        click.echo(f"warning: no alerts: {error}", err=True)
+        return
+    for title in done.sent:
+        click.echo(f"alert sent: {title}", err=True)
+    for failure in done.failures:
+        click.echo(f"warning: alert not sent: {failure}", err=True)

@@ -51,7 +51,7 @@ def command(day: date | None, first: date | None, last: date | None, job: str) -
     shop = load_shop(settings.shop)
     days = chosen_days(shop, day, first, last, datetime.now(UTC))
     started = time.monotonic()
-    summary = load_days(settings, days, job_name=job)
+    summary = load_days(settings, days, job_name=job, is_alerting=True)
     if not summary.succeeded:
         raise click.ClickException(
             f"run {summary.run_id} of {days} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures)

@@ -11,6 +11,7 @@ from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.landing import landed_line
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.settings import Settings
@@ -41,7 +42,11 @@ def command() -> None:
         return
     prepare(database)
     now = datetime.now(UTC)
-    for line in (*_loaded(database, revenue, shop, now), *history_lines(database, shop, now)):
+    for line in (
+        *_loaded(database, revenue, shop, now),
+        landed_line(database, shop, now),
+        *history_lines(database, shop, now),
+    ):
         click.echo(line)
     click.echo(f"quarantine   {orders_and_money(database, QUARANTINE.table, 'money_at_risk')}")
     click.echo(f"excluded     {orders_and_money(database, EXCLUSIONS.table, 'order_total')}")

@@ -17,7 +17,7 @@ from analytics_pipeline.cli.shop import DEFAULT_PORT, demo_settings
 from analytics_pipeline.database.connection import data_database
 from analytics_pipeline.demo_shop import serve
 from analytics_pipeline.running import end_dead_runs, open_instance
-from analytics_pipeline.settings import DEFAULT_SHOP, Settings
+from analytics_pipeline.settings import DEFAULT_SHOP, UI_URL, Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
 
 SECONDS_TO_STOP = 20
@@ -47,6 +47,7 @@ def command(port: int) -> None:
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     _refuse_used_port(port)
+    os.environ.setdefault(UI_URL, f"http://{LOOPBACK}:{port}")
     with open_instance(settings) as instance, _demo_shop(settings, shop):
         end_dead_runs(instance)
         click.echo(f"database  {data_database(settings).label}")

@@ -5,7 +5,7 @@ behind each model is elsewhere: client.py, pagination.py, mapping.py, windows.py
 """
 
 import re
-from datetime import date
+from datetime import date, time
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -63,6 +63,13 @@ def _no_day() -> date:
     raise ValueError("must be a day such as 2026-01-31")
 
 
+def _time_of_day(value: object) -> time:
+    # YAML reads 10:30 without quotes as the number 630, so that only text can be told from a mistake.
+    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError('must be a time of day in quotes, such as "06:00"')
+    return time.fromisoformat(value)
+
+
 def _fixed_values(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         if _SECRET_NAME.search(name):
@@ -83,6 +90,7 @@ UrlPath = Annotated[str, AfterValidator(_url_path)]
 Secret = Annotated[str, AfterValidator(_secret)]
 Text = Annotated[str, Field(min_length=1)]
 Day = Annotated[date, BeforeValidator(_iso_day)]
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 Fixed = Annotated[dict[str, str], AfterValidator(_fixed_values)]
 StampFormat = Literal["iso_utc", "iso_offset", "iso_local", "date", "unix_seconds"]
 

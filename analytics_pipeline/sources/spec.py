@@ -6,6 +6,7 @@ is in loading.py. References (`${NAME}`) stay as they are written: loading needs
 
 import difflib
 from collections import Counter
+from datetime import time
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo, available_timezones
@@ -33,6 +34,7 @@ from analytics_pipeline.sources.protocol import (
     RecordsPath,
     RequestBudget,
     Text,
+    TimeOfDay,
     Times,
     UrlPath,
     Window,
@@ -231,6 +233,7 @@ class Shop(Model):
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     first_day: Day
     daily_run_hour: int = Field(default=3, ge=0, le=23)
+    landed_by: TimeOfDay | None = None
     auth: Auth = NoAuth()
     headers: Fixed = Field(default_factory=dict)
     request_budget: RequestBudget = RequestBudget()
@@ -277,6 +280,12 @@ class Shop(Model):
         if fault:
             raise ValueError(fault)
         return text
+
+    @model_validator(mode="after")
+    def _lands_after_the_daily_run_began(self) -> "Shop":
+        if self.landed_by is not None and self.landed_by <= time(self.daily_run_hour):
+            raise ValueError(f"landed_by has to be later than {self.daily_run_hour:02}:00, when the daily run begins")
+        return self
 
     @model_validator(mode="after")
     def _credentials_have_their_own_place(self) -> "Shop":

@@ -32,6 +32,8 @@ job late_changes: clean marts ops raw
 job marts: marts
 job raw: raw
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
+sensor alerts: every 60 s RUNNING
+sensor yesterday_has_landed: every 300 s RUNNING
 """
 CHECKS = """
 clean/customers: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
@@ -48,7 +50,7 @@ history_equals_what_was_reported_and_restated, lines_equal_orders, orders_equal_
 raw_money_equals_clean_quarantined_and_excluded, raw_orders_equal_clean_quarantined_and_excluded, \
 the_ledger_equals_orders, the_shops_count_equals_raw
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
-daily_revenue_has_every_day
+daily_revenue_has_every_day, yesterday_has_landed (warns)
 ops/accounting: keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, rows_fit_the_contract
@@ -70,7 +72,12 @@ def listing(definitions: dg.Definitions) -> list[str]:
             lines.append(f"job {job.name}: {' '.join(sorted(groups))}")
     schedule = definitions.resolve_schedule_def("daily")
     when = f"{schedule.cron_schedule} {schedule.execution_timezone} {schedule.default_status.name}"
-    return [*lines, f"schedule {schedule.name}: {schedule.job_name} at {when}"]
+    lines.append(f"schedule {schedule.name}: {schedule.job_name} at {when}")
+    sensors = sorted(definitions.sensors or [], key=lambda sensor: sensor.name)
+    return [
+        *lines,
+        *(f"sensor {one.name}: every {one.minimum_interval_seconds} s {one.default_status.name}" for one in sensors),
+    ]
 
 
 def check_listing(definitions: dg.Definitions) -> list[str]:

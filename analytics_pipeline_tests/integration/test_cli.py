@@ -218,7 +218,8 @@ def test_the_doctor_finds_a_healthy_shop_and_database_healthy(
     description = describe(shop, tmp_path, auth={"type": "bearer", "token": "${SHOP_KEY}"})
     found = run("doctor", "--shop", str(description), folder=tmp_path, SHOP_KEY=KEY, **settings_of(database, tmp_path))
     assert found.returncode == 0, found.stdout
-    subjects = ("versions", "description", "time zone", "credentials", "shop", "database", "rights", "instance")
+    of_shop, of_database = ("description", "time zone", "credentials", "shop"), ("database", "rights", "instance")
+    subjects = ("versions", *of_shop, *of_database, "alerts")
     assert told_of(found.stdout) == dict.fromkeys(subjects, "ok")
     assert "PostgreSQL 18" in found.stdout
     assert "Europe/Berlin: it is " in found.stdout

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -138,7 +139,7 @@ def test_a_closed_day_keeps_its_numbers_in_one_reading_and_its_late_changes_land
     closed_until = LOADED - timedelta(days=1)
     as_closed = "select * from marts.daily_revenue_as_closed order by event_date, currency"
     assert sums(later, "daily_revenue") == sums(later, "daily_revenue_as_closed")
-    before = {row["event_date"]: row for row in later.rows(as_closed)}
+    before: dict[Any, dict[str, object]] = {row["event_date"]: row for row in later.rows(as_closed)}
     content = later.description.read_text(encoding="utf-8") + f"\nclosed_until: {closed_until}\n"
     description = tmp_path_factory.mktemp("closed") / "shop.yaml"
     description.write_text(content, encoding="utf-8")

@@ -11,6 +11,7 @@ import pydantic
 import pytest
 
 from analytics_pipeline import settings
+from analytics_pipeline.checks.landing import LANDED
 from analytics_pipeline.cli import COMMANDS
 from analytics_pipeline.cli import demo as demo_command
 from analytics_pipeline.definitions import build_definitions
@@ -88,6 +89,7 @@ def test_the_readme_lists_every_check_of_every_table_and_what_it_stops(definitio
         (key.name, key.asset_key.to_user_string()): "blocks" if graph.get_check_spec(key).blocking else "warns"
         for key in graph.asset_check_keys
     }
+    checks[LANDED.name, LANDED.asset_key.to_user_string()] = "alerts"
     told: dict[tuple[str, str], str] = {}
     for row in rows_of(README, "Check"):
         name = codes_of(row["Check"])[0]
@@ -108,7 +110,15 @@ def _is_made_with_its_table(definitions: dg.Definitions, table: str, check: str)
 
 def test_the_readme_lists_every_setting() -> None:
     told = [codes_of(row["Variable"])[0] for row in rows_of(README, "Variable")]
-    assert told == [settings.SHOP, settings.DATABASE_URL, settings.HOME, demo_command.SHOP_URL]
+    assert told == [
+        settings.SHOP,
+        settings.DATABASE_URL,
+        settings.HOME,
+        settings.ALERT_URLS,
+        settings.ALERT_REPEAT_HOURS,
+        settings.UI_URL,
+        demo_command.SHOP_URL,
+    ]
 
 
 def test_the_readme_shows_the_demos_table_as_it_is_printed() -> None:

@@ -78,6 +78,10 @@ def test_a_file_that_is_no_mapping_of_plain_data_is_refused(tmp_path: Path, text
         ("2025-01-01", "2025-13-01", "line 6: first_day: must be a day such as 2026-01-31 (given: '2025-13-01')"),
         ("2025-01-01", "20250101", "line 6: first_day: must be a day"),
         ("daily_run_hour: 4", "daily_run_hour: 24", "line 7: daily_run_hour: Input should be less than or equal to 23"),
+        ('landed_by: "06:00"', "landed_by: 10:30", "line 8: landed_by: must be a time of day in quotes"),
+        ('landed_by: "06:00"', 'landed_by: "24:00"', "line 8: landed_by: must be a time of day in quotes"),
+        ('landed_by: "06:00"', 'landed_by: "6:00"', "line 8: landed_by: must be a time of day in quotes"),
+        ('landed_by: "06:00"', 'landed_by: "04:00"', "landed_by has to be later than 04:00, when the daily run begins"),
         (
             "type: cursor",
             "type: curser",

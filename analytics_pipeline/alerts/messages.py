@@ -1,0 +1,60 @@
+"""Incidents in words: the title and the text of a message. Pure functions; how it travels stands in `sending`."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from analytics_pipeline.alerts.incidents import (
+    CHECK_FAILED,
+    DAY_NOT_LANDED,
+    DAY_PARKED,
+    RUN_FAILED,
+    Incident,
+    Phase,
+)
+from analytics_pipeline.sources.spec import Shop
+
+_KINDS = {
+    RUN_FAILED: "run failed",
+    CHECK_FAILED: "check failed",
+    DAY_PARKED: "day given up",
+    DAY_NOT_LANDED: "day not landed",
+}
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is sent.
+
+    Attributes:
+        title: One line.
+        text: Some lines.
+        is_over: Whether it is good news.
+    """
+
+    title: str
+    text: str
+    is_over: bool = False
+
+
+def message_of(incident: Incident, phase: Phase, shop: Shop, ui_url: str) -> Message:
+    """Tell an incident: what, since when, what to do, and where to look."""
+    what = f"{_KINDS.get(incident.kind, incident.kind)}: {incident.subject}"
+    since = f"{incident.opened_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
+    link = f"{ui_url}/runs/{incident.run_id}" if incident.run_id else ui_url
+    match phase:
+        case "opened":
+            return Message(f"[{shop.name}] {what}", f"{incident.text}\nSince {since}.\n{link}")
+        case "open":
+            return Message(f"[{shop.name}] still {what}", f"{incident.text}\nSince {since}.\n{link}")
+        case "over":
+            ended = f"{incident.closed_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}" if incident.closed_at else "now"
+            return Message(
+                f"[{shop.name}] over: {what}", f"From {since} to {ended}. Nothing to do.\n{link}", is_over=True
+            )
+        case _:
+            assert_never(phase)
+
+
+def trial_message(shop: Shop) -> Message:
+    """Return the message that only shows that messages arrive."""
+    return Message(f"[{shop.name}] test", "A test of the alerts of analytics-pipeline. Nothing to do.", is_over=True)

@@ -1,0 +1,73 @@
+"""`analytics-pipeline alerts`: what is wrong, what was, and a message that shows that messages arrive."""
+
+import click
+
+from analytics_pipeline.alerts.incidents import Incident
+from analytics_pipeline.alerts.messages import trial_message
+from analytics_pipeline.alerts.record import read_closed, read_open
+from analytics_pipeline.alerts.sending import receivers_of, send
+from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.database.slices import exists
+from analytics_pipeline.ops_tables import INCIDENTS
+from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
+from analytics_pipeline.sources.spec import Shop, load_shop
+
+SHOWN_CLOSED = 10
+
+
+@click.command(
+    "alerts",
+    cls=Command,
+    examples=(
+        "analytics-pipeline alerts",
+        "analytics-pipeline alerts --test",
+    ),
+)
+@click.option("--test", "is_test", is_flag=True, help=f"Send a test message to each URL of {ALERT_URLS}.")
+@shop_option
+def command(*, is_test: bool) -> None:
+    """List the open incidents and the last ten that are over.
+
+    With --test a message is sent to every receiver; the exit code is 1 when one of them cannot be told.
+    """
+    settings = Settings.from_environment()
+    shop = load_shop(settings.shop)
+    if is_test:
+        _test(shop)
+        return
+    database = data_database(settings)
+    create_database(database)
+    for line in _listed(database, shop):
+        click.echo(line)
+
+
+def _test(shop: Shop) -> None:
+    receivers = receivers_of(AlertSettings.from_environment().urls)
+    if not receivers:
+        raise click.ClickException(f"{ALERT_URLS} is not set; see docs/operations.md for what goes into it")
+    failed = 0
+    for receiver in receivers:
+        failure = send(receiver, trial_message(shop))
+        failed += failure is not None
+        click.echo(f"FAIL  {failure}" if failure else f"ok    {receiver.label}")
+    if failed:
+        raise click.ClickException(f"{failed} of {len(receivers)} receivers could not be told")
+
+
+def _listed(database: Database, shop: Shop) -> list[str]:
+    if not exists(database, INCIDENTS):
+        return ["no incident yet"]
+    now_open, closed = read_open(database), read_closed(database, SHOWN_CLOSED)
+    lines = [f"open     {len(now_open)}"]
+    for incident in now_open:
+        told = f"told {incident.sends} times" if incident.sends else "nobody has been told"
+        lines += [f"  {_line(incident, shop)}; {told}", *(f"    {line}" for line in incident.text.splitlines())]
+    lines.append(f"over     {len(closed) or 'none'}" + (", the newest first" if closed else ""))
+    return [*lines, *(f"  {_line(incident, shop)}" for incident in closed)]
+
+
+def _line(incident: Incident, shop: Shop) -> str:
+    stamps = [stamp for stamp in (incident.opened_at, incident.closed_at) if stamp is not None]
+    shown = " to ".join(f"{stamp.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}" for stamp in stamps)
+    return f"{incident.kind} {incident.subject}, {'' if incident.closed_at else 'since '}{shown}"
