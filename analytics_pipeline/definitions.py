@@ -7,6 +7,7 @@ import warnings
 
 import dagster as dg
 
+from analytics_pipeline.assets.anomalies import build_anomalies_asset
 from analytics_pipeline.assets.clean import build_clean_assets
 from analytics_pipeline.assets.describe import IO_MANAGER
 from analytics_pipeline.assets.marts import build_mart_assets
@@ -51,6 +52,7 @@ def _assemble(shop_reference: str) -> dg.Definitions:
             *build_raw_assets(partitions),
             *build_clean_assets(partitions),
             *build_mart_assets(load_marts(), partitions, shop),
+            build_anomalies_asset(partitions),
         ],
         asset_checks=[
             build_check("check_orders", ORDER_CLAIMS),

@@ -1,0 +1,5 @@
+"""Days whose figures are not as earlier days let expect, and what makes the difference; nothing here imports dagster.
+
+`expectation` judges a series of numbers, `figures` reads the series from the tables, `explanation` finds the segment
+that carries a difference, `suspicion` asks whether the pipeline made it, and `judging` puts these together.
+"""
