@@ -10,10 +10,19 @@ from analytics_pipeline.demo_shop.model import Customer
 
 
 class FirstOrder(NamedTuple):
-    """When a buyer's first order with gross sales was placed, and since when its record is a sound one."""
+    """When a buyer's first order with gross sales was placed, and since when that is so.
 
-    created_at: datetime
+    `created_at` is None if there was one and every one is deleted.
+    """
+
+    created_at: datetime | None
     known_at: datetime
+
+    def then(self, later: "FirstOrder") -> "FirstOrder":
+        """The first order of two, `later` being placed after this one: what moved up did so at the deletion."""
+        if self.created_at is not None:
+            return self
+        return FirstOrder(later.created_at, max(self.known_at, later.known_at))
 
 
 def changes(seed: int, registration: Registration) -> Iterator[datetime]:
@@ -25,7 +34,10 @@ def changes(seed: int, registration: Registration) -> Iterator[datetime]:
 
 
 def customer_at(seed: int, registration: Registration, first_order: FirstOrder | None, now: datetime) -> Customer:
-    """The account as the shop shows it at a moment; `updated_at` moves with the address and with the first order."""
+    """The account as the shop shows it at a moment; `updated_at` moves with the address and with the first order.
+
+    An account whose only order comes late is open before it.
+    """
     person = account(seed, registration.customer_id)
     seen = [moment for moment in changes(seed, registration) if moment <= now]
     has_moved = len(seen) > 1

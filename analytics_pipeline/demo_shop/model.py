@@ -4,7 +4,7 @@ Values only: how they come about is told in `generator` and `fates`, how they lo
 for in `truth`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -122,13 +122,42 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """All versions of one order, oldest first; the first one's `updated_at` is the moment it was placed."""
+    """All versions of one order, oldest first; the first one's `updated_at` is the moment it reached the shop.
+
+    From `deleted_at` on, later than the first version, the shop knows nothing of the order any more.
+    """
 
     versions: tuple[Order, ...]
+    deleted_at: datetime | None = None
+
+    @property
+    def order_id(self) -> str:
+        """The order's id."""
+        return self.versions[0].order_id
 
     def at(self, now: datetime) -> Order | None:
-        """The version that held at a moment, None before the order was placed."""
-        return next((version for version in reversed(self.versions) if version.updated_at <= now), None)
+        """The version that held at a moment, None before the order reached the shop and after it was deleted."""
+        return None if self.is_deleted(now) else self.newest(now)
+
+    def newest(self, now: datetime) -> Order | None:
+        """The newest version that was to be seen up to a moment, even if the order is deleted by then."""
+        return next((version for version in reversed(self.seen()) if version.updated_at <= now), None)
+
+    def is_deleted(self, now: datetime) -> bool:
+        """Whether the order was deleted by a moment."""
+        return self.deleted_at is not None and self.deleted_at <= now
+
+    def seen(self) -> tuple[Order, ...]:
+        """The versions that are ever to be seen: those before the deletion."""
+        if self.deleted_at is None:
+            return self.versions
+        return tuple(version for version in self.versions if version.updated_at < self.deleted_at)
+
+    def changes(self) -> Iterator[datetime]:
+        """The moments from which on the shop shows something else."""
+        yield from (version.updated_at for version in self.seen())
+        if self.deleted_at is not None:
+            yield self.deleted_at
 
     def sound_since(self) -> datetime:
         """The moment of the first version without a defect. Raises StopIteration if there is none."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from zoneinfo import ZoneInfo
 
+from analytics_pipeline.demo_shop.happenings import Happening
+
 LONGEST_REFUND_DAYS = 45
 _SHORTEST_REFUND_DAYS = 2
 _MOST_ORDERS = 9999
@@ -18,6 +20,8 @@ _SHARES = (
     "refund_share",
     "cancel_share",
     "edit_share",
+    "delete_share",
+    "late_share",
     "fault_share",
 )
 
@@ -46,7 +50,10 @@ class DemoShopSettings:
         longest_refund_days: days within which refunds come, 2 to 45.
         cancel_share: share of orders cancelled within 5 days, some of them after a refund.
         edit_share: share of orders of which a quantity is changed later.
+        delete_share: share of orders that the shop deletes 1 to 20 days after they were placed, without a trace.
+        late_share: share of orders that reach the shop 1 to 15 days after they were placed, as an offline till's do.
         closed_days: business days without any order (refunds and cancellations of other days' orders still happen).
+        happenings: business days that are unusual, and how. Several things can happen on one day.
         fault_share: share of list requests that fail for a moment (429, 500, 503 or a cut answer, evenly).
         key: bearer key that every request must carry; None asks for none.
 
@@ -74,7 +81,10 @@ class DemoShopSettings:
     longest_refund_days: int = LONGEST_REFUND_DAYS
     cancel_share: float = 0.02
     edit_share: float = 0.01
+    delete_share: float = 0.0
+    late_share: float = 0.0
     closed_days: frozenset[date] = frozenset()
+    happenings: tuple[Happening, ...] = ()
     fault_share: float = 0.0
     key: str | None = field(default=None, repr=False)
 

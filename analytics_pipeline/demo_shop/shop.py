@@ -50,6 +50,19 @@ def _kept(value: _T, changes: Iterable[datetime], now: datetime) -> _Kept[_T]:
     return _Kept(value, since, until)
 
 
+def _first_order(history: History, order: Order, now: datetime) -> FirstOrder:
+    """What one order with gross sales says about its buyer's first one."""
+    if history.deleted_at and history.is_deleted(now):
+        return FirstOrder(None, history.deleted_at)
+    return FirstOrder(order.created_at, history.sound_since())
+
+
+def _note(first_orders: dict[str, FirstOrder], buyer: str, later: FirstOrder) -> None:
+    """Enter a buyer's next order, by time of placing."""
+    earlier = first_orders.get(buyer)
+    first_orders[buyer] = earlier.then(later) if earlier else later
+
+
 @dataclass(frozen=True, slots=True)
 class _DayNow:
     """What is visible of one business day's orders.
@@ -57,7 +70,7 @@ class _DayNow:
     Attributes:
         orders: the newest versions, by id.
         events: events of the clean ones, by the business day that they count on.
-        first_orders: the day's first order with gross sales, by buyer.
+        first_orders: the day's first order with gross sales, by buyer, deleted ones remembered.
     """
 
     orders: tuple[Order, ...]
@@ -69,7 +82,7 @@ class DemoShop:
     """A shop whose orders depend on its settings alone, seen at the moment that `now` tells.
 
     Refunds, cancellations and edits appear, and move `updated_at`, once their moment has come; later orders do not
-    exist yet. Safe to use from several threads.
+    exist yet, deleted ones no more. Safe to use from several threads.
 
     Args:
         settings: which shop.
@@ -113,6 +126,29 @@ class DemoShop:
         """The orders of any day whose newest version is from this moment or later, by id."""
         return self.orders_between(updated_since=moment)
 
+    def deleted_orders(self) -> dict[str, datetime]:
+        """When each of the orders that the shop has deleted so far was deleted, by id. For tests: no list tells it."""
+        with self._lock:
+            now = self._now()
+            return {
+                history.order_id: history.deleted_at
+                for day in self._days_between(EARLIEST, now)
+                for history in self._generate(day).histories
+                if history.deleted_at and history.deleted_at <= now
+            }
+
+    def changed_order_days(self, since: datetime, until: datetime = LATEST) -> set[date]:
+        """The business days of the orders that are new, changed or deleted after `since`, up to `until` and to now."""
+        with self._lock:
+            until = min(until, self._now())
+            opening = days.starts_at(self.settings.opened, self.settings.zone)
+            return {
+                day
+                for day in self._days_between(max(since, opening) - LONGEST_FATE - days.ONE_DAY, until)
+                for history in self._generate(day).histories
+                if any(since < change <= until for change in history.changes())
+            }
+
     def customers(self) -> tuple[Customer, ...]:
         """The customer accounts registered so far, by id."""
         with self._lock:
@@ -123,15 +159,15 @@ class DemoShop:
 
     def products(self) -> tuple[Product, ...]:
         """The products at the prices of today, by id; `updated_at` is when the price began to hold."""
-        zone, seed = self.settings.zone, self.settings.seed
+        zone = self.settings.zone
         today = days.business_day(self._now(), zone)
         return tuple(
             Product(
                 article.product_id,
                 article.title,
                 article.category,
-                catalogue.price(seed, article, today),
-                days.starts_at(catalogue.price_since(article, today), zone),
+                catalogue.price(self.settings, article, today),
+                days.starts_at(catalogue.price_since(self.settings, article, today), zone),
             )
             for article in catalogue.ARTICLES
         )
@@ -174,7 +210,7 @@ class DemoShop:
         kept = self._days.get(day)
         if kept is None or not kept.holds(now):
             histories = self._generate(day).histories
-            changes = (version.updated_at for history in histories for version in history.versions)
+            changes = (change for history in histories for change in history.changes())
             kept = self._days[day] = _kept(self._day_now(histories, now), changes, now)
         return kept
 
@@ -183,22 +219,21 @@ class DemoShop:
         events: dict[date, list[Event]] = {}
         first_orders: dict[str, FirstOrder] = {}
         for history in histories:
-            order = history.at(now)
+            order = history.newest(now)
             if order is None:
                 continue
-            orders.append(order)
-            if not truth.is_clean(order):
-                continue
-            order_events = truth.order_events(order, self.settings.zone)
-            for event in order_events:
-                events.setdefault(event.day, []).append(event)
+            order_events = truth.order_events(order, self.settings.zone) if truth.is_clean(order) else []
+            if not history.is_deleted(now):
+                orders.append(order)
+                for event in order_events:
+                    events.setdefault(event.day, []).append(event)
             buyer = truth.buyer_of(order)
             if buyer and any(event.is_sale for event in order_events):
-                first_orders.setdefault(buyer, FirstOrder(order.created_at, history.sound_since()))
+                _note(first_orders, buyer, _first_order(history, order, now))
         return _DayNow(tuple(orders), events, first_orders)
 
     def _first_orders_at(self, now: datetime) -> dict[str, FirstOrder]:
-        """The first order with gross sales of every buyer so far."""
+        """The first order with gross sales of every buyer so far, as far as the shop knows now."""
         if self._first_orders is None or not self._first_orders.holds(now):
             first_orders: dict[str, FirstOrder] = {}
             changes = [self._next_opening(now)]
@@ -206,7 +241,7 @@ class DemoShop:
                 kept = self._day(day, now)
                 changes += [kept.since, kept.until]
                 for buyer, first_order in kept.value.first_orders.items():
-                    first_orders.setdefault(buyer, first_order)
+                    _note(first_orders, buyer, first_order)
             self._first_orders = _kept(first_orders, changes, now)
         return self._first_orders.value
 
@@ -214,7 +249,8 @@ class DemoShop:
         """The business day of the first order with gross sales of each buyer in some sale events."""
         zone, first_orders = self.settings.zone, self._first_orders_at(now)
         buyers = {event.buyer for event in events if event.is_sale and event.buyer}
-        return {buyer: days.business_day(first_orders[buyer].created_at, zone) for buyer in buyers}
+        placed = ((buyer, first_orders[buyer].created_at) for buyer in buyers)
+        return {buyer: days.business_day(created_at, zone) for buyer, created_at in placed if created_at}
 
     def _customers_at(self, now: datetime) -> _Kept[tuple[Customer, ...]]:
         seed, first_orders = self.settings.seed, self._first_orders_at(now)
