@@ -14,12 +14,16 @@ import numpy.typing as npt
 LEAST_HISTORY = 21
 """Days that have to lie before a day for it to be judged."""
 WINDOW, RECENT, WEEK, YEAR, NEARBY = 84, 21, 7, 364, 3
-LIMIT = 4.5
+LIMIT = 4.0
 """Score from which on a figure is an anomaly: how many usual deviations it lies away."""
 LEAST_OF_A_WEEKDAY = 3
 """Earlier days of a weekday that it takes to call it closed."""
 _TAIL, _TAIL_OF_A_NORMAL = 0.1, 1.2816
 _MEDIAN_DEVIATION_OF_A_NORMAL = 0.6745
+_SHIFT = 1.5
+"""Times the square of what chance makes, added before the root: three eighths of a count, as Anscombe does it."""
+_DOUBT = 1.15
+"""By how much the level itself, a median of few days, widens what is usual."""
 _CLEAR_SEASON = 1.5
 """Usual deviations that last year's season has to make for it to count: less is chance."""
 
@@ -49,7 +53,7 @@ class Expectations:
 
 
 def expect(
-    values: Floats, is_open: Flags, least_deviation: Floats, *, is_signed: bool = False, has_season: bool = True
+    values: Floats, is_open: Flags, least_deviation: Floats, *, is_signed: bool = False, has_rhythm: bool = True
 ) -> Expectations:
     """Return what each day lets expect, from the days before it alone.
 
@@ -58,26 +62,25 @@ def expect(
         is_open: Which days are like most others; the rest is judged, and is no example for later days.
         least_deviation: Each day's deviation, of square roots, that chance alone makes: 0.5 of a count.
         is_signed: Whether the figure can be negative.
-        has_season: Whether last year is asked.
+        has_rhythm: Whether weekday and season matter.
     """
-    roots = np.sign(values) * np.sqrt(np.abs(values))
+    chance = np.zeros(len(values)) if is_signed else _SHIFT * least_deviation**2
+    roots = np.copysign(np.sqrt(np.abs(values) + chance), values)
     weeks = _windows(np.where(is_open, roots, np.nan))
-    level, effects = _level(weeks)
-    deviations = weeks - effects[:, None, :] - level[:, None, None]
-    below, above = _usual_deviations(deviations.reshape(len(values), WINDOW), least_deviation)
-    season = _season(roots, is_open) if has_season else np.zeros(len(values))
+    level, effects = _level(weeks, has_rhythm=has_rhythm)
+    below, above = _usual_deviations(weeks - effects[:, None, :], least_deviation)
+    season = _season(roots, is_open) if has_rhythm else np.zeros(len(values))
     is_clear = np.abs(season) > _CLEAR_SEASON * np.where(season < 0, below, above)
     centre = level + np.where(is_clear, season, 0) + effects[:, 0]
 
-    closed = _is_closed(values, is_open)
-    centre = np.where(closed, 0, centre)
-    is_known = _count(_windows(values)) >= LEAST_HISTORY
-    centre = np.where(is_known, centre if is_signed else np.fmax(centre, 0), np.nan)
+    lowest = -np.inf if is_signed else np.sqrt(chance)
+    centre = np.where(_is_closed(values, is_open), np.sqrt(chance), np.maximum(centre, lowest))
+    centre = np.where(_count(_windows(values)) >= LEAST_HISTORY, centre, np.nan)
     away = roots - centre
     return Expectations(
-        expected=_squared(centre),
-        low=_squared(centre - LIMIT * below if is_signed else np.maximum(centre - LIMIT * below, 0)),
-        high=_squared(centre + LIMIT * above),
+        expected=_squared(centre) - chance,
+        low=_squared(np.maximum(centre - LIMIT * below, lowest)) - chance,
+        high=_squared(centre + LIMIT * above) - chance,
         score=away / np.where(away < 0, below, above),
     )
 
@@ -94,21 +97,25 @@ def _windows(values: Floats) -> Floats:
     return np.lib.stride_tricks.sliding_window_view(before, WINDOW).reshape(len(values), WINDOW // WEEK, WEEK)
 
 
-def _level(weeks: Floats) -> tuple[Floats, Floats]:
+def _level(weeks: Floats, *, has_rhythm: bool) -> tuple[Floats, Floats]:
     """Return the level of the last weeks before each day, and by how much each weekday differs from it."""
     weekdays = _quantile(np.moveaxis(weeks, 1, 2), 0.5)
-    effects = np.nan_to_num(weekdays - _quantile(weekdays, 0.5)[:, None])
+    effects = np.nan_to_num(weekdays - _quantile(weekdays, 0.5)[:, None]) * has_rhythm
     without = (weeks - effects[:, None, :]).reshape(len(weeks), WINDOW)
     return _quantile(without[:, -RECENT:], 0.5), effects
 
 
-def _usual_deviations(deviations: Floats, least: Floats) -> tuple[Floats, Floats]:
-    """Return the usual deviation downwards and upwards: by the median of all, and by the outer tenth on each side."""
+def _usual_deviations(weeks: Floats, least: Floats) -> tuple[Floats, Floats]:
+    """Return the usual deviation downwards and upwards: by the median of all, and by the outer tenth on each side.
+
+    A day of the window is held against the level of its own three weeks: a level that has moved since is no deviation.
+    """
+    days = weeks.reshape(len(weeks), WINDOW // RECENT, RECENT)
+    deviations = (days - _quantile(days, 0.5)[:, :, None]).reshape(len(weeks), WINDOW)
     usual = _quantile(np.abs(deviations), 0.5) / _MEDIAN_DEVIATION_OF_A_NORMAL
-    downwards = -_quantile(deviations, _TAIL) / _TAIL_OF_A_NORMAL
-    upwards = _quantile(deviations, 1 - _TAIL) / _TAIL_OF_A_NORMAL
-    usual = np.fmax(usual, least)
-    return np.fmax(usual, downwards), np.fmax(usual, upwards)
+    downwards = np.fmax(usual, -_quantile(deviations, _TAIL) / _TAIL_OF_A_NORMAL)
+    upwards = np.fmax(usual, _quantile(deviations, 1 - _TAIL) / _TAIL_OF_A_NORMAL)
+    return np.fmax(_DOUBT * downwards, least), np.fmax(_DOUBT * upwards, least)
 
 
 def _season(roots: Floats, is_open: Flags) -> Floats:

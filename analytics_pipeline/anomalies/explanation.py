@@ -12,12 +12,18 @@ from datetime import date
 from decimal import Decimal
 from statistics import median
 
-from analytics_pipeline.anomalies.metrics import Amounts, Metric, Unit
+from analytics_pipeline.anomalies.metrics import Amounts, Metric, Source, Unit
 
 MOST, CLEARLY_MORE = Decimal("0.5"), Decimal("0.2")
 """Share of the difference that a segment has to carry, and by how much that has to exceed its usual share."""
 KINDS = ("order", "customer", "product", "reason", "country", "customer kind", "discount")
 """Kinds of segments, the narrowest first: the first one that carries a difference is told."""
+_KINDS_OF = {
+    Source.LEDGER: "order, customer, product, country or discount",
+    Source.QUARANTINE: "order or reason",
+    Source.EXCLUSIONS: "order or reason",
+    Source.WARNINGS: "reason",
+}
 _ZERO = Decimal(0)
 
 
@@ -77,6 +83,11 @@ def carrier(difference: Difference, parts: Sequence[Part], comparable: Iterable[
     """
     days = list(comparable)
     metric, ratio = difference.metric, difference.expected
+    whole = difference.size
+    if metric.per:
+        whole = sum((metric.measure(part.amounts, ratio) for part in _rows(parts, difference.day)), _ZERO)
+    if not whole:
+        return None
     for kind in KINDS:
         by_segment = _by_segment(parts, kind, metric, ratio)
         today = {name: by_day.get(difference.day, _ZERO) for name, by_day in by_segment.items()}
@@ -84,9 +95,6 @@ def carrier(difference: Difference, parts: Sequence[Part], comparable: Iterable[
             name: median([by_day.get(day, _ZERO) for day in days]) if days else _ZERO
             for name, by_day in by_segment.items()
         }
-        whole = sum(today.values(), _ZERO) if metric.per else difference.size
-        if not whole:
-            continue
         name = max(by_segment, key=lambda one: ((today[one] - usual[one]) / whole, one), default=None)
         if name is None:
             continue
@@ -95,6 +103,11 @@ def carrier(difference: Difference, parts: Sequence[Part], comparable: Iterable[
         if share >= MOST and share - _weight(difference, parts, kind, name, usual) >= CLEARLY_MORE:
             return Segment(kind, name, change, share)
     return None
+
+
+def _rows(parts: Iterable[Part], day: date) -> list[Part]:
+    """Return a day's rows of orders: those of products are the same money once more."""
+    return [part for part in parts if part.day == day and "order" in part.segments]
 
 
 def _by_segment(parts: Iterable[Part], kind: str, metric: Metric, ratio: Decimal) -> dict[str, dict[date, Decimal]]:
@@ -114,13 +127,9 @@ def _weight(
     metric = difference.metric
     if metric.per is None:
         return max(usual[name] / difference.expected, _ZERO) if difference.expected > 0 else _ZERO
-    divisors = [
-        (part.segments[kind], part.amounts.get(metric.per, _ZERO))
-        for part in parts
-        if part.day == difference.day and kind in part.segments
-    ]
-    whole = sum((amount for _, amount in divisors), _ZERO)
-    own = sum((amount for segment, amount in divisors if segment == name), _ZERO)
+    today = [part for part in parts if part.day == difference.day and part.segments.get(kind) == name]
+    own = sum((part.amounts.get(metric.per, _ZERO) for part in today), _ZERO)
+    whole = sum((part.amounts.get(metric.per, _ZERO) for part in _rows(parts, difference.day)), _ZERO)
     return own / whole if whole else _ZERO
 
 
@@ -150,7 +159,7 @@ def cause(difference: Difference, segment: Segment | None, detail: str = "") -> 
         detail: What else is known of the segment.
     """
     if segment is None:
-        return "spread over all: no single order, customer, product, country or discount carries it"
+        return f"spread over all: no single {_KINDS_OF[difference.metric.source]} carries it"
     unit = Unit.COUNT if difference.metric.unit is Unit.COUNT else Unit.MONEY
     sign = "+" if segment.change > 0 else "-"
     words = {"customer kind": f"{segment.name} customers", "discount": f"orders with {segment.name}"}

@@ -10,7 +10,7 @@ from functools import cached_property
 import adbc_driver_manager
 import numpy as np
 
-from analytics_pipeline.anomalies.expectation import WINDOW, YEAR, Expectations, Flags, Floats, expect, typical
+from analytics_pipeline.anomalies.expectation import RECENT, WINDOW, YEAR, Expectations, Flags, Floats, expect, typical
 from analytics_pipeline.anomalies.metrics import METRICS, ORDERS, Amounts, Metric, Source
 from analytics_pipeline.contracts import (
     CLEAN_CUSTOMERS,
@@ -25,7 +25,7 @@ from analytics_pipeline.database.slices import UNDEFINED_TABLE, query
 from analytics_pipeline.partitions import DayRange
 
 DAILY_REVENUE = "marts.daily_revenue"
-LOOK_BACK = YEAR + 2 * WINDOW
+LOOK_BACK = YEAR + RECENT + 2 * WINDOW
 """Days before the first judged one that can matter: a comparable day is judged as well, with its last year."""
 SOURCES_LOOK_BACK = 2 * WINDOW
 _ZERO = Decimal(0)
@@ -63,7 +63,7 @@ class DailyFigures:
             series = self._series(metric)
             least = metric.least_deviation(np.fmax(usual_orders, 1), np.fmax(np.nan_to_num(usual_value), 1))
             found[metric] = expect(
-                series, is_open, least, is_signed=metric.is_signed, has_season=metric.source is Source.LEDGER
+                series, is_open, least, is_signed=metric.is_signed, has_rhythm=metric.source is Source.LEDGER
             )
         return found
 

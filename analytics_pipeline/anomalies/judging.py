@@ -85,7 +85,7 @@ def _judged(figures: DailyFigures, day: date) -> list[_Judged]:
             continue
         expectations = figures.expectations[metric]
         expected, low, high, score = (
-            Decimal(float(numbers[position])).quantize(_FINE)
+            Decimal(float(numbers[position])).quantize(_FINE) + _ZERO  # no minus before a zero
             for numbers in (expectations.expected, expectations.low, expectations.high, expectations.score)
         )
         found.append(_Judged(Difference(metric, day, value.quantize(_FINE), expected), low, high, score))

@@ -14,6 +14,7 @@ from analytics_pipeline.database.slices import query
 
 _SALES, _ORDERS = CLEAN_SALES.table.qualified_name, CLEAN_ORDERS.table.qualified_name
 _GUEST = "guest"
+_HEAVIEST = 40
 _DISCOUNTS = """
     case
         when coalesce(orders.discounts, 0) = 0 then 'no discount'
@@ -32,14 +33,14 @@ def parts(database: Database, source: Source, currency: str, days: Sequence[date
         database: Where the tables lie.
         source: Which rows.
         currency: Those in this currency.
-        days: The days.
+        days: The days, the one to explain first.
         shop_currency: The currency of what names none.
     """
     among = f"in ({dates(days)})"
     if source is Source.LEDGER:
         return [
             *_parts(query(database, _orders(currency, among))),
-            *_parts(query(database, _products(currency, among))),
+            *_parts(query(database, _products(currency, days))),
         ]
     if source is Source.WARNINGS:
         statement = (
@@ -91,24 +92,43 @@ def _orders(currency: str, among: str) -> str:
     """
 
 
-def _products(currency: str, among: str) -> str:
+def _products(currency: str, days: Sequence[date]) -> str:
+    """Select the products that weigh most on the first of some days, or on all of them: no other can carry it."""
     return f"""
-        select
-            event_date as day, product_id as "product:", sum(gross_sales) as gross_sales, sum(discounts) as discounts,
-            sum(returns) as returns
-        from {_SALES}
-        where event_date {among} and currency = '{currency}' and product_id is not null
-        group by event_date, product_id
+        with sums as (
+            select
+                event_date, product_id, sum(gross_sales) as gross_sales, sum(discounts) as discounts,
+                sum(returns) as returns
+            from {_SALES}
+            where event_date in ({dates(days)}) and currency = '{currency}' and product_id is not null
+            group by event_date, product_id
+        ),
+        heaviest as (
+            select product_id
+            from sums
+            group by product_id
+            order by
+                sum((gross_sales + abs(returns)) * case when event_date = date '{days[0]}' then {len(days)} else 1 end)
+                desc,
+                product_id
+            limit {_HEAVIEST}
+        )
+        select event_date as day, product_id as "product:", gross_sales, discounts, returns
+        from sums
+        where product_id in (select product_id from heaviest)
     """
 
 
-def _parts(rows: Iterable[Mapping[str, Any]]) -> list[Part]:
+def _parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
     """Make parts of rows: a column named as in `country:` is a segment's kind."""
+    names = list(rows[0]) if rows else []
+    kinds = [(name[:-1], name) for name in names if name.endswith(":")]
+    amounts = [name for name in names if name != "day" and not name.endswith(":")]
     return [
         Part(
             row["day"],
-            {name[:-1]: value for name, value in row.items() if name.endswith(":") and value is not None},
-            {name: Decimal(value) for name, value in row.items() if name != "day" and not name.endswith(":")},
+            {kind: row[name] for kind, name in kinds if row[name] is not None},
+            {name: Decimal(row[name]) for name in amounts},
         )
         for row in rows
     ]
@@ -127,8 +147,7 @@ def order_detail(database: Database, order_id: str, day: date) -> str:
         return ""
     [row] = rows
     who = f"customer {row['customer_id']}" if row["customer_id"] else f"a {_GUEST}"
-    goods = f"{row['units']:,} units of {row['product_id']}"
-    return f"{who}, {goods}"
+    return f"{who}, {_units(row['units'])} of {row['product_id']}"
 
 
 def cancelled_at_once(database: Database, order_id: str, day: date) -> str:
@@ -155,9 +174,13 @@ def cancelled_at_once(database: Database, order_id: str, day: date) -> str:
     [row] = rows
     who = f"customer {row['customer_id']}" if row["customer_id"] else f"a {_GUEST}"
     return (
-        f"cancelled at once: {who} bought and returned {row['units']:,} units of {row['product_id']} the same day "
+        f"cancelled at once: {who} bought and returned {_units(row['units'])} of {row['product_id']} the same day "
         f"({row['order_ids']})"
     )
+
+
+def _units(count: int) -> str:
+    return f"{count:,} {'unit' if count == 1 else 'units'}"
 
 
 def dates(days: Iterable[date]) -> str:

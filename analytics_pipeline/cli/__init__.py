@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Load business days from the shop to the marts, without the UI.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
     "status": "Tell the last day loaded, how fresh it is, and what is in quarantine.",
+    "anomalies": "List the days whose figures were not as expected, and why.",
     "shop": "Serve the demo shop's API on this machine.",
 }
 EXAMPLES = (
