@@ -85,29 +85,25 @@ def carrier(difference: Difference, parts: Sequence[Part], comparable: Iterable[
     metric, ratio = difference.metric, difference.expected
     whole = difference.size
     if metric.per:
-        whole = sum((metric.measure(part.amounts, ratio) for part in _rows(parts, difference.day)), _ZERO)
+        today = [part for part in parts if part.day == difference.day and _is_of_orders(part)]
+        whole = sum((metric.measure(part.amounts, ratio) for part in today), _ZERO)
     if not whole:
         return None
     for kind in KINDS:
         by_segment = _by_segment(parts, kind, metric, ratio)
-        today = {name: by_day.get(difference.day, _ZERO) for name, by_day in by_segment.items()}
+        now = {name: by_day.get(difference.day, _ZERO) for name, by_day in by_segment.items()}
         usual = {
             name: median([by_day.get(day, _ZERO) for day in days]) if days else _ZERO
             for name, by_day in by_segment.items()
         }
-        name = max(by_segment, key=lambda one: ((today[one] - usual[one]) / whole, one), default=None)
+        name = max(by_segment, key=lambda one: ((now[one] - usual[one]) / whole, one), default=None)
         if name is None:
             continue
-        change = today[name] - usual[name]
+        change = now[name] - usual[name]
         share = change / whole
-        if share >= MOST and share - _weight(difference, parts, kind, name, usual) >= CLEARLY_MORE:
+        if share >= MOST and share - _weight(difference, parts, days, (kind, name), usual[name]) >= CLEARLY_MORE:
             return Segment(kind, name, change, share)
     return None
-
-
-def _rows(parts: Iterable[Part], day: date) -> list[Part]:
-    """Return a day's rows of orders: those of products are the same money once more."""
-    return [part for part in parts if part.day == day and "order" in part.segments]
 
 
 def _by_segment(parts: Iterable[Part], kind: str, metric: Metric, ratio: Decimal) -> dict[str, dict[date, Decimal]]:
@@ -121,16 +117,22 @@ def _by_segment(parts: Iterable[Part], kind: str, metric: Metric, ratio: Decimal
 
 
 def _weight(
-    difference: Difference, parts: Iterable[Part], kind: str, name: str, usual: Mapping[str, Decimal]
+    difference: Difference, parts: Iterable[Part], days: Sequence[date], segment: tuple[str, str], usual: Decimal
 ) -> Decimal:
-    """Return the share that a segment has of a figure anyway; of a ratio, the share of what it is divided by."""
+    """Return the share that a segment usually has of a figure; of a ratio, of what it is divided by."""
     metric = difference.metric
     if metric.per is None:
-        return max(usual[name] / difference.expected, _ZERO) if difference.expected > 0 else _ZERO
-    today = [part for part in parts if part.day == difference.day and part.segments.get(kind) == name]
-    own = sum((part.amounts.get(metric.per, _ZERO) for part in today), _ZERO)
-    whole = sum((part.amounts.get(metric.per, _ZERO) for part in _rows(parts, difference.day)), _ZERO)
+        return max(usual / difference.expected, _ZERO) if difference.expected > 0 else _ZERO
+    kind, name = segment
+    earlier = [part for part in parts if part.day in days]
+    own = sum((part.amounts.get(metric.per, _ZERO) for part in earlier if part.segments.get(kind) == name), _ZERO)
+    whole = sum((part.amounts.get(metric.per, _ZERO) for part in earlier if _is_of_orders(part)), _ZERO)
     return own / whole if whole else _ZERO
+
+
+def _is_of_orders(part: Part) -> bool:
+    """Return whether a row is of an order; rows of products are the same money once more."""
+    return "order" in part.segments
 
 
 def figure(unit: Unit, value: Decimal) -> str:

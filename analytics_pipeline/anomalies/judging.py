@@ -18,6 +18,7 @@ COMPARABLE, WEEK, LONGEST_AGO = 6, 7, 84
 """A day's segments are held against as many days of the same weekday, of the last twelve weeks."""
 MUCH = Decimal("0.25")
 """Share of a missing amount from which on what is in quarantine may be the cause."""
+_LEAP_DAY = (2, 29)
 _ZERO, _FINE = Decimal(0), Decimal("0.0001")
 
 
@@ -89,8 +90,17 @@ def _judged(figures: DailyFigures, day: date) -> list[_Judged]:
             for numbers in (expectations.expected, expectations.low, expectations.high, expectations.score)
         )
         found.append(_Judged(Difference(metric, day, value.quantize(_FINE), expected), low, high, score))
-    has_none = day not in figures.open_days
-    return [one for one in found if one.difference.metric is ORDERS] if has_none else found
+    if day in figures.open_days:
+        return found
+    return [] if _was_closed_last_year(figures, day) else [one for one in found if one.difference.metric is ORDERS]
+
+
+def _was_closed_last_year(figures: DailyFigures, day: date) -> bool:
+    """Return whether the same date of last year is loaded and had no order either: a holiday."""
+    if (day.month, day.day) == _LEAP_DAY:
+        return False
+    then = day.replace(year=day.year - 1)
+    return then in figures.loaded and then not in figures.open_days
 
 
 class _Day:

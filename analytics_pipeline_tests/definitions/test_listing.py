@@ -10,6 +10,7 @@ clean/products clean whole
 clean/sales clean daily
 marts/daily_product_sales marts daily
 marts/daily_revenue marts daily
+ops/anomalies ops daily
 ops/exclusions ops daily
 ops/quarantine ops daily
 raw/customers raw whole
@@ -17,7 +18,7 @@ raw/orders raw daily
 raw/products raw whole
 job clean: clean ops
 job daily: clean marts ops raw
-job marts: marts
+job marts: marts ops
 job raw: raw
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 """
@@ -33,6 +34,7 @@ the_ledger_adds_up_to_the_orders
 marts/daily_product_sales: daily_product_sales_equal_the_ledger
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
 daily_revenue_has_every_day
+ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, rows_fit_the_contract
 raw/customers: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract
