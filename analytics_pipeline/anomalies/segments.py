@@ -159,7 +159,7 @@ def cancelled_at_once(database: Database, order_id: str, day: date) -> str:
             (sum(sales.quantity) filter (where sales.gross_sales > 0))::bigint as units,
             array_to_string(array_agg(distinct sales.order_id order by sales.order_id), ' and ') as order_ids
         from {_SALES} as sales
-        join {_ORDERS} as orders on orders.order_id = sales.order_id
+        left join {_ORDERS} as orders on orders.order_id = sales.order_id
         where sales.event_date = date '{day}' and sales.customer_key = (
             select min(customer_key) from {_SALES} where event_date = date '{day}' and order_id = {_quoted(order_id)}
         )
