@@ -22,8 +22,8 @@ _TAIL, _TAIL_OF_A_NORMAL = 0.1, 1.2816
 _MEDIAN_DEVIATION_OF_A_NORMAL = 0.6745
 _SHIFT = 1.5
 """Times the square of what chance makes, added before the root: three eighths of a count, as Anscombe does it."""
-_DOUBT = 1.15
-"""By how much the level itself, a median of few days, widens what is usual."""
+_DOUBT = 7.0
+"""Divided by the number of days: the share by which what is usual is widened, since it is learnt from so few."""
 _CLEAR_SEASON = 1.5
 """Usual deviations that last year's season has to make for it to count: less is chance."""
 
@@ -115,7 +115,8 @@ def _usual_deviations(weeks: Floats, least: Floats) -> tuple[Floats, Floats]:
     usual = _quantile(np.abs(deviations), 0.5) / _MEDIAN_DEVIATION_OF_A_NORMAL
     downwards = np.fmax(usual, -_quantile(deviations, _TAIL) / _TAIL_OF_A_NORMAL)
     upwards = np.fmax(usual, _quantile(deviations, 1 - _TAIL) / _TAIL_OF_A_NORMAL)
-    return np.fmax(_DOUBT * downwards, least), np.fmax(_DOUBT * upwards, least)
+    doubt = 1 + _DOUBT / np.maximum(_count(days), 1)
+    return np.fmax(doubt * downwards, least), np.fmax(doubt * upwards, least)
 
 
 def _season(roots: Floats, is_open: Flags) -> Floats:

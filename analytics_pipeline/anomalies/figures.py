@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import adbc_driver_manager
 import numpy as np
@@ -21,13 +23,14 @@ from analytics_pipeline.contracts import (
     QUARANTINE,
 )
 from analytics_pipeline.database.connection import Database, sqlstate
-from analytics_pipeline.database.slices import UNDEFINED_TABLE, query
+from analytics_pipeline.database.slices import INVALID_SCHEMA, UNDEFINED_TABLE, query
 from analytics_pipeline.partitions import DayRange
 
 DAILY_REVENUE = "marts.daily_revenue"
 LOOK_BACK = YEAR + RECENT + 2 * WINDOW
 """Days before the first judged one that can matter: a comparable day is judged as well, with its last year."""
 SOURCES_LOOK_BACK = 2 * WINDOW
+_QUERIES_AT_A_TIME = 2
 _ZERO = Decimal(0)
 
 Sums = dict[date, Amounts]
@@ -99,33 +102,44 @@ def read_figures(database: Database, shop_currency: str, days: DayRange) -> list
     """Return the figures of each currency, for some days and all earlier ones that can matter to them."""
     whole = DayRange(days.first - timedelta(days=LOOK_BACK), days.last)
     recent = DayRange(days.first - timedelta(days=SOURCES_LOOK_BACK), days.last)
-    ledger = query(
-        database,
-        "select event_date as day, currency, orders, gross_sales, discounts, returns "
-        f"from {DAILY_REVENUE} where event_date {_between(whole)}",
-    )
+    statements = {Source.LEDGER: _ledger(whole), **_kept_apart(shop_currency, recent)}
+    # Postgres works while this process waits.
+    with ThreadPoolExecutor(_QUERIES_AT_A_TIME) as pool:
+        found = dict(zip(statements, pool.map(partial(_rows, database), statements.values()), strict=True))
     sums: dict[str, dict[Source, Sums]] = defaultdict(lambda: defaultdict(dict))
-    _collect(sums, Source.LEDGER, ledger)
-    for source, statement in _statements(shop_currency, recent).items():
-        try:
-            _collect(sums, source, query(database, statement))
-        except adbc_driver_manager.Error as error:
-            if sqlstate(error) != UNDEFINED_TABLE:  # a dimension that was never materialised is no reason to fail
-                raise
-    loaded = frozenset(row["day"] for row in ledger)
-    open_days = frozenset(row["day"] for row in ledger if row["orders"])
+    for source, rows in found.items():
+        _collect(sums, source, rows)
+    loaded = frozenset(row["day"] for row in found[Source.LEDGER])
+    open_days = frozenset(row["day"] for row in found[Source.LEDGER] if row["orders"])
     return [DailyFigures(currency, whole, loaded, by_source, open_days) for currency, by_source in sorted(sums.items())]
 
 
-def _statements(shop_currency: str, days: DayRange) -> dict[Source, str]:
+def _rows(database: Database, statement: str) -> list[dict[str, Any]]:
+    """Return the rows of a query; none while a table of it was never materialised."""
+    try:
+        return query(database, statement)
+    except adbc_driver_manager.Error as error:
+        if sqlstate(error) not in {UNDEFINED_TABLE, INVALID_SCHEMA}:
+            raise
+        return []
+
+
+def _ledger(days: DayRange) -> str:
+    return (
+        "select event_date as day, currency, orders, gross_sales, discounts, returns "
+        f"from {DAILY_REVENUE} where event_date {_between(days)}"
+    )
+
+
+def _kept_apart(shop_currency: str, days: DayRange) -> dict[Source, str]:
     """Select orders and money by day and currency; an order whose currency is not known counts in the shop's."""
     currency = f"coalesce(currency, '{shop_currency}') as currency"
-    kept_apart = {Source.QUARANTINE: (QUARANTINE, "money_at_risk"), Source.EXCLUSIONS: (EXCLUSIONS, "order_total")}
+    tables = {Source.QUARANTINE: (QUARANTINE, "money_at_risk"), Source.EXCLUSIONS: (EXCLUSIONS, "order_total")}
     statements = {
         source: f"select order_date as day, {currency}, count(*) as orders, coalesce(sum({money}) filter (where "
         f"currency is not null), 0) as money from {contract.table.qualified_name} "
         f"where order_date {_between(days)} group by 1, 2"
-        for source, (contract, money) in kept_apart.items()
+        for source, (contract, money) in tables.items()
     }
     statements[Source.WARNINGS] = (
         f"select day, currency, count(distinct order_id) as orders from ({orders_with_warnings(_between(days))}) "

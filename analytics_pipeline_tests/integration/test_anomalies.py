@@ -165,6 +165,12 @@ def test_fewer_than_21_days_in_the_tables_are_no_ground_to_judge_on(stored: Data
     assert judged(stored, OUTAGE) == []
 
 
+def test_tables_that_were_never_made_are_no_reason_to_fail(stored: Database, database: Database) -> None:
+    assert judged(database, OUTAGE) == []
+    execute(stored, "drop table clean.customers", "drop table clean.products")
+    assert {finding.metric for finding in judged(stored, OUTAGE)} >= {"orders"}
+
+
 def extraction(**changed: object) -> str:
     """An extraction of the day of the outage, at which nothing is strange."""
     row = {
