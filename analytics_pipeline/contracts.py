@@ -90,6 +90,7 @@ def _value(claim: str, holds: Callable[[pd.Series], pd.Series]) -> pandera.Check
 NOT_EMPTY = _value("is not empty", lambda values: values.str.len() > 0)
 NOT_NEGATIVE = _value("is not negative", lambda values: values >= 0)
 CURRENCY_CODE = _value("is a three-letter currency code", lambda values: values.str.fullmatch(CURRENCY_PATTERN.pattern))
+ABOVE_OR_BELOW = _value("is above or below", lambda values: values.isin(("above", "below")))
 KNOWN_EVENT = _value(f"is one of {', '.join(EVENT_TYPES)}", lambda values: values.isin(EVENT_TYPES))
 NET_SALES_ADD_UP = _rule(
     "net_sales = gross_sales - discounts - returns",
@@ -377,6 +378,38 @@ ACCOUNTING = _contract(
     day_column="order_date",
 )
 
+ANOMALIES = _contract(
+    "ops/anomalies",
+    "Figures of a business day that are not as the days before it let expect: by how much, why, and whose doing.",
+    {
+        "day": _column(DAY, "Business day of the figure, in the shop's time zone."),
+        "currency": _column(TEXT, "ISO 4217 code: of amounts, and of the orders that are counted.", CURRENCY_CODE),
+        "metric": _column(TEXT, "The figure, as in net_sales.", NOT_EMPTY),
+        "value": _money("The figure: an amount, a count, or a share of 1."),
+        "expected": _money("What the days before let expect."),
+        "low": _money("Lowest figure that would be as expected."),
+        "high": _money("Highest figure that would be as expected."),
+        "score": _money("How many usual deviations the figure lies away, with its sign."),
+        "direction": _column(TEXT, "above or below.", ABOVE_OR_BELOW),
+        "segment_kind": _column(
+            TEXT, "What carries the difference: order, customer, product, country, ...; null for none.", nullable=True
+        ),
+        "segment": _column(TEXT, "Which one.", nullable=True, personal=True),
+        "share_explained": _money("Share of the difference that the segment carries; 1 is all of it.", nullable=True),
+        "explanation": _column(TEXT, "The finding in words.", NOT_EMPTY, personal=True),
+        "is_pipeline_suspect": _column(FLAG, "Whether something speaks for the pipeline having made the difference."),
+        "suspicion": _column(TEXT, "What does.", nullable=True),
+    },
+    rules=(
+        _rule(
+            "low <= expected <= high",
+            lambda rows: (rows["low"] <= rows["expected"]) & (rows["expected"] <= rows["high"]),
+        ),
+    ),
+    key=("day", "currency", "metric"),
+    day_column="day",
+)
+
 CONTRACTS: tuple[Contract, ...] = (
     RAW_ORDERS,
     RAW_CUSTOMERS,
@@ -389,6 +422,7 @@ CONTRACTS: tuple[Contract, ...] = (
     QUARANTINE,
     EXCLUSIONS,
     ACCOUNTING,
+    ANOMALIES,
 )
 
 

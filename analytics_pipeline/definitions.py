@@ -7,6 +7,7 @@ import warnings
 
 import dagster as dg
 
+from analytics_pipeline.assets.anomalies import build_anomalies_asset
 from analytics_pipeline.assets.clean import build_clean_assets
 from analytics_pipeline.assets.describe import IO_MANAGER
 from analytics_pipeline.assets.history import history_specs
@@ -58,6 +59,7 @@ def _assemble(shop_reference: str) -> dg.Definitions:
             *build_clean_assets(partitions, marts),
             *build_mart_assets(marts, partitions),
             *history_specs(),
+            build_anomalies_asset(partitions),
         ],
         asset_checks=[
             build_check("check_orders", ORDER_CLAIMS),

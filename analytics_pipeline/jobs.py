@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import dagster as dg
 
 from analytics_pipeline.checks.landing import LANDED
+from analytics_pipeline.contracts import ANOMALIES
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import note_failure
 from analytics_pipeline.running import days_of_run
@@ -18,8 +19,9 @@ if TYPE_CHECKING:  # dagster gives these types no public name
 AssetJob: TypeAlias = "UnresolvedAssetJobDefinition"
 
 DAILY, LATE_CHANGES = "daily", "late_changes"
-LAYERS = {"raw": ("raw",), "clean": ("clean", "ops"), "marts": ("marts",)}
-"""Asset groups of each layer's job."""
+LAYERS = ("raw", "clean", "marts")
+_ANOMALIES = dg.AssetSelection.assets(dg.AssetKey(ANOMALIES.table.path))
+"""Judged from the marts: what is in `ops` otherwise is made with the clean tables."""
 _BETWEEN_RUNS = dg.AssetSelection.checks(LANDED)
 
 
@@ -48,12 +50,18 @@ def build_jobs() -> list[AssetJob]:
         description="Business days whose orders changed after they were loaded: all of them again, with every check.",
         hooks={count_failure},
     )
-    return [daily, late_changes, *(_layer_job(name, groups) for name, groups in LAYERS.items())]
+    selections = (
+        dg.AssetSelection.groups("raw"),
+        dg.AssetSelection.groups("clean", "ops") - _ANOMALIES,
+        dg.AssetSelection.groups("marts") | _ANOMALIES,
+    )
+    layers = [_layer_job(name, selection) for name, selection in zip(LAYERS, selections, strict=True)]
+    return [daily, late_changes, *layers]
 
 
-def _layer_job(name: str, groups: tuple[str, ...]) -> AssetJob:
+def _layer_job(name: str, selection: dg.AssetSelection) -> AssetJob:
     return dg.define_asset_job(
         name,
-        selection=dg.AssetSelection.groups(*groups) - _BETWEEN_RUNS,
+        selection=selection - _BETWEEN_RUNS,
         description=f"The {name} layer of a business day, with its checks.",
     )

@@ -3,15 +3,16 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import io_manager, one_day, real_year
+from benchmarks import anomalies, io_manager, one_day, real_year
 from benchmarks.laboratory import CHECKOUT, open_laboratory, server_version
 from benchmarks.measuring import note
-from benchmarks.report import README, machine, write_results
+from benchmarks.report import README, machine, write_part, write_results
 
 PARTS = {
     "a": "the IO manager beside COPY and pandas",
     "b": "a real shop's year beside the usual script and dlt",
     "c": "one day's run, cold and warm",
+    "d": "anomalies: unusual days found, ordinary days that alarm",
 }
 REAL_SHOP = CHECKOUT.parent / "shared" / "real_shop"
 EXAMPLES = """examples:
@@ -19,6 +20,7 @@ EXAMPLES = """examples:
   python -m benchmarks --only a --rows 100000 --repeat 1
   python -m benchmarks --only b --real-shop ~/real_shop
   python3 make.py bench --only c                in the project's own environment
+  python -m benchmarks --only d --write         puts this part's new results beside the others in benchmarks/README.md
 """
 
 
@@ -26,18 +28,25 @@ def main() -> None:
     """Read the options, run the parts and tell their results."""
     options = _parser().parse_args()
     laboratory = open_laboratory()
-    told = [f"Measured on {machine(server_version(laboratory))}. Repetitions: {options.repeat}."]
+    measured = f"Measured on {machine(server_version(laboratory))}. Repetitions: {options.repeat}."
+    told = {}
     for part in options.only or PARTS:
         if part == "a":
-            told.append(io_manager.run(laboratory, options.rows, options.repeat))
+            told[part] = io_manager.run(laboratory, options.rows, options.repeat)
         elif part == "b":
             folder: Path = options.real_shop.expanduser().absolute()
-            told.append(real_year.run(laboratory, folder.parent if folder.is_file() else folder, options.repeat))
+            told[part] = real_year.run(laboratory, folder.parent if folder.is_file() else folder, options.repeat)
+        elif part == "c":
+            told[part] = one_day.run(laboratory, options.repeat)
         else:
-            told.append(one_day.run(laboratory, options.repeat))
-    text = "\n\n".join(told)
+            told[part] = anomalies.run()
+    text = "\n\n".join([measured, *told.values()])
     print(text)
-    if options.only:
+    if options.only and options.write:
+        for part, results in told.items():
+            write_part(part, results, measured)
+        note(f"Written to {README}.")
+    elif options.only:
         note(f"Not written: {README} holds the results of whole runs.")
     else:
         write_results(text)
@@ -53,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
     )
     parser.add_argument("--only", action="append", choices=PARTS, help="run this part only; may be given again")
+    parser.add_argument("--write", action="store_true", help="write the results of the chosen parts, too")
     parser.add_argument(
         "--rows", type=_positive, default=1_000_000, metavar="N", help="rows of the ledger in part a (default: 1000000)"
     )

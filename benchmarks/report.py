@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,6 +65,25 @@ def write_results(text: str) -> None:
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     after = rest.partition(END)[2]
     README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+def write_part(part: str, text: str, measured: str) -> None:
+    """Put the results of one part in the place of its earlier ones in README.md, or behind the others.
+
+    Args:
+        part: Its letter.
+        text: Its results, from the heading on.
+        measured: On what they were measured, which may be another machine than that of the others.
+    """
+    heading, _, rest = text.partition("\n")
+    section = f"{heading}\n\n{measured}\n{rest}"
+    before, _, results = README.read_text(encoding="utf-8").partition(BEGIN)
+    results, _, after = results.partition(END)
+    sections = re.split(r"^(?=### )", results, flags=re.MULTILINE)
+    others = [one.strip("\n") for one in sections if not one.startswith(f"### {part}. ")]
+    later = next((place for place, one in enumerate(others) if one.startswith("### ") and one[4] > part), len(others))
+    told = "\n\n".join([*others[:later], section.strip("\n"), *others[later:]])
+    README.write_text(f"{before}{BEGIN}\n{told}\n{END}{after}", encoding="utf-8")
 
 
 def _processor() -> str:

@@ -22,8 +22,9 @@ COMMANDS = {
     "run": "Load business days from the shop to the marts, without the UI.",
     "catch-up": "Ask the shop for late changes, and load the business days again that they touch.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
-    "status": "Tell the last day loaded, whether it has landed, and what is in quarantine.",
+    "status": "Tell what is loaded, whether it adds up and has landed, what changed, and what is left out.",
     "alerts": "List what is wrong and what was, or send a test message.",
+    "anomalies": "List the days whose figures were not as expected, and why.",
     "shop": "Serve the demo shop's API on this machine.",
 }
 EXAMPLES = (

@@ -5,6 +5,7 @@ told to misbehave as shops do. It imports nothing of the rest of the project: ne
 mistakes.
 """
 
+from analytics_pipeline.demo_shop.happenings import Happening, HappeningKind
 from analytics_pipeline.demo_shop.misbehaviour import Fault
 from analytics_pipeline.demo_shop.server import RunningShop, run_forever, serve
 from analytics_pipeline.demo_shop.settings import DemoShopSettings
@@ -15,6 +16,8 @@ __all__ = [
     "DemoShop",
     "DemoShopSettings",
     "Fault",
+    "Happening",
+    "HappeningKind",
     "ProductTruth",
     "RevenueTruth",
     "RunningShop",

@@ -6,7 +6,9 @@ from decimal import Decimal
 from functools import cache
 from random import Random
 
+from analytics_pipeline.demo_shop.happenings import HappeningKind
 from analytics_pipeline.demo_shop.model import rounded
+from analytics_pipeline.demo_shop.settings import DemoShopSettings
 
 _FULL_RATE = Decimal("0.19")
 _REDUCED_RATE = Decimal("0.07")
@@ -70,6 +72,8 @@ def _articles() -> tuple[Article, ...]:
 ARTICLES = _articles()
 GOODS = tuple(article for article in ARTICLES if article.list_price)
 SAMPLES = tuple(article for article in ARTICLES if not article.list_price)
+DEAREST = max(GOODS, key=lambda article: article.list_price)
+"""All goods are bought equally often, so that the dearest one brings most."""
 
 
 def _period(article: Article, day: date) -> int:
@@ -77,15 +81,27 @@ def _period(article: Article, day: date) -> int:
     return shifted // _PRICE_HOLDS_DAYS
 
 
-def price_since(article: Article, day: date) -> date:
+def price_since(settings: DemoShopSettings, article: Article, day: date) -> date:
     """The business day from which the price of a day holds."""
+    slips = _slips(settings, article)
+    if day in slips:
+        return day
     shifted = day.toordinal() + 7 * int(article.product_id[1:])
-    return day - timedelta(days=shifted % _PRICE_HOLDS_DAYS)
+    restored = [slip + timedelta(days=1) for slip in slips if slip < day]
+    return max([day - timedelta(days=shifted % _PRICE_HOLDS_DAYS), *restored])
 
 
-def price(seed: int, article: Article, day: date) -> Decimal:
+def price(settings: DemoShopSettings, article: Article, day: date) -> Decimal:
     """The tax-exclusive unit price of a business day, in cents of the shop's currency."""
-    return _price_of_period(seed, article, _period(article, day))
+    regular = _price_of_period(settings.seed, article, _period(article, day))
+    return rounded(regular / 10) if day in _slips(settings, article) else regular
+
+
+def _slips(settings: DemoShopSettings, article: Article) -> list[date]:
+    """The business days on which an article is listed at a tenth of its price."""
+    if article != DEAREST:
+        return []
+    return [happening.day for happening in settings.happenings if happening.kind == HappeningKind.PRICE_SLIP]
 
 
 @cache

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from zoneinfo import ZoneInfo
 
+from analytics_pipeline.demo_shop.happenings import Happening
+
 LONGEST_REFUND_DAYS = 45
 _SHORTEST_REFUND_DAYS = 2
 _MOST_ORDERS = 9999
@@ -51,6 +53,7 @@ class DemoShopSettings:
         delete_share: share of orders that the shop deletes 1 to 20 days after they were placed, without a trace.
         late_share: share of orders that reach the shop 1 to 15 days after they were placed, as an offline till's do.
         closed_days: business days without any order (refunds and cancellations of other days' orders still happen).
+        happenings: business days that are unusual, and how. Several things can happen on one day.
         fault_share: share of list requests that fail for a moment (429, 500, 503 or a cut answer, evenly).
         key: bearer key that every request must carry; None asks for none.
 
@@ -81,6 +84,7 @@ class DemoShopSettings:
     delete_share: float = 0.0
     late_share: float = 0.0
     closed_days: frozenset[date] = frozenset()
+    happenings: tuple[Happening, ...] = ()
     fault_share: float = 0.0
     key: str | None = field(default=None, repr=False)
 

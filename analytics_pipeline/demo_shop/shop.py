@@ -159,15 +159,15 @@ class DemoShop:
 
     def products(self) -> tuple[Product, ...]:
         """The products at the prices of today, by id; `updated_at` is when the price began to hold."""
-        zone, seed = self.settings.zone, self.settings.seed
+        zone = self.settings.zone
         today = days.business_day(self._now(), zone)
         return tuple(
             Product(
                 article.product_id,
                 article.title,
                 article.category,
-                catalogue.price(seed, article, today),
-                days.starts_at(catalogue.price_since(article, today), zone),
+                catalogue.price(self.settings, article, today),
+                days.starts_at(catalogue.price_since(self.settings, article, today), zone),
             )
             for article in catalogue.ARTICLES
         )

@@ -13,6 +13,7 @@ marts/daily_reconciliation marts daily
 marts/daily_revenue marts daily
 marts/daily_revenue_as_closed marts whole
 ops/accounting ops daily
+ops/anomalies ops daily
 ops/exclusions ops daily
 ops/extractions history whole
 ops/looks history whole
@@ -29,7 +30,7 @@ raw/products raw whole
 job clean: clean ops
 job daily: clean marts ops raw
 job late_changes: clean marts ops raw
-job marts: marts
+job marts: marts ops
 job raw: raw
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 sensor alerts: every 60 s RUNNING
@@ -52,6 +53,7 @@ the_ledger_equals_orders, the_shops_count_equals_raw
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
 daily_revenue_has_every_day, yesterday_has_landed (warns)
 ops/accounting: keys_are_unique, rows_fit_the_contract
+ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, rows_fit_the_contract
 raw/customers: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract

@@ -30,7 +30,7 @@ PLAIN = {
     COUNT: 1,
     FLAG: False,
 }
-SPECIAL = {"currency": "EUR", "event_type": "line_sold"}
+SPECIAL = {"currency": "EUR", "event_type": "line_sold", "direction": "above"}
 ONE = Decimal(1)
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, RevenueTruth, RunningShop
+from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, Happening, HappeningKind, RevenueTruth, RunningShop
 from analytics_pipeline.demo_shop.model import ZERO, LineMoney, OrderLine, line_money
 from analytics_pipeline.demo_shop.truth import order_events
 from analytics_pipeline_tests.unit.demo_shop.conftest import EVENTFUL, NOW, OPENED, Clock, days_from, read_all
@@ -21,6 +21,12 @@ DAYS = days_from(OPENED, 70)
 MONEY = ("gross_sales", "discounts", "returns", "net_sales")
 UNITS = ("units_sold", "units_returned")
 INCLUSIVE = replace(EVENTFUL, prices_include_tax=True)
+UNRULY = replace(
+    INCLUSIVE,
+    delete_share=0.1,
+    late_share=0.1,
+    happenings=tuple(Happening(day, kind) for day, kind in zip(DAYS[-30::4], HappeningKind, strict=False)),
+)
 
 Sums = defaultdict[tuple[date, str], defaultdict[str, Decimal]]
 
@@ -115,7 +121,7 @@ def _buyer(record: dict[str, Any]) -> str | None:
     return record["email"].strip().lower() if record["email"] else None
 
 
-@pytest.mark.parametrize("settings", [EVENTFUL, INCLUSIVE], ids=["without tax", "with tax"])
+@pytest.mark.parametrize("settings", [EVENTFUL, INCLUSIVE, UNRULY], ids=["without tax", "with tax", "unruly"])
 def test_money_orders_and_customers_agree_with_a_recount_of_the_public_json(
     settings: DemoShopSettings, start: Callable[..., RunningShop]
 ) -> None:
@@ -149,10 +155,11 @@ def test_money_orders_and_customers_agree_with_a_recount_of_the_public_json(
     assert compared > 45
 
 
+@pytest.mark.parametrize("settings", [EVENTFUL, UNRULY], ids=["as ever", "unruly"])
 def test_every_record_is_clean_quarantined_or_excluded_as_the_public_json_shows(
-    start: Callable[..., RunningShop],
+    settings: DemoShopSettings, start: Callable[..., RunningShop]
 ) -> None:
-    running = start()
+    running = start(settings)
     records = read_all(f"{running.url}/orders", limit="500")
     for day in DAYS:
         truth = running.shop.truth(day)
@@ -164,8 +171,11 @@ def test_every_record_is_clean_quarantined_or_excluded_as_the_public_json_shows(
         assert truth.orders == {record["id"] for record in of_day} - tests.keys() - bad.keys()
 
 
-def test_first_orders_of_customers_agree_with_a_recount_of_the_public_json(start: Callable[..., RunningShop]) -> None:
-    running = start()
+@pytest.mark.parametrize("settings", [EVENTFUL, UNRULY], ids=["as ever", "unruly"])
+def test_first_orders_of_customers_agree_with_a_recount_of_the_public_json(
+    settings: DemoShopSettings, start: Callable[..., RunningShop]
+) -> None:
+    running = start(settings)
     first: dict[str, str] = {}
     for record in read_all(f"{running.url}/orders", limit="500"):
         if record["customer"] and not record["is_test"] and _is_sound(record) and _goods(record)[0] > 0:

@@ -1,0 +1,90 @@
+"""Whether the pipeline itself may have made a day's difference: what its own tables tell of that day."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from analytics_pipeline.anomalies.segments import dates
+from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import query
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.ops_tables import EXTRACTIONS, VANISHED_ORDERS
+
+
+def suspicions(database: Database, days: Sequence[date], zone: ZoneInfo) -> dict[date, list[str]]:
+    """Return for each day what speaks against the pipeline; a day without any is missing.
+
+    Args:
+        database: Where the tables lie; those of the pipeline's history are made when missing.
+        days: The business days.
+        zone: The shop's time zone.
+    """
+    prepare(database)
+    listed = f"unnest(array[{dates(days)}]) as day"
+    found: dict[date, list[str]] = defaultdict(list)
+    for row in query(database, _facts(listed)):
+        reasons = [*_of_extraction(row, zone), *_of_tables(row)]
+        if reasons:
+            found[row["day"]] = reasons
+    return dict(found)
+
+
+def _facts(days: str) -> str:
+    kept = " + ".join(
+        f"(select count(*) from {contract.table.qualified_name} where order_date = day)"
+        for contract in (CLEAN_ORDERS, QUARANTINE, EXCLUSIONS)
+    )
+    return f"""
+        select
+            day, extraction.*,
+            (select count(distinct order_id) from {RAW_ORDERS.table.qualified_name} where order_date = day) as stored,
+            {kept} as kept,
+            (select count(*) from {QUARANTINE.table.qualified_name} where order_date = day) as quarantined,
+            (
+                select count(*) from {VANISHED_ORDERS.qualified_name}
+                where order_date = day and reappeared_at is null
+            ) as vanished
+        from {days}
+        left join lateral (
+            select last_day, read_at, records, orders, records_of_other_days, source_count, requests, retries
+            from {EXTRACTIONS.qualified_name}
+            where first_day <= day and last_day >= day
+            order by read_at desc, run_id limit 1
+        ) as extraction on true
+    """
+
+
+def _of_extraction(row: dict[str, Any], zone: ZoneInfo) -> list[str]:
+    """Judge the newest extraction that had the day; retries are no reason where the shop's own count was reached."""
+    read_at: datetime | None = row["read_at"]
+    if read_at is None:
+        return []
+    reasons = []
+    if read_at < datetime.combine(row["day"] + timedelta(days=1), time(), zone):
+        reasons.append(f"the day was read at {read_at.astimezone(zone):%Y-%m-%d %H:%M}, before it was over")
+    counted = row["source_count"]
+    arrived = row["orders"] + row["records_of_other_days"]
+    if counted is not None:
+        if arrived != counted:
+            reasons.append(f"{arrived:,} records arrived of {counted:,} that the shop counts")
+        return reasons
+    if row["retries"]:
+        reasons.append(
+            f"{row['retries']:,} of {row['requests']:,} requests had to be repeated, and the shop gives no count"
+        )
+    if row["records"] > row["orders"]:
+        again = row["records"] - row["orders"]
+        reasons.append(f"{again:,} records came twice, as pages that shift bring them, and the shop gives no count")
+    return reasons
+
+
+def _of_tables(row: dict[str, Any]) -> list[str]:
+    reasons = []
+    if row["stored"] != row["kept"]:
+        reasons.append(f"raw has {row['stored']:,} orders of the day, and the tables made of it have {row['kept']:,}")
+    if row["vanished"]:
+        reasons.append(f"{row['vanished']:,} orders of the day are no longer in the shop's answers")
+    return reasons

@@ -1,0 +1,80 @@
+"""`analytics-pipeline anomalies`: the days whose figures were not as expected, and why."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from itertools import groupby
+from typing import Any
+
+import click
+
+from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.contracts import ANOMALIES
+from analytics_pipeline.database.connection import create_database, data_database
+from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.settings import Settings
+
+SHOWN_DAYS = 10
+_DAY = click.DateTime(["%Y-%m-%d"])
+
+Row = dict[str, Any]
+
+
+@click.command(
+    "anomalies",
+    cls=Command,
+    examples=(
+        "analytics-pipeline anomalies",
+        "analytics-pipeline anomalies --from 2026-11-01 --to 2026-11-22",
+        "analytics-pipeline anomalies --all",
+    ),
+)
+@click.option("--from", "first", type=_DAY, help="First business day to tell of.")
+@click.option("--to", "last", type=_DAY, help="Last business day to tell of, included.")
+@click.option("--all", "is_all", is_flag=True, help=f"All days that have findings, not the newest {SHOWN_DAYS}.")
+@shop_option
+def command(first: datetime | None, last: datetime | None, *, is_all: bool) -> None:
+    """List the days whose figures were not as expected, newest first, with what makes the difference."""
+    database = data_database(Settings.from_environment())
+    create_database(database)
+    if not exists(database, ANOMALIES.table):
+        click.echo("nothing is judged yet: analytics-pipeline run")
+        return
+    rows = query(
+        database,
+        f"select day, explanation, suspicion from {ANOMALIES.table.qualified_name} where {_within(first, last)} "
+        "order by day desc, currency, abs(score) desc, metric",
+    )
+    by_day = [(day, list(found)) for day, found in groupby(rows, key=lambda row: row["day"])]
+    shown = by_day if is_all or first or last else by_day[:SHOWN_DAYS]
+    for day, found in shown:
+        click.echo("\n".join(_told(day, found)))
+    click.echo(_counted(by_day, shown))
+
+
+def _within(first: datetime | None, last: datetime | None) -> str:
+    since = f"day >= date '{first.date()}'" if first else "true"
+    until = f"day <= date '{last.date()}'" if last else "true"
+    return f"{since} and {until}"
+
+
+def _told(day: date, found: Sequence[Row]) -> list[str]:
+    suspicions = dict.fromkeys(row["suspicion"] for row in found if row["suspicion"])
+    return [
+        f"{day:%Y-%m-%d %A}",
+        *(f"  {row['explanation']}" for row in found),
+        *(f"  the pipeline is a suspect: {suspicion}" for suspicion in suspicions),
+        "",
+    ]
+
+
+def _counted(by_day: Sequence[tuple[date, list[Row]]], shown: Sequence[tuple[date, list[Row]]]) -> str:
+    if not by_day:
+        return "every figure is as expected"
+    figures = sum(len(found) for _, found in shown)
+    told = f"{_number(figures, 'figure')} of {_number(len(shown), 'day')} not as expected"
+    older = len(by_day) - len(shown)
+    return f"{told}; {_number(older, 'earlier day')} more with --all" if older else told
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
