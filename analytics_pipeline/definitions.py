@@ -15,7 +15,7 @@ from analytics_pipeline.checks.claims import build_check
 from analytics_pipeline.checks.marts import MART_CLAIMS
 from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
 from analytics_pipeline.io_managers.postgres import PostgresIOManager
-from analytics_pipeline.jobs import build_jobs
+from analytics_pipeline.jobs import build_jobs, replay_quarantine
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import daily_partitions
 from analytics_pipeline.resources import DatabaseResource, ShopResource
@@ -57,7 +57,7 @@ def _assemble(shop_reference: str) -> dg.Definitions:
             build_check("check_references", REFERENCE_CLAIMS),
             build_check("check_marts", MART_CLAIMS),
         ],
-        jobs=jobs,
+        jobs=[*jobs, replay_quarantine],
         schedules=[build_daily_schedule(jobs[0], shop)],
         resources={
             "database": database,

@@ -1,11 +1,18 @@
-"""The jobs: `daily` for a business day of everything, and one per layer.
+"""The jobs: `daily` for a business day of everything, one per layer, and `replay_quarantine`.
 
-Their partitions are those of the assets that they select; which days a job runs for is the schedule's or the caller's.
+The partitions of the first ones are those of the assets that they select; which days a job runs for is the schedule's
+or the caller's. `replay_quarantine` loads nothing: it marks days.
 """
 
+from datetime import date
 from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
+import pydantic
+
+from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.history.quarantine import mark_quarantined_days
+from analytics_pipeline.resources import DatabaseResource
 
 if TYPE_CHECKING:  # dagster gives these types no public name
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -13,6 +20,7 @@ if TYPE_CHECKING:  # dagster gives these types no public name
 AssetJob: TypeAlias = "UnresolvedAssetJobDefinition"
 
 DAILY = "daily"
+REPLAY_QUARANTINE = "replay_quarantine"
 LAYERS = {"raw": ("raw",), "clean": ("clean", "ops"), "marts": ("marts",)}
 """Asset groups of each layer's job."""
 
@@ -33,3 +41,42 @@ def _layer_job(name: str, groups: tuple[str, ...]) -> AssetJob:
         selection=dg.AssetSelection.groups(*groups),
         description=f"The {name} layer of a business day, with its checks.",
     )
+
+
+class QuarantinedOrders(dg.Config):
+    """Which quarantined orders are meant; all of them when nothing is given."""
+
+    reason: str | None = pydantic.Field(default=None, description="Only the orders that broke this rule.")
+    first_day: str | None = pydantic.Field(default=None, description="Only from this business day, as in 2026-11-22.")
+    last_day: str | None = pydantic.Field(default=None, description="Only to this business day, included.")
+
+
+@dg.op(description="Marks the business days of quarantined orders in ops.stale_days.")
+def mark_days_of_quarantined_orders(
+    context: dg.OpExecutionContext, config: QuarantinedOrders, database: DatabaseResource
+) -> None:
+    """Mark the days; the sensor for late changes loads them again."""
+    marked = mark_quarantined_days(
+        database.database(),
+        reason=config.reason,
+        first_day=_day("first_day", config.first_day),
+        last_day=_day("last_day", config.last_day),
+    )
+    context.log.info("marked %s business days: %s", len(marked), ", ".join(map(str, marked)) or "none")
+    context.add_output_metadata({"days": len(marked)})
+
+
+@dg.job(
+    name=REPLAY_QUARANTINE,
+    description="Marks the days of quarantined orders, so that they are loaded again. Config: reason, first, last day.",
+)
+def replay_quarantine() -> None:
+    """Bring quarantined orders back through the normal path."""
+    mark_days_of_quarantined_orders()
+
+
+def _day(name: str, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{name} of {REPLAY_QUARANTINE}: {text!r} is no day such as 2026-11-22") from None

@@ -22,6 +22,7 @@ COMMANDS = {
     "run": "Load business days from the shop to the marts, without the UI.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
     "status": "Tell the last day loaded, how fresh it is, and what is in quarantine.",
+    "quarantine": "List, show and replay orders that broke a rule.",
     "shop": "Serve the demo shop's API on this machine.",
 }
 EXAMPLES = (
@@ -38,6 +39,22 @@ SETTINGS = {
 
 class Command(click.Command):
     """A command whose help ends with examples.
+
+    Attributes:
+        examples: Whole command lines.
+    """
+
+    def __init__(self, name: str | None, *, examples: Sequence[str], **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(name, **attributes)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the examples, each on a line of its own."""
+        _write_examples(formatter, self.examples)
+
+
+class Commands(click.Group):
+    """A command of several commands, whose help ends with examples.
 
     Attributes:
         examples: Whole command lines.
