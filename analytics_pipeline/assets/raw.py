@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.assets.describe import SHOP_POOL, by_day, table_asset
+from analytics_pipeline.assets.drift import FieldAudit, field_spec
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
 from analytics_pipeline.database.claim import claim_database
@@ -33,10 +34,12 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
     @_raw_asset(RAW_ORDERS, **by_day(partitions))
     def raw_orders(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
         days = days_of(context.partition_keys)
-        claim_database(database.database(), shop.description.name)
+        stored = database.database()
+        claim_database(stored, shop.description.name)
+        fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored, days)
         with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
             extraction = extract_orders(client, days.first, days.last)
-            yield from _extracted(context, RAW_ORDERS, extraction, rows, rows.reader)
+            yield from _extracted(context, RAW_ORDERS, extraction, rows, rows.reader, fields=fields)
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
         @_raw_asset(contract)
@@ -49,10 +52,16 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             extract = {"customers": extract_customers, "products": extract_products}[name]
             newest = newest_change(stored, contract.table) if endpoint.changed_since else None
             since = newest - OVERLAP if newest else None
+            fields = FieldAudit(contract, endpoint, stored)
             with shop.client() as client, spool(contract.table.arrow_schema) as rows:
                 extraction = extract(client, since)
                 yield from _extracted(
-                    context, contract, extraction, rows, lambda: Changes(rows.reader()) if since else rows.reader()
+                    context,
+                    contract,
+                    extraction,
+                    rows,
+                    lambda: Changes(rows.reader()) if since else rows.reader(),
+                    fields=fields,
                 )
 
         return raw_dimension
@@ -68,7 +77,7 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
         blocking=_count_blocks(contract),
         description="As many records arrived as the shop counts, where it gives a count; checked before the write.",
     )
-    checks = [*contract_specs(table), count_check]
+    checks = [*contract_specs(table), count_check, field_spec(contract)]
     return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
 
 
@@ -78,6 +87,8 @@ def _extracted(
     extraction: Extraction,
     rows: Spool,
     value: Any,  # noqa: ANN401
+    *,
+    fields: FieldAudit,
 ) -> Iterator[Any]:
     """Read the whole extraction into the spool, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
@@ -87,6 +98,7 @@ def _extracted(
         rows.write(batch)
         ids.update(batch.column(0).to_pylist())
         audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
+        fields.look_at(batch)
         if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()
             total = "" if extraction.source_count is None else f" of {extraction.source_count}"
@@ -100,7 +112,9 @@ def _extracted(
         "megabytes": round(statistics.bytes / 1_000_000, 3),
         "seconds_waited": round(statistics.seconds_waited, 3),
     }
-    yield from publish([*audit.results(), _count_result(contract, extraction, len(ids))], _outputs(value, metadata))
+    results = [*audit.results(), _count_result(contract, extraction, len(ids)), fields.result()]
+    yield from publish(results, _outputs(value, metadata))
+    fields.record(context.run.run_id)
 
 
 def _outputs(value: Any, metadata: dict[str, Any]) -> Iterator[dg.Output[Any]]:  # noqa: ANN401

@@ -71,7 +71,7 @@ def test_a_bad_day_among_good_ones_stops_the_range_and_the_old_rows_stay(
     bad = sorted(truths[1].orders)[:2]
     wrong = f"contains(['{bad[0]}', '{bad[1]}'], id) && 'N/A' || shipping"
     limits: dict[str, object] = {"warn_above": 0.02, "block_above": 0.05}
-    mapped = {"fields": {**_order_fields(pipeline), "shipping": wrong}}
+    mapped: dict[str, object] = {"fields": {**_order_fields(pipeline), "shipping": wrong}}
     mistaken = redescribed(pipeline, tmp_path, orders=mapped, quarantine=limits)
 
     summary = mistaken.run(day(0), day(2))
