@@ -36,7 +36,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         days = days_of(context.partition_keys)
         stored = database.database()
         claim_database(stored, shop.description.name)
-        fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored, days)
+        fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)
         with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
             extraction = extract_orders(client, days.first, days.last)
             yield from _extracted(context, RAW_ORDERS, extraction, rows, rows.reader, fields=fields)

@@ -16,7 +16,7 @@ NEW, MISSING, RETYPED, BACK = "new", "missing", "retyped", "back"
 USUAL_SHARE = 0.95
 """A field is missed only if so large a share of the records had it before."""
 ENOUGH_RECORDS = 20
-"""And only if so many records were looked at now."""
+"""And only if so many records were looked at, before and now."""
 
 
 @dataclass(frozen=True)
@@ -172,8 +172,8 @@ def _added(
     for path, fields in profile.by_path.items():
         unknown = [field for field in fields if (path, field.json_type) not in keys]
         for field in unknown:
-            is_usual = _is_usual(field.records, field.holders) and field.holders >= ENOUGH_RECORDS
-            added.append(_first(field, now, missing_since=now if is_usual and not is_newest else None))
+            is_missed = not is_newest and _is_usual(field.records, field.holders)
+            added.append(_first(field, now, missing_since=now if is_missed else None))
         holder = _holder(path)
         if not unknown or (holder is not None and holder not in keys):
             continue
@@ -205,7 +205,7 @@ def _is_missing(path: str, rows: Sequence[KnownField], profile: _Profile) -> boo
 
 
 def _is_usual(records: int, holders: int) -> bool:
-    return holders > 0 and records / holders >= USUAL_SHARE
+    return holders >= ENOUGH_RECORDS and records / holders >= USUAL_SHARE
 
 
 def _is_gone(rows: Sequence[KnownField]) -> bool:

@@ -30,7 +30,7 @@ KINDS = {
 }
 _LONGEST_NAME = 60
 _NAME = re.compile(r"@?[^\W\d][\w$:-]*")
-_ID = re.compile(r"(?=.*\d)[0-9a-fA-F-]{8,}|[A-Za-z]{0,4}[-_:]?\d{3,}[\d_:-]*")
+_ID = re.compile(r"(?=.*\d)[0-9a-fA-F-]{8,}|(?:[A-Za-z]|[A-Za-z]{2,4}[-_:])\d{3,}[\d_:-]*")
 _TELLS_OF_PEOPLE = re.compile(
     r"e-?mail|phone|mobile|fax|name|address|street|zip|postal|post_?code|city|birth|dob|gender|passw|token|secret|"
     r"signature|session|cookie|key|iban|bic|card|account|vat|note|comment|message|customer|buyer|billing|recipient|"

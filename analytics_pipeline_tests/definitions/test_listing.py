@@ -19,6 +19,7 @@ job clean: clean ops
 job daily: clean marts ops raw
 job marts: marts
 job raw: raw
+job replay_quarantine:
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 """
 CHECKS = """
@@ -34,10 +35,10 @@ marts/daily_product_sales: daily_product_sales_equal_the_ledger
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
 daily_revenue_has_every_day
 ops/exclusions: keys_are_unique, rows_fit_the_contract
-ops/quarantine: keys_are_unique, rows_fit_the_contract
-raw/customers: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract
-raw/orders: extracted_records_equal_the_shops_count, rows_fit_the_contract
-raw/products: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract
+ops/quarantine: keys_are_unique, quarantine_is_rare (warns), quarantine_stays_below_the_limit, rows_fit_the_contract
+raw/customers: extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
+raw/orders: extracted_records_equal_the_shops_count, fields_are_the_known_ones (warns), rows_fit_the_contract
+raw/products: extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
 """
 
 
@@ -50,7 +51,7 @@ def listing(definitions: dg.Definitions) -> list[str]:
     for job in sorted(definitions.resolve_all_job_defs(), key=lambda job: job.name):
         if not job.name.startswith("__"):
             groups = {graph.get(key).group_name for key in job.asset_layer.executable_asset_keys}
-            lines.append(f"job {job.name}: {' '.join(sorted(groups))}")
+            lines.append(f"job {job.name}: {' '.join(sorted(groups))}".rstrip())
     schedule = definitions.resolve_schedule_def("daily")
     when = f"{schedule.cron_schedule} {schedule.execution_timezone} {schedule.default_status.name}"
     return [*lines, f"schedule {schedule.name}: {schedule.job_name} at {when}"]
