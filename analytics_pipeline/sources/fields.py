@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 DEEPEST = 8
 """Levels of objects and lists that are followed."""
@@ -74,7 +75,7 @@ class _Seen:
 
 
 class _Node:
-    __slots__ = ("children", "depth", "is_map", "path", "seen")
+    __slots__ = ("by_type", "children", "depth", "is_map", "path", "seen")
 
     def __init__(self, path: str, depth: int, *, is_map: bool) -> None:
         self.path = path
@@ -82,6 +83,7 @@ class _Node:
         self.is_map = is_map
         self.children: dict[str, _Node] = {}
         self.seen: dict[str, _Seen] = {}
+        self.by_type: dict[type, _Seen] = {}
 
 
 class FieldProfile:
@@ -111,33 +113,49 @@ class FieldProfile:
         """Take in a record."""
         if isinstance(record, dict):
             self.records += 1
-            self._walk(self._root, record)
+            self._count(self._root, record)
+            self._walk_object(self._root, record)
 
     def fields(self) -> list[Field]:
         """Return all fields found so far, ordered by path and type."""
         return sorted(self._fields(self._root, self.records), key=lambda field: (field.path, field.json_type))
 
-    def _walk(self, node: _Node, value: object) -> None:
-        kind = KINDS[type(value)]
-        seen = node.seen.get(kind)
+    def _walk_object(self, node: _Node, entries: dict[str, Any]) -> None:
+        # A record of many lines meets the same few fields again and again: what is counted already costs two look-ups.
+        number = self.records
+        for key, value in entries.items():
+            child = node.children.get(key) or self._child(node, key)
+            if child is None:
+                continue
+            kind = type(value)
+            seen = child.by_type.get(kind)
+            if seen is None or seen.last != number:
+                self._count(child, value)
+            if kind is dict:
+                self._walk_object(child, value)
+            elif kind is list and value:
+                self._walk_list(child, value)
+
+    def _walk_list(self, node: _Node, values: list[Any]) -> None:
+        entries = node.children.get("[]") or self._add(node, "[]", f"{node.path}[]")
+        if entries is None:
+            return
+        for value in values[:MOST_ENTRIES]:
+            self._count(entries, value)
+            if type(value) is dict:
+                self._walk_object(entries, value)
+            elif type(value) is list and value:
+                self._walk_list(entries, value)
+
+    def _count(self, node: _Node, value: object) -> None:
+        seen = node.by_type.get(type(value))
         if seen is None:
-            seen = node.seen[kind] = _Seen(value)
+            seen = node.by_type[type(value)] = node.seen.setdefault(KINDS[type(value)], _Seen(value))
         if seen.last != self.records:
             seen.last = self.records
             seen.records += 1
             if seen.example == "":
                 seen.example = value
-        if kind == "object":
-            children = node.children
-            for key, entry in value.items():  # type: ignore[attr-defined]  # a dict
-                child = children.get(key) or self._child(node, key)
-                if child is not None:
-                    self._walk(child, entry)
-        elif kind == "list" and value:
-            entries = node.children.get("[]") or self._add(node, "[]", f"{node.path}[]")
-            if entries is not None:
-                for entry in value[:MOST_ENTRIES]:  # type: ignore[index]  # a list
-                    self._walk(entries, entry)
 
     def _child(self, node: _Node, key: str) -> _Node | None:
         """Return the node of a key that has none of its own yet; None where nothing more is followed."""

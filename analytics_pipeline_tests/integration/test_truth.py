@@ -9,6 +9,7 @@ import pytest
 
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.demo_shop import RunningShop
+from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline_tests.conftest import Pipeline, at
 from analytics_pipeline_tests.integration.truth import hashes, run_rightly
 
@@ -34,6 +35,7 @@ def _empty(database: Database) -> None:
     with database.connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
         for schema in ("raw", "clean", "ops", "marts"):
             cursor.execute(f"drop schema {schema} cascade")
+    prepare.cache_clear()
 
 
 def test_three_weeks_of_the_default_shop_are_right_and_stay_the_same_when_run_again(
