@@ -20,7 +20,6 @@ from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline.transforms.version import contract_version
 
 MOST_SHOWN = 50
-NOTHING = "no order in quarantine is of this kind"
 
 _reason_option = click.option("--reason", metavar="TEXT", help="Only the orders that broke this rule.")
 _day_option = click.option("--day", type=Day(), help="Only the orders of one business day.")
@@ -44,8 +43,9 @@ def command() -> None:
     cls=Command,
     examples=(
         "analytics-pipeline quarantine list",
-        'analytics-pipeline quarantine list --reason "not a number" --day 2026-11-22',
+        'analytics-pipeline quarantine list --reason "not a list" --day 2026-11-22',
     ),
+    short_help="Tell reasons and orders with money at risk.",
 )
 @_reason_option
 @_day_option
@@ -56,7 +56,7 @@ def list_orders(reason: str | None, day: date | None) -> None:
     selection = Selection(reason, day, day)
     found = quarantine.reasons(database, selection)
     if not found:
-        click.echo(NOTHING)
+        click.echo(_nothing(database))
         return
     for line in _reasons(found):
         click.echo(line)
@@ -68,7 +68,12 @@ def list_orders(reason: str | None, day: date | None) -> None:
         click.echo(f"and {hidden} more: narrow them down with --reason or --day")
 
 
-@command.command("show", cls=Command, examples=("analytics-pipeline quarantine show 4711",))
+@command.command(
+    "show",
+    cls=Command,
+    examples=("analytics-pipeline quarantine show 4711",),
+    short_help="Show one order and what is wrong with it.",
+)
 @click.argument("order_id")
 @shop_option
 def show(order_id: str) -> None:
@@ -93,8 +98,9 @@ def show(order_id: str) -> None:
     examples=(
         "analytics-pipeline quarantine replay",
         "analytics-pipeline quarantine replay --order 4711",
-        'analytics-pipeline quarantine replay --reason "not a number" --stored',
+        'analytics-pipeline quarantine replay --reason "not a list" --stored',
     ),
+    short_help="Load the days of these orders again.",
 )
 @_reason_option
 @_day_option
@@ -115,7 +121,7 @@ def replay(reason: str | None, day: date | None, order_id: str | None, *, is_sto
     database = _database()
     held = quarantine.orders(database, Selection(reason, day, day, order_id))
     if not held:
-        click.echo(NOTHING)
+        click.echo(_nothing(database))
         return
 
     def run(days: DayRange, job: str) -> RunSummary:
@@ -132,6 +138,12 @@ def _database() -> Database:
     database = data_database(Settings.from_environment())
     create_database(database)
     return database
+
+
+def _nothing(database: Database) -> str:
+    """Tell that the options choose nothing, and what there is."""
+    there = dict.fromkeys(plain(row["reason"]) for row in quarantine.reasons(database, Selection()))
+    return f"no such order is in quarantine; the reasons there are: {'; '.join(there) or 'none'}"
 
 
 def _reasons(found: Sequence[Row]) -> Iterator[str]:

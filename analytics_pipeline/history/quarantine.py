@@ -11,7 +11,7 @@ from typing import Any
 
 from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, QUARANTINE
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists
+from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.ops_tables import STALE_DAYS
 from analytics_pipeline.tables import Table
@@ -20,10 +20,7 @@ REPLAY = "replay"
 """Reason of a stale day that was marked so that its quarantined orders are judged again."""
 CLEAN, QUARANTINED, EXCLUDED, GONE = "clean", "quarantined", "excluded", "gone"
 UNKNOWN_CURRENCY = "of unknown currency"
-_LISTED = (
-    "order_date, order_id, table_name, reason, column_name, value, currency, money_at_risk::text as money, "
-    "contract_version"
-)
+_LISTED = "order_date, order_id, table_name, reason, column_name, value, currency, money_at_risk::text as money"
 
 Row = dict[str, Any]
 
@@ -113,10 +110,20 @@ def records(database: Database, order_id: str) -> list[Row]:
     """Return the quarantined records of an id, payload included; one for each business day that it came under."""
     return _read(
         database,
-        f"select {_LISTED}, payload::text as payload from {QUARANTINE.table.qualified_name} "
-        "where order_id = $1 order by order_date",
+        f"select {_LISTED}, {_version(database)} as contract_version, payload::text as payload "
+        f"from {QUARANTINE.table.qualified_name} where order_id = $1 order by order_date",
         (order_id,),
     )
+
+
+def _version(database: Database) -> str:
+    """Return the column of the version; null while the stored table is of before it existed."""
+    found = query(
+        database,
+        "select count(*) as columns from information_schema.columns where column_name = 'contract_version' "
+        f"and table_schema = '{QUARANTINE.table.schema}' and table_name = '{QUARANTINE.table.name}'",
+    )
+    return "contract_version" if found[0]["columns"] else "null::text"
 
 
 def outcomes(database: Database, held: Sequence[Row]) -> list[Outcome]:

@@ -15,15 +15,19 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import main
+from analytics_pipeline.cli.replaying import replay
 from analytics_pipeline.contracts import QUARANTINE
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import Slice, query, write
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
-from analytics_pipeline.history.quarantine import mark_quarantined_days
+from analytics_pipeline.history.quarantine import Selection, mark_quarantined_days, orders, records
 from analytics_pipeline.jobs import REPLAY_QUARANTINE
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.running import RunSummary
 from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline.transforms.version import contract_version
 from analytics_pipeline_tests.conftest import Pipeline, at
+from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.loaded import evaluations, redescribed
 from analytics_pipeline_tests.integration.tables import execute
 from analytics_pipeline_tests.integration.truth import agrees, hashes, run_rightly
@@ -49,12 +53,12 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[.
     """Call `quarantine` on a pipeline within this process; its code location stands in for the one of the settings."""
     monkeypatch.chdir(tmp_path)
 
-    def run(pipeline: Pipeline, *arguments: str) -> Result:
+    def invoke(pipeline: Pipeline, *arguments: str) -> Result:
         monkeypatch.setattr("analytics_pipeline.definitions.defs", pipeline.definitions)
         return CliRunner().invoke(main, ["quarantine", *arguments, "--shop", str(pipeline.description)])
 
     with patch.dict(os.environ):
-        yield run
+        yield invoke
 
 
 def checks(pipeline: Pipeline, run_id: str) -> tuple[dg.AssetCheckEvaluation, dg.AssetCheckEvaluation]:
@@ -74,7 +78,7 @@ def test_a_bad_day_among_good_ones_stops_the_range_and_the_old_rows_stay(
     mapped: dict[str, object] = {"fields": {**_order_fields(pipeline), "shipping": wrong}}
     mistaken = redescribed(pipeline, tmp_path, orders=mapped, quarantine=limits)
 
-    summary = mistaken.run(day(0), day(2))
+    summary = mistaken.run(day(0), day(2), job="clean")
 
     assert not summary.succeeded
     assert any("quarantine_stays_below_the_limit of ops/quarantine" in text for text in summary.failures)
@@ -89,7 +93,7 @@ def test_a_bad_day_among_good_ones_stops_the_range_and_the_old_rows_stay(
 
     # Without limits the bad day is written.
     unlimited = redescribed(pipeline, tmp_path, orders=mapped)
-    summary = unlimited.run(day(1))
+    summary = unlimited.run(day(1), job="clean")
     assert summary.succeeded
     below, rare = checks(unlimited, summary.run_id)
     assert below.passed
@@ -106,8 +110,7 @@ def test_a_mended_description_brings_the_orders_back_from_the_stored_answers(
     fields = _order_fields(right)
     wrong = "ends_with(id, '3') && 'N/A' || shipping"
     mistaken = redescribed(right, tmp_path, orders={"fields": {**fields, "shipping": wrong}})
-    assert mistaken.run(day(0), day(11)).succeeded
-    assert mistaken.run(day(14)).succeeded
+    assert mistaken.run(day(0), day(8)).succeeded
     held = mistaken.rows("select order_id from ops.quarantine where column_name = 'shipping'")
     assert len(held) > 10
 
@@ -117,7 +120,7 @@ def test_a_mended_description_brings_the_orders_back_from_the_stored_answers(
         "from ops.quarantine where reason = 'not an amount with at most four decimals'"
     )
     assert f"    {sums['orders']} orders, {str(sums['money'])[:-2]} EUR at risk; {sums['days']}, such as " in listed
-    assert len(call(mistaken, "list", "--day", str(day(14))).output.splitlines()) < len(listed.splitlines())
+    assert len(call(mistaken, "list", "--day", str(day(8))).output.splitlines()) < len(listed.splitlines())
     order_id = str(held[0]["order_id"])
     shown = call(right, "show", order_id).output
     versions = [contract_version(load_shop(pipeline.description)) for pipeline in (mistaken, right)]
@@ -130,9 +133,7 @@ def test_a_mended_description_brings_the_orders_back_from_the_stored_answers(
     replayed = call(right, "replay", "--stored")
     assert replayed.exit_code == 0, replayed.output
     assert f"came back: {len(held)} orders, " in replayed.stdout
-    agrees(right, day(0), day(11))
-    loaded = right.rows("select max(event_date) as last, count(distinct event_date) as days from marts.daily_revenue")
-    assert loaded == [{"last": day(14), "days": 13}]
+    agrees(right, day(0), day(8))
     left = right.rows("select order_id from ops.quarantine")
     assert f"still in quarantine: {len(left)} order" in replayed.stdout
     assert call(right, "show", order_id).exit_code == 1
@@ -148,9 +149,6 @@ def test_orders_that_the_shop_repairs_come_back_and_the_others_are_told(
         run_rightly(pipeline, day(0), day(6))
         held = {str(row["order_id"]) for row in pipeline.rows("select order_id from ops.quarantine")}
         now[0] = datetime(2025, 9, 1, tzinfo=now[0].tzinfo)
-        one_day = call(pipeline, "replay", "--day", str(day(2)))
-        assert one_day.exit_code == 0, one_day.output
-        agrees(pipeline, day(2), day(2))
         replayed = call(pipeline, "replay")
         assert replayed.exit_code == 0, replayed.output
         truths = agrees(pipeline, day(0), day(6))
@@ -158,34 +156,67 @@ def test_orders_that_the_shop_repairs_come_back_and_the_others_are_told(
     assert repaired
     still = held - repaired
     assert still
-    told = one_day.stdout + replayed.stdout
-    counts = [int(line.split()[2]) for line in told.splitlines() if line.startswith("came back: ")]
-    assert len(counts) == 2
-    assert sum(counts) == len(repaired)
+    assert replayed.stdout.startswith(f"came back: {len(repaired)} orders, ")
     assert f"still in quarantine: {len(still)} orders, " in replayed.stdout
     assert "  does not equal the sum of its parts: " in replayed.stdout
 
 
 def test_a_replay_that_fails_ends_with_exit_code_1_and_nothing_to_replay_with_0(
-    start_shop: StartShop, pipeline_of: PipelineOf, call: Callable[..., Result]
+    start_shop: StartShop, pipeline_of: PipelineOf, call: Callable[..., Result], tmp_path: Path
 ) -> None:
     shop = start_shop(now=NOW, bad_share=0.3, **SMALL)
     pipeline = pipeline_of(shop, limits={"retries": 0})
     nothing = call(pipeline, "replay")
-    assert (nothing.exit_code, nothing.output) == (0, "no order in quarantine is of this kind\n")
-    assert call(pipeline, "list").output == "no order in quarantine is of this kind\n"
+    told = "no such order is in quarantine; the reasons there are: "
+    assert (nothing.exit_code, nothing.output) == (0, f"{told}none\n")
+    assert call(pipeline, "list").output == nothing.output
     unknown = call(pipeline, "show", "4711\x1b[2J")
     assert unknown.exit_code == 1
     assert "the order 4711\ufffd[2J is not in quarantine" in unknown.output
     assert pipeline.run(day(0)).succeeded
     before = hashes(pipeline)
     shop.stop()
-    failed = call(pipeline, "replay")
-    assert failed.exit_code == 1
-    assert f"of {day(0)} (daily) failed:" in failed.output
-    assert "came back: 0 orders\n" in failed.stdout
+    settings = {"ANALYTICS_DATABASE_URL": pipeline.database.url, "ANALYTICS_HOME": str(tmp_path / "home")}
+    failed = run("quarantine", "replay", "--shop", str(pipeline.description), folder=tmp_path, **settings)
+    assert failed.returncode == 1
+    assert f"of {day(0)} (daily) failed:\n  raw/" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    assert failed.stdout.startswith("came back: 0 orders\nstill in quarantine: ")
     assert hashes(pipeline) == before
-    assert call(pipeline, "replay", "--reason", "nobody breaks this rule").exit_code == 0
+    other = call(pipeline, "replay", "--reason", "nobody breaks this rule")
+    assert other.exit_code == 0
+    there = {str(row["reason"]) for row in pipeline.rows("select reason from ops.quarantine")}
+    assert set(other.output.removeprefix(told).strip().split("; ")) == there != set()
+
+
+# Which days are run
+
+
+def test_days_without_a_gap_are_one_run_and_the_loaded_marts_after_them_follow(held: Database) -> None:
+    execute(
+        held,
+        "create schema marts",
+        "create table marts.daily_revenue as select * from (values "
+        + ", ".join(f"(date '{day(number)}')" for number in (0, 1, 2, 3, 4, 7))
+        + ") as days (event_date)",
+    )
+
+    def runs_of(selection: Selection, failing: date | None = None, *, is_stored: bool = False) -> list[str]:
+        told: list[str] = []
+
+        def note(days: DayRange, job: str) -> RunSummary:
+            told.append(f"{job} {(days.first - OPENED).days}-{(days.last - OPENED).days}")
+            return RunSummary("id", succeeded=days.first != failing)
+
+        replayed = replay(held, orders(held, selection), note, is_stored=is_stored)
+        assert len(replayed.failures) == (0 if failing is None else 1)
+        return told
+
+    assert runs_of(Selection()) == ["daily 0-1", "daily 3-3", "marts 2-2", "marts 4-4", "marts 7-7"]
+    assert runs_of(Selection(), is_stored=True) == ["clean 0-1", "clean 3-3", "marts 0-4", "marts 7-7"]
+    assert runs_of(Selection(order_id="D")) == ["daily 3-3", "marts 4-4", "marts 7-7"]
+    assert runs_of(Selection(), failing=day(3)) == ["daily 0-1", "daily 3-3", "marts 2-4", "marts 7-7"]
+    assert runs_of(Selection(order_id="D"), failing=day(3)) == ["daily 3-3"]
 
 
 # Marking the days
@@ -256,14 +287,14 @@ def test_the_job_marks_what_its_config_names(held: Database, pipeline_of: Pipeli
     pipeline = replace(pipeline_of(start_shop(now=NOW, **SMALL)), database=held)
     job = pipeline.definitions.resolve_job_def(REPLAY_QUARANTINE)
 
-    def run(**config: str) -> dg.ExecuteInProcessResult:
+    def execute_with(**config: str) -> dg.ExecuteInProcessResult:
         ops = {"ops": {"mark_days_of_quarantined_orders": {"config": config}}}
         return job.execute_in_process(run_config=ops, instance=pipeline.instance, raise_on_error=False)
 
-    assert run(first_day=str(day(1)), last_day=str(day(1))).success
+    assert execute_with(first_day=str(day(1)), last_day=str(day(1))).success
     assert list(stale(held)) == [day(1)]
-    assert not run(first_day="yesterday").success
-    assert run().success
+    assert not execute_with(first_day="yesterday").success
+    assert execute_with().success
     assert sorted(stale(held)) == [day(0), day(1), day(3)]
 
 
@@ -273,6 +304,7 @@ def test_the_job_marks_what_its_config_names(held: Database, pipeline_of: Pipeli
 def test_a_table_of_before_the_version_existed_gets_the_column_and_keeps_its_rows(database: Database) -> None:
     quarantine(database, {"A": day(0)})
     execute(database, "alter table ops.quarantine drop column contract_version")
+    assert [row["contract_version"] for row in records(database, "A")] == [None]
     write(database, QUARANTINE.table, QUARANTINE.table.arrow_schema.empty_table(), Slice(day(5), day(5)))
     assert query(database, "select order_id, contract_version from ops.quarantine") == [
         {"order_id": "A", "contract_version": None}
