@@ -86,7 +86,7 @@ def show(order_id: str) -> None:
         click.echo(f"order          {plain(row['order_id'])} of {row['order_date']}, meant for {row['table_name']}")
         click.echo(f"reason         {plain(row['reason'])}")
         click.echo(f"column         {row['column_name']}")
-        click.echo(f"value          {'none' if row['value'] is None else plain(row['value'])}")
+        click.echo(f"value          {'none' if row['value'] is None else plain(row['value']) or 'an empty text'}")
         click.echo(f"money at risk  {_money(row)}")
         click.echo(f"judged by      {_versions(row['contract_version'], now)}")
         click.echo(_pretty(row["payload"]))
@@ -164,7 +164,7 @@ def _money(row: Row) -> str:
 
 
 def _fault(row: Row) -> str:
-    value = "" if row["value"] is None else f" = {plain(row['value'])}"
+    value = "" if row["value"] is None else f" = {plain(row['value']) or 'an empty text'}"
     return f"{row['column_name']}{value}: {plain(row['reason'])}"
 
 

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import dagster as dg
 import pytest
 
+from analytics_pipeline.database.connection import Database
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import Fault, RunningShop
 from analytics_pipeline_tests.conftest import Pipeline, at
@@ -161,7 +162,7 @@ products: {{path: /products, records: products, pagination: {{type: single}}, fi
 
 
 @pytest.fixture
-def drifting(instance: dg.DagsterInstance, database: Any, tmp_path: Path) -> Iterator[tuple[Shop, Pipeline]]:  # noqa: ANN401
+def drifting(instance: dg.DagsterInstance, database: Database, tmp_path: Path) -> Iterator[tuple[Shop, Pipeline]]:
     """A small HTTP shop and the pipeline on it, with two days loaded."""
     shop = Shop()
     with serving(shop) as url:
