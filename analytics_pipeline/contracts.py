@@ -336,6 +336,10 @@ QUARANTINE = _contract(
         "value": _column(TEXT, "The offending value as text, cut at 200 characters.", nullable=True),
         "currency": _column(TEXT, "ISO 4217 code of the money at risk, where the record has one.", nullable=True),
         "money_at_risk": _money("What the order claims to add up to, where that can be read.", nullable=True),
+        # Nullable, so that a table of before the column existed is migrated.
+        "contract_version": _column(
+            TEXT, "Version of the description and contracts that judged the record; null in old rows.", nullable=True
+        ),
         "payload": _column(TEXT, _PAYLOAD, NOT_EMPTY, json=True, personal=True),
     },
     key=("order_date", "order_id"),

@@ -19,7 +19,7 @@ from analytics_pipeline.checks.landing import build_landed_check
 from analytics_pipeline.checks.marts import MART_CLAIMS
 from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
 from analytics_pipeline.io_managers.postgres import PostgresIOManager
-from analytics_pipeline.jobs import build_jobs
+from analytics_pipeline.jobs import build_jobs, replay_quarantine
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import daily_partitions
 from analytics_pipeline.resources import DatabaseResource, ShopResource
@@ -68,7 +68,7 @@ def _assemble(shop_reference: str) -> dg.Definitions:
             build_check("check_ladder", LADDER_CLAIMS),
             build_landed_check(shop),
         ],
-        jobs=jobs,
+        jobs=[*jobs, replay_quarantine],
         schedules=[build_daily_schedule(jobs[0], shop)],
         sensors=[build_late_changes_sensor(jobs[1], shop), *build_alert_sensors(shop)],
         resources={

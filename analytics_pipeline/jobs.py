@@ -1,16 +1,22 @@
-"""The jobs: `daily` for a business day of everything, `late_changes` for the days that became stale, one per layer.
+"""The jobs: `daily` for a business day of everything, `late_changes` for stale ones, a layer's, `replay_quarantine`.
 
-Their partitions are those of the assets that they select; which days a job runs for is the schedule's or the caller's.
+The partitions of the first ones are those of the assets that they select; which days a job runs for is the schedule's
+or the caller's. `replay_quarantine` loads nothing: it marks days.
 """
 
+from datetime import date
 from typing import TYPE_CHECKING, TypeAlias
 
 import dagster as dg
+import pydantic
 
 from analytics_pipeline.checks.landing import LANDED
 from analytics_pipeline.contracts import ANOMALIES
+from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.quarantine import mark_quarantined_days
 from analytics_pipeline.history.stale import note_failure
+from analytics_pipeline.resources import DatabaseResource
 from analytics_pipeline.running import days_of_run
 
 if TYPE_CHECKING:  # dagster gives these types no public name
@@ -18,7 +24,7 @@ if TYPE_CHECKING:  # dagster gives these types no public name
 
 AssetJob: TypeAlias = "UnresolvedAssetJobDefinition"
 
-DAILY, LATE_CHANGES = "daily", "late_changes"
+DAILY, LATE_CHANGES, REPLAY_QUARANTINE = "daily", "late_changes", "replay_quarantine"
 LAYERS = ("raw", "clean", "marts")
 _ANOMALIES = dg.AssetSelection.assets(dg.AssetKey(ANOMALIES.table.path))
 """Judged from the marts: what is in `ops` otherwise is made with the clean tables."""
@@ -65,3 +71,42 @@ def _layer_job(name: str, selection: dg.AssetSelection) -> AssetJob:
         selection=selection - _BETWEEN_RUNS,
         description=f"The {name} layer of a business day, with its checks.",
     )
+
+
+class QuarantinedOrders(dg.Config):
+    """Which quarantined orders are meant; all of them when nothing is given."""
+
+    reason: str | None = pydantic.Field(default=None, description="Only the orders that broke this rule.")
+    first_day: str | None = pydantic.Field(default=None, description="Only from this business day, as in 2026-11-22.")
+    last_day: str | None = pydantic.Field(default=None, description="Only to this business day, included.")
+
+
+@dg.op(description="Marks the business days of quarantined orders in ops.stale_days.")
+def mark_days_of_quarantined_orders(
+    context: dg.OpExecutionContext, config: QuarantinedOrders, database: DatabaseResource
+) -> None:
+    """Mark the days; the sensor for late changes loads them again."""
+    marked = mark_quarantined_days(
+        database.database(),
+        reason=config.reason,
+        first_day=_day("first_day", config.first_day),
+        last_day=_day("last_day", config.last_day),
+    )
+    context.log.info("marked %s business days: %s", len(marked), ", ".join(map(str, marked)) or "none")
+    context.add_output_metadata({"days": len(marked)})
+
+
+@dg.job(
+    name=REPLAY_QUARANTINE,
+    description="Marks the days of quarantined orders, so that they are loaded again. Config: reason, first, last day.",
+)
+def replay_quarantine() -> None:
+    """Bring quarantined orders back through the normal path."""
+    mark_days_of_quarantined_orders()
+
+
+def _day(name: str, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{name} of {REPLAY_QUARANTINE}: {text!r} is no day such as 2026-11-22") from None

@@ -4,7 +4,7 @@ Shapes only. They are written by SQL in the transactions that they tell of (`his
 in them is deleted but what is no longer stale. Tables made of the shop's records stand in `contracts`.
 """
 
-from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT, TEXTS, Column, Table
+from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, SHARE, STAMP, TEXT, TEXTS, Column, Table
 
 LEDGER_MEASURES = (
     "orders",
@@ -200,6 +200,45 @@ INCIDENTS = Table(
     key=("key", "opened_at"),
 )
 
+_ENDPOINT = "The shop's list: orders, customers or products."
+_PATH = "The field; [] stands for the entries of a list, * for the keys of a map."
+
+FIELDS = Table(
+    schema="ops",
+    name="fields",
+    description="The fields of the shop's records and their types, as all profiles so far have seen them.",
+    columns=(
+        Column("endpoint", TEXT, _ENDPOINT),
+        Column("path", TEXT, _PATH),
+        Column("json_type", TEXT, "string, number, boolean, null, object or list."),
+        Column("first_seen_at", STAMP, "When it was seen first."),
+        Column("last_seen_at", STAMP, "When it was seen last."),
+        Column("records", COUNT, "Records that had it, of those looked at."),
+        Column("holders", COUNT, "Records that had the object or list that it lies in, since it was first seen."),
+        Column("share", SHARE, "Share of these that had it in the last profile."),
+        Column("example", TEXT, "A value, or its length where it may tell of a person.", is_nullable=True),
+        Column("missing_since", STAMP, "When it was first missed; null while it is there.", is_nullable=True),
+    ),
+    key=("endpoint", "path", "json_type"),
+)
+
+FIELD_CHANGES = Table(
+    schema="ops",
+    name="field_changes",
+    description="Every change of the fields of the shop's records since the first profile.",
+    columns=(
+        Column("endpoint", TEXT, _ENDPOINT),
+        Column("path", TEXT, _PATH),
+        Column("change", TEXT, "new, missing, retyped or back."),
+        Column("seen_at", STAMP, "When it was seen."),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("role", TEXT, "Key of the description that reads the field, where one does.", is_nullable=True),
+        Column("told", TEXT, "The change in words."),
+        Column("example", TEXT, "A value, or its length where it may tell of a person.", is_nullable=True),
+    ),
+    key=("endpoint", "path", "change", "seen_at"),
+)
+
 OPS_TABLES = (
     MATERIALISED_DAYS,
     EXTRACTIONS,
@@ -210,5 +249,7 @@ OPS_TABLES = (
     PUBLICATIONS,
     RESTATEMENTS,
     INCIDENTS,
+    FIELDS,
+    FIELD_CHANGES,
 )
 """All tables of the pipeline's own history; `history.prepare` makes them."""

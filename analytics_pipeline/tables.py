@@ -13,6 +13,7 @@ TEXT = pa.string()
 DAY = pa.date32()
 COUNT = pa.int64()
 FLAG = pa.bool_()
+SHARE = pa.float64()
 TEXTS = pa.list_(pa.string())
 DAYS = pa.list_(pa.date32())
 
@@ -23,6 +24,7 @@ POSTGRES_TYPES: dict[pa.DataType, str] = {
     DAY: "date",
     COUNT: "bigint",
     FLAG: "boolean",
+    SHARE: "double precision",
     TEXTS: "text[]",
     DAYS: "date[]",
 }

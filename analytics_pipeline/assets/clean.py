@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, by_day, table_asset, table_metadata
+from analytics_pipeline.assets.limits import QuarantineAudit, limit_specs
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, figure, publish
 from analytics_pipeline.contracts import (
     ACCOUNTING,
@@ -91,6 +92,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
         check_specs=[
             *(spec for contract in ORDER_TABLES.values() for spec in contract_specs(contract.table)),
             _balance_spec(),
+            *limit_specs(),
         ],
     )
     def clean_order_tables(
@@ -115,17 +117,20 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
                 for name, contract in ORDER_TABLES.items()
             }
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
+            quarantine = QuarantineAudit(shop.description.quarantine)
             accounting = Accounting()
             for chunk in in_whole_days(raw_orders, "order_date", days=BACKFILL_DAYS, rows=CHUNK_ORDERS):
                 cleaned = clean_orders(chunk.to_pandas(types_mapper=pd.ArrowDtype), shop.description)
                 accounting += cleaned.accounting
+                quarantine.look_at(cleaned)
                 for name in ORDER_TABLES:
                     rows: pd.DataFrame = getattr(cleaned, name)
                     audits[name].look_at(rows)
                     staged[name].write(rows)
                 context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
             results = [result for audit in audits.values() for result in audit.results()]
-            yield from publish([*results, _balance_result(accounting)], _outputs(staged))
+            results += [_balance_result(accounting), *quarantine.results()]
+            yield from publish(results, _outputs(staged))
 
     return [
         clean_order_tables,

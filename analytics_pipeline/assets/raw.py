@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.assets.describe import SHOP_POOL, by_day, table_asset
+from analytics_pipeline.assets.drift import FieldAudit, field_spec
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
 from analytics_pipeline.database.claim import claim_database
@@ -41,6 +42,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         claim_database(stored, shop.description.name)
         prepare(stored)
         # Before the first request: whatever the shop changes from here on, this extraction may lack.
+        fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)
         writing = Writing(context.run.run_id, contract_version(shop.description), database_clock(stored))
         with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
             extraction = extract_orders(client, days.first, days.last)
@@ -50,7 +52,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                 extracted = Extracted(writing, _figures(extraction, len(ids)))
                 return Accompanied(rows.reader(), (DaysWritten(writing), extracted))
 
-            yield from _extracted(context, RAW_ORDERS, extraction, rows, value=value, ids=ids)
+            yield from _extracted(context, RAW_ORDERS, extraction, rows, value=value, ids=ids, fields=fields)
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
         @_raw_asset(contract)
@@ -63,10 +65,11 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             extract = {"customers": extract_customers, "products": extract_products}[name]
             newest = newest_change(stored, contract.table) if endpoint.changed_since else None
             since = newest - OVERLAP if newest else None
+            fields = FieldAudit(contract, endpoint, stored)
             with shop.client() as client, spool(contract.table.arrow_schema) as rows:
                 extraction = extract(client, since)
                 value = lambda: Changes(rows.reader()) if since else rows.reader()  # noqa: E731
-                yield from _extracted(context, contract, extraction, rows, value=value, ids=set())
+                yield from _extracted(context, contract, extraction, rows, value=value, ids=set(), fields=fields)
 
         return raw_dimension
 
@@ -81,7 +84,7 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
         blocking=_count_blocks(contract),
         description="As many records arrived as the shop counts, where it gives a count; checked before the write.",
     )
-    checks = [*contract_specs(table), count_check]
+    checks = [*contract_specs(table), count_check, field_spec(contract)]
     return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
 
 
@@ -93,6 +96,7 @@ def _extracted(
     *,
     value: Callable[[], Any],
     ids: set[str],
+    fields: FieldAudit,
 ) -> Iterator[Any]:
     """Read the whole extraction into the spool and its ids into `ids`, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
@@ -101,6 +105,7 @@ def _extracted(
         rows.write(batch)
         ids.update(batch.column(0).to_pylist())
         audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
+        fields.look_at(batch)
         if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()
             total = "" if extraction.source_count is None else f" of {extraction.source_count}"
@@ -114,7 +119,9 @@ def _extracted(
         "megabytes": round(statistics.bytes / 1_000_000, 3),
         "seconds_waited": round(statistics.seconds_waited, 3),
     }
-    yield from publish([*audit.results(), _count_result(contract, extraction, len(ids))], _outputs(value, metadata))
+    results = [*audit.results(), _count_result(contract, extraction, len(ids)), fields.result()]
+    yield from publish(results, _outputs(value, metadata))
+    fields.record(context.run.run_id)
 
 
 def _figures(extraction: Extraction, different: int) -> ExtractionFigures:

@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "Tell what is loaded, whether it adds up and has landed, what changed, and what is left out.",
     "alerts": "List what is wrong and what was, or send a test message.",
     "anomalies": "List the days whose figures were not as expected, and why.",
+    "quarantine": "List, show and replay orders that broke a rule.",
     "shop": "Serve the demo shop's API on this machine.",
 }
 EXAMPLES = (
@@ -44,6 +45,22 @@ SETTINGS = {
 
 class Command(click.Command):
     """A command whose help ends with examples.
+
+    Attributes:
+        examples: Whole command lines.
+    """
+
+    def __init__(self, name: str | None, *, examples: Sequence[str], **attributes: Any) -> None:  # noqa: ANN401 - click's
+        super().__init__(name, **attributes)
+        self.examples = tuple(examples)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the examples, each on a line of its own."""
+        _write_examples(formatter, self.examples)
+
+
+class Commands(click.Group):
+    """A command of several commands, whose help ends with examples.
 
     Attributes:
         examples: Whole command lines.

@@ -14,10 +14,13 @@ from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
 
 
-class _Day(click.ParamType[date]):
+class Day(click.ParamType[date]):
+    """A business day as an option's value."""
+
     name = "YYYY-MM-DD"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        """Read the day, or fail with an example of one."""
         try:
             return value if isinstance(value, date) else date.fromisoformat(str(value))
         except ValueError:
@@ -34,9 +37,9 @@ class _Day(click.ParamType[date]):
         "analytics-pipeline run --from 2026-01-01 --job marts",
     ),
 )
-@click.option("--date", "day", type=_Day(), help="One business day.")
-@click.option("--from", "first", type=_Day(), help="First business day of a range.")
-@click.option("--to", "last", type=_Day(), help="Last business day of the range, included; default: yesterday.")
+@click.option("--date", "day", type=Day(), help="One business day.")
+@click.option("--from", "first", type=Day(), help="First business day of a range.")
+@click.option("--to", "last", type=Day(), help="Last business day of the range, included; default: yesterday.")
 @click.option(
     "--job", type=click.Choice([DAILY, *LAYERS]), default=DAILY, show_default=True, help="All layers, or one of them."
 )

@@ -42,7 +42,7 @@ from analytics_pipeline.sources.protocol import (
 from analytics_pipeline.sources.references import resolve, with_defaults
 from analytics_pipeline.sources.urls import base_url_fault
 
-__all__ = ["Endpoint", "Orders", "Shop", "Times", "load_shop", "packaged_shops", "resolve"]
+__all__ = ["Endpoint", "Orders", "QuarantineLimits", "Shop", "Times", "load_shop", "packaged_shops", "resolve"]
 
 SWEEP_DAYS = 90
 """After how many days any loaded day is read again, where the shop cannot be asked what changed."""
@@ -152,6 +152,19 @@ class ProductFields(Model):
     updated_at: Expression | None = None
 
 
+class QuarantineLimits(Model):
+    """Largest share of a business day, of its orders or their money, that quarantine may hold; None sets no limit."""
+
+    warn_above: float | None = Field(default=None, ge=0, le=1)
+    block_above: float | None = Field(default=None, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _warns_first(self) -> "QuarantineLimits":
+        if self.warn_above is not None and self.block_above is not None and self.warn_above > self.block_above:
+            raise ValueError("warn_above must not be larger than block_above: a warning comes before a stop")
+        return self
+
+
 class Endpoint(Model):
     """What orders, customers and products share: where the list is and how it is paged."""
 
@@ -242,6 +255,7 @@ class Shop(Model):
     late_changes: LateChanges = LateChanges()
     intraday: bool = False
     closed_until: Day | None = None
+    quarantine: QuarantineLimits = QuarantineLimits()
     orders: Orders
     customers: Customers
     products: Products

@@ -20,7 +20,8 @@ from analytics_pipeline.transforms.lines import line_frame
 from analytics_pipeline.transforms.records import ORDERS, Fault, Faults, OrderReader, OrderRecords, newest_versions
 from analytics_pipeline.transforms.refunds import read_refunds
 from analytics_pipeline.transforms.typed import TypedColumns
-from analytics_pipeline.transforms.values import arrow_series, hash_email, money, or_zero, places
+from analytics_pipeline.transforms.values import arrow_series, hash_email, money, or_zero, places, repeated
+from analytics_pipeline.transforms.version import contract_version
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def clean_orders(raw: pd.DataFrame, shop: Shop) -> CleanOrders:
         orders, lines, refunds, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
     clean = _fit(orders[is_clean], contracts.CLEAN_ORDERS)
-    quarantine, exclusions = _quarantine(orders, faulty), _exclusions(orders, records.excluded)
+    quarantine, exclusions = _quarantine(orders, faulty, shop), _exclusions(orders, records.excluded)
     return CleanOrders(
         orders=clean,
         order_lines=_fit(lines[is_clean[lines["record"].to_numpy()]], contracts.CLEAN_ORDER_LINES),
@@ -139,7 +140,7 @@ def _note_wrong_totals(orders: pd.DataFrame, faults: Faults) -> None:
         )
 
 
-def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault]) -> pd.DataFrame:
+def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault], shop: Shop) -> pd.DataFrame:
     rows = orders.iloc[sorted(faulty)].reset_index(drop=True).rename(columns={"claimed_total": "money_at_risk"})
     found = [faulty[place] for place in sorted(faulty)]
     for name, values in (
@@ -149,6 +150,7 @@ def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault]) -> pd.DataFrame:
         ("value", [fault.value for fault in found]),
     ):
         rows[name] = arrow_series(values, TEXT)
+    rows["contract_version"] = repeated(contract_version(shop), len(rows), TEXT)
     return _fit(rows, contracts.QUARANTINE)
 
 

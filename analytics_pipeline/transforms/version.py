@@ -1,14 +1,57 @@
-"""The version of everything that decides how a record is judged. One function."""
+"""The version of the rules by which a record is judged: one short hash over everything that decides it.
+
+What is asked of the shop, how fast and with which credentials, decides nothing about a record and is left out.
+"""
 
 import hashlib
 import json
 from importlib.metadata import version
+from typing import Any
 
+from analytics_pipeline.contracts import CLEAN_ORDER_LINES, CLEAN_ORDERS, CLEAN_SALES, Contract
 from analytics_pipeline.sources.spec import Shop
+
+PACKAGE = "analytics-pipeline"
+JUDGING_KEYS = {"fields", "lines", "refunds", "exclude", "returns_when"}
+"""Keys of the description's `orders` that decide what becomes of a record."""
+JUDGING_CONTRACTS = (CLEAN_ORDERS, CLEAN_ORDER_LINES, CLEAN_SALES)
+DIGITS = 12
 
 
 def contract_version(shop: Shop) -> str:
-    """Return a hash of what decides how an order is judged."""
-    decides = shop.model_dump(mode="json", include={"orders", "times", "currency", "timezone"})
-    text = json.dumps([version("analytics-pipeline"), decides], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """Return the version as twelve hex digits, the same in every process for the same rules.
+
+    It changes with the mapping of orders, stamps, currency, time zone, the contracts of the clean order tables and the
+    project's own version. The order in which keys are written does not count.
+
+    Args:
+        shop: The description.
+    """
+    rules = {
+        "orders": shop.orders.model_dump(mode="json", include=JUDGING_KEYS),
+        "times": shop.times.model_dump(mode="json"),
+        "currency": shop.currency,
+        "timezone": shop.timezone,
+        "contracts": [_promises(contract) for contract in JUDGING_CONTRACTS],
+        "project": version(PACKAGE),
+    }
+    text = json.dumps(rules, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def _promises(contract: Contract) -> dict[str, Any]:
+    """Return what a contract demands of its rows, descriptions apart."""
+    columns = {
+        column.name: [
+            column.postgres_type,
+            column.is_nullable,
+            [str(check.error) for check in contract.schema.columns[column.name].checks],
+        ]
+        for column in contract.table.columns
+    }
+    return {
+        "table": contract.table.qualified_name,
+        "columns": columns,
+        "rules": [str(check.error) for check in contract.schema.checks],
+        "key": list(contract.table.key),
+    }

@@ -32,6 +32,7 @@ job daily: clean marts ops raw
 job late_changes: clean marts ops raw
 job marts: marts ops
 job raw: raw
+job replay_quarantine:
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 sensor alerts: every 60 s RUNNING
 sensor yesterday_has_landed: every 300 s RUNNING
@@ -55,10 +56,10 @@ daily_revenue_has_every_day, yesterday_has_landed (warns)
 ops/accounting: keys_are_unique, rows_fit_the_contract
 ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
-ops/quarantine: keys_are_unique, rows_fit_the_contract
-raw/customers: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract
-raw/orders: extracted_records_equal_the_shops_count, rows_fit_the_contract
-raw/products: extracted_records_equal_the_shops_count (warns), rows_fit_the_contract
+ops/quarantine: keys_are_unique, quarantine_is_rare (warns), quarantine_stays_below_the_limit, rows_fit_the_contract
+raw/customers: extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
+raw/orders: extracted_records_equal_the_shops_count, fields_are_the_known_ones (warns), rows_fit_the_contract
+raw/products: extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
 """
 
 
@@ -71,7 +72,7 @@ def listing(definitions: dg.Definitions) -> list[str]:
     for job in sorted(definitions.resolve_all_job_defs(), key=lambda job: job.name):
         if not job.name.startswith("__"):
             groups = {graph.get(key).group_name for key in job.asset_layer.executable_asset_keys}
-            lines.append(f"job {job.name}: {' '.join(sorted(groups))}")
+            lines.append(f"job {job.name}: {' '.join(sorted(groups))}".rstrip())
     schedule = definitions.resolve_schedule_def("daily")
     when = f"{schedule.cron_schedule} {schedule.execution_timezone} {schedule.default_status.name}"
     lines.append(f"schedule {schedule.name}: {schedule.job_name} at {when}")

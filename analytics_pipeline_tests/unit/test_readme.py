@@ -205,6 +205,7 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
         auth: protocol.Auth | None = None
         pagination: protocol.Pagination | None = None
         exclude: list[spec.Exclusion] | None = None
+        quarantine: spec.QuarantineLimits | None = None
 
     for block in blocks_of(DOCS / "shops.md", "yaml"):
         one_by_one = re.split(r"^(?=\w)", block, flags=re.MULTILINE)[1:]

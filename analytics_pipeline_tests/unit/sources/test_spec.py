@@ -112,6 +112,9 @@ def test_a_file_that_is_no_mapping_of_plain_data_is_refused(tmp_path: Path, text
             'auth: {type: api_key, key: "${K}", header: X-Shop}\nheaders: {x-shop: a}',
             "auth.header X-Shop is also given under headers",
         ),
+        ("warn_above: 0.05", "warn_above: 0.5", "quarantine: warn_above must not be larger than block_above"),
+        ("block_above: 0.25", "block_above: 25", "quarantine.block_above: Input should be less than or equal to 1"),
+        ("warn_above: 0.05", "warn: 0.05", "quarantine.warn: is no key of a description; allowed here: block_above"),
         ("http://127.0.0.1:8899", "ftp://shop", "base_url: must be an http:// or https:// address"),
     ],
 )

@@ -1,0 +1,141 @@
+"""Replaying quarantined orders: their days are loaded again, and what became of them is told."""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from analytics_pipeline.cli.figures import count_of_orders, money_by_currency, plain
+from analytics_pipeline.contracts import EXAMPLES
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import exists
+from analytics_pipeline.history.quarantine import (
+    CLEAN,
+    EXCLUDED,
+    GONE,
+    QUARANTINED,
+    Outcome,
+    Row,
+    Selection,
+    orders,
+    outcomes,
+)
+from analytics_pipeline.jobs import DAILY
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.running import RunSummary
+
+Run = Callable[[DayRange, str], RunSummary]
+"""Runs a job, given by name, over some days."""
+
+
+@dataclass
+class Replayed:
+    """What a replay did.
+
+    Attributes:
+        outcomes: Where each of the chosen orders is now.
+        newly: Orders of the same days that were not in quarantine before and are now.
+        failures: Why runs failed, a text each.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    newly: list[Row] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Tell it to a person."""
+        told = [
+            _told("came back", [one for one in self.outcomes if one.place == CLEAN]),
+            _told("still in quarantine", [one for one in self.outcomes if one.place == QUARANTINED]),
+            *_by_reason([one for one in self.outcomes if one.place == QUARANTINED]),
+        ]
+        for place, words in ((EXCLUDED, "now left out"), (GONE, "no longer given by the shop for this day")):
+            found = [one for one in self.outcomes if one.place == place]
+            if found:
+                told += [_told(words, found), *_by_reason(found)]
+        if self.newly:
+            ids = ", ".join(plain(row["order_id"]) for row in self.newly[:EXAMPLES])
+            told.append(f"newly in quarantine: {count_of_orders(len(self.newly))}, such as {ids}")
+        return told
+
+
+def replay(database: Database, held: Sequence[Row], run: Run, *, is_stored: bool) -> Replayed:
+    """Load the days of quarantined orders again, contiguous days in one run, then the marts that depend on them.
+
+    Args:
+        database: Where the tables lie.
+        held: The chosen orders, as `orders` gives them; at least one.
+        run: Runs a job over some days.
+        is_stored: Whether the stored answers are cleaned again; else the shop is asked for its present ones.
+    """
+    ranges = contiguous({row["order_date"] for row in held})
+    before = _quarantined(database, ranges)
+    replayed = Replayed()
+    settled = [days for days in ranges if _ran(replayed, run, days, "clean" if is_stored else DAILY)]
+    if settled:
+        # A refund counts on its own day, and a first order decides who is new later: the marts from there on change.
+        done = set() if is_stored else {day for days in settled for day in days}
+        for days in contiguous({*_mart_days(database, settled[0].first), *_days_of(settled)} - done):
+            _ran(replayed, run, days, "marts")
+    replayed.outcomes = outcomes(database, held)
+    replayed.newly = [row for key, row in _quarantined(database, ranges).items() if key not in before]
+    return replayed
+
+
+def contiguous(days: Iterable[date]) -> list[DayRange]:
+    """Return days as ranges without gaps, in order."""
+    ranges: list[DayRange] = []
+    for day in sorted(days):
+        if ranges and day == ranges[-1].last + timedelta(days=1):
+            ranges[-1] = DayRange(ranges[-1].first, day)
+        else:
+            ranges.append(DayRange(day, day))
+    return ranges
+
+
+def _ran(replayed: Replayed, run: Run, days: DayRange, job: str) -> bool:
+    summary = run(days, job)
+    if not summary.succeeded:
+        reasons = "\n".join(f"  {reason}" for reason in summary.failures)
+        replayed.failures.append(f"run {summary.run_id} of {days} ({job}) failed:\n{reasons}")
+    return summary.succeeded
+
+
+def _days_of(ranges: Iterable[DayRange]) -> set[date]:
+    return {day for days in ranges for day in days}
+
+
+def _quarantined(database: Database, ranges: Iterable[DayRange]) -> dict[tuple[date, str], Row]:
+    found = (orders(database, Selection(first_day=days.first, last_day=days.last)) for days in ranges)
+    return {(row["order_date"], row["order_id"]): row for rows in found for row in rows}
+
+
+def _mart_days(database: Database, first: date) -> list[date]:
+    """Return the days from `first` on that the marts have: a day that was never loaded gets no row here."""
+    revenue = next(mart.table for mart in load_marts() if mart.table.name == "daily_revenue")
+    if not exists(database, revenue):
+        return []
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            f"select distinct {revenue.day_column} as day from {revenue.qualified_name} "
+            f"where {revenue.day_column} >= $1",
+            (first,),
+        )
+        return [row["day"] for row in cursor.fetch_arrow_table().to_pylist()]
+
+
+def _told(words: str, found: Sequence[Outcome]) -> str:
+    money = money_by_currency((one.currency, one.money) for one in found)
+    return f"{words}: {count_of_orders(len(found))}" + (f", {money}" if money else "")
+
+
+def _by_reason(found: Sequence[Outcome]) -> list[str]:
+    ids: dict[str, list[str]] = {}
+    for one in found:
+        if one.reason:
+            ids.setdefault(one.reason, []).append(one.order_id)
+    return [
+        f"  {plain(reason)}: {len(held)}, such as {', '.join(map(plain, held[:EXAMPLES]))}"
+        for reason, held in sorted(ids.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+    ]

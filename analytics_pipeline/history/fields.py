@@ -1,0 +1,47 @@
+"""The known fields of the shop's records, and every change of them."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, fields
+from datetime import datetime
+
+import pyarrow as pa
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.ops_tables import FIELD_CHANGES, FIELDS
+from analytics_pipeline.sources.drift import FieldChange, KnownField
+
+
+def known_fields(database: Database, endpoint: str) -> list[KnownField]:
+    """Return what is known of one of the shop's lists, nothing before its first profile."""
+    prepare(database)
+    names = ", ".join(column.name for column in fields(KnownField))
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            f"select {names} from {FIELDS.qualified_name} where endpoint = $1 order by path, json_type", (endpoint,)
+        )
+        return [KnownField(**row) for row in cursor.fetch_arrow_table().to_pylist()]
+
+
+def record_fields(
+    database: Database,
+    endpoint: str,
+    known: Sequence[KnownField],
+    changes: Sequence[FieldChange],
+    *,
+    run_id: str,
+    seen_at: datetime,
+) -> None:
+    """Replace what is known of a list and add the changes, in one transaction."""
+    prepare(database)
+    rows = [{"endpoint": endpoint, **asdict(field)} for field in known]
+    changed = [{"endpoint": endpoint, "run_id": run_id, "seen_at": seen_at, **asdict(change)} for change in changes]
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (FIELDS.qualified_name,))
+        cursor.execute(f"delete from {FIELDS.qualified_name} where endpoint = $1", (endpoint,))
+        for table, listed in ((FIELDS, rows), (FIELD_CHANGES, changed)):
+            if listed:
+                arrow = pa.Table.from_pylist(listed, schema=table.arrow_schema)
+                cursor.adbc_ingest(table.name, arrow, mode="append", db_schema_name=table.schema)
+        connection.commit()

@@ -1,0 +1,98 @@
+"""Which paths of a shop's record its description reads, and what for.
+
+From the expressions of the description alone; no record is looked at.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jmespath
+
+from analytics_pipeline.sources.protocol import Model
+from analytics_pipeline.sources.spec import Endpoint, Orders
+
+PERSONAL_FIELDS = frozenset({"email", "name", "customer_id"})
+Roles = Mapping[str, str]
+"""The key of the description by the path that it reads."""
+
+_RECORD = ("",)
+
+
+def mapped_paths(endpoint: Endpoint) -> dict[str, str]:
+    """Return every path that a list's description reads, with the key that reads it, such as `lines.unit_price`."""
+    roles: dict[str, str] = {}
+    for role, path in _read(endpoint):
+        roles.setdefault(path, role)
+    return roles
+
+
+def personal_paths(roles: Roles) -> set[str]:
+    """Return the paths whose values the description takes for those of a person."""
+    return {path for path, role in roles.items() if role.rpartition(".")[2] in PERSONAL_FIELDS}
+
+
+def _read(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+    fields: Model = getattr(endpoint, "fields")  # noqa: B009 - each kind of list has its own
+    yield from _of_fields("", fields, _RECORD)
+    if not isinstance(endpoint, Orders):
+        return
+    for rule in endpoint.exclude:
+        yield from _of(f"exclude ({rule.reason})", rule.when, _RECORD)
+    if endpoint.returns_when:
+        yield from _of("returns_when", endpoint.returns_when, _RECORD)
+    yield from _of_list("lines", endpoint.lines.records, endpoint.lines.fields, _RECORD)
+    refunds = endpoint.refunds
+    if refunds:
+        yield from _of_list("refunds", refunds.records, refunds.fields, _RECORD)
+        if refunds.lines:
+            of_refunds = _entries(refunds.records, _RECORD)
+            yield from _of_list("refunds.lines", refunds.lines.records, refunds.lines.fields, of_refunds)
+
+
+def _of_list(role: str, records: str, fields: Model, bases: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    yield from _of(role, records, bases)
+    entries = _entries(records, bases)
+    yield from ((role, path) for path in entries)
+    yield from _of_fields(f"{role}.", fields, entries)
+
+
+def _of_fields(prefix: str, fields: Model, bases: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    for name, expression in fields:
+        if expression is not None:
+            yield from _of(f"{prefix}{name}", expression, bases)
+
+
+def _of(role: str, expression: str, bases: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    found: dict[str, None] = {}
+    _visit(jmespath.compile(expression).parsed, bases, found)
+    yield from ((role, path) for path in found)
+
+
+def _entries(expression: str, bases: tuple[str, ...]) -> tuple[str, ...]:
+    lists = _visit(jmespath.compile(expression).parsed, bases, {})
+    return tuple(f"{path}[]" for path in lists)
+
+
+def _visit(node: Mapping[str, Any], bases: tuple[str, ...], found: dict[str, None]) -> tuple[str, ...]:
+    """Note the paths that a part of an expression reads from `bases`, and return those that it stands for."""
+    kind, children = node["type"], node.get("children", [])
+    if kind == "field":
+        paths = tuple(f"{base}.{node['value']}" if base else str(node["value"]) for base in bases)
+        found.update(dict.fromkeys(paths))
+        return paths
+    if kind in {"subexpression", "pipe", "index_expression"}:
+        for child in children:
+            bases = _visit(child, bases, found)
+        return bases
+    if kind == "index":
+        return tuple(f"{base}[]" for base in bases)
+    if kind in {"projection", "filter_projection", "value_projection"}:
+        suffix = ".*" if kind == "value_projection" else "[]"
+        entries = tuple(f"{path}{suffix}" for path in _visit(children[0], bases, found))
+        for condition in children[2:]:
+            _visit(condition, entries, found)
+        return _visit(children[1], entries, found)
+    results = [path for child in children for path in _visit(child, bases, found)]
+    if kind in {"or_expression", "flatten"}:
+        return tuple(results)
+    return bases if kind in {"identity", "current", "slice"} else ()
