@@ -26,7 +26,7 @@ from sqlglot.optimizer.scope import Scope, build_scope
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.ops_tables import OPS_TABLES
-from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT, TEXTS, Column, Table
+from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, SHARE, STAMP, TEXT, TEXTS, Column, Table
 
 MARTS_FOLDER = Path(__file__).parent / "marts"
 LAYER = "marts"
@@ -52,6 +52,7 @@ _SQL_TYPES: dict[pa.DataType, str] = {
     FLAG: "boolean",
     TEXTS: "array<text>",
     DAYS: "array<date>",
+    SHARE: "double precision",
 }
 
 
