@@ -16,6 +16,9 @@ ops/accounting ops daily
 ops/anomalies ops daily
 ops/exclusions ops daily
 ops/extractions history whole
+ops/field_changes history whole
+ops/fields history whole
+ops/incidents history whole
 ops/looks history whole
 ops/materialised_days history whole
 ops/order_changes history whole
@@ -35,6 +38,7 @@ job raw: raw
 job replay_quarantine:
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 sensor alerts: every 60 s RUNNING
+sensor late_changes: every 900 s RUNNING
 sensor yesterday_has_landed: every 300 s RUNNING
 """
 CHECKS = """
