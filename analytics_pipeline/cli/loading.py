@@ -1,4 +1,4 @@
-"""What the commands that load days share: a run with its progress on the terminal."""
+"""What the commands that load days share: a run with its progress on the terminal, and the alerts at its end."""
 
 import time
 from datetime import UTC, datetime
@@ -38,13 +38,13 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting:
 
         summary = run_days(defs, instance, days, job_name=job_name, report=report)
         if is_alerting:
-            _alert(settings, instance, defs)
+            tell_of_incidents(settings, instance, defs)
     for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     return summary
 
 
-def _alert(settings: Settings, instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
+def tell_of_incidents(settings: Settings, instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
     """Tell of incidents; whoever cannot be told is named, and the run stays what it is."""
     try:
         done = evaluate(

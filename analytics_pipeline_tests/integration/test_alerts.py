@@ -314,7 +314,8 @@ def test_a_day_that_has_not_landed_in_time_is_told_and_so_is_its_landing(quiet: 
     told = receiver.messages[0]["message"]
     assert "due by 06:00 CET and is not whole in marts.daily_product_sales, marts.daily_revenue" in told
 
-    land(quiet, FIRST, read_at=datetime(2025, 1, 1, 22, 59, tzinfo=UTC))  # before the day was over
+    # Read before the day was over, and written after it.
+    land(quiet, FIRST, datetime(2025, 1, 1, 22, 59, tzinfo=UTC), datetime(2025, 1, 1, 23, 5, tzinfo=UTC))
     look(quiet, due + timedelta(minutes=2))
     assert len(receiver.messages) == 1
     land(quiet, FIRST, read_at=datetime(2025, 1, 1, 23, 0, tzinfo=UTC))
