@@ -13,7 +13,6 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 
 from analytics_pipeline.alerts.incidents import (
     DAY_NOT_LANDED,
-    LATE_CHANGES,
     Facts,
     FailedCheck,
     Incident,
@@ -24,11 +23,11 @@ from analytics_pipeline.alerts.incidents import (
 from analytics_pipeline.checks.landing import LANDED
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.errors import PipelineError
-from analytics_pipeline.jobs import DAILY, LAYERS
+from analytics_pipeline.jobs import DAILY, LATE_CHANGES, LAYERS
 from analytics_pipeline.landing import landing, read_written_days
 from analytics_pipeline.ops_tables import STALE_DAYS
-from analytics_pipeline.partitions import DayRange, last_complete_day
-from analytics_pipeline.running import RANGE_END, RANGE_START
+from analytics_pipeline.partitions import last_complete_day
+from analytics_pipeline.running import days_of_run
 from analytics_pipeline.sources.spec import Shop
 
 if TYPE_CHECKING:  # dagster gives these types no public name
@@ -39,7 +38,7 @@ WATCHED_JOBS = frozenset({DAILY, LATE_CHANGES, *LAYERS})
 LAST_RUNS = 200
 LONGEST_REASON = 400
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
-PARTITION, WILL_RETRY = "dagster/partition", "dagster/will_retry"
+WILL_RETRY = "dagster/will_retry"
 TOLD_BY_ITS_CHECK = "DagsterAssetCheckFailedError"
 
 
@@ -87,22 +86,11 @@ def _ended_runs(instance: dg.DagsterInstance) -> Iterator[Run]:
             yield Run(
                 run_id=run.run_id,
                 job=run.job_name,
-                days=_days_of(run),
+                days=days_of_run(run),
                 succeeded=run.status == dg.DagsterRunStatus.SUCCESS,
                 ended_at=ended_at,
                 is_retried=run.tags.get(WILL_RETRY) == "true",
             )
-
-
-def _days_of(run: dg.DagsterRun) -> DayRange | None:
-    only = run.tags.get(PARTITION)
-    try:
-        return DayRange(
-            date.fromisoformat(run.tags.get(RANGE_START, only or "")),
-            date.fromisoformat(run.tags.get(RANGE_END, only or "")),
-        )
-    except ValueError:
-        return None
 
 
 def _failed_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> Iterator[FailedCheck]:

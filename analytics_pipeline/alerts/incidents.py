@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from analytics_pipeline.jobs import DAILY
+from analytics_pipeline.jobs import DAILY, LATE_CHANGES
 from analytics_pipeline.landing import Landing
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.spec import Shop
 
 RUN_FAILED, CHECK_FAILED, DAY_PARKED, DAY_NOT_LANDED = "run_failed", "check_failed", "day_parked", "day_not_landed"
-LATE_CHANGES = "late_changes"
 WHOLE_JOBS = frozenset({DAILY, LATE_CHANGES})
 """Jobs that make a day right in every layer, so that they mend what a run of one layer left."""
 NO_DAY = "-"

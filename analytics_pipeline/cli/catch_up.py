@@ -48,7 +48,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     click.echo(told(found, ranges))
     failed = False
     for days in ranges:
-        summary = load_days(settings, days, job_name=LATE_CHANGES)
+        summary = load_days(settings, days, job_name=LATE_CHANGES, is_alerting=True)
         if summary.succeeded:
             click.echo(f"{days}: done, {summary.checks} checks, run {summary.run_id}")
         else:
