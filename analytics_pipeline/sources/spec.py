@@ -39,6 +39,7 @@ from analytics_pipeline.sources.protocol import (
     UrlPath,
     Window,
 )
+from analytics_pipeline.sources.quarantine import QuarantineLimits
 from analytics_pipeline.sources.references import resolve, with_defaults
 from analytics_pipeline.sources.urls import base_url_fault
 
@@ -150,19 +151,6 @@ class ProductFields(Model):
     category: Expression | None = None
     price: Expression | None = None
     updated_at: Expression | None = None
-
-
-class QuarantineLimits(Model):
-    """Largest share of a business day, of its orders or their money, that quarantine may hold; None sets no limit."""
-
-    warn_above: float | None = Field(default=None, ge=0, le=1)
-    block_above: float | None = Field(default=None, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _warns_first(self) -> "QuarantineLimits":
-        if self.warn_above is not None and self.block_above is not None and self.warn_above > self.block_above:
-            raise ValueError("warn_above must not be larger than block_above: a warning comes before a stop")
-        return self
 
 
 class Endpoint(Model):

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -10,26 +9,16 @@ from typing import Any
 from unittest.mock import patch
 
 import dagster as dg
-import pyarrow as pa
 import pytest
 from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import main
-from analytics_pipeline.cli.replaying import replay
-from analytics_pipeline.contracts import QUARANTINE
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Slice, query, write
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
-from analytics_pipeline.history.quarantine import Selection, mark_quarantined_days, orders, records
-from analytics_pipeline.jobs import REPLAY_QUARANTINE
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import RunSummary
 from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline.transforms.version import contract_version
 from analytics_pipeline_tests.conftest import Pipeline, at
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.loaded import evaluations, redescribed
-from analytics_pipeline_tests.integration.tables import execute
 from analytics_pipeline_tests.integration.truth import agrees, hashes, run_rightly
 
 StartShop = Callable[..., RunningShop]
@@ -40,7 +29,6 @@ NOW = at("2025-09-01T10:00:00+02:00")
 SMALL: dict[str, Any] = {"opened": OPENED, "orders_per_day": (15, 20), "free_share": 0, "test_share": 0}
 BELOW = dg.AssetCheckKey(dg.AssetKey(["ops", "quarantine"]), "quarantine_stays_below_the_limit")
 RARE = dg.AssetCheckKey(dg.AssetKey(["ops", "quarantine"]), "quarantine_is_rare")
-WEEK = Slice(OPENED, OPENED + timedelta(days=6))
 
 
 def day(number: int) -> date:
@@ -187,128 +175,6 @@ def test_a_replay_that_fails_ends_with_exit_code_1_and_nothing_to_replay_with_0(
     assert other.exit_code == 0
     there = {str(row["reason"]) for row in pipeline.rows("select reason from ops.quarantine")}
     assert set(other.output.removeprefix(told).strip().split("; ")) == there != set()
-
-
-# Which days are run
-
-
-def test_days_without_a_gap_are_one_run_and_the_loaded_marts_after_them_follow(held: Database) -> None:
-    execute(
-        held,
-        "create schema marts",
-        "create table marts.daily_revenue as select * from (values "
-        + ", ".join(f"(date '{day(number)}')" for number in (0, 1, 2, 3, 4, 7))
-        + ") as days (event_date)",
-    )
-
-    def runs_of(selection: Selection, failing: date | None = None, *, is_stored: bool = False) -> list[str]:
-        told: list[str] = []
-
-        def note(days: DayRange, job: str) -> RunSummary:
-            told.append(f"{job} {(days.first - OPENED).days}-{(days.last - OPENED).days}")
-            return RunSummary("id", succeeded=days.first != failing)
-
-        replayed = replay(held, orders(held, selection), note, is_stored=is_stored)
-        assert len(replayed.failures) == (0 if failing is None else 1)
-        return told
-
-    assert runs_of(Selection()) == ["daily 0-1", "daily 3-3", "marts 2-2", "marts 4-4", "marts 7-7"]
-    assert runs_of(Selection(), is_stored=True) == ["clean 0-1", "clean 3-3", "marts 0-4", "marts 7-7"]
-    assert runs_of(Selection(order_id="D")) == ["daily 3-3", "marts 4-4", "marts 7-7"]
-    assert runs_of(Selection(), failing=day(3)) == ["daily 0-1", "daily 3-3", "marts 2-4", "marts 7-7"]
-    assert runs_of(Selection(order_id="D"), failing=day(3)) == ["daily 3-3"]
-
-
-# Marking the days
-
-
-@pytest.fixture
-def held(database: Database) -> Database:
-    """A database with orders A and B of the first day, C of the second and D of the fourth in quarantine."""
-    quarantine(database, {"A": day(0), "B": day(0), "C": day(1), "D": day(3)})
-    return database
-
-
-def quarantine(database: Database, orders: dict[str, date]) -> None:
-    rows = [
-        {
-            "order_date": placed,
-            "order_id": order_id,
-            "table_name": "clean.orders",
-            "reason": "missing" if order_id == "C" else "not an amount",
-            "column_name": "total",
-            "payload": "{}",
-        }
-        for order_id, placed in orders.items()
-    ]
-    write(database, QUARANTINE.table, pa.Table.from_pylist(rows, schema=QUARANTINE.table.arrow_schema), WEEK)
-
-
-def stale(database: Database) -> dict[date, dict[str, object]]:
-    return {row["day"]: row for row in query(database, "select * from ops.stale_days where reason = 'replay'")}
-
-
-def test_marking_chooses_the_days_of_quarantined_orders(held: Database) -> None:
-    assert mark_quarantined_days(held, first_day=day(1), last_day=day(2)) == [day(1)]
-    assert mark_quarantined_days(held, reason="not an amount") == [day(0), day(3)]
-    assert mark_quarantined_days(held, reason="nobody breaks this rule") == []
-    found = stale(held)
-    assert {marked: row["order_ids"] for marked, row in found.items()} == {
-        day(0): ["A", "B"],
-        day(1): ["C"],
-        day(3): ["D"],
-    }
-    assert found[day(0)]["event_days"] == [day(0)]
-
-
-def test_marking_again_adds_orders_and_tries_a_day_that_was_given_up(held: Database) -> None:
-    mark_quarantined_days(held)
-    first = stale(held)[day(0)]
-    execute(held, "update ops.stale_days set failures = 3, failed_run_id = 'x', parked_at = now()")
-    quarantine(held, {"B": day(0), "E": day(0)})
-    assert mark_quarantined_days(held) == [day(0)]
-    again = stale(held)
-    assert again[day(0)] == first | {
-        "order_ids": ["A", "B", "E"],
-        "seen_at": again[day(0)]["seen_at"],
-        "failures": 0,
-        "failed_run_id": None,
-        "parked_at": None,
-    }
-    assert str(again[day(0)]["seen_at"]) > str(first["seen_at"])
-    assert again[day(1)]["failures"] == 3
-
-
-def test_nothing_is_marked_before_anything_is_loaded(database: Database) -> None:
-    assert mark_quarantined_days(database) == []
-
-
-def test_the_job_marks_what_its_config_names(held: Database, pipeline_of: PipelineOf, start_shop: StartShop) -> None:
-    pipeline = replace(pipeline_of(start_shop(now=NOW, **SMALL)), database=held)
-    job = pipeline.definitions.resolve_job_def(REPLAY_QUARANTINE)
-
-    def execute_with(**config: str) -> dg.ExecuteInProcessResult:
-        ops = {"ops": {"mark_days_of_quarantined_orders": {"config": config}}}
-        return job.execute_in_process(run_config=ops, instance=pipeline.instance, raise_on_error=False)
-
-    assert execute_with(first_day=str(day(1)), last_day=str(day(1))).success
-    assert list(stale(held)) == [day(1)]
-    assert not execute_with(first_day="yesterday").success
-    assert execute_with().success
-    assert sorted(stale(held)) == [day(0), day(1), day(3)]
-
-
-# The stored table
-
-
-def test_a_table_of_before_the_version_existed_gets_the_column_and_keeps_its_rows(database: Database) -> None:
-    quarantine(database, {"A": day(0)})
-    execute(database, "alter table ops.quarantine drop column contract_version")
-    assert [row["contract_version"] for row in records(database, "A")] == [None]
-    write(database, QUARANTINE.table, QUARANTINE.table.arrow_schema.empty_table(), Slice(day(5), day(5)))
-    assert query(database, "select order_id, contract_version from ops.quarantine") == [
-        {"order_id": "A", "contract_version": None}
-    ]
 
 
 def _order_fields(pipeline: Pipeline) -> dict[str, str]:

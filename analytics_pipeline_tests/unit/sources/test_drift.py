@@ -116,6 +116,15 @@ def test_a_field_is_judged_beside_what_it_lies_in() -> None:
     assert told(after(gone.known, {"who": {"name": "x"}, "other": 1})) == ["back who"]
 
 
+def test_what_lies_in_an_object_comes_back_with_it() -> None:
+    without_vip = after(known({"who": {"name": "x", "vip": True}}), {"who": {"name": "x"}})
+    assert told(without_vip) == ["missing who.vip"]
+    gone = after(without_vip.known, {"other": 1})
+    back = after(gone.known, {"who": {"name": "x", "vip": True}, "other": 1})
+    assert told(back) == ["back who"]
+    assert [field.path for field in back.known if field.missing_since] == []
+
+
 @pytest.mark.parametrize(
     ("before", "now", "words"),
     [
