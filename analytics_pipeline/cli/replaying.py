@@ -1,14 +1,12 @@
 """Replaying quarantined orders: their days are loaded again, and what became of them is told."""
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date
 
 from analytics_pipeline.cli.figures import count_of_orders, money_by_currency, plain
 from analytics_pipeline.contracts import EXAMPLES
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists
 from analytics_pipeline.history.quarantine import (
     CLEAN,
     EXCLUDED,
@@ -20,8 +18,8 @@ from analytics_pipeline.history.quarantine import (
     orders,
     outcomes,
 )
+from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.jobs import DAILY
-from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import RunSummary
 
@@ -61,7 +59,7 @@ class Replayed:
 
 
 def replay(database: Database, held: Sequence[Row], run: Run, *, is_stored: bool) -> Replayed:
-    """Load the days of quarantined orders again, contiguous days in one run, then the marts that depend on them.
+    """Load the days of quarantined orders again, contiguous days in one run.
 
     Args:
         database: Where the tables lie.
@@ -72,26 +70,15 @@ def replay(database: Database, held: Sequence[Row], run: Run, *, is_stored: bool
     ranges = contiguous({row["order_date"] for row in held})
     before = _quarantined(database, ranges)
     replayed = Replayed()
-    settled = [days for days in ranges if _ran(replayed, run, days, "clean" if is_stored else DAILY)]
-    if settled:
-        # A refund counts on its own day, and a first order decides who is new later: the marts from there on change.
-        done = set() if is_stored else {day for days in settled for day in days}
-        for days in contiguous({*_mart_days(database, settled[0].first), *_days_of(settled)} - done):
+    for days in ranges:
+        # Marts of other days that the orders touch, by a refund say, are computed with the run's own.
+        if not is_stored:
+            _ran(replayed, run, days, DAILY)
+        elif _ran(replayed, run, days, "clean"):
             _ran(replayed, run, days, "marts")
     replayed.outcomes = outcomes(database, held)
     replayed.newly = [row for key, row in _quarantined(database, ranges).items() if key not in before]
     return replayed
-
-
-def contiguous(days: Iterable[date]) -> list[DayRange]:
-    """Return days as ranges without gaps, in order."""
-    ranges: list[DayRange] = []
-    for day in sorted(days):
-        if ranges and day == ranges[-1].last + timedelta(days=1):
-            ranges[-1] = DayRange(ranges[-1].first, day)
-        else:
-            ranges.append(DayRange(day, day))
-    return ranges
 
 
 def _ran(replayed: Replayed, run: Run, days: DayRange, job: str) -> bool:
@@ -102,27 +89,9 @@ def _ran(replayed: Replayed, run: Run, days: DayRange, job: str) -> bool:
     return summary.succeeded
 
 
-def _days_of(ranges: Iterable[DayRange]) -> set[date]:
-    return {day for days in ranges for day in days}
-
-
 def _quarantined(database: Database, ranges: Iterable[DayRange]) -> dict[tuple[date, str], Row]:
     found = (orders(database, Selection(first_day=days.first, last_day=days.last)) for days in ranges)
     return {(row["order_date"], row["order_id"]): row for rows in found for row in rows}
-
-
-def _mart_days(database: Database, first: date) -> list[date]:
-    """Return the days from `first` on that the marts have: a day that was never loaded gets no row here."""
-    revenue = next(mart.table for mart in load_marts() if mart.table.name == "daily_revenue")
-    if not exists(database, revenue):
-        return []
-    with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(
-            f"select distinct {revenue.day_column} as day from {revenue.qualified_name} "
-            f"where {revenue.day_column} >= $1",
-            (first,),
-        )
-        return [row["day"] for row in cursor.fetch_arrow_table().to_pylist()]
 
 
 def _told(words: str, found: Sequence[Outcome]) -> str:

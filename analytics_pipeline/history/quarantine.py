@@ -6,14 +6,14 @@ Nothing is repaired here: an order leaves quarantine when its day is loaded agai
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Any
 
 from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, QUARANTINE
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.ops_tables import STALE_DAYS
+from analytics_pipeline.history.stale import StaleDay, give_another_chance, mark
 from analytics_pipeline.tables import Table
 
 REPLAY = "replay"
@@ -177,27 +177,17 @@ def mark_quarantined_days(
         return []
     prepare(database)
     selection = Selection(reason, first_day, last_day)
-    now = f"${len(selection.parameters) + 1}"
-    stale = STALE_DAYS.name
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"insert into {STALE_DAYS.qualified_name} as {stale} "
-            "(day, reason, order_ids, event_days, first_seen_at, seen_at, failures) "
-            f"select order_date, '{REPLAY}', array_agg(order_id order by order_id), array[order_date], {now}, {now}, 0 "
-            f"from {QUARANTINE.table.qualified_name} where {selection.condition} group by order_date "
-            "on conflict (day, reason) do update set "
-            f"order_ids = {_union(stale, 'order_ids')}, event_days = {_union(stale, 'event_days')}, "
-            "seen_at = excluded.seen_at, failures = 0, failed_run_id = null, parked_at = null returning day",
-            (*selection.parameters, datetime.now(UTC)),
+            f"select order_date, array_agg(order_id order by order_id) from {QUARANTINE.table.qualified_name} "
+            f"where {selection.condition} group by order_date order by order_date",
+            selection.parameters or None,
         )
-        marked: list[date] = sorted(row["day"] for row in cursor.fetch_arrow_table().to_pylist())
+        found = [StaleDay(day, REPLAY, tuple(ids), frozenset({day})) for day, ids in cursor.fetchall()]
+        mark(cursor, found)
+        give_another_chance(cursor, [stale.day for stale in found])
         connection.commit()
-    return marked
-
-
-def _union(stored: str, column: str) -> str:
-    both = f"{stored}.{column} || excluded.{column}"
-    return f"(select array_agg(distinct one order by one) from unnest({both}) as list(one))"
+    return [stale.day for stale in found]
 
 
 def _read(

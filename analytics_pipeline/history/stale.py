@@ -138,6 +138,13 @@ def note_failure(database: Database, days: DayRange, run_id: str) -> None:
 def unpark(database: Database, days: Iterable[date]) -> None:
     """Give parked days another chance: whoever asks for it has mended something."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        for day in days:
-            cursor.execute(f"update {STALE} set failures = 0, parked_at = null where day = $1", (day,))
+        give_another_chance(cursor, days)
         connection.commit()
+
+
+def give_another_chance(cursor: Connection, days: Iterable[date]) -> None:
+    """Forget the failures of days, in the caller's transaction."""
+    for day in days:
+        cursor.execute(
+            f"update {STALE} set failures = 0, failed_run_id = null, parked_at = null where day = $1", (day,)
+        )

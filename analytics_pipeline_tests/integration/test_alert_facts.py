@@ -6,13 +6,13 @@ import dagster as dg
 import pytest
 
 from analytics_pipeline.alerts import facts
-from analytics_pipeline.alerts.facts import PARTITION, gather
+from analytics_pipeline.alerts.facts import gather
 from analytics_pipeline.alerts.incidents import Facts, Incident
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import RANGE_END, RANGE_START
+from analytics_pipeline.running import PARTITION, RANGE_END, RANGE_START
 from analytics_pipeline.sources.spec import load_shop
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)

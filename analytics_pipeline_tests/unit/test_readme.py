@@ -16,6 +16,7 @@ from analytics_pipeline.cli import COMMANDS
 from analytics_pipeline.cli import demo as demo_command
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.ops_tables import OPS_TABLES
 from analytics_pipeline.sources import protocol, spec
 from analytics_pipeline.sources.loading import read_description
 from analytics_pipeline.sources.spec import load_shop
@@ -26,7 +27,7 @@ DOCS = CHECKOUT / "docs"
 PAGES = [README, CHECKOUT / "CHANGELOG.md", CHECKOUT / "benchmarks" / "README.md", *sorted(DOCS.glob("*.md"))]
 PICTURE_BYTES, PICTURE_SIZE = 300_000, (1600, 1000)
 DAILY = {"raw": "business day of the order", "clean": "business day of the order", "ops": "business day of the order"}
-DAILY["ops/anomalies"] = "business day of the figures"
+DAILY |= {"ops/anomalies": "business day of the figures", "marts/daily_reconciliation": "business day"}
 
 Row = dict[str, str]
 
@@ -75,6 +76,10 @@ def blocks_of(page: Path, language: str) -> list[str]:
 def test_the_readme_lists_every_asset_with_its_partitions(definitions: dg.Definitions) -> None:
     told = {codes_of(row["Asset"])[0]: row["Partition"] for row in rows_of(README, "Asset")}
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
+    history = [codes_of(row["History"])[0] for row in rows_of(README, "History")]
+    assert sorted(history) == sorted("/".join(table.path) for table in OPS_TABLES)
+    for name in history:
+        assert specs.pop(name).group_name == "history"
     assert told.keys() == specs.keys()
     for name, asset in specs.items():
         layer = name.partition("/")[0]
@@ -84,7 +89,8 @@ def test_the_readme_lists_every_asset_with_its_partitions(definitions: dg.Defini
 
 
 def test_the_readme_lists_every_check_of_every_table_and_what_it_stops(definitions: dg.Definitions) -> None:
-    keys_of_tables = {spec.key.to_user_string() for spec in definitions.resolve_all_asset_specs()}
+    specs = definitions.resolve_all_asset_specs()
+    keys_of_tables = {spec.key.to_user_string() for spec in specs if spec.group_name != "history"}
     graph = definitions.resolve_asset_graph()
     checks = {
         (key.name, key.asset_key.to_user_string()): "blocks" if graph.get_check_spec(key).blocking else "warns"
@@ -206,6 +212,7 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
         pagination: protocol.Pagination | None = None
         exclude: list[spec.Exclusion] | None = None
         quarantine: spec.QuarantineLimits | None = None
+        late_changes: protocol.LateChanges | None = None
 
     for block in blocks_of(DOCS / "shops.md", "yaml"):
         one_by_one = re.split(r"^(?=\w)", block, flags=re.MULTILINE)[1:]
