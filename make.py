@@ -21,7 +21,11 @@ OLDEST_PYTHON = (3, 11)
 TASKS: dict[str, tuple[str, str, list[list[str]]]] = {
     "demo": ("load 30 days of the demo shop and show the last week", "", [["-m", "analytics_pipeline", "demo"]]),
     "up": ("start the Dagster UI, the daily schedule and the demo shop", "", [["-m", "analytics_pipeline", "up"]]),
-    "test": ("run all tests; further arguments go to pytest", "test", [["-m", "pytest"]]),
+    "test": (
+        "run all tests on several cores; with further arguments, pytest with them in one process",
+        "test",
+        [["-m", "pytest"]],
+    ),
     "check": (
         "format check, lint and strict type check",
         "test",
@@ -34,6 +38,11 @@ TASKS: dict[str, tuple[str, str, list[list[str]]]] = {
     ),
     "install": ("only make .venv, with the tools for tests", "test", []),
 }
+
+WITHOUT_ARGUMENTS = {
+    "test": ["-n", "logical", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"],
+}
+"""What a task is given when the command line gives it nothing."""
 
 
 def main() -> int:
@@ -55,9 +64,10 @@ def main() -> int:
         )
         return 2
     _, extra, commands = TASKS[chosen.task]
+    arguments = chosen.arguments or WITHOUT_ARGUMENTS.get(chosen.task, [])
     python = install(extra)
     for number, command in enumerate(commands, start=1):
-        passed_on = chosen.arguments if number == len(commands) else []
+        passed_on = arguments if number == len(commands) else []
         code = subprocess.call([python, *command, *passed_on], cwd=HERE)
         if code:
             return code

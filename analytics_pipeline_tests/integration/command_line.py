@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-SECONDS = 90
+SECONDS = 240
 MODULE = (sys.executable, "-m", "analytics_pipeline")
 
 

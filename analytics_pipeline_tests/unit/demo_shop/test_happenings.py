@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, Happening, HappeningKind
+from analytics_pipeline.demo_shop.fates import with_line_taxes
 from analytics_pipeline.demo_shop.model import Order
 from analytics_pipeline_tests.unit.demo_shop.conftest import EVENTFUL, NOW, OPENED, Clock
 
@@ -146,6 +147,7 @@ def test_in_a_discount_slip_nearly_every_order_has_half_of_its_goods_taken_off(u
 
     assert sum(0.49 < share < 0.51 for share in shares(found)) > 0.85 * len(found)
     assert sum(0.49 < share < 0.51 for share in shares(usual)) < 0.15 * len(usual)
+    assert all(order == with_line_taxes(order) for order in found.values())
 
 
 def test_an_unusual_day_on_which_the_shop_is_closed_has_no_orders() -> None:
