@@ -26,6 +26,11 @@ TASKS: dict[str, tuple[str, str, list[list[str]]]] = {
         "test",
         [["-m", "pytest"]],
     ),
+    "trials": (
+        "follow a changing shop for weeks, load a real year in other orders, kill what runs: an hour",
+        "test",
+        [["-m", "pytest", "-s", "-o", "python_files=trial_*.py", "analytics_pipeline_tests/trials"]],
+    ),
     "check": (
         "format check, lint and strict type check",
         "test",

@@ -23,7 +23,7 @@ def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
     @dg.sensor(
         name="late_changes",
         job=job,
-        minimum_interval_seconds=60 * shop.late_changes.every_minutes,
+        minimum_interval_seconds=max(1, round(60 * shop.late_changes.every_minutes)),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks the shop which orders changed since the last look, and loads their business days again.",
     )

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-LEAST_HISTORY = 21
+LEAST_HISTORY = 28
 """Days that have to lie before a day for it to be judged."""
 WINDOW, RECENT, WEEK, YEAR, NEARBY = 84, 21, 7, 364, 3
 LIMIT = 4.0

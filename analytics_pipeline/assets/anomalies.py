@@ -32,7 +32,7 @@ def build_anomalies_asset(partitions: dg.DailyPartitionsDefinition) -> dg.Assets
     table = ANOMALIES.table
     key = dg.AssetKey(table.path)
     as_expected = dg.AssetCheckSpec(
-        AS_EXPECTED, asset=key, description="Each figure of each day is as the days before it let expect; 21 at least."
+        AS_EXPECTED, asset=key, description="Each figure of each day is as the days before it let expect; 28 at least."
     )
     made_of = (CLEAN_ORDERS, CLEAN_SALES, QUARANTINE, EXCLUSIONS)
 

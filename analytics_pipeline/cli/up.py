@@ -22,6 +22,8 @@ from analytics_pipeline.sources.spec import Shop, load_shop
 
 SECONDS_TO_STOP = 20
 LOOPBACK = "127.0.0.1"
+SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
+"""How long a look at the shop may take: the first one after a long history asks for many changes."""
 QUIET = "ignore:Function `dev_command` is superseded"
 """Dagster announces another command line of its own at each start; a user of this one need not read that."""
 
@@ -47,6 +49,7 @@ def command(port: int) -> None:
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     _refuse_used_port(port)
+    os.environ.setdefault(SENSOR_SECONDS, "1800")
     os.environ.setdefault(UI_URL, f"http://{LOOPBACK}:{port}")
     with open_instance(settings) as instance, _demo_shop(settings, shop):
         end_dead_runs(instance)

@@ -272,7 +272,7 @@ class LateChanges(Model):
         most_days: Most business days that one look has loaded again; the others follow at the next ones.
     """
 
-    every_minutes: int = Field(default=15, ge=1)
+    every_minutes: float = Field(default=15, gt=0)
     overlap_minutes: int = Field(default=60, ge=0)
     reread_days: int = Field(default=30, ge=0)
     sweep_days: int | None = Field(default=None, ge=1)

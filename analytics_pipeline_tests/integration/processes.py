@@ -6,7 +6,7 @@ The processes are forked from a server that has imported the project once: impor
 import multiprocessing
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from multiprocessing.context import ForkServerProcess
 
@@ -27,16 +27,22 @@ def start_run(environment: Mapping[str, str], first: date, last: date) -> ForkSe
         first: First business day.
         last: Last business day.
     """
-    process = _CONTEXT.Process(target=_run, args=(dict(environment), first, last), daemon=True)
+    return start_runs(environment, [DayRange(first, last)])
+
+
+def start_runs(environment: Mapping[str, str], ranges: Sequence[DayRange]) -> ForkServerProcess:
+    """Start the daily job over one range after the other in a new process; its exit code is 0 when all runs succeed."""
+    process = _CONTEXT.Process(target=_run, args=(dict(environment), list(ranges)), daemon=True)
     process.start()
     return process
 
 
-def _run(environment: dict[str, str], first: date, last: date) -> None:
+def _run(environment: dict[str, str], ranges: Sequence[DayRange]) -> None:
     os.environ.update(environment)
     settings = Settings.from_environment()
     with open_instance(settings) as instance:
-        summary = run_days(build_definitions(settings.shop), instance, DayRange(first, last), job_name="daily")
-    for failure in summary.failures:
+        definitions = build_definitions(settings.shop)
+        summaries = [run_days(definitions, instance, days, job_name="daily") for days in ranges]
+    for failure in (failure for summary in summaries for failure in summary.failures):
         sys.stderr.write(f"{failure}\n")
-    sys.exit(0 if summary.succeeded else 1)
+    sys.exit(0 if all(summary.succeeded for summary in summaries) else 1)

@@ -312,7 +312,8 @@ def test_a_day_that_has_not_landed_in_time_is_told_and_so_is_its_landing(quiet: 
     look(quiet, due + timedelta(minutes=1))
     assert receiver.titles == ["[demo] day not landed: 2025-01-01"]
     told = receiver.messages[0]["message"]
-    assert "due by 06:00 CET and is not whole in marts.daily_product_sales, marts.daily_revenue" in told
+    marts = "marts.daily_product_sales, marts.daily_reconciliation, marts.daily_revenue"
+    assert f"due by 06:00 CET and is not whole in {marts}" in told
 
     # Read before the day was over, and written after it.
     land(quiet, FIRST, datetime(2025, 1, 1, 22, 59, tzinfo=UTC), datetime(2025, 1, 1, 23, 5, tzinfo=UTC))

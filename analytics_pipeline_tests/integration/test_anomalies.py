@@ -158,10 +158,10 @@ def test_a_day_that_is_not_in_the_mart_is_not_judged(stored: Database) -> None:
     assert judged(stored, OUTAGE) == []
 
 
-def test_fewer_than_21_days_in_the_tables_are_no_ground_to_judge_on(stored: Database) -> None:
-    execute(stored, f"delete from marts.daily_revenue where event_date < date '{OUTAGE - timedelta(days=21)}'")
+def test_fewer_than_28_days_in_the_tables_are_no_ground_to_judge_on(stored: Database) -> None:
+    execute(stored, f"delete from marts.daily_revenue where event_date < date '{OUTAGE - timedelta(days=28)}'")
     assert judged(stored, OUTAGE) != []
-    execute(stored, f"delete from marts.daily_revenue where event_date = date '{OUTAGE - timedelta(days=21)}'")
+    execute(stored, f"delete from marts.daily_revenue where event_date = date '{OUTAGE - timedelta(days=28)}'")
     assert judged(stored, OUTAGE) == []
 
 
@@ -261,7 +261,7 @@ def test_an_order_that_is_cancelled_at_once_is_found_in_sales_and_returns_though
     day = date(2025, 2, 12)
     event = (
         "insert into clean.sales "
-        "select order_date, 'D-BIG', {number}, '{kind}', event_at, event_date, 'P1', 'c-1', currency, {units}, "
+        "select order_date, 'D-BIG', {number}, '{kind}', event_at, event_date, false, 'P1', 'c-1', currency, {units}, "
         "{gross}, 0, {returned}, {gross} - {returned}, 0, 0, {gross} - {returned} "
         f"from clean.sales where event_date = date '{day}' limit 1"
     )

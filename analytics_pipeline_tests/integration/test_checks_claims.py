@@ -79,8 +79,8 @@ PRODUCT = f"{REVENUE} and product_id = (select min(product_id) from marts.daily_
 CUSTOMER = f"customer_id = (select min(customer_id) from clean.orders where order_date = {DAY})"
 EVENT_OF_NO_ORDER = f"""
 insert into clean.sales
-select order_date, 'unknown', event_number, event_type, event_at, event_date, product_id, customer_key, currency,
-    quantity, gross_sales, discounts, returns, net_sales, shipping, taxes, 12.34
+select order_date, 'unknown', event_number, event_type, event_at, event_date, is_cancellation, product_id,
+    customer_key, currency, quantity, gross_sales, discounts, returns, net_sales, shipping, taxes, 12.34
 from clean.sales where {EVENT}
 """
 IN_TWO_PLACES = f"insert into ops.exclusions select order_date, order_id, 'x', 'EUR', 1 from clean.orders where {ORDER}"

@@ -63,7 +63,7 @@ def settings_of(database: Database, folder: Path) -> dict[str, str]:
 def test_the_help_of_every_command_ends_with_examples_that_it_understands(
     name: str, call: Callable[..., Result]
 ) -> None:
-    command = importlib.import_module(f"analytics_pipeline.cli.{name}").command
+    command = importlib.import_module(f"analytics_pipeline.cli.{name.replace('-', '_')}").command
     shown = call(name, "--help")
     assert shown.exit_code == 0
     assert command.examples
@@ -80,12 +80,12 @@ def test_the_help_of_the_whole_names_every_command_setting_and_example(call: Cal
         assert f"  {word}" in shown
     for example in EXAMPLES:
         _, name, *options = shlex.split(example)
-        importlib.import_module(f"analytics_pipeline.cli.{name}").command.make_context(name, options)
+        importlib.import_module(f"analytics_pipeline.cli.{name.replace('-', '_')}").command.make_context(name, options)
 
 
 def test_a_commands_first_sentence_is_the_one_of_the_list() -> None:
     for name, told in COMMANDS.items():
-        command = importlib.import_module(f"analytics_pipeline.cli.{name}").command
+        command = importlib.import_module(f"analytics_pipeline.cli.{name.replace('-', '_')}").command
         assert told.split()[0] == (command.help or "").split()[0]
 
 

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from analytics_pipeline.cli import COMMANDS
+from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.database.connection import Database
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.ops_tables import OPS_TABLES
 from analytics_pipeline_tests.integration.command_line import run
 
 CHECKOUT = Path(__file__).parents[2]
@@ -67,4 +70,5 @@ def test_an_installed_wheel_works_from_any_folder(installed: Path, database: Dat
         text=True,
         check=True,
     )
-    assert loaded.stdout.split() == [str(installed / "analytics_pipeline" / "dagster.yaml"), "12"]
+    assets = len(CONTRACTS) + len(load_marts()) + len(OPS_TABLES)
+    assert loaded.stdout.split() == [str(installed / "analytics_pipeline" / "dagster.yaml"), str(assets)]

@@ -44,14 +44,17 @@ def test_a_table_is_made_as_its_contract_or_mart_describes_it(database: Database
         row["name"] for row in query(database, KEYS.format(table=table.qualified_name, which="not i.indisprimary"))
     }
     assert key == set(table.key)
-    assert indexed == set(table.indexes)
+    assert indexed == {name for names in table.indexes for name in names.split(", ")}
 
 
 def test_every_slice_is_found_by_an_index(database: Database) -> None:
     """A table that is written by business day has that day first in its key or in an index."""
     by_day = [table for table in TABLES if table.day_column]
 
-    assert [table.name for table in by_day if table.day_column not in {*table.key[:1], *table.indexes}] == []
+    def begins_with_the_day(table: Table) -> bool:
+        return table.day_column in {*table.key[:1], *(names.split(", ")[0] for names in table.indexes)}
+
+    assert [table.name for table in by_day if not begins_with_the_day(table)] == []
     assert len(by_day) > 5
     assert value(database, "select 1") == 1
 

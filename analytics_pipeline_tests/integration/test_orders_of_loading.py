@@ -1,7 +1,6 @@
 """The order in which days are loaded does not matter: the tables end the same."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -13,7 +12,7 @@ from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline_tests.conftest import content_hash, describe
 from analytics_pipeline_tests.integration.loaded import MUCH_LATER, drop
-from analytics_pipeline_tests.integration.processes import start_run
+from analytics_pipeline_tests.integration.processes import start_runs
 from analytics_pipeline_tests.integration.truth import DERIVED_TABLES
 
 FIRST = date(2025, 1, 1)
@@ -47,22 +46,20 @@ def load(
         with server.named("postgres").connect(autocommit=True) as connection, connection.cursor() as cursor:
             cursor.execute(f'create database "{instance_database(database).name}" template {instance_template}')
 
-        def run_lane(number: int) -> list[int | None]:
-            codes = []
-            for days in lanes[number]:
-                environment = {
+        processes = [
+            start_runs(
+                {
                     "ANALYTICS_HOME": str(tmp_path / f"{name}-{number}"),
                     "ANALYTICS_DATABASE_URL": database.url,
                     "ANALYTICS_SHOP": str(description),
-                }
-                process = start_run(environment, days.first, days.last)
-                process.join(120)
-                codes.append(process.exitcode)
-            return codes
-
-        with ThreadPoolExecutor(len(lanes)) as pool:
-            codes = [code for lane in pool.map(run_lane, range(len(lanes))) for code in lane]
-        assert set(codes) == {0}
+                },
+                lane,
+            )
+            for number, lane in enumerate(lanes)
+        ]
+        for process in processes:
+            process.join(120)
+        assert [process.exitcode for process in processes] == [0] * len(lanes)
         return {table: content_hash(database, table) for table in TABLES}
 
     yield run_all

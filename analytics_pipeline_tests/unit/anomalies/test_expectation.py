@@ -56,8 +56,8 @@ def test_days_that_are_not_known_are_no_history() -> None:
     values = usual(40)
     values[5:15] = np.nan
     found = judged(values, np.isfinite(values))
-    assert np.isnan(found.score[:31]).all()
-    assert np.isfinite(found.score[31:]).all()
+    assert np.isnan(found.score[:38]).all()
+    assert np.isfinite(found.score[38:]).all()
 
 
 @pytest.mark.parametrize(("value", "sign"), [(18.0, -1), (150.0, 1)])

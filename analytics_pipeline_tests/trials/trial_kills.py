@@ -1,0 +1,224 @@
+"""Run workers, the daemon and Postgres killed at random moments while the pipeline follows a changing shop.
+
+The product as it is run: `up` with its daemon and sensors, the embedded server, the demo shop over HTTP. In the end the
+tables are those of an undisturbed load.
+"""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import date, timedelta
+from pathlib import Path
+
+import psutil
+import yaml
+
+from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.database.slices import query
+from analytics_pipeline.demo_shop import DemoShopSettings, serve
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.running import instance_file
+from analytics_pipeline.settings import Settings
+from analytics_pipeline_tests.conftest import at, content_hash, describe
+from analytics_pipeline_tests.integration.command_line import environment, run
+from analytics_pipeline_tests.integration.late import CHANGEABLE, Clock, tomorrow
+from analytics_pipeline_tests.integration.loaded import postmaster_of, stop_server
+from analytics_pipeline_tests.integration.truth import DERIVED_TABLES
+
+OPENED, LOADED = date(2025, 3, 1), date(2025, 3, 20)
+KILLS = int(os.environ.get("TRIAL_KILLS", "30"))
+SECONDS_TO_SETTLE = 600
+SHOP = DemoShopSettings(opened=OPENED, orders_per_day=(15, 25), longest_refund_days=15, **CHANGEABLE)
+TABLES = [table for table in DERIVED_TABLES if not table.startswith("ops.")]
+
+
+def _shown(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", flush=True)
+
+
+class Installation:
+    """One installation in a folder of its own: its database, its `up`, and what can be killed of it."""
+
+    def __init__(self, home: Path, description: Path, port: int) -> None:
+        self.home, self.description, self.port = home, description, port
+        self.state = home / "state"
+        dagster_home = home / "dagster"
+        dagster_home.mkdir()
+        settings = yaml.safe_load(instance_file().read_text(encoding="utf-8"))
+        # Dead runs are noticed within seconds rather than a minute, so that the trial ends today.
+        settings["run_monitoring"] |= {"poll_interval_seconds": 2, "free_slots_after_run_end_seconds": 1}
+        (dagster_home / "dagster.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+        self.settings = {
+            "ANALYTICS_HOME": str(self.state),
+            "ANALYTICS_SHOP": str(description),
+            "DAGSTER_HOME": str(dagster_home),
+        }
+        self._up: subprocess.Popen[bytes] | None = None
+        self._log = (home / "up.log").open("ab")
+        self._is_over = False
+
+    @property
+    def database(self) -> Database:
+        """The database; starts the embedded server where it does not run."""
+        return data_database(Settings(self.state, None, str(self.description)))
+
+    def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        return run(*arguments, folder=self.home, **self.settings)
+
+    def start(self) -> None:
+        self._up = subprocess.Popen(
+            [sys.executable, "-m", "analytics_pipeline", "up", "--port", str(self.port)],
+            cwd=self.home, env=environment(**self.settings), stdout=self._log, stderr=self._log, start_new_session=True,
+        )  # fmt: skip
+
+    def keep_up(self) -> None:
+        """Start `up` again whenever it has ended, as a service manager does."""
+        while not self._is_over:
+            if self._up is None or self._up.poll() is not None:
+                self.start()
+            time.sleep(1)
+
+    def stop(self) -> None:
+        self._is_over = True
+        time.sleep(1.5)
+        if self._up is not None and self._up.poll() is None:
+            self._up.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                self._up.wait(60)
+        stop_server(self.state)
+
+    def victims(self) -> dict[str, list[psutil.Process]]:
+        """What can be killed now, by kind."""
+        found: dict[str, list[psutil.Process]] = {"worker": [], "daemon": [], "postgres": []}
+        postmaster = postmaster_of(self.state)
+        found["postgres"] = [postmaster] if postmaster else []
+        if self._up is None:
+            return found
+        with suppress(psutil.NoSuchProcess):
+            for child in psutil.Process(self._up.pid).children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    words = " ".join(child.cmdline())
+                    if "dagster._daemon" in words or "daemon run" in words:
+                        found["daemon"].append(child)
+                    elif "spawn_main" in words or "execute_run" in words:
+                        found["worker"].append(child)
+        return found
+
+
+@contextmanager
+def _installation(description: Path, port: int) -> Iterator[Installation]:
+    home = Path(tempfile.mkdtemp(prefix="analytics-pipeline-kills-"))
+    home.chmod(0o755)
+    installed = Installation(home, description, port)
+    try:
+        yield installed
+    finally:
+        installed.stop()
+        if not os.environ.get("TRIAL_KEEP"):
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _is_settled(installed: Installation, since: str) -> bool:
+    """Whether a look has been taken after a moment and nothing is left to load."""
+    try:
+        found = query(
+            installed.database,
+            f"select (select count(*) from ops.looks where looked_at > timestamptz '{since}') as looks, "
+            "(select count(*) from ops.stale_days) as stale",
+        )[0]
+    except Exception:  # noqa: BLE001 - the server has just been killed
+        return False
+    return bool(found["looks"] >= 2 and not found["stale"])
+
+
+def _database_time(installed: Installation) -> str:
+    while True:
+        try:
+            return str(query(installed.database, "select clock_timestamp()::text as now")[0]["now"])
+        except Exception:  # noqa: BLE001 - the server has just been killed
+            time.sleep(0.5)
+
+
+def _kill_at_random(installed: Installation, killed: Counter[str], is_over: Callable[[], bool]) -> None:
+    chance = random.Random(3)  # noqa: S311 - no secret
+    while not is_over() and sum(killed.values()) < KILLS:
+        time.sleep(chance.uniform(2, 16))
+        wanted = chance.choice(["worker", "worker", "daemon", "postgres"])
+        deadline = time.monotonic() + 20
+        while not is_over() and time.monotonic() < deadline:
+            victims = installed.victims()[wanted]
+            if victims:
+                if wanted == "worker":
+                    time.sleep(chance.uniform(0, 3))  # anywhere in its work
+                with suppress(psutil.NoSuchProcess):
+                    chance.choice(victims).kill()
+                    killed[wanted] += 1
+                    _shown(f"killed {wanted} ({sum(killed.values())} of {KILLS})")
+                break
+            time.sleep(0.2)
+
+
+def test_whatever_is_killed_the_tables_end_as_those_of_an_undisturbed_load(tmp_path: Path) -> None:
+    clock, last = Clock(at(f"{LOADED + timedelta(days=1)}T04:00:00+01:00")), LOADED
+    killed: Counter[str] = Counter()
+    with serve(SHOP, now=clock) as shop:
+        description = describe(shop, tmp_path, late_changes={"every_minutes": 0.1})
+        (tmp_path / "open").mkdir()
+        with _installation(description, 3977) as installed:
+            create_database(installed.database)
+            assert installed.command("run", "--from", str(OPENED), "--to", str(LOADED)).returncode == 0
+            keeper = threading.Thread(target=installed.keep_up, daemon=True)
+            keeper.start()
+            is_done = threading.Event()
+            killer = threading.Thread(target=_kill_at_random, args=(installed, killed, is_done.is_set), daemon=True)
+            killer.start()
+            day = 0
+            while sum(killed.values()) < KILLS or day < 14:
+                day += 1
+                clock.now += timedelta(days=1)
+                last = tomorrow(last)
+                since = _database_time(installed)
+                attempts = 1
+                while installed.command("run", "--date", str(last)).returncode != 0:
+                    attempts += 1
+                    assert attempts < 10
+                deadline = time.monotonic() + SECONDS_TO_SETTLE
+                while not _is_settled(installed, since):
+                    assert time.monotonic() < deadline, f"{last} does not settle"
+                    time.sleep(1)
+                _shown(f"day {day}: {last} loaded in {attempts} attempts and settled")
+            is_done.set()
+            killer.join()
+            since = _database_time(installed)
+            while not _is_settled(installed, since):
+                time.sleep(1)
+            found = {table: content_hash(installed.database, table) for table in TABLES}
+            parked = query(
+                installed.database, "select count(*) as days from ops.stale_days where parked_at is not null"
+            )
+            restatements = query(
+                installed.database,
+                "select count(*) as numbers, count(*) filter (where cause = 'unexplained') as unexplained, "
+                "count(*) filter (where explained <> difference) as wrong from ops.restatements",
+            )[0]
+            undisturbed = Installation(Path(tempfile.mkdtemp(prefix="analytics-pipeline-calm-")), description, 3978)
+            undisturbed.home.chmod(0o755)
+            try:
+                assert undisturbed.command("run", "--from", str(OPENED), "--to", str(last)).returncode == 0
+                expected = {table: content_hash(undisturbed.database, table) for table in TABLES}
+            finally:
+                undisturbed.stop()
+                shutil.rmtree(undisturbed.home, ignore_errors=True)
+    _shown(f"{dict(killed)}; {len(DayRange(OPENED, last))} days; restatements {restatements}")
+    assert parked == []
+    assert found == expected
+    assert restatements["unexplained"] == restatements["wrong"] == 0
