@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 import sqlalchemy
+import sqlalchemy.exc
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 
 from analytics_pipeline.database.connection import create_database, data_database, instance_database
@@ -34,6 +35,17 @@ class EventStorage(PostgresEventLogStorage):
         """Close the kept connection."""
         self._engine.dispose()
         super().dispose()
+
+    def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
+        """Make a pool with its default limit.
+
+        Of two processes that make the same one at once, Dagster lets the second fail in the transaction that the
+        first one's row has broken off.
+        """
+        try:
+            return super().initialize_concurrency_limit_to_default(concurrency_key)
+        except sqlalchemy.exc.InternalError:
+            return True
 
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store events in their order, those of planned and of done materialisations in a few statements.

@@ -14,6 +14,7 @@ from analytics_pipeline.demo_shop import Fault
 from analytics_pipeline.errors import ShopUnavailableError
 from analytics_pipeline.jobs import LATE_CHANGES
 from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.running import days_in_flight, range_tags
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import count_orders
@@ -30,7 +31,8 @@ def tick(pipeline: Pipeline) -> Any:  # noqa: ANN401 - dagster gives the type no
     """Evaluate the sensor once, as the daemon does."""
     sensor = pipeline.definitions.resolve_sensor_def("late_changes")
     repository = pipeline.definitions.get_repository_def()
-    context = dg.build_sensor_context(instance=pipeline.instance, repository_def=repository)
+    resources = {"database": DatabaseResource(), "shop": ShopResource(reference=str(pipeline.description))}
+    context = dg.build_sensor_context(instance=pipeline.instance, repository_def=repository, resources=resources)
     return sensor.evaluate_tick(context)
 
 
@@ -59,7 +61,7 @@ def test_a_day_that_a_run_is_loading_is_not_asked_for_again(later: Pipeline) -> 
     first = requested(later)
     days = DayRange(*(datetime.fromisoformat(text).date() for text in days_of(first)[0].split()))
     job = later.definitions.resolve_job_def(LATE_CHANGES)
-    later.instance.create_run_for_job(job, tags=range_tags(days), status=dg.DagsterRunStatus.QUEUED)
+    later.instance.create_run_for_job(job, tags=range_tags(days), status=dg.DagsterRunStatus.STARTED)
 
     assert days_in_flight(later.instance) == set(days)
     assert days_of(requested(later)) == days_of(first)[1:]

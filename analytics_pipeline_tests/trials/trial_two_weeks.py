@@ -59,7 +59,7 @@ def test_each_day_of_two_weeks_ends_with_the_shops_truth(pipeline_of: Callable[.
             numbers_restated += len(restatements)
             needed = len(changed_orders), len(changed_orders | changed_figures)
             print(
-                f"tick {tick}: {len(done.days)} days of orders loaded ({needed[0]} needed), {len(computed)} days of the mart "
+                f"tick {tick}: {len(done.days)} days of orders loaded ({needed[0]} needed), {len(computed)} mart days "
                 f"({needed[1]} needed), {len(restatements)} numbers restated",
                 flush=True,
             )
