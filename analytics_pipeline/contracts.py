@@ -288,7 +288,7 @@ CLEAN_SALES = _contract(
     rules=(NET_SALES_ADD_UP, TOTAL_SALES_ADD_UP),
     key=("order_date", "order_id", "event_number"),
     day_column="order_date",
-    indexes=("event_date",),
+    indexes=("event_date", "customer_key"),
 )
 
 CLEAN_CUSTOMERS = _contract(

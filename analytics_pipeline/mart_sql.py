@@ -34,6 +34,7 @@ DIALECT = "postgres"
 FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE = "first_day", "last_day", "shop_currency", "shop_timezone"
 PARAMETERS = frozenset({FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE})
 
+WHO_ORDERED = frozenset({"customer_key", "customer_id"})
 PLOTTED = ("net_sales",)
 KEYS = ("grain:", "restatements:")
 """What a line of the leading comment begins with that is no description."""
@@ -81,8 +82,8 @@ class Mart:
 
     @property
     def reads_first_orders(self) -> bool:
-        """Whether a day of it depends on orders of other days: on which day a customer ordered first."""
-        return bool({("clean", "orders"), ("clean", "customers")} & {*self.sources})
+        """Whether a day of it may depend on the day of a customer's first order: it reads who ordered."""
+        return any(column.name in WHO_ORDERED for column in self.statement.find_all(exp.Column))
 
     def sql(
         self, *, shop_currency: str, shop_timezone: str, first_day: date | None = None, last_day: date | None = None

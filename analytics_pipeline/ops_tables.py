@@ -23,7 +23,7 @@ LEDGER_MEASURES = (
 _COUNTED = ("orders", "units_sold", "units_returned")
 _RUN_ID = "Dagster's id of the run."
 _CAUSE = (
-    "Why: refund, cancellation, edit, late_order, vanished, quarantined, quarantine_replay, backfill (history that was "
+    "Why: refund, cancellation, edit, late_order, vanished, left_out, quarantine_replay, backfill (history that was "
     "loaded later), customer_record, definition_change, or unexplained."
 )
 
@@ -106,7 +106,8 @@ STALE_DAYS = Table(
         Column(
             "reason",
             TEXT,
-            "Why: late_order, edit, refund, cancellation, count (the shop has another number), reread, sweep, replay.",
+            "Why: late_order, edit, refund, cancellation, count (the shop has another number), reread, sweep, replay, "
+            "today, unfinished (a run was killed or failed between two layers).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),

@@ -4,7 +4,7 @@ How changes are found is `late_changes`' part, which days are next `history.stal
 """
 
 from collections.abc import Collection
-from datetime import date
+from datetime import UTC, date, datetime
 
 import dagster as dg
 
@@ -14,6 +14,7 @@ from analytics_pipeline.late_changes.look import Look, look
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.running import days_in_flight, end_dead_runs, range_tags
+from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Shop
 
 
@@ -31,13 +32,18 @@ def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
         context: dg.SensorEvaluationContext, shop: ShopResource, database: DatabaseResource
     ) -> dg.SensorResult | dg.SkipReason:
         end_dead_runs(context.instance)
-        stored = database.database()
+        stored, described = database.database(), shop.description
+        in_flight = days_in_flight(context.instance)
         with shop.client() as client:
-            found = look(client, stored)
+            found = look(client, stored, is_quiet=not in_flight)
         if found is None:
             return dg.SkipReason("No business day is loaded yet.")
-        most = shop.description.late_changes.most_days
-        ranges = days_to_load(stored, in_flight=days_in_flight(context.instance), most=most)
+        ranges = days_to_load(
+            stored,
+            in_flight=in_flight,
+            most=described.late_changes.most_days,
+            today=business_day(datetime.now(UTC), described.zone),
+        )
         if not ranges:
             return dg.SkipReason(told(found, ranges))
         context.log.info(told(found, ranges))

@@ -43,7 +43,7 @@ from analytics_pipeline.tables import Table
 from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.orders import clean_orders
-from analytics_pipeline.transforms.version import contract_version
+from analytics_pipeline.transforms.version import definition
 
 BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
 READABLE = "all_values_are_readable"
@@ -109,7 +109,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
             prepare(database.database())
             # Before the raw rows are read, which are at least as new as this.
             as_of = read_at(database.database(), RAW_ORDERS.table, days)
-            writing = Writing(context.run.run_id, contract_version(shop.description), as_of)
+            writing = Writing(context.run.run_id, definition(shop.description), as_of)
             staged = {
                 name: stack.enter_context(
                     stage(database.database(), contract.table, part, _companions(contract, writing, daily_marts))
@@ -142,7 +142,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
 def _companions(contract: Contract, writing: Writing, marts: Sequence[Table]) -> list[Companion]:
     if contract is not CLEAN_SALES:
         return [DaysWritten(writing)]
-    return [SalesChanged(writing, marts), Settled(writing), DaysWritten(writing)]
+    return [SalesChanged(writing, marts), DaysWritten(writing), Settled()]
 
 
 def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]:
@@ -187,7 +187,7 @@ def _dimension(
             metadata={"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])},
         )
         rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
-        writing = Writing(context.run.run_id, contract_version(shop.description))
+        writing = Writing(context.run.run_id, definition(shop.description))
         companions = (FirstOrdersTold(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
         yield from publish(audit.results(), [dg.Output(Accompanied(rows, companions))])
 

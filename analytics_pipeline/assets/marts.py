@@ -23,14 +23,15 @@ from analytics_pipeline.sources.spec import Shop
 
 def build_mart_assets(marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Return one asset per mart."""
-    return [_mart_asset(mart, partitions) for mart in marts]
+    daily = frozenset(mart.table.qualified_name for mart in marts if mart.is_daily)
+    return [_mart_asset(mart, partitions, daily) for mart in marts]
 
 
 def _state(day: date, read_at: datetime | None, *, shop: Shop, settles_after: int) -> str:
     return state_of(day, read_at, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
 
 
-def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: frozenset[str]) -> dg.AssetsDefinition:
     @table_asset(
         mart.table,
         deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
@@ -52,10 +53,11 @@ def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition) -> dg.Asse
         return MartDays(
             statement,
             days_of(context.partition_keys),
-            definition=hashlib.sha256(sql().encode()).hexdigest()[:12],
+            definition=hashlib.sha256(f"{sql()} {mart.watched}".encode()).hexdigest()[:12],
             zone=shop.description.timezone,
             watched=mart.watched,
             reads_first_orders=mart.reads_first_orders,
+            reads_marts=tuple(f"{layer}.{name}" for layer, name in mart.sources if f"{layer}.{name}" in daily),
             closed_until=shop.description.closed_until,
             state=partial(_state, shop=shop.description, settles_after=lateness(stored, shop.description).days),
         )

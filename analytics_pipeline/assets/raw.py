@@ -21,9 +21,10 @@ from analytics_pipeline.history.written import DaysWritten, Writing, database_cl
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_orders, extract_products
+from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Endpoint
 from analytics_pipeline.spool import Spool, spool
-from analytics_pipeline.transforms.version import contract_version
+from analytics_pipeline.transforms.version import definition
 
 SOURCE_COUNT = "extracted_records_equal_the_shops_count"
 SECONDS_BETWEEN_REPORTS = 5.0
@@ -41,18 +42,23 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         stored = database.database()
         claim_database(stored, shop.description.name)
         prepare(stored)
-        # Before the first request: whatever the shop changes from here on, this extraction may lack.
         fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)
-        writing = Writing(context.run.run_id, contract_version(shop.description), database_clock(stored))
+        # Before the first request: whatever the shop changes from here on, this extraction may lack.
+        began = database_clock(stored)
+        writing = Writing(context.run.run_id, definition(shop.description), dict.fromkeys(days, began))
+        # Orders come in while today's list is read, so its count may differ.
+        is_over = days.last < business_day(began, shop.description.zone)
         with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
             extraction = extract_orders(client, days.first, days.last)
             ids: set[str] = set()
 
             def value() -> Accompanied:
-                extracted = Extracted(writing, _figures(extraction, len(ids)))
+                extracted = Extracted(writing, _figures(extraction, len(ids)), list(ids))
                 return Accompanied(rows.reader(), (DaysWritten(writing), extracted))
 
-            yield from _extracted(context, RAW_ORDERS, extraction, rows, value=value, ids=ids, fields=fields)
+            yield from _extracted(
+                context, RAW_ORDERS, extraction, rows, value=value, ids=ids, fields=fields, is_over=is_over
+            )
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
         @_raw_asset(contract)
@@ -97,6 +103,7 @@ def _extracted(
     value: Callable[[], Any],
     ids: set[str],
     fields: FieldAudit,
+    is_over: bool = True,
 ) -> Iterator[Any]:
     """Read the whole extraction into the spool and its ids into `ids`, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
@@ -119,7 +126,8 @@ def _extracted(
         "megabytes": round(statistics.bytes / 1_000_000, 3),
         "seconds_waited": round(statistics.seconds_waited, 3),
     }
-    results = [*audit.results(), _count_result(contract, extraction, len(ids)), fields.result()]
+    counted = _count_result(contract, extraction, len(ids), is_blocking=is_over and _count_blocks(contract))
+    results = [*audit.results(), counted, fields.result()]
     yield from publish(results, _outputs(value, metadata))
     fields.record(context.run.run_id)
 
@@ -147,7 +155,9 @@ def _count_blocks(contract: Contract) -> bool:
     return contract is RAW_ORDERS
 
 
-def _count_result(contract: Contract, extraction: Extraction, different: int) -> dg.AssetCheckResult:
+def _count_result(
+    contract: Contract, extraction: Extraction, different: int, *, is_blocking: bool
+) -> dg.AssetCheckResult:
     # Different ids, since a page that shifts while it is read brings one record twice and another one never.
     arrived = different + extraction.outside_window
     counted = extraction.source_count
@@ -156,7 +166,7 @@ def _count_result(contract: Contract, extraction: Extraction, different: int) ->
         asset_key=dg.AssetKey(contract.table.path),
         check_name=SOURCE_COUNT,
         passed=difference == 0,
-        severity=dg.AssetCheckSeverity.ERROR if _count_blocks(contract) else dg.AssetCheckSeverity.WARN,
+        severity=dg.AssetCheckSeverity.ERROR if is_blocking else dg.AssetCheckSeverity.WARN,
         metadata={
             "unexplained_difference": difference,
             "arrived": arrived,

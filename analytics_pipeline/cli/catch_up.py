@@ -1,5 +1,7 @@
 """`analytics-pipeline catch-up`: late changes, in this process and without the UI's sensor."""
 
+from datetime import UTC, datetime
+
 import click
 
 from analytics_pipeline.cli import Command, shop_option
@@ -12,6 +14,7 @@ from analytics_pipeline.running import days_in_flight, end_dead_runs, open_insta
 from analytics_pipeline.sensors import told
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import load_shop
 
 
@@ -35,16 +38,18 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     shop = load_shop(settings.shop)
     database = data_database(settings)
     create_database(database)
+    with open_instance(settings) as instance:
+        end_dead_runs(instance)
+        in_flight = days_in_flight(instance)
     with ShopClient(shop) as client:
-        found = look(client, database)
+        found = look(client, database, is_quiet=not in_flight)
     if found is None:
         click.echo("No business day is loaded yet: analytics-pipeline run")
         return
     if parked:
         unpark(database, parked_days(database))
-    with open_instance(settings) as instance:
-        end_dead_runs(instance)
-        ranges = days_to_load(database, in_flight=days_in_flight(instance), most=shop.late_changes.most_days)
+    today = business_day(datetime.now(UTC), shop.zone)
+    ranges = days_to_load(database, in_flight=in_flight, most=shop.late_changes.most_days, today=today)
     click.echo(told(found, ranges))
     failed = False
     for days in ranges:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from datetime import date, datetime
 
 from analytics_pipeline.cli.figures import cents
-from analytics_pipeline.contracts import RAW_ORDERS
+from analytics_pipeline.contracts import CLEAN_SALES
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.extractions import vanished_count
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.stale import listed_days, parked_days
 from analytics_pipeline.history.written import contiguous, written_days
+from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.ops_tables import LOOKS, RESTATEMENTS
 from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Shop
@@ -42,7 +43,7 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
 
 def _settled(database: Database, shop: Shop, now: datetime) -> str:
     late, today = lateness(database, shop), business_day(now, shop.zone)
-    read_at = written_days(database, RAW_ORDERS.table)
+    read_at = written_days(database, CLEAN_SALES.table)
     days: dict[str, list[date]] = {}
     for day, read in read_at.items():
         days.setdefault(state_of(day, read, today, late.days, shop), []).append(day)
@@ -90,6 +91,10 @@ def _restated(database: Database) -> str:
 
 
 def _ladder(database: Database) -> Iterator[str]:
+    reconciliation = next(mart.table for mart in load_marts() if mart.table.name == "daily_reconciliation")
+    if not exists(database, reconciliation):
+        yield "adds up      not known: no run has come that far"
+        return
     columns = ", ".join(f"sum({column})::text as rung_{number}" for number, column in enumerate(RUNGS.values()))
     found = query(
         database,

@@ -1,6 +1,9 @@
 """What is written beside the raw orders: what their extraction brought and cost, and which orders vanished."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+
+import pyarrow as pa
 
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import Slice, query
@@ -29,13 +32,19 @@ class Extracted:
 
     writing: Writing
     figures: ExtractionFigures
+    ids: Collection[str]
+    """Ids of the orders that came."""
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        """Keep the newest record of each order."""
+        """Keep the newest record of each order that did not come this time."""
         if part is not None:
+            came = pa.table({"order_id": pa.array(self.ids, pa.string())})
+            cursor.execute("create temporary table orders_that_came (order_id text) on commit drop")
+            cursor.adbc_ingest("orders_that_came", came, mode="append", temporary=True)
             cursor.execute(
                 f"create temporary table orders_before on commit drop as select distinct on (order_id) * "
-                f"from {table.qualified_name} where {part.where(table)} order by order_id, extracted_at desc"
+                f"from {table.qualified_name} where {part.where(table)} "
+                "and order_id not in (select order_id from orders_that_came) order by order_id, extracted_at desc"
             )
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
@@ -50,7 +59,7 @@ class Extracted:
             f"values ($1, $2, $3, $4, {places}) "
             f"on conflict (run_id, first_day) do update set (last_day, read_at, {names}) = "
             f"(excluded.last_day, excluded.read_at, {', '.join(f'excluded.{name}' for name in figures)})",
-            (self.writing.run_id, part.first, part.last, self.writing.read_at, *figures.values()),
+            (self.writing.run_id, part.first, part.last, self.writing.read_at[part.first], *figures.values()),
         )
         cursor.execute(
             f"insert into {VANISHED_ORDERS.qualified_name} "

@@ -16,6 +16,7 @@ from analytics_pipeline.sources.windows import start_of_day
 
 State = Literal["provisional", "settling", "final"]
 SHARE = 0.99
+OBSERVED_DAYS = 365
 ENOUGH = 100
 """Changes from which on their lateness says something."""
 OF_THE_SHOP = "refund", "cancellation", "edit", "late_order", "vanished", "quarantine_replay"
@@ -46,7 +47,8 @@ def lateness(database: Database, shop: Shop) -> Lateness:
     )
     stamped = (
         f"select (updated_at at time zone '{shop.timezone}')::date - order_date as days "
-        f"from {CLEAN_ORDERS.table.qualified_name} where updated_at > ordered_at"
+        f"from {CLEAN_ORDERS.table.qualified_name} where updated_at > ordered_at and order_date > "
+        f"(select max(order_date) from {CLEAN_ORDERS.table.qualified_name}) - {OBSERVED_DAYS}"
     )
     for select, table, basis in (
         (noticed, ORDER_CHANGES, "changes noticed"),

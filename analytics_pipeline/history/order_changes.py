@@ -7,14 +7,14 @@ their cause. Nothing is noted of days that no mart has: there is no number yet t
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_ORDERS, CLEAN_SALES, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection
 from analytics_pipeline.database.slices import Slice
 from analytics_pipeline.history.written import Writing
 from analytics_pipeline.ops_tables import LEDGER_MEASURES, MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables import Table
 
-ORDERS, CUSTOMERS = CLEAN_ORDERS.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
+SALES, CUSTOMERS = CLEAN_SALES.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
 CHANGES, DAYS = ORDER_CHANGES.qualified_name, MATERIALISED_DAYS.qualified_name
 
 _FINGERPRINT = (
@@ -33,7 +33,7 @@ _ORDER_DAYS = f"""
             where not is_cancellation and event_type in ('line_returned', 'shipping_refunded', 'adjustment')
         ) as refunds,
         sum(hash_record_extended(row({_FINGERPRINT}), 0)) as fingerprint
-    from {CLEAN_SALES.table.qualified_name}
+    from {SALES}
     where {{slice}}
     group by order_date, order_id, event_date, currency
 """
@@ -79,7 +79,9 @@ class SalesChanged:
 
     def _compared(self, cursor: Connection) -> str:
         was_quarantined = _is_among(cursor, QUARANTINE.table)
+        was_left_out = _is_among(cursor, EXCLUSIONS.table)
         is_sent = _is_among(cursor, RAW_ORDERS.table)
+        is_sent_for_the_day = is_sent.replace("both_.order_id", "both_.order_id and held.order_date = both_.order_date")
         differences = ", ".join(
             f"coalesce(new.{name}, 0) - coalesce(old.{name}, 0) as {name}" for name in LEDGER_MEASURES
         )
@@ -91,13 +93,15 @@ class SalesChanged:
                     when days.day is null then 'backfill'
                     when not exists (select from sales_before as other where other.order_id = both_.order_id) then case
                         when {was_quarantined} then 'quarantine_replay'
+                        when {was_left_out} then 'edit'
                         when days.definition <> $1 then 'definition_change'
                         else 'late_order'
                     end
                     when not exists (select from sales_after as other where other.order_id = both_.order_id) then case
                         when not {is_sent} then 'vanished'
+                        when not {is_sent_for_the_day} then 'edit'
                         when days.definition <> $1 then 'definition_change'
-                        else 'quarantined'
+                        else 'left_out'
                     end
                     when days.definition <> $1 then 'definition_change'
                     when coalesce(new.cancellations, 0) > coalesce(old.cancellations, 0) then 'cancellation'
@@ -111,7 +115,7 @@ class SalesChanged:
             left join sales_before as old using (order_id, order_date, event_date, currency)
             left join sales_after as new using (order_id, order_date, event_date, currency)
             left join {DAYS} as days
-                on days.table_name = '{CLEAN_SALES.table.qualified_name}' and days.day = order_date
+                on days.table_name = '{SALES}' and days.day = order_date
             where old.fingerprint is distinct from new.fingerprint
         """
 
@@ -145,7 +149,7 @@ class FirstOrdersTold:
         del part
         lock_marts(cursor, self.marts)
         cursor.execute(
-            f"select to_regclass('pg_temp.customers_before') is not null and to_regclass('{ORDERS}') is not null"
+            f"select to_regclass('pg_temp.customers_before') is not null and to_regclass('{SALES}') is not null"
         )
         if not cursor.fetchone()[0]:
             return
@@ -162,16 +166,16 @@ class FirstOrdersTold:
                 from {table.qualified_name} as new
                 full join customers_before as old using (customer_id)
                 cross join lateral (
-                    select min(order_date) as loaded from {ORDERS} as orders
-                    where orders.customer_key = customer_id and gross_sales > 0
-                ) as orders
+                    select min(order_date) as loaded from {SALES} as sales
+                    where sales.customer_key = customer_id and gross_sales > 0
+                ) as sales
                 where old.first_order_date is distinct from new.first_order_date
             ) as moved
             cross join lateral (values (before), (after)) as touched (day)
             cross join lateral (
-                select min(order_id) as order_id, min(order_date) as order_date from {ORDERS} as orders
-                where orders.customer_key = customer_id and orders.order_date = day and gross_sales > 0
-            ) as orders
+                select min(order_id) as order_id, min(order_date) as order_date from {SALES} as sales
+                where sales.customer_key = customer_id and sales.order_date = day and gross_sales > 0
+            ) as sales
             where before is distinct from after
             """,
             self.writing,
@@ -230,8 +234,8 @@ def _first_orders_moved(slice_: str) -> str:
             left join old using (customer_key)
             left join new using (customer_key)
             cross join lateral (
-                select min(order_date) as day from {ORDERS} as orders
-                where orders.customer_key = buyers.customer_key and gross_sales > 0 and not orders.{slice_}
+                select min(order_date) as day from {SALES} as sales
+                where sales.customer_key = buyers.customer_key and gross_sales > 0 and not sales.{slice_}
             ) as elsewhere
             cross join lateral (
                 select min(first_order_date) as day from {CUSTOMERS} as customers
@@ -254,7 +258,7 @@ def _first_orders_moved(slice_: str) -> str:
 def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
     cursor.execute(
         f"select exists (select from {DAYS} where table_name in ({_listed(marts)})) "
-        f"and to_regclass('{ORDERS}') is not null and to_regclass('{CUSTOMERS}') is not null"
+        f"and to_regclass('{SALES}') is not null and to_regclass('{CUSTOMERS}') is not null"
     )
     return bool(cursor.fetchone()[0])
 

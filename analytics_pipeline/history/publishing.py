@@ -11,7 +11,7 @@ from datetime import date, datetime
 
 import adbc_driver_manager
 
-from analytics_pipeline.contracts import RAW_ORDERS
+from analytics_pipeline.contracts import CLEAN_SALES
 from analytics_pipeline.database.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
 from analytics_pipeline.database.layout import ensure_schema, ensure_table
 from analytics_pipeline.database.slices import Query, Slice, duplicate_key, replace_rows
@@ -35,6 +35,7 @@ class MartDays:
         zone: IANA name of the shop's time zone: a number is published once its day was over when it was read.
         watched: Columns whose published numbers are kept on record.
         reads_first_orders: Whether it depends on the days of customers' first orders.
+        reads_marts: Names of the marts by business day that it reads: it knows no change that these do not know.
         closed_until: Last business day of the closed period, if one is closed.
         state: How far a day's figures can still move, from the day and the time when its orders were read.
     """
@@ -45,6 +46,7 @@ class MartDays:
     zone: str
     watched: tuple[str, ...] = ()
     reads_first_orders: bool = True
+    reads_marts: tuple[str, ...] = ()
     closed_until: date | None = None
     state: Callable[[date, datetime | None], str] = lambda _, __: "settling"
 
@@ -86,7 +88,7 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
             for statement in key_statements:
                 cursor.execute(statement)
             for days in ranges:
-                _note_days(cursor, table, days, mart.zone, writing)
+                _note_days(cursor, table, days, mart, writing)
             record.after()
             connection.commit()
         except adbc_driver_manager.Error as error:
@@ -110,20 +112,27 @@ def stale_days(cursor: Connection, table: Table, *, reads_first_orders: bool) ->
     return [row[0] for row in cursor.fetchall()]
 
 
-def _note_days(cursor: Connection, table: Table, days: DayRange, zone: str, writing: Writing) -> None:
+def _note_days(cursor: Connection, table: Table, days: DayRange, mart: MartDays, writing: Writing) -> None:
     """Keep the book of the mart's days, and mark as published the ones that were over when they were read."""
-    is_over = f"raw.read_at >= (series.day::date + 1)::timestamp at time zone '{zone}'"
+    is_over = f"sales.read_at >= (series.day::date + 1)::timestamp at time zone '{mart.zone}'"
+    known = f"(select coalesce(max(change_id), 0) from {CHANGES})"
+    if mart.reads_marts:
+        listed = ", ".join(f"'{name}'" for name in mart.reads_marts)
+        known = (
+            f"least({known}, (select min(coalesce(through_change, 0)) from {DAYS} as read "
+            f"where read.table_name in ({listed}) and read.day = series.day::date))"
+        )
     cursor.execute(
         f"""
         insert into {DAYS} as stored (
             table_name, day, first_written_at, written_at, run_id, read_at, definition, through_change, published_at
         )
         select
-            $1, series.day::date, clock_timestamp(), clock_timestamp(), $4, raw.read_at, $5,
-            (select coalesce(max(change_id), 0) from {CHANGES}),
+            $1, series.day::date, clock_timestamp(), clock_timestamp(), $4, sales.read_at, $5, {known},
             case when {is_over} then clock_timestamp() end
         from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series (day)
-        left join {DAYS} as raw on raw.table_name = '{RAW_ORDERS.table.qualified_name}' and raw.day = series.day::date
+        left join {DAYS} as sales
+            on sales.table_name = '{CLEAN_SALES.table.qualified_name}' and sales.day = series.day::date
         on conflict (table_name, day) do update set
             written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
             definition = excluded.definition, through_change = excluded.through_change,

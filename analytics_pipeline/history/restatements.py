@@ -149,13 +149,13 @@ class NumbersOnRecord:
                 from (
                     select cause, order_id, change
                     from pending cross join lateral (values {measures}) as measures (measure, change)
-                    where event_date = changed.day and pending.currency = changed.currency
-                    and measure = changed.metric and change <> 0
+                    where event_date = changed.day and measure = changed.metric and change <> 0
+                    and (changed.currency is null or pending.currency = changed.currency)
                     union all
                     select cause, order_id, null
                     from pending
                     where event_date = changed.day and changed.metric not in ({listed})
-                    and (is_first_order or pending.currency = changed.currency)
+                    and (is_first_order or changed.currency is null or pending.currency = changed.currency)
                 ) as changes
             ) as why
         """

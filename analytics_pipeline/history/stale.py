@@ -10,14 +10,17 @@ from datetime import date, datetime
 
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import Slice, query
-from analytics_pipeline.history.written import Writing, contiguous
-from analytics_pipeline.ops_tables import STALE_DAYS
+from analytics_pipeline.history.written import contiguous
+from analytics_pipeline.ops_tables import MATERIALISED_DAYS, STALE_DAYS
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.tables import Table
 
 STALE = STALE_DAYS.qualified_name
 FAILURES_TO_PARK = 3
 DAYS_OF_A_RUN = 31
+REREAD, SWEEP, TODAY, UNFINISHED = "reread", "sweep", "today", "unfinished"
+UNSEEN = (REREAD, SWEEP, TODAY, UNFINISHED)
+"""Reasons of days that are loaded again without the shop having named a change."""
 
 
 @dataclass(frozen=True)
@@ -39,25 +42,33 @@ class StaleDay:
 
 @dataclass(frozen=True)
 class Settled:
-    """Takes the days off the list that are written now, if their orders were read after they had gone stale."""
+    """Takes the days off the list that are written now, if their orders were read after they had gone stale.
 
-    writing: Writing
+    Comes after the day's own entry (`DaysWritten`).
+    """
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Nothing of the old rows matters."""
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Take them off."""
-        del table
-        if part is not None and self.writing.read_at is not None:
+        if part is not None:
+            _lock(cursor)
             cursor.execute(
-                f"delete from {STALE} where day between $1 and $2 and seen_at < $3",
-                (part.first, part.last, self.writing.read_at),
+                f"delete from {STALE} as stale using {MATERIALISED_DAYS.qualified_name} as days "
+                "where days.table_name = $1 and days.day = stale.day and stale.day between $2 and $3 "
+                "and stale.seen_at < days.read_at",
+                (table.qualified_name, part.first, part.last),
             )
 
 
 def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
-    """Put days on the list, in the caller's transaction; what is on it already is seen again and keeps its failures."""
+    """Put days on the list, in the caller's transaction; what is on it already is seen again and keeps its failures.
+
+    What nobody has seen to change (`UNSEEN`) stays as it stands: it is as stale as before.
+    """
+    _lock(cursor)
+    unseen = ", ".join(f"'{reason}'" for reason in UNSEEN)
     for stale in days:
         cursor.execute(
             f"""
@@ -73,7 +84,7 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
                 event_days = array(
                     select distinct day from unnest(stored.event_days || excluded.event_days) as days (day) order by day
                 ),
-                seen_at = excluded.seen_at
+                seen_at = case when stored.reason in ({unseen}) then stored.seen_at else excluded.seen_at end
             """,
             (stale.day, stale.reason, _array(stale.order_ids), _array(map(str, sorted(stale.event_days)))),
         )
@@ -81,6 +92,11 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
             f"update {STALE} set parked_at = (select min(parked_at) from {STALE} where day = $1) where day = $1",
             (stale.day,),
         )
+
+
+def _lock(cursor: Connection) -> None:
+    """Wait for whoever else changes the list: two that lock rows in different orders would wait for each other."""
+    cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (STALE,))
 
 
 def _array(values: Iterable[str]) -> str:
@@ -101,17 +117,28 @@ def parked_days(database: Database) -> list[date]:
     return [row["day"] for row in rows]
 
 
-def days_to_load(database: Database, *, in_flight: Collection[date], most: int) -> list[DayRange]:
+def days_to_load(
+    database: Database, *, in_flight: Collection[date], most: int, today: date | None = None
+) -> list[DayRange]:
     """Return what to load now: stale days, oldest first, contiguous ones in one run.
+
+    A day that failed before has a run of its own, so that it takes no other one along; so has today, which changes
+    while it is read.
 
     Args:
         database: Where the list lies.
         in_flight: Days that another run is loading; they are left to it.
         most: Most days in all.
+        today: The current business day.
     """
-    rows = query(database, f"select day from {STALE} group by day having max(parked_at) is null order by day")
-    chosen = [row["day"] for row in rows if row["day"] not in in_flight][:most]
-    return [part for days in contiguous(chosen) for part in _cut(days)]
+    rows = query(
+        database,
+        f"select day, max(failures) as failures from {STALE} group by day having max(parked_at) is null order by day",
+    )
+    chosen = {row["day"]: row["failures"] for row in [row for row in rows if row["day"] not in in_flight][:most]}
+    alone = {day for day, failures in chosen.items() if failures or day == today}
+    together = [part for days in contiguous(chosen.keys() - alone) for part in _cut(days)]
+    return sorted([*together, *(DayRange(day, day) for day in alone)], key=lambda days: days.first)
 
 
 def _cut(days: DayRange) -> Sequence[DayRange]:

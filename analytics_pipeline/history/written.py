@@ -1,8 +1,8 @@
 """Which days of which table have been written, and by what: one row per table and day, in the writing's transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import pairwise
 
@@ -20,12 +20,12 @@ class Writing:
     Attributes:
         run_id: Dagster's id of the run.
         definition: Hash of what the rows are made with.
-        read_at: When the extraction behind the rows began, by the database's clock; None where nobody knows.
+        read_at: When the extraction behind each day's rows began, by the database's clock; a day may be missing.
     """
 
     run_id: str
     definition: str
-    read_at: datetime | None = None
+    read_at: Mapping[date, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,26 +39,25 @@ class DaysWritten:
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Note each day of the slice."""
-        if part is not None:
-            cursor.execute(
-                f"""
-                insert into {MATERIALISED_DAYS.qualified_name} as stored
-                    (table_name, day, first_written_at, written_at, run_id, read_at, definition)
-                select $1, day::date, clock_timestamp(), clock_timestamp(), $4, $5, $6
-                from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series(day)
-                on conflict (table_name, day) do update set
-                    written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
-                    definition = excluded.definition
-                """,
-                (
-                    table.qualified_name,
-                    part.first,
-                    part.last,
-                    self.writing.run_id,
-                    self.writing.read_at,
-                    self.writing.definition,
-                ),
-            )
+        if part is None:
+            return
+        stamps = ", ".join(
+            f"(date '{day}', timestamptz '{stamp.isoformat()}')" for day, stamp in self.writing.read_at.items()
+        )
+        cursor.execute(
+            f"""
+            insert into {MATERIALISED_DAYS.qualified_name} as stored
+                (table_name, day, first_written_at, written_at, run_id, read_at, definition)
+            select $1, series.day::date, clock_timestamp(), clock_timestamp(), $4, stamps.read_at, $5
+            from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series (day)
+            left join (values {stamps or "(null::date, null::timestamptz)"}) as stamps (day, read_at)
+                on stamps.day = series.day::date
+            on conflict (table_name, day) do update set
+                written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
+                definition = excluded.definition
+            """,
+            (table.qualified_name, part.first, part.last, self.writing.run_id, self.writing.definition),
+        )
 
 
 def database_clock(database: Database) -> datetime:
@@ -67,15 +66,14 @@ def database_clock(database: Database) -> datetime:
     return now
 
 
-def read_at(database: Database, table: Table, days: DayRange) -> datetime | None:
-    """Return when the oldest of the extractions behind some days began; None when one of them is not known."""
-    found = query(
+def read_at(database: Database, table: Table, days: DayRange) -> dict[date, datetime]:
+    """Return when the extraction behind each of some days began, where that is known."""
+    rows = query(
         database,
-        f"select count(read_at) as known, min(read_at) as oldest from {MATERIALISED_DAYS.qualified_name} "
-        f"where table_name = '{table.qualified_name}' and day between date '{days.first}' and date '{days.last}'",
-    )[0]
-    oldest: datetime | None = found["oldest"]
-    return oldest if found["known"] == len(days) else None
+        f"select day, read_at from {MATERIALISED_DAYS.qualified_name} where table_name = '{table.qualified_name}' "
+        f"and day between date '{days.first}' and date '{days.last}' and read_at is not null",
+    )
+    return {row["day"]: row["read_at"] for row in rows}
 
 
 def written_days(database: Database, table: Table) -> dict[date, datetime | None]:

@@ -7,7 +7,7 @@ a shop that cannot be asked for changes has its last days read again daily, and 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
-from analytics_pipeline.history.stale import StaleDay
+from analytics_pipeline.history.stale import REREAD, SWEEP, StaleDay
 from analytics_pipeline.partitions import DayRange
 
 DAILY = timedelta(hours=20)
@@ -63,7 +63,7 @@ def aged_days(
         if day >= today:
             continue
         if (today - day).days <= reread_days and (age is None or age >= DAILY):
-            due.append(StaleDay(day, "reread"))
+            due.append(StaleDay(day, REREAD))
         elif sweep_days is not None and (age is None or age >= timedelta(days=sweep_days)):
-            due.append(StaleDay(day, "sweep"))
+            due.append(StaleDay(day, SWEEP))
     return due

@@ -16,11 +16,13 @@ from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.history.stale import StaleDay, listed_days, mark
+from analytics_pipeline.history.stale import TODAY, UNFINISHED, StaleDay, listed_days, mark
+from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import contiguous, database_clock, written_days
 from analytics_pipeline.late_changes.due import aged_days, differing_days
 from analytics_pipeline.late_changes.touched import OrderState, days_touched, merged
-from analytics_pipeline.ops_tables import LOOKS, MATERIALISED_DAYS
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.ops_tables import EXTRACTIONS, LOOKS, MATERIALISED_DAYS
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import can_count_orders, count_orders, extract_changed_orders
@@ -48,8 +50,13 @@ class Look:
     stale: list[StaleDay]
 
 
-def look(client: ShopClient, database: Database) -> Look | None:
+def look(client: ShopClient, database: Database, *, is_quiet: bool = True) -> Look | None:
     """Ask the shop what changed, and mark the days that have to be loaded again.
+
+    Args:
+        client: Asks the shop.
+        database: Where the tables lie.
+        is_quiet: Whether no run is going on, so that what is unfinished was left so.
 
     Returns:
         What was found; None when no day is loaded yet, so that nothing can have changed.
@@ -67,14 +74,17 @@ def look(client: ShopClient, database: Database) -> Look | None:
     feed = _Feed(client, database, {*loaded, *([today] if shop.intraday else [])})
     stale = list(feed) if shop.notices_changes else []
     if shop.intraday and (today not in loaded or not shop.notices_changes):
-        stale.append(StaleDay(today, "today"))
+        stale.append(StaleDay(today, TODAY))
     stale += aged_days(
         loaded,
         now,
         today=today,
         reread_days=0 if shop.notices_changes else shop.late_changes.reread_days,
         sweep_days=shop.sweep_days,
-    )
+    )[: shop.late_changes.most_days]
+    if is_quiet:
+        marts = [mart.table for mart in load_marts() if mart.is_daily]
+        stale += [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in unfinished_days(database, marts)]
     if can_count_orders(shop):
         known = {*listed_days(database), *(day.day for day in stale), today}
         stale += _differing_in_number(client, database, [day for day in loaded if day not in known])
@@ -117,12 +127,12 @@ class _Feed(Iterator[StaleDay]):
         if self.newest_change is None:  # no order is known
             self.newest_change = datetime.combine(self._shop.first_day, datetime.min.time(), self._shop.zone)
         overlap = timedelta(minutes=self._shop.late_changes.overlap_minutes)
-        self.asked_since = self.newest_change - overlap
+        self.asked_since = min([self.newest_change, *_loads_since_the_last_look(self._database)]) - overlap
         for batch in extract_changed_orders(self._client, self.asked_since):
             self.orders_seen += len(batch)
             rows = batch.to_pylist()
             self._move_cursor(rows)
-            yield from self._touched([row for row in rows if row["order_date"] in self._loaded])
+            yield from (stale for stale in self._touched(rows) if stale.day in self._loaded)
 
     def _move_cursor(self, rows: Sequence[Mapping[str, Any]]) -> None:
         path = compile_path(self._shop.orders.fields.updated_at or "")
@@ -140,7 +150,8 @@ class _Feed(Iterator[StaleDay]):
         changed = [
             row
             for row in rows
-            if not any(
+            if (row["order_date"] in self._loaded or row["order_id"] in stored)
+            and not any(
                 day == row["order_date"] and decode(payload) == decode(row["payload"])
                 for day, payload in stored.get(row["order_id"], [])
             )
@@ -178,6 +189,17 @@ def _cursor(database: Database) -> datetime | None:
     )
     oldest: datetime | None = found[0]["stamp"]
     return oldest
+
+
+def _loads_since_the_last_look(database: Database) -> list[datetime]:
+    """Return when the extractions began of days that no look has known as loaded: it has left out their changes."""
+    found = query(
+        database,
+        f"select min(read_at) as began from {MATERIALISED_DAYS.qualified_name} "
+        f"where table_name = '{RAW_ORDERS.table.qualified_name}' "
+        f"and first_written_at > (select max(looked_at) from {LOOKS.qualified_name})",
+    )
+    return [row["began"] for row in found if row["began"] is not None]
 
 
 def _stored_records(database: Database, ids: Sequence[str]) -> dict[str, list[tuple[date, str]]]:
@@ -246,4 +268,24 @@ def _differing_in_number(client: ShopClient, database: Database, days: Sequence[
         return sum(stored.get(day, 0) for day in part) if counted is None else counted
 
     found = [day for part in contiguous(days) for day in differing_days(part, stored, count)]
-    return [StaleDay(day, "count", event_days=frozenset({day})) for day in found]
+    as_counted = _days_as_counted(database)
+    return [
+        StaleDay(day, "count", event_days=frozenset({day}))
+        for day in found
+        if day not in as_counted or as_counted[day] != count(DayRange(day, day))
+    ]
+
+
+def _days_as_counted(database: Database) -> dict[date, int]:
+    """Return the shop's count of each day at its last extraction, where that was of this day alone.
+
+    A shop that counts an order of the next midnight with a day does so each time: only another count is news.
+    """
+    rows = query(
+        database,
+        f"select extractions.first_day as day, extractions.source_count as orders from {EXTRACTIONS.qualified_name} "
+        f"join {MATERIALISED_DAYS.qualified_name} as days on days.run_id = extractions.run_id "
+        f"and days.day = extractions.first_day and days.table_name = '{RAW_ORDERS.table.qualified_name}' "
+        "where extractions.first_day = extractions.last_day and extractions.source_count is not null",
+    )
+    return {row["day"]: row["orders"] for row in rows}

@@ -100,7 +100,7 @@ products as (
 
 sums as (
     select
-        coalesce(revenue.event_date, ledger_of_events.event_date) as business_day,
+        coalesce(revenue.event_date, ledger_of_events.event_date, products.event_date) as business_day,
         sum(
             abs(coalesce(revenue.gross_sales, 0) - coalesce(ledger_of_events.gross_sales, 0))
             + abs(coalesce(revenue.discounts, 0) - coalesce(ledger_of_events.discounts, 0))
@@ -118,7 +118,7 @@ sums as (
     full join ledger_of_events
         on ledger_of_events.event_date = revenue.event_date and ledger_of_events.currency = revenue.currency
     full join products on products.event_date = revenue.event_date and products.currency = revenue.currency
-    group by coalesce(revenue.event_date, ledger_of_events.event_date)
+    group by coalesce(revenue.event_date, ledger_of_events.event_date, products.event_date)
 ),
 
 reported as (

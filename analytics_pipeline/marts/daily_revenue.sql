@@ -31,7 +31,7 @@ days as (
 first_orders as (
     select customer_key, min(order_date) as first_order_date
     from (
-        select customer_key, order_date from clean.orders where gross_sales > 0
+        select customer_key, order_date from clean.sales where gross_sales > 0
         union all
         select customer_id, first_order_date from clean.customers where first_order_date is not null
     ) as known

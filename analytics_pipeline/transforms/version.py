@@ -27,14 +27,29 @@ def contract_version(shop: Shop) -> str:
     Args:
         shop: The description.
     """
-    rules = {
+    return _hash({**_rules(shop), "project": version(PACKAGE)})
+
+
+def definition(shop: Shop) -> str:
+    """Return the same without the project's own version: a number that changes with it changes by definition.
+
+    Args:
+        shop: The description.
+    """
+    return _hash(_rules(shop))
+
+
+def _rules(shop: Shop) -> dict[str, Any]:
+    return {
         "orders": shop.orders.model_dump(mode="json", include=JUDGING_KEYS),
         "times": shop.times.model_dump(mode="json"),
         "currency": shop.currency,
         "timezone": shop.timezone,
         "contracts": [_promises(contract) for contract in JUDGING_CONTRACTS],
-        "project": version(PACKAGE),
     }
+
+
+def _hash(rules: dict[str, Any]) -> str:
     text = json.dumps(rules, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 

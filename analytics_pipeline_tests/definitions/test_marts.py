@@ -191,10 +191,18 @@ def test_a_mart_names_the_columns_whose_numbers_are_kept_on_record(tmp_path: Pat
         watched("-- restatements: event_date\n")
 
 
-def test_daily_revenue_follows_orders_customers_and_the_ledger(definitions: dg.Definitions) -> None:
+def test_daily_revenue_follows_customers_and_the_ledger(definitions: dg.Definitions) -> None:
     node = definitions.resolve_asset_graph().get(dg.AssetKey(["marts", "daily_revenue"]))
 
-    assert {key.to_user_string() for key in node.parent_keys} == {"clean/customers", "clean/orders", "clean/sales"}
+    assert {key.to_user_string() for key in node.parent_keys} == {"clean/customers", "clean/sales"}
+
+
+def test_who_ordered_matters_to_the_marts_that_read_it() -> None:
+    assert {mart.table.name: mart.reads_first_orders for mart in load_marts() if mart.is_daily} == {
+        "daily_product_sales": False,
+        "daily_reconciliation": False,
+        "daily_revenue": True,
+    }
 
 
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # backfill policies are beta; build_definitions is quiet too

@@ -64,12 +64,12 @@ class CaughtUp:
         return {day for part in self.ranges for day in part}
 
 
-def look_at(pipeline: Pipeline, *, retries: int = 4) -> Look:
+def look_at(pipeline: Pipeline, *, retries: int = 4, is_quiet: bool = True) -> Look:
     """Look at the shop once."""
     shop = load_shop(str(pipeline.description))
     patient = shop.model_copy(update={"limits": shop.limits.model_copy(update={"retries": retries})})
     with ShopClient(patient) as client:
-        found = look(client, pipeline.database)
+        found = look(client, pipeline.database, is_quiet=is_quiet)
     assert found is not None
     return found
 

@@ -201,6 +201,28 @@ def test_what_to_load_is_oldest_first_contiguous_and_leaves_out_what_another_run
     assert chosen(10, 1, 6) == ["2025-03-18", "2025-03-20", "2025-03-23"]
 
 
+def test_a_day_that_failed_has_a_run_of_its_own_and_parks_no_neighbour(later: Pipeline) -> None:
+    execute(
+        later.database,
+        *(
+            "insert into ops.stale_days (day, reason, order_ids, event_days, first_seen_at, seen_at, failures) "
+            f"values (date '{OPENED}' + {offset}, 'edit', '{{}}', '{{}}', now(), now(), 0)"
+            for offset in range(5)
+        ),
+    )
+    (together,) = days_to_load(later.database, in_flight=(), most=10)
+    note_failure(later.database, together, "first")
+
+    alone = days_to_load(later.database, in_flight=(), most=10)
+    for number in range(2):
+        note_failure(later.database, alone[2], f"again {number}")
+
+    assert [len(days) for days in alone] == [1] * 5
+    assert parked_days(later.database) == [OPENED + timedelta(days=2)]
+    today = days_to_load(later.database, in_flight=(), most=10, today=OPENED + timedelta(days=1))
+    assert DayRange(OPENED + timedelta(days=1), OPENED + timedelta(days=1)) in today
+
+
 def test_an_order_that_vanished_leaves_every_table_is_on_record_and_may_come_back(later: Pipeline) -> None:
     (day,) = [LOADED - timedelta(days=3)]
     kept = later.rows(f"select * from clean.orders where order_date = date '{day}' order by order_id")

@@ -1,0 +1,114 @@
+"""What a run leaves behind that ends between two layers, and how the next look brings it to its end."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from analytics_pipeline.history.unfinished import unfinished_days
+from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.partitions import DayRange
+from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.integration.command_line import run
+from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, look_at, revenue_numbers
+from analytics_pipeline_tests.integration.loaded import with_job
+from analytics_pipeline_tests.integration.tables import execute, value
+from analytics_pipeline_tests.integration.truth import agrees
+
+DAYS = DayRange(OPENED, LOADED)
+MARTS = [mart.table for mart in load_marts() if mart.is_daily]
+
+
+def test_after_a_whole_run_nothing_is_unfinished_whatever_layer_is_run_again(later: Pipeline) -> None:
+    catch_up(later)
+    assert unfinished_days(later.database, MARTS) == []
+    assert later.run(OPENED, LOADED, job="clean").succeeded
+    assert later.run(OPENED, LOADED, job="marts").succeeded
+    assert unfinished_days(later.database, MARTS) == []
+    assert look_at(later).stale == []
+
+
+def test_a_run_that_ends_after_the_raw_orders_is_brought_to_its_end(later: Pipeline) -> None:
+    assert later.run(OPENED, LOADED, job="raw").succeeded  # all that a look could compare with is new
+
+    found = look_at(later, is_quiet=False)
+    assert [stale for stale in found.stale if stale.reason == "unfinished"] == []  # as long as a run goes on
+
+    done = catch_up(later)
+
+    assert {stale.reason for stale in done.look.stale} == {"unfinished"}
+    assert done.days == set(DAYS)
+    agrees(later, OPENED, LOADED)
+
+
+def test_a_run_that_ends_after_the_ledger_is_brought_to_its_end(later: Pipeline) -> None:
+    assert later.run(OPENED, LOADED, job="raw").succeeded
+    assert later.run(OPENED, LOADED, job="clean").succeeded
+    waiting = unfinished_days(later.database, MARTS)
+    assert waiting
+    assert later.rows("select * from ops.stale_days") == []
+
+    done = catch_up(later)
+
+    assert done.days == set(waiting)
+    agrees(later, OPENED, LOADED)
+    assert unfinished_days(later.database, MARTS) == []
+
+
+def test_a_day_that_a_mart_has_never_got_is_unfinished_but_not_the_history_of_a_new_mart(later: Pipeline) -> None:
+    catch_up(later)
+    day = LOADED - timedelta(days=2)
+    of_the_day = f"table_name = 'marts.daily_revenue' and day = '{day}'"
+    execute(later.database, f"delete from ops.materialised_days where {of_the_day}")
+    assert unfinished_days(later.database, MARTS) == []  # loaded before the mart was there, as far as is known
+    execute(later.database, f"update ops.materialised_days set first_written_at = now() where day = '{day}'")
+    assert unfinished_days(later.database, MARTS) == [day]
+
+
+def test_a_mart_that_reads_marts_knows_no_more_than_they_do(later: Pipeline) -> None:
+    """Changes that come between the computing of daily_revenue and of what reads it."""
+    assert later.run(OPENED, LOADED, job="raw").succeeded
+    assert later.run(OPENED, LOADED, job="clean").succeeded
+    behind = "select coalesce(max(through_change), 0) from ops.materialised_days where table_name = 'marts.{}'"
+    known = value(later.database, behind.format("daily_revenue"))
+    # As if daily_reconciliation alone were computed now.
+    job = with_job(later, dg.AssetSelection.assets("marts/daily_reconciliation").without_checks())
+    tags = {"dagster/asset_partition_range_start": str(OPENED), "dagster/asset_partition_range_end": str(LOADED)}
+    assert job.execute_in_process(instance=later.instance, tags=tags).success
+    assert value(later.database, behind.format("daily_reconciliation")) == known
+    assert value(later.database, "select sum(revenue_difference) > 0 from marts.daily_reconciliation") is True
+
+    catch_up(later)
+
+    assert value(later.database, "select sum(unexplained_difference)::text from marts.daily_reconciliation") == "0.0000"
+
+
+def test_a_day_is_not_published_from_a_ledger_that_is_older_than_its_raw_orders(later: Pipeline) -> None:
+    """The daily run has read yesterday to its end and not cleaned it yet; another run computes the mart's day."""
+    catch_up(later)
+    midday = f"timestamptz '{LOADED} 12:00+02'"
+    execute(
+        later.database,
+        f"update ops.materialised_days set read_at = {midday}, published_at = null "
+        f"where day = '{LOADED}' and table_name <> 'raw.orders'",
+        f"delete from ops.publications where day = '{LOADED}'",
+        f"delete from ops.restatements where day = '{LOADED}'",
+    )
+
+    assert later.run(LOADED, job="marts").succeeded
+
+    assert later.rows(f"select 1 as one from ops.publications where day = '{LOADED}'") == []
+    assert LOADED in {day for day, _, _ in revenue_numbers(later)}
+    assert later.run(LOADED).succeeded
+    assert later.rows(f"select 1 as one from ops.publications where day = '{LOADED}'") != []
+
+
+def test_status_of_a_first_run_that_died_before_the_last_mart_is_told(later: Pipeline, tmp_path: Path) -> None:
+    execute(later.database, "drop table marts.daily_reconciliation")
+    told = run(
+        "status", folder=tmp_path, ANALYTICS_HOME=str(tmp_path), ANALYTICS_DATABASE_URL=later.database.url,
+        ANALYTICS_SHOP=str(later.description),
+    )  # fmt: skip
+
+    assert told.returncode == 0, told.stderr
+    assert "adds up      not known" in told.stdout
