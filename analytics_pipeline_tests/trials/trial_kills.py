@@ -151,7 +151,7 @@ def _database_time(installed: Installation) -> str:
 def _kill_at_random(installed: Installation, killed: Counter[str], is_over: Callable[[], bool]) -> None:
     chance = random.Random(3)  # noqa: S311 - no secret
     while not is_over() and sum(killed.values()) < KILLS:
-        time.sleep(chance.uniform(2, 16))
+        time.sleep(chance.uniform(4, 24))
         wanted = chance.choice(["worker", "worker", "daemon", "postgres"])
         deadline = time.monotonic() + 20
         while not is_over() and time.monotonic() < deadline:
