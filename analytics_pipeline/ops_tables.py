@@ -187,7 +187,7 @@ INCIDENTS = Table(
     description="Everything that went wrong and that somebody is told of: since when, told when, over when.",
     columns=(
         Column("key", TEXT, "What went wrong, as a name: at most one incident of a key is open."),
-        Column("kind", TEXT, "run_failed, check_failed, day_parked or day_not_landed."),
+        Column("kind", TEXT, "run_failed, check_failed, day_parked, day_not_landed or no_look."),
         Column("subject", TEXT, "The run's job and days, the check, or the business day."),
         Column("opened_at", STAMP, "Since when."),
         Column("last_sent_at", STAMP, "When it was last told to a receiver; null while none has it.", is_nullable=True),

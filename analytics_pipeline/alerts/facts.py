@@ -22,10 +22,11 @@ from analytics_pipeline.alerts.incidents import (
 )
 from analytics_pipeline.checks.landing import LANDED
 from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.jobs import DAILY, LATE_CHANGES, LAYERS
 from analytics_pipeline.landing import landing, read_written_days
-from analytics_pipeline.ops_tables import STALE_DAYS
+from analytics_pipeline.ops_tables import LOOKS, STALE_DAYS
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.running import days_of_run
 from analytics_pipeline.sources.spec import Shop
@@ -71,11 +72,20 @@ def gather(
         runs=runs,
         checks=checks,
         parked=tuple(_parked_days(database)),
+        silent_since=_last_look(database),
+        now=now,
         landings=tuple(landing(shop, now, written, day=day) for day in sorted(days)),
         reasons={
             run.run_id: _reasons(instance, run.run_id, checks) for run in open_failures(runs) if run.run_id not in told
         },
     )
+
+
+def _last_look(database: Database) -> datetime | None:
+    if not exists(database, LOOKS):
+        return None
+    looked_at: datetime | None = query(database, f"select max(looked_at) as at from {LOOKS.qualified_name}")[0]["at"]
+    return looked_at
 
 
 def _ended_runs(instance: dg.DagsterInstance) -> Iterator[Run]:

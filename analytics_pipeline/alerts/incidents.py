@@ -14,6 +14,9 @@ from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.spec import Shop
 
 RUN_FAILED, CHECK_FAILED, DAY_PARKED, DAY_NOT_LANDED = "run_failed", "check_failed", "day_parked", "day_not_landed"
+NO_LOOK = "no_look"
+LOOKS_MISSED = 4
+SHORTEST_SILENCE = timedelta(hours=1)
 WHOLE_JOBS = frozenset({DAILY, LATE_CHANGES})
 """Jobs that make a day right in every layer, so that they mend what a run of one layer left."""
 NO_DAY = "-"
@@ -84,6 +87,8 @@ class Facts:
         parked: Parked days.
         landings: How the last day stands, and each day that an open incident tells of.
         reasons: Why runs failed, by run.
+        silent_since: When the shop was last asked for late changes; None where it never was.
+        now: An aware stamp.
     """
 
     runs: tuple[Run, ...] = ()
@@ -91,6 +96,8 @@ class Facts:
     parked: tuple[ParkedDay, ...] = ()
     landings: tuple[Landing, ...] = ()
     reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    silent_since: datetime | None = None
+    now: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +208,10 @@ def _troubles(facts: Facts, known: Mapping[str, Incident], shop: Shop) -> Iterat
     for landing in facts.landings:
         if landing.is_late:
             yield _of_landing(landing, shop)
+    if facts.silent_since is not None and facts.now is not None:
+        patience = max(SHORTEST_SILENCE, LOOKS_MISSED * timedelta(minutes=shop.late_changes.every_minutes))
+        if facts.now - facts.silent_since > patience:
+            yield _of_silence(facts.silent_since, shop)
 
 
 def _of_run(run: Run, reasons: Sequence[str], shop: Shop) -> Trouble:
@@ -264,6 +275,22 @@ def _of_landing(landing: Landing, shop: Shop) -> Trouble:
             f"The business day {landing.day} of the shop {shop.name} was due by {due:%H:%M %Z} and is not whole in "
             f"{', '.join(landing.missing)}.\n"
             f"See whether the daily run began and why it failed, then: analytics-pipeline run --date {landing.day}"
+        ),
+        run_id=None,
+    )
+
+
+def _of_silence(since: datetime, shop: Shop) -> Trouble:
+    moment = f"{since.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
+    return Trouble(
+        key=NO_LOOK,
+        kind=NO_LOOK,
+        subject="late changes",
+        since=since,
+        text=(
+            f"The shop {shop.name} has not been asked for late changes since {moment}: refunds and edits since then "
+            "are missing.\n"
+            "Read the ticks of the sensor late_changes in the UI, or try: analytics-pipeline catch-up"
         ),
         run_id=None,
     )

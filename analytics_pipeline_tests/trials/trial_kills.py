@@ -202,9 +202,8 @@ def test_whatever_is_killed_the_tables_end_as_those_of_an_undisturbed_load(tmp_p
             while not _is_settled(installed, since):
                 time.sleep(1)
             found = {table: content_hash(installed.database, table) for table in TABLES}
-            parked = query(
-                installed.database, "select count(*) as days from ops.stale_days where parked_at is not null"
-            )
+            print(installed.command("status").stdout)
+            parked = parked_days(installed.database)
             restatements = query(
                 installed.database,
                 "select count(*) as numbers, count(*) filter (where cause = 'unexplained') as unexplained, "

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline_tests.conftest import Pipeline, at
+from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.late import (
     CHANGEABLE,
     Clock,
@@ -18,20 +20,21 @@ from analytics_pipeline_tests.integration.late import (
     tomorrow,
     written_since,
 )
-from analytics_pipeline_tests.integration.truth import agrees, run_rightly
+from analytics_pipeline_tests.integration.truth import agrees
 
 OPENED, DAYS, TICKS = date(2025, 3, 1), 60, 14
 LOADED = OPENED + timedelta(days=DAYS - 1)
 SHOP = DemoShopSettings(opened=OPENED, orders_per_day=(40, 60), longest_refund_days=40, **CHANGEABLE)
 
 
-def test_each_day_of_two_weeks_ends_with_the_shops_truth(pipeline_of: Callable[..., Pipeline]) -> None:
+def test_each_day_of_two_weeks_ends_with_the_shops_truth(pipeline_of: Callable[..., Pipeline], tmp_path: Path) -> None:
     clock, last = Clock(at(f"{LOADED + timedelta(days=1)}T04:00:00+02:00")), LOADED
     causes: Counter[str] = Counter()
     loaded = marts = numbers_restated = runs = 0
     with serve(SHOP, now=clock) as shop:
         pipeline = pipeline_of(shop)
-        run_rightly(pipeline, OPENED, last)
+        assert pipeline.run(OPENED, last).succeeded
+        agrees(pipeline, OPENED, last)
         for tick in range(1, TICKS + 1):
             earlier, numbers, moment = clock.now, revenue_numbers(pipeline), database_time(pipeline)
             truths = {day: shop.shop.truth(day) for day in DayRange(OPENED, last)}
@@ -65,4 +68,6 @@ def test_each_day_of_two_weeks_ends_with_the_shops_truth(pipeline_of: Callable[.
             )
         adds_up = "select sum(unexplained_difference)::text as money, sum(unexplained_orders)::text as orders"
         assert pipeline.rows(f"{adds_up} from marts.daily_reconciliation") == [{"money": "0.0000", "orders": "0"}]
+        settings = {"ANALYTICS_DATABASE_URL": pipeline.database.url, "ANALYTICS_SHOP": str(pipeline.description)}
+        print(run("status", folder=tmp_path, ANALYTICS_HOME=str(tmp_path / "home"), **settings).stdout)
     print(f"{loaded} days of orders in {runs} runs, {marts} days of the mart, {numbers_restated} numbers: {causes}")

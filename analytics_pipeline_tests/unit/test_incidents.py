@@ -276,3 +276,19 @@ def test_a_message_without_a_run_links_to_the_ui() -> None:
 
 def test_the_trial_message_says_that_it_is_one() -> None:
     assert trial_message(SHOP).title == "[demo] test"
+
+
+def test_a_shop_that_is_no_longer_asked_for_late_changes_is_told_of_until_it_is() -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+    def silent(minutes: float) -> Facts:
+        return Facts(silent_since=now - timedelta(minutes=minutes), now=now)
+
+    assert decide(silent(60), (), SHOP).opened == ()  # four looks, and an hour
+    (trouble,) = decide(silent(61), (), SHOP).opened
+    assert (trouble.key, trouble.subject) == ("no_look", "late changes")
+    assert "since 2026-11-25 11:59 CET" in trouble.text
+    known = Incident(trouble.key, trouble.kind, trouble.subject, trouble.since, trouble.text)
+    assert decide(silent(90), (known,), SHOP).closed == ()
+    assert decide(silent(1), (known,), SHOP).closed == (known,)
+    assert decide(Facts(now=now), (), SHOP).opened == ()  # nobody ever asked
