@@ -25,6 +25,7 @@ import yaml
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
+from analytics_pipeline.history.stale import parked_days
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import instance_file
 from analytics_pipeline.settings import Settings
