@@ -240,6 +240,22 @@ def anomalies(year: Year) -> list[dict[str, Any]]:
     return query(year.database, "select * from ops.anomalies order by day, metric")
 
 
+def test_nothing_of_the_year_is_restated_and_every_number_stands_as_it_was_reported(
+    year: Year, again: tuple[Year, Year]
+) -> None:
+    assert again[0].database == year.database  # it has been loaded twice
+    assert query(year.database, "select count(*) as restated from ops.restatements") == [{"restated": 0}]
+    compared = query(
+        year.database,
+        "select count(*) as days, count(*) filter (where value = net_sales) as same from marts.daily_revenue "
+        "join ops.as_reported(now()) on mart = 'daily_revenue' and metric = 'net_sales' and day = event_date "
+        "and key = currency",
+    )
+    assert compared == [{"days": len(YEAR), "same": len(YEAR)}]
+    sums = "select sum(unexplained_difference)::text as money, sum(unexplained_orders)::text as orders"
+    assert query(year.database, f"{sums} from marts.daily_reconciliation") == [{"money": "0.0000", "orders": "0"}]
+
+
 def test_loading_the_year_again_changes_nothing(year: Year, again: tuple[Year, Year]) -> None:
     assert again[0].hashes == year.hashes
 
