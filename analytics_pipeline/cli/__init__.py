@@ -17,7 +17,7 @@ from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.settings import ALERT_REPEAT_HOURS, ALERT_URLS, DATABASE_URL, HOME, SHOP, UI_URL
 
 COMMANDS = {
-    "demo": "Load the last 60 days of a demo shop into Postgres and show the last week.",
+    "demo": "Load the last 30 days of a demo shop into Postgres and show the last week.",
     "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
     "run": "Load business days from the shop to the marts, without the UI.",
     "catch-up": "Ask the shop for late changes, and load the business days again that they touch.",

@@ -61,7 +61,11 @@ def _listed(database: Database, shop: Shop) -> list[str]:
     now_open, closed = read_open(database), read_closed(database, SHOWN_CLOSED)
     lines = [f"open     {len(now_open)}"]
     for incident in now_open:
-        told = f"told {incident.sends} times" if incident.sends else "nobody has been told"
+        told = (
+            ("told once" if incident.sends == 1 else f"told {incident.sends} times")
+            if incident.sends
+            else "nobody has been told"
+        )
         lines += [f"  {_line(incident, shop)}; {told}", *(f"    {line}" for line in incident.text.splitlines())]
     lines.append(f"over     {len(closed) or 'none'}" + (", the newest first" if closed else ""))
     return [*lines, *(f"  {_line(incident, shop)}" for incident in closed)]

@@ -37,7 +37,8 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
     yield f"late changes {_looked(database, shop)}"
     yield f"stale        {_stale(database)}"
     yield f"restated     {_restated(database)}"
-    yield f"vanished     {vanished_count(database)} orders that the shop no longer has (ops.vanished_orders)"
+    vanished = _counted(vanished_count(database), "order")
+    yield f"vanished     {vanished} that the shop no longer has (ops.vanished_orders)"
     yield from _ladder(database)
 
 
@@ -65,13 +66,14 @@ def _looked(database: Database, shop: Shop) -> str:
     last = rows[0]
     return (
         f"last looked for {last['looked_at'].astimezone(shop.zone):%Y-%m-%d %H:%M %Z}: "
-        f"{last['orders_changed']} orders had changed, {last['days_marked']} days were marked"
+        f"{_counted(last['orders_changed'], 'order')} had changed, {_counted(last['days_marked'], 'day')} marked"
     )
 
 
 def _stale(database: Database) -> str:
     stale, parked = list(listed_days(database)), parked_days(database)
-    told = f"{len(stale)} days wait to be loaded again: {_days(stale)}" if stale else "no day waits to be loaded again"
+    waiting = f"to be loaded again: {_counted(len(stale), 'day')}, {_days(stale)}"
+    told = waiting if stale else "no day waits to be loaded again"
     return f"{told}; PARKED after three failures: {_days(parked)}" if parked else told
 
 
@@ -85,7 +87,8 @@ def _restated(database: Database) -> str:
     if not found["numbers"]:
         return f"no published number changed in the last {RECENT_DAYS} days"
     return (
-        f"{found['numbers']} published numbers of {found['days']} days changed in the last {RECENT_DAYS} days: "
+        f"{_counted(found['numbers'], 'published number')} of {_counted(found['days'], 'day')} changed in the last "
+        f"{RECENT_DAYS} days: "
         f"{found['causes']} (ops.restatements)"
     )
 
@@ -111,6 +114,10 @@ def _ladder(database: Database) -> Iterator[str]:
         + (f"; newest day that does not: {found['newest']}" if found["newest"] else "")
     )
     yield f"             {'; '.join(rungs)}"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _amount(text: str | None) -> str:
