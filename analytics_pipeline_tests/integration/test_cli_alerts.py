@@ -43,7 +43,7 @@ def test_alerts_lists_what_is_open_and_what_is_over(command: Callable[..., Resul
 
     assert lines[:4] == [
         "open     1",
-        "  day_parked day 1, since 2026-11-01 05:00 CET; told 1 times",
+        "  day_parked day 1, since 2026-11-01 05:00 CET; told once",
         "    Do.",
         "over     10, the newest first",
     ]
