@@ -83,7 +83,10 @@ def emptied(definitions: "dg.Definitions") -> "dg.Definitions":
 
     assets = [_empty_asset(asset) for asset in definitions.assets or [] if isinstance(asset, dg.AssetsDefinition)]
     checks = [_empty_check(check) for check in definitions.asset_checks or []]
-    return dg.Definitions(assets, jobs=definitions.jobs, asset_checks=checks, executor=definitions.executor)
+    daily = [job for job in definitions.jobs or [] if job.name == "daily"]
+    return dg.Definitions(
+        assets, jobs=daily, asset_checks=checks, resources=definitions.resources, executor=definitions.executor
+    )
 
 
 def _empty_asset(asset: "dg.AssetsDefinition") -> "dg.AssetsDefinition":

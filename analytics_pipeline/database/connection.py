@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -81,19 +82,22 @@ class Database:
         try:
             # The driver reads the server's catalogue of types once for each root connection, which takes ten times as
             # long as connecting.
-            connection = _root(self.url).adbc_clone()
+            with _counting:
+                connection = _root(self.url).adbc_clone()
         except adbc_driver_manager.Error as error:
             # The driver's own message may quote the URL: it is read here, and kept out of the chain.
             raise connection_error(str(error), self.label) from None
-        with closing(connection):
-            try:
-                if autocommit:
-                    connection.adbc_connection.set_autocommit(True)
-                yield connection
-            except adbc_driver_manager.Error as error:
-                if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
-                    raise missing_right(error, self.label) from error
-                raise
+        try:
+            if autocommit:
+                connection.adbc_connection.set_autocommit(True)
+            yield connection
+        except adbc_driver_manager.Error as error:
+            if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+                raise missing_right(error, self.label) from error
+            raise
+        finally:
+            with _counting:
+                connection.close()
 
 
 def is_readable(url: str) -> bool:
@@ -103,6 +107,10 @@ def is_readable(url: str) -> bool:
     except ValueError:
         return False
     return "@" in parts.netloc or "@" not in f"{parts.path}{parts.query}{parts.fragment}"
+
+
+_counting = Lock()
+"""Held while a connection is opened or closed: the driver counts them without one, and threads make it miscount."""
 
 
 @cache
