@@ -91,6 +91,16 @@ def _forget_dead_processes(server: Any) -> None:  # noqa: ANN401
                 server.global_process_id_list.get_and_remove(process)
 
 
+def forget_dead_processes(data: Path) -> None:
+    """Take processes that were ended by force off the users of a running server, so that the last one stops it.
+
+    Args:
+        data: Data folder of a server that this process has started or joined; nothing is done for another one.
+    """
+    if data in _running:
+        _forget_dead_processes(_running[data])
+
+
 def _url(server: Any) -> str:  # noqa: ANN401 - the package ships no types
     url: str = server.get_uri(database="")
     return url

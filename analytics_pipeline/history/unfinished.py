@@ -12,6 +12,17 @@ from analytics_pipeline.tables import Table
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 
 
+def waiting_days(database: Database) -> set[date]:
+    """Return the days of marts that do not know all changes of orders yet."""
+    rows = query(
+        database,
+        f"select distinct changes.event_date as day from {CHANGES} as changes join {DAYS} as days "
+        "on days.day = changes.event_date and changes.change_id > days.through_change "
+        "where not changes.is_first_order",
+    )
+    return {row["day"] for row in rows}
+
+
 def unfinished_days(database: Database, marts: Sequence[Table]) -> list[date]:
     """Return the days of which a later layer lacks what an earlier one has, in order.
 

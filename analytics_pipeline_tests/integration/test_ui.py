@@ -33,6 +33,7 @@ from analytics_pipeline.demo_shop import DemoShop, RevenueTruth
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline_tests.integration.command_line import run, running
+from analytics_pipeline_tests.integration.loaded import wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -260,6 +261,6 @@ def test_up_ends_when_it_is_interrupted_and_leaves_no_process(demo: Demo, up: Up
     postmaster = psutil.Process(int((demo.home / "state" / "postgres" / "postmaster.pid").read_text().split()[0]))
     up.process.send_signal(signal.SIGINT)
     assert up.process.wait(60) == 0
-    assert [process for process in [*tree, postmaster] if _is_alive(process)] == []
+    wait_until(lambda: not any(_is_alive(process) for process in [*tree, postmaster]))
     with pytest.raises(requests.ConnectionError):
         requests.get(up.url, timeout=5)

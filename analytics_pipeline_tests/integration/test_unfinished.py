@@ -112,3 +112,24 @@ def test_status_of_a_first_run_that_died_before_the_last_mart_is_told(later: Pip
 
     assert told.returncode == 0, told.stderr
     assert "adds up      not known" in told.stdout
+
+
+def test_a_check_leaves_days_that_another_run_has_changed_to_that_run_and_no_others(later: Pipeline) -> None:
+    catch_up(later)
+    waiting = LOADED - timedelta(days=1)
+    execute(
+        later.database,
+        f"update clean.sales set returns = returns + 1, net_sales = net_sales - 1 where event_date = '{waiting}'",
+        "insert into ops.order_changes select coalesce(max(change_id), 0) + 1, now(), 'another run', 'O', null, "
+        f"date '{waiting}', 'EUR', 'refund', false, 0, 0, 0, 0, 0, 1, -1, 0, 0, -1 from ops.order_changes",
+    )
+    name = dg.AssetCheckKey(dg.AssetKey(["marts", "daily_revenue"]), "daily_revenue_equals_the_ledger")
+    checks = with_job(later, dg.AssetSelection.checks(name))
+    found = checks.execute_in_process(instance=later.instance, raise_on_error=False)
+    results = {one.check_name: one.passed for one in found.get_asset_check_evaluations()}
+    assert results["daily_revenue_equals_the_ledger"]
+
+    execute(later.database, "delete from ops.order_changes where run_id = 'another run'")
+    found = checks.execute_in_process(instance=later.instance, raise_on_error=False)
+    results = {one.check_name: one.passed for one in found.get_asset_check_evaluations()}
+    assert not results["daily_revenue_equals_the_ledger"]
