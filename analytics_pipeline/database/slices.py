@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import adbc_driver_manager
@@ -37,6 +38,9 @@ class Changes:
 
 Rows: TypeAlias = pa.Table | pa.RecordBatchReader | Query | Changes
 """What can be written."""
+
+Ask: TypeAlias = Callable[[str], list[dict[str, Any]]]
+"""Answers a `select` with its rows, as `query` does."""
 
 
 @dataclass(frozen=True)
@@ -197,9 +201,21 @@ def read_table(
 def query(database: Database, sql: str) -> list[dict[str, Any]]:
     """Return the rows of a `select` as dictionaries; numerics come as text, exactly as Postgres prints them."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(sql)
-        rows: list[dict[str, Any]] = cursor.fetch_arrow_table().to_pylist()
-        return rows
+        return _fetched(cursor, sql)
+
+
+@contextmanager
+def snapshot(database: Database) -> Iterator[Ask]:
+    """Answer several `select`s from one state of the database, whatever is written meanwhile; see `query`."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("set transaction isolation level repeatable read, read only")
+        yield partial(_fetched, cursor)
+
+
+def _fetched(cursor: Connection, sql: str) -> list[dict[str, Any]]:
+    cursor.execute(sql)
+    rows: list[dict[str, Any]] = cursor.fetch_arrow_table().to_pylist()
+    return rows
 
 
 def _typed(batch: pa.RecordBatch, columns: Sequence[Column], schema: pa.Schema) -> pa.RecordBatch:

@@ -53,8 +53,8 @@ class SalesChanged:
     marts: Sequence[Table]
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        """Sum up the old rows, if any mart could change."""
-        if part is not None and _any_mart_is_written(cursor, self.marts):
+        """Sum up the old rows: whether a mart could change is known only when none is being computed any more."""
+        if part is not None:
             cursor.execute(
                 f"create temporary table sales_before on commit drop as {_ORDER_DAYS.format(slice=part.where(table))}"
             )
@@ -62,8 +62,7 @@ class SalesChanged:
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Compare, and note the differences; no mart is computed meanwhile, so that none misses them."""
         lock_marts(cursor, self.marts)
-        cursor.execute("select to_regclass('pg_temp.sales_before') is not null")
-        if part is None or not cursor.fetchone()[0]:
+        if part is None or not _any_mart_is_written(cursor, self.marts):
             return
         cursor.execute(
             f"create temporary table sales_after on commit drop as {_ORDER_DAYS.format(slice=part.where(table))}"
@@ -138,20 +137,16 @@ class FirstOrdersTold:
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Keep what the records said."""
         del part
-        if _any_mart_is_written(cursor, self.marts):
-            cursor.execute(
-                "create temporary table customers_before on commit drop as "
-                f"select customer_id, first_order_date from {table.qualified_name}"
-            )
+        cursor.execute(
+            "create temporary table customers_before on commit drop as "
+            f"select customer_id, first_order_date from {table.qualified_name}"
+        )
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Note the old and the new day of each first order that moved."""
         del part
         lock_marts(cursor, self.marts)
-        cursor.execute(
-            f"select to_regclass('pg_temp.customers_before') is not null and to_regclass('{SALES}') is not null"
-        )
-        if not cursor.fetchone()[0]:
+        if not _any_mart_is_written(cursor, self.marts):
             return
         nothing = ", ".join(f"0 as {name}" for name in LEDGER_MEASURES)
         note_changes(

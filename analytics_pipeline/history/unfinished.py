@@ -5,17 +5,16 @@ from datetime import date
 
 from analytics_pipeline.contracts import CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.database.slices import Ask, query
 from analytics_pipeline.ops_tables import MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables import Table
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 
 
-def waiting_days(database: Database) -> set[date]:
+def waiting_days(ask: Ask) -> set[date]:
     """Return the days of marts that do not know all changes of orders yet."""
-    rows = query(
-        database,
+    rows = ask(
         f"select distinct changes.event_date as day from {CHANGES} as changes join {DAYS} as days "
         "on days.day = changes.event_date and changes.change_id > days.through_change "
         "where not changes.is_first_order",

@@ -1,13 +1,20 @@
 """What a run leaves behind that ends between two layers, and how the next look brings it to its end."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 
+from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES
+from analytics_pipeline.database.connection import Connection
+from analytics_pipeline.database.slices import Companion, Query, Slice, write
+from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
 from analytics_pipeline.history.unfinished import unfinished_days
+from analytics_pipeline.history.written import Writing
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.tables import Table
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, look_at, revenue_numbers
@@ -133,3 +140,60 @@ def test_a_check_leaves_days_that_another_run_has_changed_to_that_run_and_no_oth
     found = checks.execute_in_process(instance=later.instance, raise_on_error=False)
     results = {one.check_name: one.passed for one in found.get_asset_check_evaluations()}
     assert not results["daily_revenue_equals_the_ledger"]
+
+
+@dataclass(frozen=True)
+class MartsMeanwhile:
+    """Computes the marts by business day for the first time while a transaction of changed orders is open."""
+
+    pipeline: Pipeline
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        del cursor, table, part
+        assert self.pipeline.run(OPENED, LOADED, job="marts").succeeded
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Nothing is left to do."""
+
+
+def forget_marts(pipeline: Pipeline) -> None:
+    execute(
+        pipeline.database,
+        "delete from ops.materialised_days where table_name like 'marts.%'",
+        "truncate ops.publications, ops.restatements",
+    )
+
+
+def test_orders_written_while_the_first_mart_is_computed_make_its_days_stale(later: Pipeline) -> None:
+    catch_up(later)
+    forget_marts(later)
+    order = value(later.database, f"select min(order_id) from clean.sales where order_date = '{OPENED}'")
+    execute(later.database, f"create table kept as select * from clean.sales where order_id <> '{order}'")
+    companions: list[Companion] = [SalesChanged(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
+
+    write(later.database, CLEAN_SALES.table, Query("select * from kept"), Slice(OPENED, LOADED), companions=companions)
+
+    assert OPENED in unfinished_days(later.database, MARTS)
+    noted = later.rows("select distinct order_id from ops.order_changes where run_id = 'run' and not is_first_order")
+    assert noted == [{"order_id": order}]
+
+
+def test_customer_records_written_while_the_first_mart_is_computed_make_days_of_first_orders_stale(
+    later: Pipeline,
+) -> None:
+    catch_up(later)
+    forget_marts(later)
+    day = value(
+        later.database, f"select max(first_order_date) from clean.customers where first_order_date <= '{LOADED}'"
+    )
+    execute(
+        later.database,
+        "create table told as select * from clean.customers",
+        f"update told set first_order_date = date '{OPENED}' where first_order_date = date '{day}'",
+    )
+    companions: list[Companion] = [FirstOrdersTold(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
+
+    write(later.database, CLEAN_CUSTOMERS.table, Query("select * from told"), None, companions=companions)
+
+    noted = later.rows("select distinct event_date from ops.order_changes where run_id = 'run' and is_first_order")
+    assert {row["event_date"] for row in noted} == {OPENED, day}
