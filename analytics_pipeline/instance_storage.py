@@ -2,11 +2,13 @@
 
 `dagster.yaml` names the class below, so that the web server, the daemon and every run find the server in the same way
 as the assets do: the one of `ANALYTICS_DATABASE_URL`, or the embedded one, which the first of them starts. What is
-stored and how is dagster-postgres' part; two of its habits are changed: it opens
-a connection for every event, and writes the events that announce a run's partitions one by one.
+stored and how is dagster-postgres' part; three of its habits are changed: it opens a connection for every event, asks
+the server's catalogue for tables and columns with most of them, and writes the events that announce a run's partitions
+one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -30,11 +32,29 @@ class EventStorage(PostgresEventLogStorage):
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
         self._engine = _pooled_engine(postgres_url)
+        self._seen: set[tuple[str, str]] = set()
 
     def dispose(self) -> None:
         """Close the kept connection."""
         self._engine.dispose()
         super().dispose()
+
+    def has_table(self, table_name: str) -> bool:
+        """Return whether the database has a table; one that was there once stays."""
+        return self._has(("table", table_name), partial(super().has_table, table_name))
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        """Return whether the table of assets has a column; one that was there once stays."""
+        return self._has(("column", column_name), partial(super().has_asset_key_col, column_name))
+
+    def _has_asset_key_col_on_connection(self, conn: sqlalchemy.Connection, column_name: str) -> bool:
+        look = partial(super()._has_asset_key_col_on_connection, conn, column_name)
+        return self._has(("column", column_name), look)
+
+    def _has(self, what: tuple[str, str], look: Callable[[], bool]) -> bool:
+        if what not in self._seen and look():
+            self._seen.add(what)
+        return what in self._seen
 
     def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
         """Make a pool with its default limit.

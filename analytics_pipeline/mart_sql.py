@@ -21,7 +21,7 @@ from sqlglot.errors import ParseError, SqlglotError
 from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import Scope, build_scope
+from sqlglot.optimizer.scope import build_scope
 
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.errors import MartError
@@ -39,6 +39,8 @@ PLOTTED = ("net_sales",)
 KEYS = ("grain:", "restatements:")
 """What a line of the leading comment begins with that is no description."""
 ALL_NUMBERS = "all numbers"
+MARK = "\x1f"
+"""Encloses a parameter's name in a statement that is about to be cut; no text file holds one."""
 NAME = re.compile("[a-z][a-z0-9_]*")
 
 SqlSchema = dict[str, dict[str, dict[str, str]]]
@@ -96,18 +98,32 @@ class Mart:
             first_day: First business day of the slice; only for a daily mart.
             last_day: Last business day of the slice, included.
         """
-        values: dict[str, exp.Expression] = {
-            SHOP_CURRENCY: exp.Literal.string(shop_currency),
-            SHOP_TIMEZONE: exp.Literal.string(shop_timezone),
-        }
+        values = {SHOP_CURRENCY: _literal(shop_currency), SHOP_TIMEZONE: _literal(shop_timezone)}
         if first_day is not None and last_day is not None:
-            values[FIRST_DAY] = exp.cast(exp.Literal.string(first_day.isoformat()), "date")
-            values[LAST_DAY] = exp.cast(exp.Literal.string(last_day.isoformat()), "date")
+            values[FIRST_DAY] = f"CAST({_literal(first_day.isoformat())} AS DATE)"
+            values[LAST_DAY] = f"CAST({_literal(last_day.isoformat())} AS DATE)"
+        texts, names = self._parts[::2], self._parts[1::2]
+        return texts[0] + "".join(
+            values.get(name, f":{name}") + text for name, text in zip(names, texts[1:], strict=True)
+        )
 
-        def put_in(node: exp.Expression) -> exp.Expression:
-            return values[node.name].copy() if isinstance(node, exp.Placeholder) and node.name in values else node
+    @cached_property
+    def _parts(self) -> list[str]:
+        """The statement for Postgres, cut at its parameters: text, parameter, text and so on.
 
-        return self.statement.transform(put_in).sql(dialect=DIALECT, comments=False)
+        To write it anew for each slice would take longer than Postgres needs to compute one.
+        """
+
+        def marked(node: exp.Expression) -> exp.Expression:
+            is_parameter = isinstance(node, exp.Placeholder) and node.name in PARAMETERS
+            return exp.Literal.string(f"{MARK}{node.name}{MARK}") if is_parameter else node
+
+        text = self.statement.transform(marked).sql(dialect=DIALECT, comments=False)
+        return re.split(f"'{MARK}([a-z_]+){MARK}'", text)
+
+
+def _literal(text: str) -> str:
+    return exp.Literal.string(text).sql(dialect=DIALECT)
 
 
 @cache
@@ -207,12 +223,11 @@ def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
         day_column=grain[0] if is_daily else None,
         plotted=PLOTTED if is_daily and {"currency", *PLOTTED} <= types.keys() else (),
     )
-    scope = build_scope(qualified)
     return Mart(
         table,
         statement,
         sources,
-        {column.name: _lineage(column.name, qualified, schema, scope) for column in columns},
+        _lineage(qualified, schema),
         _watched(path, table, restatements),
     )
 
@@ -293,10 +308,15 @@ def _arrow_type(kind: exp.DataType) -> pa.DataType | None:
     return plain.get(kind.this)
 
 
-def _lineage(
-    column: str, qualified: exp.Query, schema: SqlSchema, scope: Scope | None
-) -> tuple[tuple[str, str, str], ...]:
-    node: Node = lineage(column, qualified, schema=schema, dialect=DIALECT, scope=scope)
+def _lineage(qualified: exp.Query, schema: SqlSchema) -> dict[str, tuple[tuple[str, str, str], ...]]:
+    # Without these options the library copies the statement for every column, at each start of a process.
+    nodes: dict[str, Node] = lineage(
+        None, qualified, schema=schema, dialect=DIALECT, scope=build_scope(qualified), trim_selects=False, copy=False
+    )
+    return {column: _leaves(node) for column, node in nodes.items()}
+
+
+def _leaves(node: Node) -> tuple[tuple[str, str, str], ...]:
     found = set()
     for leaf in node.walk():
         table = leaf.expression
