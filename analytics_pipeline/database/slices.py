@@ -63,6 +63,17 @@ class Slice:
         return f"{table.day_column} between date '{self.first}' and date '{self.last}'"
 
 
+@dataclass(frozen=True)
+class SomeDays:
+    """The rows of the business days of several slices; there is at least one."""
+
+    slices: tuple[Slice, ...]
+
+    def where(self, table: Table) -> str:
+        """Return the condition in SQL."""
+        return "(" + " or ".join(part.where(table) for part in self.slices) + ")"
+
+
 class Companion(Protocol):
     """What is written about a slice beside it, in its transaction; `part` is None for a whole table."""
 
@@ -122,8 +133,8 @@ def write(
     return written
 
 
-def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Slice | None) -> int:
-    """Delete a slice and put rows in its place, in the caller's transaction; returns how many."""
+def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Slice | SomeDays | None) -> int:
+    """Delete a slice, or several, and put rows in its place, in the caller's transaction; returns how many."""
     if isinstance(rows, Changes):
         return _merge(cursor, table, rows.rows)
     cursor.execute(f"delete from {table.qualified_name}" + (f" where {part.where(table)}" if part else ""))

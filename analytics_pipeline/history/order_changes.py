@@ -221,6 +221,11 @@ def _first_orders_moved(slice_: str) -> str:
         buyers as (select customer_key, min(order_id) as order_id from differing group by customer_key),
         old as (select customer_key, min(order_date) as day from sales_before where orders = 1 group by customer_key),
         new as (select customer_key, min(order_date) as day from sales_after where orders = 1 group by customer_key),
+        elsewhere as (
+            select customer_key, min(order_date) as day from {SALES} as sales
+            where customer_key in (select customer_key from buyers) and gross_sales > 0 and not sales.{slice_}
+            group by customer_key
+        ),
         moved as (
             select
                 buyers.order_id, least(old.day, elsewhere.day, told.day) as before,
@@ -228,10 +233,7 @@ def _first_orders_moved(slice_: str) -> str:
             from buyers
             left join old using (customer_key)
             left join new using (customer_key)
-            cross join lateral (
-                select min(order_date) as day from {SALES} as sales
-                where sales.customer_key = buyers.customer_key and gross_sales > 0 and not sales.{slice_}
-            ) as elsewhere
+            left join elsewhere using (customer_key)
             cross join lateral (
                 select min(first_order_date) as day from {CUSTOMERS} as customers
                 where customers.customer_id = buyers.customer_key

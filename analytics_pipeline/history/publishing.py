@@ -4,24 +4,26 @@ In the same transaction the numbers of a watched mart that were published before
 When a day became stale is told by `order_changes`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 import adbc_driver_manager
 
 from analytics_pipeline.contracts import CLEAN_SALES
 from analytics_pipeline.database.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
 from analytics_pipeline.database.layout import ensure_schema, ensure_table
-from analytics_pipeline.database.slices import Query, Slice, duplicate_key, replace_rows
+from analytics_pipeline.database.slices import Query, Slice, SomeDays, duplicate_key, replace_rows
 from analytics_pipeline.history.restatements import NumbersOnRecord
-from analytics_pipeline.history.written import Writing, contiguous
+from analytics_pipeline.history.written import Writing, contiguous, each_day
 from analytics_pipeline.ops_tables import MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.tables import Table
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
+NEAR = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,11 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
         try:
             record = NumbersOnRecord(cursor, table, mart.watched, ranges, writing, mart.closed_until)
             record.before()
-            for days in ranges:
-                part = Slice(days.first, days.last)
-                rows += replace_rows(cursor, table, Query(mart.statement(part)), part)
+            for near in neighbours(ranges):
+                rows += _compute(cursor, table, mart, near)
             for statement in key_statements:
                 cursor.execute(statement)
-            for days in ranges:
-                _note_days(cursor, table, days, mart, writing)
+            _note_days(cursor, table, ranges, mart, writing)
             record.after()
             connection.commit()
         except adbc_driver_manager.Error as error:
@@ -112,15 +112,37 @@ def stale_days(cursor: Connection, table: Table, *, reads_first_orders: bool) ->
     return [row[0] for row in cursor.fetchall()]
 
 
-def _note_days(cursor: Connection, table: Table, days: DayRange, mart: MartDays, writing: Writing) -> None:
+def neighbours(ranges: Sequence[DayRange]) -> list[list[DayRange]]:
+    """Return ranges, oldest first, in groups between whose members lies less than a week.
+
+    A group is computed by one statement over all its days and those between, of which nothing is kept: a mart that
+    reads the whole ledger, for the first orders of customers, takes longer to begin than for a week of days.
+    """
+    groups = [[ranges[0]]]
+    for before, days in pairwise(ranges):
+        if days.first - before.last > NEAR:
+            groups.append([])
+        groups[-1].append(days)
+    return groups
+
+
+def _compute(cursor: Connection, table: Table, mart: MartDays, ranges: Sequence[DayRange]) -> int:
+    statement = mart.statement(Slice(ranges[0].first, ranges[-1].last))
+    wanted = SomeDays(tuple(Slice(days.first, days.last) for days in ranges))
+    if len(ranges) > 1:
+        statement = f"select * from ({statement}) as computed where {wanted.where(table)}"
+    return replace_rows(cursor, table, Query(statement), wanted)
+
+
+def _note_days(cursor: Connection, table: Table, ranges: Sequence[DayRange], mart: MartDays, writing: Writing) -> None:
     """Keep the book of the mart's days, and mark as published the ones that were over when they were read."""
-    is_over = f"sales.read_at >= (series.day::date + 1)::timestamp at time zone '{mart.zone}'"
+    is_over = f"sales.read_at >= (series.day + 1)::timestamp at time zone '{mart.zone}'"
     known = f"(select coalesce(max(change_id), 0) from {CHANGES})"
     if mart.reads_marts:
         listed = ", ".join(f"'{name}'" for name in mart.reads_marts)
         known = (
             f"least({known}, (select min(coalesce(through_change, 0)) from {DAYS} as read "
-            f"where read.table_name in ({listed}) and read.day = series.day::date))"
+            f"where read.table_name in ({listed}) and read.day = series.day))"
         )
     cursor.execute(
         f"""
@@ -128,15 +150,15 @@ def _note_days(cursor: Connection, table: Table, days: DayRange, mart: MartDays,
             table_name, day, first_written_at, written_at, run_id, read_at, definition, through_change, published_at
         )
         select
-            $1, series.day::date, clock_timestamp(), clock_timestamp(), $4, sales.read_at, $5, {known},
+            $1, series.day, clock_timestamp(), clock_timestamp(), $2, sales.read_at, $3, {known},
             case when {is_over} then clock_timestamp() end
-        from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series (day)
+        from ({each_day(ranges)}) as series
         left join {DAYS} as sales
-            on sales.table_name = '{CLEAN_SALES.table.qualified_name}' and sales.day = series.day::date
+            on sales.table_name = '{CLEAN_SALES.table.qualified_name}' and sales.day = series.day
         on conflict (table_name, day) do update set
             written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
             definition = excluded.definition, through_change = excluded.through_change,
             published_at = coalesce(stored.published_at, excluded.published_at)
         """,
-        (table.qualified_name, days.first, days.last, writing.run_id, writing.definition),
+        (table.qualified_name, writing.run_id, writing.definition),
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from analytics_pipeline.database.connection import Connection
-from analytics_pipeline.history.written import Writing
+from analytics_pipeline.history.written import Writing, each_day
 from analytics_pipeline.ops_tables import (
     LEDGER_MEASURES,
     MATERIALISED_DAYS,
@@ -64,10 +64,8 @@ class NumbersOnRecord:
         """Keep the numbers as they were reported last, and the changes of orders that they do not know yet."""
         if not self.watched:
             return
-        ranges = ", ".join(f"(date '{days.first}', date '{days.last}')" for days in self.ranges)
         for name, select in {
-            "computed": f"select series::date as day from (values {ranges}) as ranges (first, last), "
-            "generate_series(first::timestamp, last::timestamp, interval '1 day') as series",
+            "computed": each_day(self.ranges),
             "days_before": "select day, published_at, definition, coalesce(through_change, 0) as through_change "
             f"from {DAYS} join computed using (day) where table_name = '{self.table.qualified_name}'",
             "numbers_before": "select distinct on (day, key, metric) day, key, metric, value from "

@@ -60,6 +60,15 @@ class DaysWritten:
         )
 
 
+def each_day(ranges: Iterable[DayRange]) -> str:
+    """Return a `select` of each `day` of some ranges, of which there is at least one."""
+    listed = ", ".join(f"(date '{days.first}', date '{days.last}')" for days in ranges)
+    return (
+        f"select series::date as day from (values {listed}) as ranges (first, last), "
+        "generate_series(first::timestamp, last::timestamp, interval '1 day') as series"
+    )
+
+
 def database_clock(database: Database) -> datetime:
     """Return the time by the database's clock, which all processes share."""
     now: datetime = query(database, "select clock_timestamp() as now")[0]["now"]

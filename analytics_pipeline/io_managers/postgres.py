@@ -22,6 +22,7 @@ from analytics_pipeline.database.slices import (
     Query,
     Rows,
     Slice,
+    SomeDays,
     read,
     read_table,
     write,
@@ -92,12 +93,18 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         """Tell of the run's days as its output, and of stale days beside them as materialisations of their own."""
         database = self.database.database()
         read_at = written_days(database, table)
-        figures: Figures = {}
-        for days in published.days:
-            stored = _figures_by_day(database, table, Slice(days.first, days.last))
-            for day in days:
-                told = {ROW_COUNT: 0, "state": mart.state(day, read_at.get(day)), **stored.get(day.isoformat(), {})}
-                figures[day.isoformat()] = told
+        stored = _figures_by_day(
+            database, table, SomeDays(tuple(Slice(days.first, days.last) for days in published.days))
+        )
+        figures: Figures = {
+            day.isoformat(): {
+                ROW_COUNT: 0,
+                "state": mart.state(day, read_at.get(day)),
+                **stored.get(day.isoformat(), {}),
+            }
+            for days in published.days
+            for day in days
+        }
         self._tell_by_day(context, figures)
         for key in sorted(figures.keys() - set(context.asset_partition_keys)):
             context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures[key], partition=key))
@@ -181,7 +188,7 @@ def _row_counts(counts: Counter[str]) -> Figures:
     return {day: {ROW_COUNT: count} for day, count in counts.items()}
 
 
-def _figures_by_day(database: Database, table: Table, part: Slice) -> Figures:
+def _figures_by_day(database: Database, table: Table, part: Slice | SomeDays) -> Figures:
     """Return the row count and the plotted sums of each day that has rows, by partition key."""
     figures: Figures = defaultdict(lambda: {ROW_COUNT: 0})
     sums = "".join(f", sum({name})::float8" for name in table.plotted)
