@@ -161,7 +161,8 @@ def cancelled_at_once(database: Database, order_id: str, day: date) -> str:
         from {_SALES} as sales
         left join {_ORDERS} as orders on orders.order_id = sales.order_id
         where sales.event_date = date '{day}' and sales.customer_key = (
-            select min(customer_key) from {_SALES} where event_date = date '{day}' and order_id = {_quoted(order_id)}
+            select customer_key from {_SALES}
+            where event_date = date '{day}' and order_id = {_quoted(order_id)} limit 1
         )
         group by sales.product_id
         having sum(sales.gross_sales) > 0 and sum(sales.quantity) = 0
