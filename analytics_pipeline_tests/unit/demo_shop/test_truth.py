@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from time import perf_counter
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -348,9 +347,7 @@ def test_orders_that_cost_nothing_count_only_with_gross_sales(eventful: DemoShop
     assert not any(event.is_sale for order in samples for event in order_events(order, BERLIN))
 
 
-def test_the_truth_of_sixty_days_takes_less_than_three_seconds() -> None:
+def test_each_of_sixty_days_has_a_truth() -> None:
     shop = DemoShop(DemoShopSettings(opened=NOW.date() - timedelta(days=120)), Clock())
-    began = perf_counter()
     truths = [shop.truth(day) for day in days_from(NOW.date() - timedelta(days=59), 60)]
-    assert perf_counter() - began < 3
     assert all(truth.orders for truth in truths)

@@ -1,7 +1,6 @@
 """Profiles: paths, types and counts of records, capped where they would explode, and silent about people."""
 
 import json
-import time
 from decimal import Decimal
 from typing import Any
 
@@ -193,12 +192,10 @@ def test_the_first_text_that_is_not_empty_is_the_example() -> None:
     assert [field.example for field in profiled({"a": ""}, {"a": "x"}, {"a": "y"}).fields()] == ["x"]
 
 
-def test_a_large_record_takes_little_time() -> None:
+def test_of_a_large_record_only_the_first_items_of_a_list_are_looked_at() -> None:
     lines: list[dict[str, Any]] = [{"sku": "A", "price": "1.00", "units": number} for number in range(20_000)]
     record = {"lines": [*lines, {"last": 1}]}
     profile = FieldProfile()
-    started = time.perf_counter()
     profile.look_at(record)
-    assert time.perf_counter() - started < 0.5
     assert found(profile)["lines[].sku"] == ("string", 1, 1)
     assert "lines[].last" not in found(profile)
