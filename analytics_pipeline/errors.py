@@ -67,5 +67,9 @@ class ContractError(DataError):
     """Rows break the contract of the table that they were meant for."""
 
 
+class OutdatedError(TransientError):
+    """A newer extraction of the same days has been stored meanwhile; nothing was written."""
+
+
 class MartError(PermanentError):
     """A mart's SQL file cannot be read, or does not fit the tables that it reads."""

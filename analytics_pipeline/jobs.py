@@ -16,6 +16,8 @@ from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.quarantine import mark_quarantined_days
 from analytics_pipeline.history.stale import note_failure
+from analytics_pipeline.history.unfinished import unfinished_days
+from analytics_pipeline.mart_sql import daily_tables
 from analytics_pipeline.resources import DatabaseResource
 from analytics_pipeline.running import days_of_run
 
@@ -39,7 +41,7 @@ def count_failure(context: dg.HookContext) -> None:
     if days is not None:
         database = context.resources.database.database()
         prepare(database)
-        note_failure(database, days, context.run_id)
+        note_failure(database, days, context.run_id, unfinished_days(database, daily_tables()))
 
 
 def build_jobs() -> list[AssetJob]:

@@ -151,6 +151,11 @@ def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
     return tuple(marts.values())
 
 
+def daily_tables() -> list[Table]:
+    """Return the tables of the project's marts by business day."""
+    return [mart.table for mart in load_marts() if mart.is_daily]
+
+
 def _register(schema: SqlSchema, table: Table) -> None:
     schema.setdefault(table.schema, {})[table.name] = {column.name: _SQL_TYPES[column.type] for column in table.columns}
 

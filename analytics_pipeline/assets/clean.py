@@ -27,6 +27,7 @@ from analytics_pipeline.contracts import (
     Contract,
 )
 from analytics_pipeline.database.claim import claim_database
+from analytics_pipeline.database.layout import add_columns
 from analytics_pipeline.database.slices import Accompanied, Companion, Slice, exclusive
 from analytics_pipeline.database.staging import StagedSlice, settle, stage
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
@@ -107,6 +108,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
             days = days_of(context.partition_keys)
             part = Slice(days.first, days.last)
             prepare(database.database())
+            add_columns(database.database(), [contract.table for contract in ORDER_TABLES.values()])
             # Before the raw rows are read, which are at least as new as this.
             as_of = read_at(database.database(), RAW_ORDERS.table, days)
             writing = Writing(context.run.run_id, definition(shop.description), as_of)
@@ -172,24 +174,26 @@ def _dimension(
         check_specs=[*contract_specs(clean.table), readable],
     )
     def clean_dimension(
-        context: dg.AssetExecutionContext, raw: pd.DataFrame, shop: ShopResource, database: DatabaseResource
+        context: dg.AssetExecutionContext, raw: pa.RecordBatchReader, shop: ShopResource, database: DatabaseResource
     ) -> Iterator[Any]:
         claim_database(database.database(), shop.description.name)
         prepare(database.database())
-        cleaned = transform(raw, shop.description)
-        audit = ContractAudit(clean)
-        audit.look_at(cleaned.rows)
-        yield dg.AssetCheckResult(
-            asset_key=key,
-            check_name=READABLE,
-            passed=not cleaned.unreadable,
-            severity=dg.AssetCheckSeverity.WARN,
-            metadata={"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])},
-        )
-        rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
-        writing = Writing(context.run.run_id, definition(shop.description))
-        companions = (FirstOrdersTold(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
-        yield from publish(audit.results(), [dg.Output(Accompanied(rows, companions))])
+        # The raw rows are read within: of two runs the later one would otherwise write what it had read earlier.
+        with exclusive(database.database(), f"clean {clean.table.name}"):
+            cleaned = transform(raw.read_all().to_pandas(types_mapper=pd.ArrowDtype), shop.description)
+            audit = ContractAudit(clean)
+            audit.look_at(cleaned.rows)
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name=READABLE,
+                passed=not cleaned.unreadable,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])},
+            )
+            rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
+            writing = Writing(context.run.run_id, definition(shop.description))
+            companions = (FirstOrdersTold(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
+            yield from publish(audit.results(), [dg.Output(Accompanied(rows, companions))])
 
     return clean_dimension
 

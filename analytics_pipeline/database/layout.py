@@ -3,6 +3,7 @@
 Nothing is ever dropped or retyped. Rows are `slices`' part.
 """
 
+from collections.abc import Iterable
 from contextlib import closing
 
 from analytics_pipeline.database.connection import Connection, Database
@@ -44,6 +45,23 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
         for statement in migration_statements(table, stored):
             cursor.execute(statement)
         return []
+
+
+def add_columns(database: Database, tables: Iterable[Table]) -> None:
+    """Add the new columns of tables that exist, in a transaction of its own.
+
+    For tables that are written in several transactions at once, one of which reads another's table: a column that was
+    added in them would keep them waiting for each other.
+
+    Raises:
+        TableMismatchError: A stored table cannot be made to fit by adding columns.
+    """
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        for table in tables:
+            stored = _stored_columns(cursor, table)
+            for statement in migration_statements(table, stored) if stored else ():
+                cursor.execute(statement)
+        connection.commit()
 
 
 def create_statements(table: Table) -> list[str]:

@@ -7,8 +7,9 @@ import pyarrow as pa
 
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import Slice, query
+from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.written import Writing
-from analytics_pipeline.ops_tables import EXTRACTIONS, VANISHED_ORDERS
+from analytics_pipeline.ops_tables import EXTRACTIONS, MATERIALISED_DAYS, VANISHED_ORDERS
 from analytics_pipeline.tables import Table
 
 
@@ -36,8 +37,13 @@ class Extracted:
     """Ids of the orders that came."""
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        """Keep the newest record of each order that did not come this time."""
+        """Keep the newest record of each order that did not come this time.
+
+        Raises:
+            OutdatedError: Orders of these days that were read later are stored.
+        """
         if part is not None:
+            self._refuse_outdated(cursor, table, part)
             came = pa.table({"order_id": pa.array(self.ids, pa.string())})
             cursor.execute("create temporary table orders_that_came (order_id text) on commit drop")
             cursor.adbc_ingest("orders_that_came", came, mode="append", temporary=True)
@@ -45,6 +51,19 @@ class Extracted:
                 f"create temporary table orders_before on commit drop as select distinct on (order_id) * "
                 f"from {table.qualified_name} where {part.where(table)} "
                 "and order_id not in (select order_id from orders_that_came) order by order_id, extracted_at desc"
+            )
+
+    def _refuse_outdated(self, cursor: Connection, table: Table, part: Slice) -> None:
+        cursor.execute(
+            f"select day, run_id from {MATERIALISED_DAYS.qualified_name} "
+            "where table_name = $1 and day between $2 and $3 and read_at > $4 order by day limit 1",
+            (table.qualified_name, part.first, part.last, self.writing.read_at[part.first]),
+        )
+        newer = cursor.fetchone()
+        if newer:
+            raise OutdatedError(
+                f"orders of {newer[0]} that run {newer[1]} read later than this one are stored already, and were not "
+                "replaced by older ones. Nothing is left to do for them; run the other days again."
             )
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:

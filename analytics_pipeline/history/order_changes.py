@@ -74,7 +74,8 @@ class SalesChanged:
             f"select order_id, order_date, event_date, currency, cause, false as is_first_order, {measures} "
             "from sales_changes",
         )
-        self._note(cursor, _first_orders_moved(part.where(table)))
+        cursor.execute(f"select to_regclass('{CUSTOMERS}') is not null")
+        self._note(cursor, _first_orders_moved(part.where(table), customers_tell=cursor.fetchone()[0]))
 
     def _compared(self, cursor: Connection) -> str:
         was_quarantined = _is_among(cursor, QUARANTINE.table)
@@ -211,8 +212,16 @@ def note_changes(cursor: Connection, changes: str, writing: Writing, marts: Iter
     )
 
 
-def _first_orders_moved(slice_: str) -> str:
-    """Select the days that stop or begin to be the one of a customer's first order, with the order that did it."""
+def _first_orders_moved(slice_: str, *, customers_tell: bool) -> str:
+    """Select the days that stop or begin to be the one of a customer's first order, with the order that did it.
+
+    Args:
+        slice_: The condition that the rewritten rows of the ledger meet.
+        customers_tell: Whether there are customer records, which may tell of an earlier first order.
+    """
+    told = (
+        f"select customer_id, first_order_date from {CUSTOMERS}" if customers_tell else "select null::text, null::date"
+    )
     nothing = ", ".join(f"0 as {name}" for name in LEDGER_MEASURES)
     buyers = "select customer_key, order_date, order_id from {} where orders = 1 and customer_key is not null"
     old, new = buyers.format("sales_before"), buyers.format("sales_after")
@@ -235,7 +244,7 @@ def _first_orders_moved(slice_: str) -> str:
             left join new using (customer_key)
             left join elsewhere using (customer_key)
             cross join lateral (
-                select min(first_order_date) as day from {CUSTOMERS} as customers
+                select min(first_order_date) as day from ({told}) as customers (customer_id, first_order_date)
                 where customers.customer_id = buyers.customer_key
             ) as told
         )
@@ -255,7 +264,7 @@ def _first_orders_moved(slice_: str) -> str:
 def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
     cursor.execute(
         f"select exists (select from {DAYS} where table_name in ({_listed(marts)})) "
-        f"and to_regclass('{SALES}') is not null and to_regclass('{CUSTOMERS}') is not null"
+        f"and to_regclass('{SALES}') is not null"
     )
     return bool(cursor.fetchone()[0])
 

@@ -15,7 +15,7 @@ import adbc_driver_manager
 from analytics_pipeline.contracts import CLEAN_SALES
 from analytics_pipeline.database.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
 from analytics_pipeline.database.layout import ensure_schema, ensure_table
-from analytics_pipeline.database.slices import Query, Slice, SomeDays, duplicate_key, replace_rows
+from analytics_pipeline.database.slices import Query, Slice, SomeDays, duplicate_key, replace_rows, take_turns
 from analytics_pipeline.history.restatements import NumbersOnRecord
 from analytics_pipeline.history.written import Writing, contiguous, each_day
 from analytics_pipeline.ops_tables import MATERIALISED_DAYS, ORDER_CHANGES
@@ -76,19 +76,19 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
     ensure_schema(database, table.schema)
     writing = Writing(run_id, mart.definition)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        # Also keeps changed orders out: see order_changes.lock_marts.
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (table.qualified_name,))
+        take_turns(cursor, table)  # with changed orders, too: see order_changes.lock_marts
         key_statements = ensure_table(connection, table)
         ranges = contiguous([*mart.days, *stale_days(cursor, table, reads_first_orders=mart.reads_first_orders)])
         rows = 0
         try:
             record = NumbersOnRecord(cursor, table, mart.watched, ranges, writing, mart.closed_until)
             record.before()
+            _keep_what_is_known(cursor, ranges, mart)
             for near in neighbours(ranges):
                 rows += _compute(cursor, table, mart, near)
             for statement in key_statements:
                 cursor.execute(statement)
-            _note_days(cursor, table, ranges, mart, writing)
+            _note_days(cursor, table, mart, writing)
             record.after()
             connection.commit()
         except adbc_driver_manager.Error as error:
@@ -134,25 +134,36 @@ def _compute(cursor: Connection, table: Table, mart: MartDays, ranges: Sequence[
     return replace_rows(cursor, table, Query(statement), wanted)
 
 
-def _note_days(cursor: Connection, table: Table, ranges: Sequence[DayRange], mart: MartDays, writing: Writing) -> None:
-    """Keep the book of the mart's days, and mark as published the ones that were over when they were read."""
-    is_over = f"sales.read_at >= (series.day + 1)::timestamp at time zone '{mart.zone}'"
-    known = f"(select coalesce(max(change_id), 0) from {CHANGES})"
+def _keep_what_is_known(cursor: Connection, ranges: Sequence[DayRange], mart: MartDays) -> None:
+    """Keep which changes the days to compute will know: all that there are, or what the marts that are read know.
+
+    These are computed by other runs meanwhile, perhaps after they have been read here.
+    """
+    through = f"(select coalesce(max(change_id), 0) from {CHANGES})"
     if mart.reads_marts:
         listed = ", ".join(f"'{name}'" for name in mart.reads_marts)
-        known = (
-            f"least({known}, (select min(coalesce(through_change, 0)) from {DAYS} as read "
+        through = (
+            f"least({through}, (select min(coalesce(through_change, 0)) from {DAYS} as read "
             f"where read.table_name in ({listed}) and read.day = series.day))"
         )
+    cursor.execute(
+        "create temporary table known on commit drop as "
+        f"select day, {through} as through_change from ({each_day(ranges)}) as series"
+    )
+
+
+def _note_days(cursor: Connection, table: Table, mart: MartDays, writing: Writing) -> None:
+    """Keep the book of the mart's days, and mark as published the ones that were over when they were read."""
+    is_over = f"sales.read_at >= (series.day + 1)::timestamp at time zone '{mart.zone}'"
     cursor.execute(
         f"""
         insert into {DAYS} as stored (
             table_name, day, first_written_at, written_at, run_id, read_at, definition, through_change, published_at
         )
         select
-            $1, series.day, clock_timestamp(), clock_timestamp(), $2, sales.read_at, $3, {known},
-            case when {is_over} then clock_timestamp() end
-        from ({each_day(ranges)}) as series
+            $1, series.day, clock_timestamp(), clock_timestamp(), $2, sales.read_at, $3,
+            series.through_change, case when {is_over} then clock_timestamp() end
+        from known as series
         left join {DAYS} as sales
             on sales.table_name = '{CLEAN_SALES.table.qualified_name}' and sales.day = series.day
         on conflict (table_name, day) do update set

@@ -44,7 +44,8 @@ class StaleDay:
 class Settled:
     """Takes the days off the list that are written now, if their orders were read after they had gone stale.
 
-    Comes after the day's own entry (`DaysWritten`).
+    An unfinished day that has failed stays until it is finished (`forget_finished`): its marts fail after this. Comes
+    after the day's own entry (`DaysWritten`).
     """
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
@@ -57,8 +58,8 @@ class Settled:
             cursor.execute(
                 f"delete from {STALE} as stale using {MATERIALISED_DAYS.qualified_name} as days "
                 "where days.table_name = $1 and days.day = stale.day and stale.day between $2 and $3 "
-                "and stale.seen_at < days.read_at",
-                (table.qualified_name, part.first, part.last),
+                "and stale.seen_at < days.read_at and not (stale.reason = $4 and stale.failures > 0)",
+                (table.qualified_name, part.first, part.last, UNFINISHED),
             )
 
 
@@ -92,6 +93,22 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
             f"update {STALE} set parked_at = (select min(parked_at) from {STALE} where day = $1) where day = $1",
             (stale.day,),
         )
+
+
+def forget_finished(cursor: Connection, unfinished: Iterable[date], as_of: datetime) -> None:
+    """Take unfinished days off the list that are finished now, in the caller's transaction.
+
+    Args:
+        cursor: In the transaction.
+        unfinished: The days that are unfinished.
+        as_of: A moment before they were looked for, by the database's clock; what was listed later stays.
+    """
+    _lock(cursor)
+    kept = ", ".join(f"date '{day}'" for day in unfinished) or "null"
+    cursor.execute(
+        f"delete from {STALE} where reason = $1 and seen_at < $2 and (day in ({kept})) is not true",
+        (UNFINISHED, as_of),
+    )
 
 
 def _lock(cursor: Connection) -> None:
@@ -147,9 +164,22 @@ def _cut(days: DayRange) -> Sequence[DayRange]:
     return [DayRange(part[0], part[-1]) for part in parts]
 
 
-def note_failure(database: Database, days: DayRange, run_id: str) -> None:
-    """Count a failed run against the stale days among its days, once, and park the ones that failed too often."""
+def note_failure(database: Database, days: DayRange, run_id: str, unfinished: Iterable[date]) -> None:
+    """Count a failed run against the stale days among its days, once, and park the ones that failed too often.
+
+    Args:
+        database: Where the list lies.
+        days: The run's days.
+        run_id: The run.
+        unfinished: Days that are unfinished now. Those of the run's come onto the list: their orders are written, which
+            has taken them off it, and their marts are not.
+    """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
+        _lock(cursor)
+        cursor.execute(f"select distinct day from {STALE}")
+        listed = {row[0] for row in cursor.fetchall()}
+        missing = [day for day in unfinished if days.first <= day <= days.last and day not in listed]
+        mark(cursor, [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in missing])
         cursor.execute(
             f"""
             update {STALE} set
@@ -171,6 +201,7 @@ def unpark(database: Database, days: Iterable[date]) -> None:
 
 def give_another_chance(cursor: Connection, days: Iterable[date]) -> None:
     """Forget the failures of days, in the caller's transaction."""
+    _lock(cursor)
     for day in days:
         cursor.execute(
             f"update {STALE} set failures = 0, failed_run_id = null, parked_at = null where day = $1", (day,)

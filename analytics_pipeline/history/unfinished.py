@@ -1,60 +1,95 @@
-"""Days that a run has left unfinished: killed between two layers, or failed in a later one. Nothing is written here."""
+"""Days that are between two layers: left so by a run that was killed or failed, or about to be finished by one.
 
-from collections.abc import Sequence
+Nothing is written here. The times of writing can be compared, since the ledger and the marts lock each other out.
+"""
+
+from collections.abc import Collection, Sequence
 from datetime import date
 
-from analytics_pipeline.contracts import CLEAN_SALES, RAW_ORDERS
+from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import Ask, query
 from analytics_pipeline.ops_tables import MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables import Table
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
+RAW, ORDERS, SALES = (contract.table.qualified_name for contract in (RAW_ORDERS, CLEAN_ORDERS, CLEAN_SALES))
+
+_NOT_CLEANED = f"""
+    select raw.day from {DAYS} as raw
+    left join {DAYS} as sales on sales.day = raw.day and sales.table_name = '{SALES}'
+    where raw.table_name = '{RAW}' and sales.read_at is distinct from raw.read_at
+"""
+"""Days whose ledger is of another extraction than the raw orders."""
+_HALF_COMMITTED = f"""
+    select orders.day from {DAYS} as orders
+    left join {DAYS} as sales on sales.day = orders.day and sales.table_name = '{SALES}'
+    where orders.table_name = '{ORDERS}' and sales.run_id is distinct from orders.run_id
+"""
+"""Days of which a run has written the orders and not the ledger, which it commits last."""
 
 
-def waiting_days(ask: Ask) -> set[date]:
-    """Return the days of marts that do not know all changes of orders yet."""
-    rows = ask(
-        f"select distinct changes.event_date as day from {CHANGES} as changes join {DAYS} as days "
-        "on days.day = changes.event_date and changes.change_id > days.through_change "
-        "where not changes.is_first_order",
-    )
-    return {row["day"] for row in rows}
+def _behind(listed: str) -> str:
+    """Select the days on which some marts do not know a change of an order, or are older than the ledger."""
+    return f"""
+        select changes.event_date as day from {CHANGES} as changes
+        join {DAYS} as days on days.day = changes.event_date and days.table_name in ({listed})
+        where changes.change_id > coalesce(days.through_change, 0) and not changes.is_first_order
+        union
+        select days.day from {DAYS} as days
+        join {DAYS} as sales on sales.day = days.day and sales.table_name = '{SALES}'
+        where days.table_name in ({listed}) and days.written_at < sales.written_at
+    """
+
+
+def waiting_days(ask: Ask, tables: Collection[str]) -> set[date]:
+    """Return the days on which tables are between two layers, so that they need not agree yet.
+
+    Args:
+        ask: Asks the database.
+        tables: Qualified names of the tables that are compared.
+    """
+    marts = [name for name in tables if name.startswith("marts.")]
+    behind = f"union {_behind(_listed(marts))}" if marts else ""
+    return {row["day"] for row in ask(f"{_NOT_CLEANED} union {_HALF_COMMITTED} {behind}")}
 
 
 def unfinished_days(database: Database, marts: Sequence[Table]) -> list[date]:
     """Return the days of which a later layer lacks what an earlier one has, in order.
 
-    The ledger is of another extraction than the raw orders; a mart lacks a day that was loaded since the mart exists;
-    or a mart's day does not know a change of an order that touches it.
+    The clean tables are of another extraction than the raw orders, or of two runs; no mart has the day, or one lacks it
+    that is older than the day's first load; or a mart's day is older than the ledger's, or does not know a change of an
+    order that touches it.
 
     Args:
         database: Where the tables lie.
         marts: Tables of the marts by business day.
     """
-    listed = ", ".join(f"('{mart.qualified_name}')" for mart in marts)
-    raw, sales = RAW_ORDERS.table.qualified_name, CLEAN_SALES.table.qualified_name
+    names = [mart.qualified_name for mart in marts]
+    listed = _listed(names)
     rows = query(
         database,
         f"""
-        with marts (name) as (values {listed}),
-        raw as (select * from {DAYS} where table_name = '{raw}'),
-        sales as (select * from {DAYS} where table_name = '{sales}'),
-        begun as (
-            select name, min(first_written_at) as since from marts join {DAYS} on table_name = name group by name
-        )
-        select raw.day from raw left join sales on sales.day = raw.day
-        where sales.read_at is distinct from raw.read_at
+        with sales as (select * from {DAYS} where table_name = '{SALES}'),
+        begun as (select table_name, min(first_written_at) as since from {DAYS} group by table_name)
+        {_NOT_CLEANED}
+        union
+        {_HALF_COMMITTED}
+        union
+        {_behind(listed)}
         union
         select sales.day from sales cross join begun
-        where sales.first_written_at > begun.since
-        and not exists (select from {DAYS} as days where days.table_name = begun.name and days.day = sales.day)
+        where begun.table_name in ({listed}) and sales.first_written_at > begun.since
+        and not exists (select from {DAYS} as days where days.table_name = begun.table_name and days.day = sales.day)
         union
-        select changes.event_date from {CHANGES} as changes
-        join {DAYS} as days on days.day = changes.event_date
-        join marts on marts.name = days.table_name
-        where changes.change_id > coalesce(days.through_change, 0) and not changes.is_first_order
+        select sales.day from sales
+        where {len(names)} > 0
+        and not exists (select from {DAYS} as days where days.table_name in ({listed}) and days.day = sales.day)
         order by day
         """,
     )
     return [row["day"] for row in rows]
+
+
+def _listed(names: Collection[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "null"

@@ -3,7 +3,7 @@
 A look that fails leaves list and cursor as they were, and is no "nothing changed": whoever called it sees the error.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -16,12 +16,12 @@ from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.history.stale import TODAY, UNFINISHED, StaleDay, listed_days, mark
+from analytics_pipeline.history.stale import TODAY, UNFINISHED, StaleDay, forget_finished, listed_days, mark
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import contiguous, database_clock, written_days
 from analytics_pipeline.late_changes.due import aged_days, differing_days
 from analytics_pipeline.late_changes.touched import OrderState, days_touched, merged
-from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.mart_sql import daily_tables
 from analytics_pipeline.ops_tables import EXTRACTIONS, LOOKS, MATERIALISED_DAYS
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.client import ShopClient
@@ -82,27 +82,43 @@ def look(client: ShopClient, database: Database, *, is_quiet: bool = True) -> Lo
         reread_days=0 if shop.notices_changes else shop.late_changes.reread_days,
         sweep_days=shop.sweep_days,
     )[: shop.late_changes.most_days]
+    unfinished = unfinished_days(database, daily_tables())
     if is_quiet:
-        marts = [mart.table for mart in load_marts() if mart.is_daily]
-        stale += [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in unfinished_days(database, marts)]
+        stale += [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in unfinished]
     if can_count_orders(shop):
         known = {*listed_days(database), *(day.day for day in stale), today}
         stale += _differing_in_number(client, database, [day for day in loaded if day not in known])
     found = Look(feed.asked_since, feed.newest_change, feed.orders_seen, feed.orders_changed, merged(stale))
-    _record(database, found)
+    _record(database, found, now, loaded, unfinished)
     return found
 
 
-def _record(database: Database, found: Look) -> None:
-    """Mark the days and move the cursor, in one transaction."""
+def _record(
+    database: Database, found: Look, began: datetime, loaded: Collection[date], unfinished: Collection[date]
+) -> None:
+    """Mark the days and move the cursor, in one transaction.
+
+    Days that were loaded for the first time while the look went on were left out of it: the cursor stops before them.
+    Their transactions are over, or begin when this one has ended (`_loads_since_the_last_look`).
+    """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (RAW_ORDERS.table.qualified_name,))
+        known = ", ".join(f"date '{day}'" for day in loaded) or "null"
+        cursor.execute(
+            f"select min(read_at) from {MATERIALISED_DAYS.qualified_name} "
+            f"where table_name = $1 and (day in ({known})) is not true",
+            (RAW_ORDERS.table.qualified_name,),
+        )
+        meanwhile = cursor.fetchone()[0]
+        newest_change = min(filter(None, [found.newest_change, meanwhile]), default=None)
+        forget_finished(cursor, unfinished, began)
         mark(cursor, found.stale)
         days = len({stale.day for stale in found.stale})
         cursor.execute(
             f"insert into {LOOKS.qualified_name} "
             "(looked_at, asked_since, newest_change, orders_seen, orders_changed, days_marked) "
             "values (clock_timestamp(), $1, $2, $3, $4, $5)",
-            (found.asked_since, found.newest_change, found.orders_seen, found.orders_changed, days),
+            (found.asked_since, newest_change, found.orders_seen, found.orders_changed, days),
         )
         connection.commit()
 

@@ -178,7 +178,7 @@ def test_a_run_counts_once_however_many_of_its_steps_fail(later: Pipeline) -> No
     day = min(listed_days(later.database))
 
     for _ in range(3):
-        note_failure(later.database, DayRange(day, day), "one-run")
+        note_failure(later.database, DayRange(day, day), "one-run", [])
 
     assert {row["failures"] for row in stale_rows(later) if row["day"] == day} == {1}
 
@@ -211,11 +211,11 @@ def test_a_day_that_failed_has_a_run_of_its_own_and_parks_no_neighbour(later: Pi
         ),
     )
     (together,) = days_to_load(later.database, in_flight=(), most=10)
-    note_failure(later.database, together, "first")
+    note_failure(later.database, together, "first", [])
 
     alone = days_to_load(later.database, in_flight=(), most=10)
     for number in range(2):
-        note_failure(later.database, alone[2], f"again {number}")
+        note_failure(later.database, alone[2], f"again {number}", [])
 
     assert [len(days) for days in alone] == [1] * 5
     assert parked_days(later.database) == [OPENED + timedelta(days=2)]
