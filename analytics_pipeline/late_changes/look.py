@@ -89,11 +89,11 @@ def look(client: ShopClient, database: Database, *, is_quiet: bool = True) -> Lo
         known = {*listed_days(database), *(day.day for day in stale), today}
         stale += _differing_in_number(client, database, [day for day in loaded if day not in known])
     found = Look(feed.asked_since, feed.newest_change, feed.orders_seen, feed.orders_changed, merged(stale))
-    _record(database, found, now, loaded, unfinished)
+    record(database, found, now, loaded, unfinished)
     return found
 
 
-def _record(
+def record(
     database: Database, found: Look, began: datetime, loaded: Collection[date], unfinished: Collection[date]
 ) -> None:
     """Mark the days and move the cursor, in one transaction.

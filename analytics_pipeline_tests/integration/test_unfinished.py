@@ -1,20 +1,15 @@
 """What a run leaves behind that ends between two layers, and how the next look brings it to its end."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
 
-from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES
-from analytics_pipeline.database.connection import Connection
-from analytics_pipeline.database.slices import Companion, Query, Slice, write
-from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
+from analytics_pipeline.history.stale import days_to_load, parked_days
 from analytics_pipeline.history.unfinished import unfinished_days
-from analytics_pipeline.history.written import Writing
+from analytics_pipeline.jobs import LATE_CHANGES
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.tables import Table
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, look_at, revenue_numbers
@@ -142,58 +137,55 @@ def test_a_check_leaves_days_that_another_run_has_changed_to_that_run_and_no_oth
     assert not results["daily_revenue_equals_the_ledger"]
 
 
-@dataclass(frozen=True)
-class MartsMeanwhile:
-    """Computes the marts by business day for the first time while a transaction of changed orders is open."""
-
-    pipeline: Pipeline
-
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        del cursor, table, part
-        assert self.pipeline.run(OPENED, LOADED, job="marts").succeeded
-
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        """Nothing is left to do."""
-
-
-def forget_marts(pipeline: Pipeline) -> None:
-    execute(
-        pipeline.database,
-        "delete from ops.materialised_days where table_name like 'marts.%'",
-        "truncate ops.publications, ops.restatements",
-    )
-
-
-def test_orders_written_while_the_first_mart_is_computed_make_its_days_stale(later: Pipeline) -> None:
+def test_days_that_were_loaded_before_any_mart_was_there_are_unfinished_when_no_mart_has_them(later: Pipeline) -> None:
+    """The first run of all was killed before the marts, and the next one made them for its own day."""
     catch_up(later)
-    forget_marts(later)
-    order = value(later.database, f"select min(order_id) from clean.sales where order_date = '{OPENED}'")
-    execute(later.database, f"create table kept as select * from clean.sales where order_id <> '{order}'")
-    companions: list[Companion] = [SalesChanged(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
-
-    write(later.database, CLEAN_SALES.table, Query("select * from kept"), Slice(OPENED, LOADED), companions=companions)
-
-    assert OPENED in unfinished_days(later.database, MARTS)
-    noted = later.rows("select distinct order_id from ops.order_changes where run_id = 'run' and not is_first_order")
-    assert noted == [{"order_id": order}]
-
-
-def test_customer_records_written_while_the_first_mart_is_computed_make_days_of_first_orders_stale(
-    later: Pipeline,
-) -> None:
-    catch_up(later)
-    forget_marts(later)
-    day = value(
-        later.database, f"select max(first_order_date) from clean.customers where first_order_date <= '{LOADED}'"
-    )
+    day = LOADED - timedelta(days=2)
     execute(
         later.database,
-        "create table told as select * from clean.customers",
-        f"update told set first_order_date = date '{OPENED}' where first_order_date = date '{day}'",
+        f"delete from ops.materialised_days where table_name like 'marts.%' and day = '{day}'",
+        f"delete from ops.publications where day = '{day}'",
+        f"delete from ops.restatements where day = '{day}'",
     )
-    companions: list[Companion] = [FirstOrdersTold(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
+    assert unfinished_days(later.database, MARTS) == [day]
+    assert day in catch_up(later).days
+    assert unfinished_days(later.database, MARTS) == []
 
-    write(later.database, CLEAN_CUSTOMERS.table, Query("select * from told"), None, companions=companions)
 
-    noted = later.rows("select distinct event_date from ops.order_changes where run_id = 'run' and is_first_order")
-    assert {row["event_date"] for row in noted} == {OPENED, day}
+def test_a_day_whose_clean_tables_are_of_two_runs_is_unfinished(later: Pipeline) -> None:
+    catch_up(later)
+    of_the_day = f"table_name = 'clean.orders' and day = '{LOADED}'"
+    execute(later.database, f"update ops.materialised_days set run_id = 'killed' where {of_the_day}")
+    assert unfinished_days(later.database, MARTS) == [LOADED]
+
+
+def test_a_day_whose_mart_is_older_than_its_ledger_is_unfinished(later: Pipeline) -> None:
+    catch_up(later)
+    assert later.run(LOADED, job="clean").succeeded
+    assert unfinished_days(later.database, MARTS) == [LOADED]
+    assert catch_up(later).days == {LOADED}
+
+
+def test_a_day_whose_mart_fails_is_parked_at_the_third_time_and_forgotten_once_it_is_finished(later: Pipeline) -> None:
+    catch_up(later)
+    day = LOADED - timedelta(days=1)
+    refuse = "create function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$"
+    execute(
+        later.database,
+        refuse,
+        "create trigger refuses before insert on marts.daily_revenue for each row execute function refuse()",
+    )
+    for failures in (1, 2, 3):
+        assert not later.run(day, job=LATE_CHANGES).succeeded
+        rows = later.rows("select day, reason, failures from ops.stale_days")
+        assert rows == [{"day": day, "reason": "unfinished", "failures": failures}]
+        assert {stale.day for stale in look_at(later).stale} == {day}
+
+    assert parked_days(later.database) == [day]
+    assert days_to_load(later.database, in_flight=(), most=10) == []
+
+    execute(later.database, "drop trigger refuses on marts.daily_revenue")
+    assert later.run(day, job="marts").succeeded
+    assert look_at(later).stale == []
+    assert later.rows("select * from ops.stale_days") == []
+    agrees(later, OPENED, LOADED)
