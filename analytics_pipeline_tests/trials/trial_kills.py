@@ -95,6 +95,7 @@ class Installation:
             self._up.send_signal(signal.SIGINT)
             with suppress(subprocess.TimeoutExpired):
                 self._up.wait(60)
+        self._log.close()
         stop_server(self.state)
 
     def victims(self) -> dict[str, list[psutil.Process]]:
