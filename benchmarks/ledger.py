@@ -52,6 +52,7 @@ def make_ledger(rows: int) -> pa.Table:
         "event_type": pa.array(EVENT_TYPES).take(pa.array(kind)),
         "event_at": pa.array(event_day.astype("datetime64[us]") + seconds).cast(pa.timestamp("us", tz="UTC")),
         "event_date": event_day,
+        "is_cancellation": is_returned & (order % 10 == 0),
         "product_id": _names("P", chance.integers(0, PRODUCTS, rows), without=no_product),
         "customer_key": _names("", chance.integers(0, CUSTOMERS, rows), without=order % 5 == 0),
         "currency": pa.repeat("EUR", rows),
