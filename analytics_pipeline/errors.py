@@ -67,6 +67,10 @@ class ContractError(DataError):
     """Rows break the contract of the table that they were meant for."""
 
 
+class TableBusyError(TransientError):
+    """A table has to get a column and others have been using it all the time; nothing was changed."""
+
+
 class OutdatedError(TransientError):
     """A newer extraction of the same days has been stored meanwhile; nothing was written."""
 

@@ -69,23 +69,21 @@ class Mart:
         sources: Tables it reads, as (layer, name).
         lineage: Columns that each output column is made of, as (layer, table, column).
         watched: Columns whose published numbers, and their later changes, are kept on record.
+        reads_first_orders: Whether a day of it may depend on the day of a customer's first order: it reads who ordered,
+            or a mart that does.
     """
 
     table: Table
     statement: exp.Query
     sources: tuple[tuple[str, str], ...]
     lineage: Mapping[str, tuple[tuple[str, str, str], ...]]
-    watched: tuple[str, ...] = ()
+    watched: tuple[str, ...]
+    reads_first_orders: bool
 
     @cached_property
     def is_daily(self) -> bool:
         """Whether the mart is written by business day."""
         return self.table.day_column is not None
-
-    @property
-    def reads_first_orders(self) -> bool:
-        """Whether a day of it may depend on the day of a customer's first order: it reads who ordered."""
-        return any(column.name in WHO_ORDERED for column in self.statement.find_all(exp.Column))
 
     def sql(
         self, *, shop_currency: str, shop_timezone: str, first_day: date | None = None, last_day: date | None = None
@@ -146,7 +144,7 @@ def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
                 f"the marts {', '.join(sorted(waiting))} in {folder} read each other in a circle; break it."
             )
         for name in ready:
-            marts[name] = _mart(texts[name], waiting.pop(name), schema)
+            marts[name] = _mart(texts[name], waiting.pop(name), schema, marts)
             _register(schema, marts[name].table)
     return tuple(marts.values())
 
@@ -199,7 +197,7 @@ def _mart_names(statement: exp.Query) -> set[str]:
     return {name for layer, name in _sources(statement) if layer == LAYER}
 
 
-def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
+def _mart(path: Path, statement: exp.Query, schema: SqlSchema, earlier: Mapping[str, Mart]) -> Mart:
     description, grain, restatements = _header(path)
     sources = _sources(statement)
     for layer, name in sources:
@@ -234,6 +232,8 @@ def _mart(path: Path, statement: exp.Query, schema: SqlSchema) -> Mart:
         sources,
         _lineage(qualified, schema),
         _watched(path, table, restatements),
+        any(column.name in WHO_ORDERED for column in qualified.find_all(exp.Column))
+        or any(earlier[name].reads_first_orders for name in _mart_names(statement)),
     )
 
 

@@ -100,7 +100,8 @@ LOOKS = Table(
 STALE_DAYS = Table(
     schema="ops",
     name="stale_days",
-    description="Business days of orders that are no longer as the shop knows them; a day leaves when it is written.",
+    description="Business days to be loaded again; a day leaves when its ledger is written, an unfinished one that has "
+    "failed when it is whole.",
     columns=(
         Column("day", DAY, "Business day of the orders."),
         Column(
@@ -112,7 +113,11 @@ STALE_DAYS = Table(
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),
         Column("first_seen_at", STAMP, "When the day went stale."),
-        Column("seen_at", STAMP, "When it was last seen to be stale; an extraction that began later settles it."),
+        Column(
+            "seen_at",
+            STAMP,
+            "When it was last seen to be stale; an extraction that begins later is of what was seen then.",
+        ),
         Column("failures", COUNT, "Runs of the day that failed since."),
         Column("failed_run_id", TEXT, "The last of these runs.", is_nullable=True),
         Column("parked_at", STAMP, "When it was given up: no longer retried by itself.", is_nullable=True),

@@ -30,6 +30,9 @@ class DayRange:
     def __iter__(self) -> Iterator[date]:
         return (self.first + timedelta(days=number) for number in range(len(self)))
 
+    def __contains__(self, day: date) -> bool:
+        return self.first <= day <= self.last
+
     def __len__(self) -> int:
         return (self.last - self.first).days + 1
 
@@ -50,6 +53,12 @@ def daily_partitions(shop: Shop) -> dg.DailyPartitionsDefinition:
 def last_complete_day(shop: Shop, now: datetime) -> date:
     """Return the last business day that is over at `now` (an aware stamp)."""
     return now.astimezone(ZoneInfo(shop.timezone)).date() - timedelta(days=1)
+
+
+def loadable_days(shop: Shop, today: date) -> DayRange:
+    """Return the business days that have a partition; the shop's first one alone before it is over."""
+    last = today if shop.intraday else today - timedelta(days=1)
+    return DayRange(shop.first_day, max(shop.first_day, last))
 
 
 def days_of(partition_keys: Sequence[str]) -> DayRange:

@@ -11,7 +11,7 @@ import dagster as dg
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.jobs import AssetJob
 from analytics_pipeline.late_changes.look import Look, look
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.partitions import DayRange, loadable_days
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.running import days_in_flight, end_dead_runs, range_tags
 from analytics_pipeline.sources.mapping import business_day
@@ -38,11 +38,13 @@ def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
             found = look(client, stored, is_quiet=not in_flight)
         if found is None:
             return dg.SkipReason("No business day is loaded yet.")
+        today = business_day(datetime.now(UTC), described.zone)
         ranges = days_to_load(
             stored,
             in_flight=in_flight,
             most=described.late_changes.most_days,
-            today=business_day(datetime.now(UTC), described.zone),
+            today=today,
+            loadable=loadable_days(described, today),
         )
         if not ranges:
             return dg.SkipReason(told(found, ranges))

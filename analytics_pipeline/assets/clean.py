@@ -180,6 +180,7 @@ def _dimension(
         prepare(database.database())
         # The raw rows are read within: of two runs the later one would otherwise write what it had read earlier.
         with exclusive(database.database(), f"clean {clean.table.name}"):
+            add_columns(database.database(), [clean.table])
             cleaned = transform(raw.read_all().to_pandas(types_mapper=pd.ArrowDtype), shop.description)
             audit = ContractAudit(clean)
             audit.look_at(cleaned.rows)

@@ -1,7 +1,7 @@
 """The marts: one asset per SQL file, computed by Postgres. A new mart is a new file in `marts/`, and nothing else."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from analytics_pipeline.sources.spec import Shop
 
 def build_mart_assets(marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
     """Return one asset per mart."""
-    daily = frozenset(mart.table.qualified_name for mart in marts if mart.is_daily)
+    daily = {mart.table.qualified_name: mart.reads_first_orders for mart in marts if mart.is_daily}
     return [_mart_asset(mart, partitions, daily) for mart in marts]
 
 
@@ -31,7 +31,7 @@ def _state(day: date, read_at: datetime | None, *, shop: Shop, settles_after: in
     return state_of(day, read_at, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
 
 
-def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: frozenset[str]) -> dg.AssetsDefinition:
+def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: Mapping[str, bool]) -> dg.AssetsDefinition:
     @table_asset(
         mart.table,
         deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
@@ -57,7 +57,7 @@ def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: fro
             zone=shop.description.timezone,
             watched=mart.watched,
             reads_first_orders=mart.reads_first_orders,
-            reads_marts=tuple(f"{layer}.{name}" for layer, name in mart.sources if f"{layer}.{name}" in daily),
+            reads_marts={table: daily[table] for layer, name in mart.sources if (table := f"{layer}.{name}") in daily},
             closed_until=shop.description.closed_until,
             state=partial(_state, shop=shop.description, settles_after=lateness(stored, shop.description).days),
         )

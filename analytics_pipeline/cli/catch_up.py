@@ -10,6 +10,7 @@ from analytics_pipeline.database.connection import create_database, data_databas
 from analytics_pipeline.history.stale import days_to_load, parked_days, unpark
 from analytics_pipeline.jobs import LATE_CHANGES
 from analytics_pipeline.late_changes.look import look
+from analytics_pipeline.partitions import loadable_days
 from analytics_pipeline.running import days_in_flight, end_dead_runs, open_instance
 from analytics_pipeline.sensors import told
 from analytics_pipeline.settings import Settings
@@ -49,7 +50,13 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     if parked:
         unpark(database, parked_days(database))
     today = business_day(datetime.now(UTC), shop.zone)
-    ranges = days_to_load(database, in_flight=in_flight, most=shop.late_changes.most_days, today=today)
+    ranges = days_to_load(
+        database,
+        in_flight=in_flight,
+        most=shop.late_changes.most_days,
+        today=today,
+        loadable=loadable_days(shop, today),
+    )
     click.echo(told(found, ranges))
     failed = False
     for days in ranges:

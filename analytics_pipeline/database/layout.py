@@ -6,11 +6,15 @@ Nothing is ever dropped or retyped. Rows are `slices`' part.
 from collections.abc import Iterable
 from contextlib import closing
 
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.errors import TableMismatchError
+import adbc_driver_manager
+
+from analytics_pipeline.database.connection import Connection, Database, sqlstate
+from analytics_pipeline.errors import TableBusyError, TableMismatchError
 from analytics_pipeline.tables import Column, Table
 
 DDL_LOCK = "analytics_pipeline ddl"
+LOCK_NOT_AVAILABLE = "55P03"
+SECONDS_TO_WAIT = 30
 
 
 def ensure_schema(database: Database, schema: str) -> None:
@@ -48,20 +52,34 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
 
 
 def add_columns(database: Database, tables: Iterable[Table]) -> None:
-    """Add the new columns of tables that exist, in a transaction of its own.
+    """Add the new columns of tables that exist, each in a transaction of its own.
 
-    For tables that are written in several transactions at once, one of which reads another's table: a column that was
-    added in them would keep them waiting for each other.
+    To be called before a transaction that waits for others with such a table in hand: whoever reads a table that is
+    being altered waits, too, and may be what is waited for.
 
     Raises:
         TableMismatchError: A stored table cannot be made to fit by adding columns.
+        TableBusyError: Others have been reading or writing a table all the time.
     """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         for table in tables:
             stored = _stored_columns(cursor, table)
-            for statement in migration_statements(table, stored) if stored else ():
-                cursor.execute(statement)
-        connection.commit()
+            statements = migration_statements(table, stored) if stored else []
+            if not statements:
+                continue
+            try:
+                # Whoever comes later waits behind this one.
+                cursor.execute(f"set local lock_timeout = '{SECONDS_TO_WAIT}s'")
+                for statement in statements:
+                    cursor.execute(statement)
+            except adbc_driver_manager.Error as error:
+                if sqlstate(error) != LOCK_NOT_AVAILABLE:
+                    raise
+                message = (
+                    f"{table.qualified_name} gets a new column and has been in use for {SECONDS_TO_WAIT} s: try again."
+                )
+                raise TableBusyError(message) from error
+            connection.commit()
 
 
 def create_statements(table: Table) -> list[str]:

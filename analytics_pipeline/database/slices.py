@@ -114,7 +114,7 @@ def write(
     """
     ensure_schema(database, table.schema)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        take_turns(cursor, table)
+        take_turns(cursor, table.qualified_name)
         key_statements = ensure_table(connection, table)
         try:
             for companion in companions:
@@ -133,14 +133,15 @@ def write(
     return written
 
 
-def take_turns(cursor: Connection, table: Table) -> None:
-    """Begin a transaction that writes a table: wait for the others that do, and see what they have written.
+def take_turns(cursor: Connection, name: str) -> None:
+    """Begin a transaction that writes the table `name`: wait for the others that do, and see what they have written.
 
-    Whatever the server's defaults are, each statement sees what was committed before it, and the transaction may wait.
+    Whatever the server's defaults are, each statement sees what was committed before it, and the transaction may stand
+    idle while other ones are prepared.
     """
     cursor.execute("set transaction isolation level read committed")
     cursor.execute("set local idle_in_transaction_session_timeout = 0")
-    cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (table.qualified_name,))
+    cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
 
 
 def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Slice | SomeDays | None) -> int:

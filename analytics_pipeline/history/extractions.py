@@ -56,7 +56,9 @@ class Extracted:
     def _refuse_outdated(self, cursor: Connection, table: Table, part: Slice) -> None:
         cursor.execute(
             f"select day, run_id from {MATERIALISED_DAYS.qualified_name} "
-            "where table_name = $1 and day between $2 and $3 and read_at > $4 order by day limit 1",
+            "where table_name = $1 and day between $2 and $3 and read_at > $4 "
+            "and read_at <= clock_timestamp() "  # the clock may have been set back
+            "order by day limit 1",
             (table.qualified_name, part.first, part.last, self.writing.read_at[part.first]),
         )
         newer = cursor.fetchone()

@@ -3,7 +3,7 @@
 from contextlib import closing
 
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.layout import DDL_LOCK, ensure_schema, ensure_table
+from analytics_pipeline.database.layout import DDL_LOCK, add_columns, ensure_schema, ensure_table
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.history.restatements import AS_REPORTED
 from analytics_pipeline.ops_tables import OPS_TABLES
@@ -17,10 +17,12 @@ def prepare(database: Database) -> None:
 
     Raises:
         TableMismatchError: A stored table does not fit its shape.
+        TableBusyError: A table lacks a column and is in use.
     """
     if database in _prepared and _is_there(database):
         return
     ensure_schema(database, "ops")
+    add_columns(database, OPS_TABLES)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{DDL_LOCK}', 0))")
         for table in OPS_TABLES:

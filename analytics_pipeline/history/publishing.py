@@ -4,9 +4,9 @@ In the same transaction the numbers of a watched mart that were published before
 When a day became stale is told by `order_changes`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
@@ -37,7 +37,8 @@ class MartDays:
         zone: IANA name of the shop's time zone: a number is published once its day was over when it was read.
         watched: Columns whose published numbers are kept on record.
         reads_first_orders: Whether it depends on the days of customers' first orders.
-        reads_marts: Names of the marts by business day that it reads: it knows no change that these do not know.
+        reads_marts: Names of the marts by business day that it reads, and whether each depends on first orders: it
+            knows no change that concerns these and that they do not know.
         closed_until: Last business day of the closed period, if one is closed.
         state: How far a day's figures can still move, from the day and the time when its orders were read.
     """
@@ -48,7 +49,7 @@ class MartDays:
     zone: str
     watched: tuple[str, ...] = ()
     reads_first_orders: bool = True
-    reads_marts: tuple[str, ...] = ()
+    reads_marts: Mapping[str, bool] = field(default_factory=dict)
     closed_until: date | None = None
     state: Callable[[date, datetime | None], str] = lambda _, __: "settling"
 
@@ -76,7 +77,7 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
     ensure_schema(database, table.schema)
     writing = Writing(run_id, mart.definition)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        take_turns(cursor, table)  # with changed orders, too: see order_changes.lock_marts
+        take_turns(cursor, table.qualified_name)  # with changed orders, too: see order_changes.lock_marts
         key_statements = ensure_table(connection, table)
         ranges = contiguous([*mart.days, *stale_days(cursor, table, reads_first_orders=mart.reads_first_orders)])
         rows = 0
@@ -141,10 +142,14 @@ def _keep_what_is_known(cursor: Connection, ranges: Sequence[DayRange], mart: Ma
     """
     through = f"(select coalesce(max(change_id), 0) from {CHANGES})"
     if mart.reads_marts:
-        listed = ", ".join(f"'{name}'" for name in mart.reads_marts)
+        concerned = " or ".join(
+            f"read.table_name = '{name}'" + ("" if reads_first_orders else " and not is_first_order")
+            for name, reads_first_orders in mart.reads_marts.items()
+        )
         through = (
-            f"least({through}, (select min(coalesce(through_change, 0)) from {DAYS} as read "
-            f"where read.table_name in ({listed}) and read.day = series.day))"
+            f"least({through}, (select min(change_id) - 1 from {DAYS} as read join {CHANGES} as changes "
+            "on changes.event_date = read.day and changes.change_id > coalesce(read.through_change, 0) "
+            f"where read.day = series.day and ({concerned})))"
         )
     cursor.execute(
         "create temporary table known on commit drop as "

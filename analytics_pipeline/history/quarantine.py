@@ -13,7 +13,7 @@ from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, QUARANTINE
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.history.stale import StaleDay, give_another_chance, mark
+from analytics_pipeline.history.stale import StaleDay, give_another_chance, lock_list, mark
 from analytics_pipeline.tables import Table
 
 REPLAY = "replay"
@@ -178,6 +178,7 @@ def mark_quarantined_days(
     prepare(database)
     selection = Selection(reason, first_day, last_day)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
+        lock_list(cursor)
         cursor.execute(
             f"select order_date, array_agg(order_id order by order_id) from {QUARANTINE.table.qualified_name} "
             f"where {selection.condition} group by order_date order by order_date",

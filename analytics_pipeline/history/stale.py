@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Slice, query
+from analytics_pipeline.database.slices import Slice, query, take_turns
 from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.ops_tables import MATERIALISED_DAYS, STALE_DAYS
 from analytics_pipeline.partitions import DayRange
@@ -54,7 +54,7 @@ class Settled:
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Take them off."""
         if part is not None:
-            _lock(cursor)
+            lock_list(cursor)
             cursor.execute(
                 f"delete from {STALE} as stale using {MATERIALISED_DAYS.qualified_name} as days "
                 "where days.table_name = $1 and days.day = stale.day and stale.day between $2 and $3 "
@@ -68,7 +68,7 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
 
     What nobody has seen to change (`UNSEEN`) stays as it stands: it is as stale as before.
     """
-    _lock(cursor)
+    lock_list(cursor)
     unseen = ", ".join(f"'{reason}'" for reason in UNSEEN)
     for stale in days:
         cursor.execute(
@@ -103,7 +103,7 @@ def forget_finished(cursor: Connection, unfinished: Iterable[date], as_of: datet
         unfinished: The days that are unfinished.
         as_of: A moment before they were looked for, by the database's clock; what was listed later stays.
     """
-    _lock(cursor)
+    lock_list(cursor)
     kept = ", ".join(f"date '{day}'" for day in unfinished) or "null"
     cursor.execute(
         f"delete from {STALE} where reason = $1 and seen_at < $2 and (day in ({kept})) is not true",
@@ -111,9 +111,9 @@ def forget_finished(cursor: Connection, unfinished: Iterable[date], as_of: datet
     )
 
 
-def _lock(cursor: Connection) -> None:
+def lock_list(cursor: Connection) -> None:
     """Wait for whoever else changes the list: two that lock rows in different orders would wait for each other."""
-    cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (STALE,))
+    take_turns(cursor, STALE)
 
 
 def _array(values: Iterable[str]) -> str:
@@ -135,25 +135,36 @@ def parked_days(database: Database) -> list[date]:
 
 
 def days_to_load(
-    database: Database, *, in_flight: Collection[date], most: int, today: date | None = None
+    database: Database,
+    *,
+    in_flight: Collection[date],
+    most: int,
+    today: date | None = None,
+    loadable: DayRange | None = None,
 ) -> list[DayRange]:
     """Return what to load now: stale days, oldest first, contiguous ones in one run.
 
-    A day that failed before has a run of its own, so that it takes no other one along; so has today, which changes
-    while it is read.
+    A day that failed twice has a run of its own, so that it takes no other one along: the first time, all days of the
+    run have failed with it. So has today, which changes while it is read.
 
     Args:
         database: Where the list lies.
         in_flight: Days that another run is loading; they are left to it.
         most: Most days in all.
         today: The current business day.
+        loadable: The days that can be loaded at all; others stay listed. All when None.
     """
     rows = query(
         database,
         f"select day, max(failures) as failures from {STALE} group by day having max(parked_at) is null order by day",
     )
-    chosen = {row["day"]: row["failures"] for row in [row for row in rows if row["day"] not in in_flight][:most]}
-    alone = {day for day, failures in chosen.items() if failures or day == today}
+    free = {
+        row["day"]: row["failures"]
+        for row in rows
+        if row["day"] not in in_flight and (loadable is None or row["day"] in loadable)
+    }
+    chosen = dict(list(free.items())[:most])
+    alone = {day for day, failures in chosen.items() if failures > 1 or day == today}
     together = [part for days in contiguous(chosen.keys() - alone) for part in _cut(days)]
     return sorted([*together, *(DayRange(day, day) for day in alone)], key=lambda days: days.first)
 
@@ -175,10 +186,10 @@ def note_failure(database: Database, days: DayRange, run_id: str, unfinished: It
             has taken them off it, and their marts are not.
     """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        _lock(cursor)
+        lock_list(cursor)
         cursor.execute(f"select distinct day from {STALE}")
         listed = {row[0] for row in cursor.fetchall()}
-        missing = [day for day in unfinished if days.first <= day <= days.last and day not in listed]
+        missing = [day for day in unfinished if day in days and day not in listed]
         mark(cursor, [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in missing])
         cursor.execute(
             f"""
@@ -201,7 +212,7 @@ def unpark(database: Database, days: Iterable[date]) -> None:
 
 def give_another_chance(cursor: Connection, days: Iterable[date]) -> None:
     """Forget the failures of days, in the caller's transaction."""
-    _lock(cursor)
+    lock_list(cursor)
     for day in days:
         cursor.execute(
             f"update {STALE} set failures = 0, failed_run_id = null, parked_at = null where day = $1", (day,)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.database.slices import exists, query, take_turns
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import TODAY, UNFINISHED, StaleDay, forget_finished, listed_days, mark
 from analytics_pipeline.history.unfinished import unfinished_days
@@ -23,7 +23,7 @@ from analytics_pipeline.late_changes.due import aged_days, differing_days
 from analytics_pipeline.late_changes.touched import OrderState, days_touched, merged
 from analytics_pipeline.mart_sql import daily_tables
 from analytics_pipeline.ops_tables import EXTRACTIONS, LOOKS, MATERIALISED_DAYS
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.partitions import DayRange, loadable_days
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import can_count_orders, count_orders, extract_changed_orders
 from analytics_pipeline.sources.mapping import business_day, compile_path, decode, parse_stamp
@@ -68,7 +68,9 @@ def look(client: ShopClient, database: Database, *, is_quiet: bool = True) -> Lo
     prepare(database)
     now = database_clock(database)
     today = business_day(now, shop.zone)
-    loaded = written_days(database, RAW_ORDERS.table)
+    written = written_days(database, RAW_ORDERS.table)
+    loadable = loadable_days(shop, today)
+    loaded = {day: read_at for day, read_at in written.items() if day in loadable}
     if not loaded and not shop.intraday:
         return None
     feed = _Feed(client, database, {*loaded, *([today] if shop.intraday else [])})
@@ -84,12 +86,12 @@ def look(client: ShopClient, database: Database, *, is_quiet: bool = True) -> Lo
     )[: shop.late_changes.most_days]
     unfinished = unfinished_days(database, daily_tables())
     if is_quiet:
-        stale += [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in unfinished]
+        stale += [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in unfinished if day in loadable]
     if can_count_orders(shop):
         known = {*listed_days(database), *(day.day for day in stale), today}
         stale += _differing_in_number(client, database, [day for day in loaded if day not in known])
     found = Look(feed.asked_since, feed.newest_change, feed.orders_seen, feed.orders_changed, merged(stale))
-    record(database, found, now, loaded, unfinished)
+    record(database, found, now, written, unfinished)
     return found
 
 
@@ -102,7 +104,7 @@ def record(
     Their transactions are over, or begin when this one has ended (`_loads_since_the_last_look`).
     """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (RAW_ORDERS.table.qualified_name,))
+        take_turns(cursor, RAW_ORDERS.table.qualified_name)
         known = ", ".join(f"date '{day}'" for day in loaded) or "null"
         cursor.execute(
             f"select min(read_at) from {MATERIALISED_DAYS.qualified_name} "

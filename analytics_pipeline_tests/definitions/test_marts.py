@@ -197,12 +197,28 @@ def test_daily_revenue_follows_customers_and_the_ledger(definitions: dg.Definiti
     assert {key.to_user_string() for key in node.parent_keys} == {"clean/customers", "clean/sales"}
 
 
-def test_who_ordered_matters_to_the_marts_that_read_it() -> None:
+def test_who_ordered_matters_to_the_marts_that_read_it_themselves_or_in_another_mart() -> None:
     assert {mart.table.name: mart.reads_first_orders for mart in load_marts() if mart.is_daily} == {
         "daily_product_sales": False,
-        "daily_reconciliation": False,
+        "daily_reconciliation": True,
         "daily_revenue": True,
     }
+
+
+def test_who_ordered_matters_to_a_mart_that_reads_it_in_a_mart_that_reads_another(tmp_path: Path) -> None:
+    days = "-- Days.\n-- grain: event_date\nselect max(event_date) as event_date -- Day.\nfrom {}\n"
+    buyers = "-- Buyers.\n-- grain: customer_key\nselect distinct customer_key -- Who.\nfrom clean.sales\n"
+    first = days.format("clean.sales join marts.buyers using (customer_key)")
+    marts = load_marts(
+        write(
+            tmp_path,
+            buyers=buyers,
+            first=first,
+            second=days.format("marts.first"),
+            other=days.format("clean.sales"),
+        )
+    )
+    assert {mart.table.name for mart in marts if mart.reads_first_orders} == {"buyers", "first", "second"}
 
 
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # backfill policies are beta; build_definitions is quiet too

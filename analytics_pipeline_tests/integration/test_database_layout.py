@@ -1,13 +1,15 @@
 """Tables as Postgres holds them: keys, comments, types, added columns, and refusal of what does not fit."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from analytics_pipeline.contracts import CONTRACTS
+from analytics_pipeline.database import layout
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import Changes, query, read_table, write
-from analytics_pipeline.errors import TableMismatchError
+from analytics_pipeline.errors import TableBusyError, TableMismatchError
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.tables import COUNT, TEXT, Column, Table
 from analytics_pipeline_tests.integration.tables import THINGS, execute, names, part, things, value
@@ -22,6 +24,21 @@ KEYS = """
 select a.attname as name from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
 where i.indrelid = '{table}'::regclass and {which}
 """
+
+
+def test_a_column_is_not_added_to_a_table_that_stays_in_use(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layout, "SECONDS_TO_WAIT", 0.2)
+    write(database, THINGS, things((1, "a")), part(1))
+    more = replace(THINGS, columns=(*THINGS.columns, Column("note", TEXT, "Note.", is_nullable=True)))
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("select * from probe.things")
+        cursor.fetchall()
+        with pytest.raises(TableBusyError, match=r"probe\.things gets a new column and has been in use"):
+            layout.add_columns(database, [more])
+    layout.add_columns(database, [more])
+    assert value(database, "select count(note) from probe.things") == 0
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.qualified_name)

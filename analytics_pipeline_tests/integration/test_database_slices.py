@@ -1,6 +1,7 @@
 """One transaction a write, exactly the asked-for rows a read."""
 
 import threading
+from contextlib import closing
 from decimal import Decimal
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from analytics_pipeline.database.slices import (
     newest_change,
     read,
     read_table,
+    take_turns,
     write,
 )
 from analytics_pipeline.errors import ContractError
@@ -179,6 +181,19 @@ def test_a_missing_table_reads_empty_with_its_columns(database: Database) -> Non
 def test_a_column_that_no_contract_has_is_not_asked_for(stored: Database) -> None:
     with pytest.raises(KeyError, match="nonsense"):
         read_table(stored, THINGS, columns=["nonsense"])
+
+
+def test_each_statement_of_a_writer_sees_what_is_committed_whatever_the_servers_default(
+    database: Database,
+) -> None:
+    execute(database, f"alter database {database.name} set default_transaction_isolation = 'repeatable read'")
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("select current_setting('transaction_isolation')")
+        assert cursor.fetchone()[0] == "repeatable read"
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        take_turns(cursor, "probe.things")
+        cursor.execute("select current_setting('transaction_isolation')")
+        assert cursor.fetchone()[0] == "read committed"
 
 
 def test_writers_of_one_table_wait_for_each_other_and_readers_do_not(stored: Database) -> None:

@@ -1,10 +1,13 @@
 """A shop that changes after its days were loaded: every figure follows, and nothing is loaded that need not be."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
+import yaml
 
 from analytics_pipeline.demo_shop import Fault, serve
 from analytics_pipeline.errors import ShopUnavailableError
@@ -201,7 +204,7 @@ def test_what_to_load_is_oldest_first_contiguous_and_leaves_out_what_another_run
     assert chosen(10, 1, 6) == ["2025-03-18", "2025-03-20", "2025-03-23"]
 
 
-def test_a_day_that_failed_has_a_run_of_its_own_and_parks_no_neighbour(later: Pipeline) -> None:
+def test_a_day_that_failed_twice_has_a_run_of_its_own_and_parks_no_neighbour(later: Pipeline) -> None:
     execute(
         later.database,
         *(
@@ -210,17 +213,40 @@ def test_a_day_that_failed_has_a_run_of_its_own_and_parks_no_neighbour(later: Pi
             for offset in range(5)
         ),
     )
-    (together,) = days_to_load(later.database, in_flight=(), most=10)
-    note_failure(later.database, together, "first", [])
+    for number in range(2):
+        (together,) = days_to_load(later.database, in_flight=(), most=10)
+        assert len(together) == 5
+        note_failure(later.database, together, f"together {number}", [])
 
     alone = days_to_load(later.database, in_flight=(), most=10)
-    for number in range(2):
-        note_failure(later.database, alone[2], f"again {number}", [])
+    note_failure(later.database, alone[2], "alone", [])
 
     assert [len(days) for days in alone] == [1] * 5
     assert parked_days(later.database) == [OPENED + timedelta(days=2)]
     today = days_to_load(later.database, in_flight=(), most=10, today=OPENED + timedelta(days=1))
     assert DayRange(OPENED + timedelta(days=1), OPENED + timedelta(days=1)) in today
+
+
+def test_days_before_the_shops_first_one_are_neither_listed_nor_loaded(later: Pipeline, tmp_path: Path) -> None:
+    """As after the description was told to begin later."""
+    catch_up(later)
+    of_the_day = f"day = '{OPENED}' and table_name like 'marts.%'"
+    execute(
+        later.database,
+        f"delete from ops.materialised_days where {of_the_day}",
+        "insert into ops.stale_days (day, reason, order_ids, event_days, first_seen_at, seen_at, failures) "
+        f"values (date '{OPENED}', 'edit', '{{}}', '{{}}', now(), now(), 0)",
+    )
+    content = yaml.safe_load(later.description.read_text(encoding="utf-8")) | {"first_day": OPENED + timedelta(days=1)}
+    description = tmp_path / "shop.yaml"
+    description.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+    assert look_at(replace(later, description=description)).stale == []
+    loadable = DayRange(OPENED + timedelta(days=1), LOADED)
+    assert days_to_load(later.database, in_flight=(), most=10, loadable=loadable) == []
+    cursors = later.rows("select newest_change from ops.looks order by looked_at desc limit 2")
+    assert cursors[0] == cursors[1]  # the days that are left out do not hold it back
+    assert {stale.day for stale in look_at(later).stale} == {OPENED}
 
 
 def test_an_order_that_vanished_leaves_every_table_is_on_record_and_may_come_back(later: Pipeline) -> None:

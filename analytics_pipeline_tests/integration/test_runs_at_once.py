@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -12,18 +13,19 @@ import pytest
 
 from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Companion, Query, Slice, exclusive, write
+from analytics_pipeline.database.slices import Companion, Query, Slice, exclusive, take_turns, write
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
+from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.late_changes.look import Look, record
-from analytics_pipeline.mart_sql import daily_tables
+from analytics_pipeline.mart_sql import daily_tables, load_marts
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.tables import Table
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
-from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, look_at
+from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at, written_since
 from analytics_pipeline_tests.integration.loaded import evaluations, wait_until, with_job
 from analytics_pipeline_tests.integration.tables import execute, value
 from analytics_pipeline_tests.integration.truth import agrees
@@ -69,12 +71,12 @@ def slowed_down(database: Database, table: str) -> Iterator[Callable[[], None]]:
         yield connection.close
 
 
-def note_change(database: Database, day: date) -> None:
+def note_change(database: Database, day: date, *, is_first_order: bool = False) -> None:
     """Note a change of an order as another run would, one that changes no amount."""
     execute(
         database,
         "insert into ops.order_changes select coalesce(max(change_id), 0) + 1, now(), 'another run', 'O', null, "
-        f"date '{day}', 'EUR', 'refund', false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 from ops.order_changes",
+        f"date '{day}', 'EUR', 'refund', {is_first_order}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 from ops.order_changes",
     )
 
 
@@ -248,6 +250,61 @@ def test_of_two_runs_the_later_one_cleans_the_customers_that_the_earlier_one_has
     assert value(later.database, f"select count(*) from clean.customers where customer_id = '{gone}'") == 0
 
 
+def test_a_column_that_is_new_in_the_customers_is_not_held_while_they_wait_for_the_marts(later: Pipeline) -> None:
+    catch_up(later)
+    execute(later.database, "alter table clean.customers drop column email_hash")
+    with ExitStack() as held:
+        connection = held.enter_context(later.database.connect())
+        with closing(connection.cursor()) as cursor:
+            take_turns(cursor, "marts.daily_revenue")
+            with meanwhile(later, dg.AssetSelection.assets("clean/customers")):
+                cursor.execute("set local lock_timeout = '2s'")
+                cursor.execute("select count(email_hash) from clean.customers")
+                assert cursor.fetchall() == [(0,)]
+                held.close()
+
+    assert value(later.database, "select count(email_hash) from clean.customers") != 0
+
+
+def test_a_mart_that_reads_one_without_first_orders_is_not_stale_for_first_orders_that_this_one_need_not_know(
+    later: Pipeline,
+) -> None:
+    catch_up(later)
+    mart = next(mart for mart in load_marts() if mart.table.name == "daily_revenue")
+    note_change(later.database, OPENED, is_first_order=True)
+    sql = partial(mart.sql, shop_currency="EUR", shop_timezone="Europe/Berlin")
+    computed = MartDays(
+        lambda part: sql(first_day=part.first, last_day=part.last),
+        DayRange(LOADED, LOADED),
+        definition="definition",
+        zone="Europe/Berlin",
+        watched=mart.watched,
+        reads_marts={"marts.daily_product_sales": False},
+    )
+    ranges = [publish(later.database, mart.table, computed, "run").days for _ in range(2)]
+    assert ranges == [[DayRange(OPENED, OPENED), DayRange(LOADED, LOADED)], [DayRange(LOADED, LOADED)]]
+
+
+def test_days_between_stale_ones_that_are_computed_together_stay_as_they_are(later: Pipeline) -> None:
+    catch_up(later)
+    stale = {LOADED - timedelta(days=4), LOADED - timedelta(days=2)}
+    for day in stale:
+        note_change(later.database, day)
+    moment = database_time(later)
+    before = content_hash(later.database, "marts.daily_revenue")
+
+    assert later.run(LOADED, job="marts").succeeded
+
+    assert written_since(later, "daily_revenue", moment) == {*stale, LOADED}
+    assert content_hash(later.database, "marts.daily_revenue") == before
+
+
+def test_orders_that_were_read_before_the_clock_was_set_back_can_be_read_again(later: Pipeline) -> None:
+    catch_up(later)
+    execute(later.database, "update ops.materialised_days set read_at = now() + interval '1 hour'")
+    assert later.run(LOADED).succeeded
+
+
 def test_orders_that_were_read_earlier_do_not_replace_ones_that_were_read_later(later: Pipeline) -> None:
     catch_up(later)
     execute(later.database, "create table kept as select * from raw.orders limit 1")
@@ -274,7 +331,7 @@ def test_a_day_that_is_first_loaded_while_a_look_goes_on_holds_the_cursor_back(l
         later.database, f"select read_at from ops.materialised_days where day = '{new}' and table_name = 'raw.orders'"
     )
     execute(later.database, "delete from ops.looks")
-    found = Look(began, began + timedelta(hours=1), 0, 0, [])
+    found = Look(began, began + timedelta(hours=3), 0, 0, [])
 
     record(later.database, found, began, loaded=set(DayRange(OPENED, LOADED)), unfinished=[])
 
