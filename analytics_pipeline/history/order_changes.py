@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection
 from analytics_pipeline.database.slices import Slice
-from analytics_pipeline.history.written import Writing
+from analytics_pipeline.history.written import Writing, listed
 from analytics_pipeline.ops_tables import LEDGER_MEASURES, MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables import Table
 
@@ -198,6 +198,7 @@ def note_changes(cursor: Connection, changes: str, writing: Writing, marts: Iter
         marts: Tables of the marts by business day.
     """
     names = "order_id, order_date, event_date, currency, cause, is_first_order, " + ", ".join(LEDGER_MEASURES)
+    daily = listed(mart.qualified_name for mart in marts)
     cursor.execute(
         f"""
         insert into {CHANGES} (change_id, changed_at, run_id, {names})
@@ -206,7 +207,7 @@ def note_changes(cursor: Connection, changes: str, writing: Writing, marts: Iter
             + row_number() over (order by event_date, order_id, currency),
             clock_timestamp(), $1, {names}
         from ({changes}) as changes
-        where event_date in (select day from {DAYS} where table_name in ({_listed(marts)}))
+        where event_date in (select day from {DAYS} where table_name in ({daily}))
         """,
         (writing.run_id,),
     )
@@ -263,7 +264,7 @@ def _first_orders_moved(slice_: str, *, customers_tell: bool) -> str:
 
 def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
     cursor.execute(
-        f"select exists (select from {DAYS} where table_name in ({_listed(marts)})) "
+        f"select exists (select from {DAYS} where table_name in ({listed(mart.qualified_name for mart in marts)})) "
         f"and to_regclass('{SALES}') is not null"
     )
     return bool(cursor.fetchone()[0])
@@ -275,7 +276,3 @@ def _is_among(cursor: Connection, table: Table) -> str:
     if not cursor.fetchone()[0]:
         return "false"
     return f"exists (select from {table.qualified_name} as held where held.order_id = both_.order_id)"
-
-
-def _listed(marts: Iterable[Table]) -> str:
-    return ", ".join(f"'{mart.qualified_name}'" for mart in marts) or "null"

@@ -9,6 +9,7 @@ from datetime import date
 from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import Ask, query
+from analytics_pipeline.history.written import listed
 from analytics_pipeline.ops_tables import MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables import Table
 
@@ -29,16 +30,16 @@ _HALF_COMMITTED = f"""
 """Days of which a run has written the orders and not the ledger, which it commits last."""
 
 
-def _behind(listed: str) -> str:
+def _behind(marts: str) -> str:
     """Select the days on which some marts do not know a change of an order, or are older than the ledger."""
     return f"""
         select changes.event_date as day from {CHANGES} as changes
-        join {DAYS} as days on days.day = changes.event_date and days.table_name in ({listed})
+        join {DAYS} as days on days.day = changes.event_date and days.table_name in ({marts})
         where changes.change_id > coalesce(days.through_change, 0) and not changes.is_first_order
         union
         select days.day from {DAYS} as days
         join {DAYS} as sales on sales.day = days.day and sales.table_name = '{SALES}'
-        where days.table_name in ({listed}) and days.written_at < sales.written_at
+        where days.table_name in ({marts}) and days.written_at < sales.written_at
     """
 
 
@@ -49,9 +50,8 @@ def waiting_days(ask: Ask, tables: Collection[str]) -> set[date]:
         ask: Asks the database.
         tables: Qualified names of the tables that are compared.
     """
-    marts = [name for name in tables if name.startswith("marts.")]
-    behind = f"union {_behind(_listed(marts))}" if marts else ""
-    return {row["day"] for row in ask(f"{_NOT_CLEANED} union {_HALF_COMMITTED} {behind}")}
+    behind = _behind(listed(name for name in tables if name.startswith("marts.")))
+    return {row["day"] for row in ask(f"{_NOT_CLEANED} union {_HALF_COMMITTED} union {behind}")}
 
 
 def unfinished_days(database: Database, marts: Sequence[Table]) -> list[date]:
@@ -65,8 +65,7 @@ def unfinished_days(database: Database, marts: Sequence[Table]) -> list[date]:
         database: Where the tables lie.
         marts: Tables of the marts by business day.
     """
-    names = [mart.qualified_name for mart in marts]
-    listed = _listed(names)
+    daily = listed(mart.qualified_name for mart in marts)
     rows = query(
         database,
         f"""
@@ -76,20 +75,16 @@ def unfinished_days(database: Database, marts: Sequence[Table]) -> list[date]:
         union
         {_HALF_COMMITTED}
         union
-        {_behind(listed)}
+        {_behind(daily)}
         union
         select sales.day from sales cross join begun
-        where begun.table_name in ({listed}) and sales.first_written_at > begun.since
+        where begun.table_name in ({daily}) and sales.first_written_at > begun.since
         and not exists (select from {DAYS} as days where days.table_name = begun.table_name and days.day = sales.day)
         union
         select sales.day from sales
-        where {len(names)} > 0
-        and not exists (select from {DAYS} as days where days.table_name in ({listed}) and days.day = sales.day)
+        where {len(marts)} > 0
+        and not exists (select from {DAYS} as days where days.table_name in ({daily}) and days.day = sales.day)
         order by day
         """,
     )
     return [row["day"] for row in rows]
-
-
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names) or "null"

@@ -60,6 +60,11 @@ class DaysWritten:
         )
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return the names of tables as a list in SQL, one that holds nothing for none."""
+    return ", ".join(f"'{name}'" for name in names) or "null"
+
+
 def each_day(ranges: Iterable[DayRange]) -> str:
     """Return a `select` of each `day` of some ranges, of which there is at least one."""
     listed = ", ".join(f"(date '{days.first}', date '{days.last}')" for days in ranges)

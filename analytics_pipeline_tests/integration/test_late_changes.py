@@ -234,6 +234,7 @@ def test_days_before_the_shops_first_one_are_neither_listed_nor_loaded(later: Pi
     execute(
         later.database,
         f"delete from ops.materialised_days where {of_the_day}",
+        f"update ops.materialised_days set read_at = timestamptz '{OPENED} 23:59' where day = '{OPENED}'",
         "insert into ops.stale_days (day, reason, order_ids, event_days, first_seen_at, seen_at, failures) "
         f"values (date '{OPENED}', 'edit', '{{}}', '{{}}', now(), now(), 0)",
     )
