@@ -17,7 +17,8 @@ from analytics_pipeline.errors import (
     ShopUnavailableError,
 )
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline_tests.unit.sources.conftest import Asked, Bench, FakeShop, Reply, shop_of
+from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
+from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of
 
 GOOD = Reply({"orders": []})
 

@@ -20,7 +20,8 @@ from analytics_pipeline.sources.extraction import (
     extract_orders,
     extract_products,
 )
-from analytics_pipeline_tests.unit.sources.conftest import Asked, Bench, FakeShop, Reply, shop_of
+from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
+from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of
 
 DAY = date(2026, 1, 31)
 ORDERS = [{"id": number, "created_at": f"2026-01-31T08:{number:02}:00Z"} for number in range(7)]

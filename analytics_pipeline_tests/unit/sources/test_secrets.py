@@ -14,7 +14,8 @@ from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_products
 from analytics_pipeline.sources.urls import Redactor
-from analytics_pipeline_tests.unit.sources.conftest import Asked, Bench, FakeShop, Reply, shop_of
+from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
+from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of
 
 SECRET = "s3cret/+&\"'=\\"
 SPELLINGS = ["s3cret", "czNjcmV0"]
