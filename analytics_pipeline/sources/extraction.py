@@ -4,59 +4,28 @@ A record is kept as the text that the API sent, beside its id and day or change 
 it belongs to the transforms. Memory is one page, whatever the range.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime
 
 import pyarrow as pa
 
 from analytics_pipeline.errors import AnswerError, DescriptionError
 from analytics_pipeline.sources.client import Answer, ShopClient, Statistics
-from analytics_pipeline.sources.envelope import envelope_reader, record_reader
-from analytics_pipeline.sources.mapping import business_day, parse_stamp
+from analytics_pipeline.sources.envelope import envelope_reader
 from analytics_pipeline.sources.pagination import LoopGuard, Page, PageRequest, first_request, following_request
+from analytics_pipeline.sources.records import (
+    CUSTOMERS_SCHEMA,
+    PRODUCTS_SCHEMA,
+    Reading,
+    RecordRows,
+    dimension_reading,
+    order_reading,
+)
 from analytics_pipeline.sources.spec import Endpoint, Shop
 from analytics_pipeline.sources.windows import changed_since_params, created_window_params
 
-_STAMP = pa.timestamp("us", tz="UTC")
 _SHOWN_CHARACTERS = 80
-
-
-def _schema(id_name: str, second_name: str, second_type: pa.DataType) -> pa.Schema:
-    columns: dict[str, pa.DataType] = {
-        id_name: pa.string(),
-        second_name: second_type,
-        "extracted_at": _STAMP,
-        "payload": pa.string(),
-    }
-    return pa.schema(columns)
-
-
-ORDERS_SCHEMA = _schema("order_id", "order_date", pa.date32())
-CUSTOMERS_SCHEMA = _schema("customer_id", "changed_at", _STAMP)
-PRODUCTS_SCHEMA = _schema("product_id", "changed_at", _STAMP)
-
-
-@dataclass(frozen=True)
-class _Reading:
-    """How the records of one endpoint become rows.
-
-    Attributes:
-        endpoint: Its description.
-        schema: Columns of the batches: id, day or stamp, extracted_at, payload.
-        id_path: The API's path of the id, which is the first column.
-        stamp_field: Our name of the field behind the second column, and its path; None leaves the column null.
-        second_column: From the value at that path to the second column.
-        keeps: Whether a row with this value in the second column belongs to the extraction.
-    """
-
-    endpoint: Endpoint
-    schema: pa.Schema
-    id_path: str
-    stamp_field: tuple[str, str] | None
-    second_column: Callable[[object], date | datetime | None]
-    keeps: Callable[[Any], bool]
 
 
 class Extraction(Iterator[pa.RecordBatch]):
@@ -67,28 +36,33 @@ class Extraction(Iterator[pa.RecordBatch]):
 
     Attributes:
         schema: Arrow schema of the batches.
-        records: Rows given so far.
-        outside_window: Records left out so far, since their business day lies outside the range asked for.
         source_count: The shop's own count of the query, as its last page says; None when it gives none.
     """
 
-    def __init__(self, client: ShopClient, reading: _Reading, params: Mapping[str, str]) -> None:
+    def __init__(self, client: ShopClient, reading: Reading, params: Mapping[str, str]) -> None:
         """Prepares the extraction; the first request is made when the first batch is taken."""
         self.schema = reading.schema
-        self.records = 0
-        self.outside_window = 0
         self.source_count: int | None = None
         self._client = client
         self._reading = reading
         self._before = replace(client.statistics)
-        stamp_paths = [reading.stamp_field[1]] if reading.stamp_field else []
-        self._read_record = record_reader([reading.id_path, *stamp_paths])
+        self._rows = RecordRows(reading, client.redact)
         endpoint = reading.endpoint
         self._read_answer = envelope_reader(endpoint.records, list(endpoint.body_paths.values()))
         self._batches = self._pages(PageRequest(client.url(endpoint.path), {**endpoint.params, **params}))
 
     def __next__(self) -> pa.RecordBatch:
         return next(self._batches)
+
+    @property
+    def records(self) -> int:
+        """Rows given so far."""
+        return self._rows.kept
+
+    @property
+    def outside_window(self) -> int:
+        """Records left out so far, since their business day lies outside the range asked for."""
+        return self._rows.left_out
 
     @property
     def statistics(self) -> Statistics:
@@ -108,7 +82,7 @@ class Extraction(Iterator[pa.RecordBatch]):
             seen, largest = seen + len(records), max(largest, len(records))
             count = self._count(answer, beside)
             self.source_count = self.source_count if count is None else count
-            batch = self._batch(records, answer.shown)
+            batch = self._rows.batch(records, answer.shown)
             if batch.num_rows:
                 yield batch
             request = following_request(
@@ -149,52 +123,8 @@ class Extraction(Iterator[pa.RecordBatch]):
             return value
         raise AnswerError(f"GET {answer.shown}: the shop's count of records is no number, but {self._cut(value)}")
 
-    def _batch(self, records: Sequence[bytes], shown: str) -> pa.RecordBatch:
-        ids: list[str] = []
-        seconds: list[date | datetime | None] = []
-        payloads: list[bytes] = []
-        for position, record in enumerate(records, 1):
-            record_id, second = self._row(record, position, shown)
-            if self._reading.keeps(second):
-                ids.append(record_id)
-                seconds.append(second)
-                payloads.append(record)
-        self.outside_window += len(records) - len(ids)
-        self.records += len(ids)
-        columns = (ids, seconds, [datetime.now(UTC)] * len(ids), payloads)
-        try:
-            return pa.RecordBatch.from_pydict(dict(zip(self.schema.names, columns, strict=True)), schema=self.schema)
-        except ValueError as error:
-            fault = self._cut(str(error))
-        raise AnswerError(f"GET {shown}: a record holds text that is no Unicode: {fault}")
-
-    def _row(self, record: bytes, position: int, shown: str) -> tuple[str, date | datetime | None]:
-        reading = self._reading
-        name, path = self.schema.names[0], reading.id_path
-        value: object = record
-        try:
-            value, *rest = self._read_record(record)
-            record_id = _id_text(value)
-            if reading.stamp_field is None:
-                return record_id, None
-            (name, path), value = reading.stamp_field, rest[0]
-            return record_id, reading.second_column(value)
-        except ValueError as error:
-            fault = str(error)
-        told = "a record is no object that can be read" if value is record else f"{name} (`{path}`)"
-        raise AnswerError(f"GET {shown}: record {position} of the page: {told}: {fault} (given: {self._cut(value)})")
-
     def _cut(self, value: object) -> str:
         return self._client.redact(repr(value))[:_SHOWN_CHARACTERS]
-
-
-def _id_text(value: object) -> str:
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError("an id must be text or a whole number")  # noqa: TRY004  # told as a fault of the record
-    text = str(value)
-    if not text.strip() or "\x00" in text:
-        raise ValueError("an id must not be empty or hold a zero character")
-    return text
 
 
 def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extraction:
@@ -212,7 +142,7 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
         raise ValueError(f"the first day {first_day} comes after the last day {last_day}")
     window, zone = client.shop.orders.created_window, client.shop.zone
     params = created_window_params(window, first_day, last_day, zone) if window else {}
-    return Extraction(client, _orders(client.shop, lambda day: first_day <= day <= last_day), params)
+    return Extraction(client, order_reading(client.shop, lambda day: first_day <= day <= last_day), params)
 
 
 def extract_changed_orders(client: ShopClient, changed_since: datetime) -> Extraction:
@@ -227,7 +157,7 @@ def extract_changed_orders(client: ShopClient, changed_since: datetime) -> Extra
             f"shop {client.shop.name}: orders.changed_since is not described, so changes cannot be asked for"
         )
     params = changed_since_params(described, changed_since, client.shop.zone)
-    return Extraction(client, _orders(client.shop, lambda _: True), params)
+    return Extraction(client, order_reading(client.shop, lambda _: True), params)
 
 
 def can_count_orders(shop: Shop) -> bool:
@@ -250,7 +180,7 @@ def count_orders(client: ShopClient, first_day: date, last_day: date) -> int | N
         shop = shop.model_copy(update={"orders": short})
     window = shop.orders.created_window
     params = created_window_params(window, first_day, last_day, shop.zone) if window else {}
-    page = Extraction(client, _orders(shop, lambda _: True), params)
+    page = Extraction(client, order_reading(shop, lambda _: True), params)
     next(page, None)
     return page.source_count
 
@@ -279,18 +209,6 @@ def extract_products(client: ShopClient, changed_since: datetime | None = None) 
     return _extract_dimension(client, shop.products, PRODUCTS_SCHEMA, paths, changed_since)
 
 
-def _orders(shop: Shop, keeps: Callable[[date], bool]) -> _Reading:
-    fields, times, zone = shop.orders.fields, shop.times, shop.zone
-    return _Reading(
-        shop.orders,
-        ORDERS_SCHEMA,
-        id_path=fields.order_id,
-        stamp_field=("created_at", fields.created_at),
-        second_column=lambda value: business_day(parse_stamp(value, times, zone), zone),
-        keeps=keeps,
-    )
-
-
 def _extract_dimension(
     client: ShopClient,
     endpoint: Endpoint,
@@ -299,17 +217,7 @@ def _extract_dimension(
     changed_since: datetime | None,
 ) -> Extraction:
     """Reads records with an id and perhaps a change stamp, whose paths are given in this order."""
-    times, zone = client.shop.times, client.shop.zone
-
-    def stamp(value: object) -> datetime | None:
-        try:
-            return parse_stamp(value, times, zone)
-        except ValueError:
-            return None
-
     params: dict[str, str] = {}
     if changed_since is not None and endpoint.changed_since is not None:
-        params = changed_since_params(endpoint.changed_since, changed_since, zone)
-    id_path, stamp_path = paths
-    stamp_field = ("updated_at", stamp_path) if stamp_path is not None else None
-    return Extraction(client, _Reading(endpoint, schema, id_path, stamp_field, stamp, lambda _: True), params)
+        params = changed_since_params(endpoint.changed_since, changed_since, client.shop.zone)
+    return Extraction(client, dimension_reading(client.shop, endpoint, schema, paths), params)

@@ -11,15 +11,13 @@ import pytest
 from analytics_pipeline.errors import AnswerError, DescriptionError, PaginationError
 from analytics_pipeline.sources.doctor import check_shop
 from analytics_pipeline.sources.extraction import (
-    CUSTOMERS_SCHEMA,
-    ORDERS_SCHEMA,
-    PRODUCTS_SCHEMA,
     Extraction,
     extract_changed_orders,
     extract_customers,
     extract_orders,
     extract_products,
 )
+from analytics_pipeline.sources.records import CUSTOMERS_SCHEMA, ORDERS_SCHEMA, PRODUCTS_SCHEMA
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of
 
