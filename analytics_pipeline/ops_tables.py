@@ -66,6 +66,35 @@ EXTRACTIONS = Table(
     key=("run_id", "first_day"),
 )
 
+DAY_PROOFS = Table(
+    schema="ops",
+    name="day_proofs",
+    description="What each business day of orders was last held against the shop by, and when.",
+    columns=(
+        Column("day", DAY, "Business day of the orders."),
+        Column(
+            "state",
+            TEXT,
+            "proved; unproved (what came is odd and the shop gives no count: read again before it is believed); "
+            "refused (a described proof was absent or broken: nothing was written, older rows stay).",
+        ),
+        Column(
+            "basis",
+            TEXT,
+            "count (the shop's own count agreed), repeat (no count, the same answer on another day) or none (no count, "
+            "and nothing odd: not compared).",
+        ),
+        Column("held_at", STAMP, "When the last reading of the day began."),
+        Column("orders", COUNT, "Different orders that came."),
+        Column("source_count", COUNT, "The shop's count of the day, where it was asked for alone.", is_nullable=True),
+        Column("fingerprint", TEXT, "Hash of what came, to tell the same answer.", is_nullable=True),
+        Column("since", STAMP, "Since when the day is in this state; of an unproved one, with this answer."),
+        Column("again_at", STAMP, "From when on a poll has it read again.", is_nullable=True),
+        Column("reason", TEXT, "What is missing or odd, in words.", is_nullable=True),
+    ),
+    key=("day",),
+)
+
 VANISHED_ORDERS = Table(
     schema="ops",
     name="vanished_orders",
@@ -248,6 +277,7 @@ FIELD_CHANGES = Table(
 OPS_TABLES = (
     MATERIALISED_DAYS,
     EXTRACTIONS,
+    DAY_PROOFS,
     VANISHED_ORDERS,
     LOOKS,
     STALE_DAYS,

@@ -1,8 +1,9 @@
 """The raw layer: the shop's answers as they came."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -17,8 +18,9 @@ from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.slices import Accompanied, Changes, newest_change
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.proofs import COUNT, NONE, PROVED, DayProof, ProofsHeld
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
-from analytics_pipeline.partitions import days_of
+from analytics_pipeline.partitions import DayRange, days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_orders, extract_products
 from analytics_pipeline.sources.mapping import business_day
@@ -51,13 +53,23 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
             extraction = extract_orders(client, days.first, days.last)
             ids: set[str] = set()
+            orders: Counter[date] = Counter()
 
             def value() -> Accompanied:
                 extracted = Extracted(writing, _figures(extraction, len(ids)), list(ids))
-                return Accompanied(rows.reader(), (DaysWritten(writing), extracted))
+                proofs = ProofsHeld(_proofs(days, began, orders, extraction.source_count))
+                return Accompanied(rows.reader(), (DaysWritten(writing), extracted, proofs))
 
             yield from _extracted(
-                context, RAW_ORDERS, extraction, rows, value=value, ids=ids, fields=fields, is_over=is_over
+                context,
+                RAW_ORDERS,
+                extraction,
+                rows,
+                value=value,
+                ids=ids,
+                fields=fields,
+                is_over=is_over,
+                orders=orders,
             )
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
@@ -104,12 +116,16 @@ def _extracted(
     ids: set[str],
     fields: FieldAudit,
     is_over: bool = True,
+    orders: Counter[date] | None = None,
 ) -> Iterator[Any]:
     """Read the whole extraction into the spool and its ids into `ids`, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
     reported = time.monotonic()
     for batch in extraction:
         rows.write(batch)
+        if orders is not None:
+            new = {row[0]: row[1] for row in zip(*(batch.column(n).to_pylist() for n in (0, 1)), strict=True)}
+            orders.update(day for order_id, day in new.items() if order_id not in ids)
         ids.update(batch.column(0).to_pylist())
         audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
         fields.look_at(batch)
@@ -130,6 +146,12 @@ def _extracted(
     results = [*audit.results(), counted, fields.result()]
     yield from publish(results, _outputs(value, metadata))
     fields.record(context.run.run_id)
+
+
+def _proofs(days: DayRange, began: datetime, orders: Counter[date], count: int | None) -> tuple[DayProof, ...]:
+    basis = NONE if count is None else COUNT
+    alone = count if len(days) == 1 else None
+    return tuple(DayProof(day, PROVED, basis, began, orders[day], began, source_count=alone) for day in days)
 
 
 def _figures(extraction: Extraction, different: int) -> ExtractionFigures:

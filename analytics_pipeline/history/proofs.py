@@ -1,0 +1,74 @@
+"""What each business day of orders was last held against the shop by: one row a day, written with the day's orders.
+
+Whether a reading proves a day is judged elsewhere; here is the table: writing it, and reading it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from analytics_pipeline.database.connection import Connection, Database
+from analytics_pipeline.database.slices import Slice, query
+from analytics_pipeline.ops_tables import DAY_PROOFS
+from analytics_pipeline.tables import Table
+
+PROVED, UNPROVED, REFUSED = "proved", "unproved", "refused"
+COUNT, REPEAT, NONE = "count", "repeat", "none"
+PROOFS = DAY_PROOFS.qualified_name
+_COLUMNS = tuple(column.name for column in DAY_PROOFS.columns)
+
+
+@dataclass(frozen=True)
+class DayProof:
+    """How a business day stands against the shop; the attributes are the columns of `ops.day_proofs`."""
+
+    day: date
+    state: str
+    basis: str
+    held_at: datetime
+    orders: int
+    since: datetime
+    source_count: int | None = None
+    fingerprint: str | None = None
+    again_at: datetime | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class ProofsHeld:
+    """Writes what was judged of some days in the transaction that writes their orders."""
+
+    proofs: tuple[DayProof, ...]
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Nothing of the old rows matters."""
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Write them."""
+        del table, part  # what was judged is of these days
+        write_proofs(cursor, self.proofs)
+
+
+def write_proofs(cursor: Connection, proofs: Iterable[DayProof]) -> None:
+    """Replace the rows of some days, in the caller's transaction; a day that stays in its state keeps its `since`."""
+    rows = [{name: _json(getattr(proof, name)) for name in _COLUMNS} for proof in proofs]
+    changed = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in {"day", "since"})
+    cursor.execute(
+        f"insert into {PROOFS} as stored ({', '.join(_COLUMNS)}) "
+        f"select {', '.join(_COLUMNS)} from jsonb_populate_recordset(null::{PROOFS}, $1::text::jsonb) "
+        f"on conflict (day) do update set {changed}, since = case "
+        "when stored.state = excluded.state and stored.state = 'proved' then stored.since else excluded.since end",
+        (json.dumps(rows),),
+    )
+
+
+def read_proofs(database: Database, days: Iterable[date] | None = None) -> dict[date, DayProof]:
+    """Return what is known of some days, or of all; a day that was never held against the shop is missing."""
+    chosen = "" if days is None else f" where day = any('{{{','.join(map(str, days))}}}'::date[])"
+    rows = query(database, f"select {', '.join(_COLUMNS)} from {PROOFS}{chosen} order by day")
+    return {row["day"]: DayProof(**row) for row in rows}
+
+
+def _json(value: object) -> object:
+    return value.isoformat() if isinstance(value, date) else value
