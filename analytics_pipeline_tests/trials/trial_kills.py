@@ -1,7 +1,8 @@
-"""Run workers, the daemon and Postgres killed at random moments while the pipeline follows a changing shop.
+"""200 kills while the pipeline follows a changing shop: runs, the daemon, Postgres' backends and Postgres itself.
 
-The product as it is run: `up` with its daemon and sensors, the embedded server, the demo shop over HTTP. In the end the
-tables are those of an undisturbed load.
+The product as it is run: `up` with its daemon and sensors, the command `run` beside it, the embedded server, the demo
+shop over HTTP. In the end the tables are those of an undisturbed load. Victims, signals and waits follow from a seed
+(`TRIAL_SEED`), so that a failure can be tried again; `TRIAL_KILLS` makes it shorter.
 """
 
 import os
@@ -14,8 +15,9 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -36,7 +38,12 @@ from analytics_pipeline_tests.integration.loaded import postmaster_of, stop_serv
 from analytics_pipeline_tests.integration.truth import DERIVED_TABLES
 
 OPENED, LOADED = date(2025, 3, 1), date(2025, 3, 20)
-KILLS = int(os.environ.get("TRIAL_KILLS", "30"))
+KILLS = int(os.environ.get("TRIAL_KILLS", "200"))
+SEED = int(os.environ.get("TRIAL_SEED", "3"))
+KILLS_A_DAY = 10
+VICTIMS = ("run", "run", "run", "backend", "backend", "postgres", "worker", "daemon")
+SECONDS_TO_FIND = 10
+TRACEBACK = "Traceback (most recent call last)"
 SECONDS_TO_SETTLE = 600
 SHOP = DemoShopSettings(opened=OPENED, orders_per_day=(15, 25), longest_refund_days=15, **CHANGEABLE)
 TABLES = [table for table in DERIVED_TABLES if not table.startswith("ops.")]
@@ -98,22 +105,41 @@ class Installation:
         self._log.close()
         stop_server(self.state)
 
-    def victims(self) -> dict[str, list[psutil.Process]]:
-        """What can be killed now, by kind."""
-        found: dict[str, list[psutil.Process]] = {"worker": [], "daemon": [], "postgres": []}
-        postmaster = postmaster_of(self.state)
-        found["postgres"] = [postmaster] if postmaster else []
+    def victims(self, wanted: str) -> list[psutil.Process]:
+        """What can be killed now, of one kind, in the order of their process ids."""
+        if wanted in {"postgres", "backend"}:
+            postmaster = postmaster_of(self.state)
+            if postmaster is None or wanted == "postgres":
+                return [postmaster] if postmaster else []
+            return [child for child in _children(postmaster) if _words(child).startswith("postgres: postgres ")]
         if self._up is None:
-            return found
-        with suppress(psutil.NoSuchProcess):
-            for child in psutil.Process(self._up.pid).children(recursive=True):
-                with suppress(psutil.NoSuchProcess):
-                    words = " ".join(child.cmdline())
-                    if "dagster._daemon" in words or "daemon run" in words:
-                        found["daemon"].append(child)
-                    elif "spawn_main" in words or "execute_run" in words:
-                        found["worker"].append(child)
-        return found
+            return []
+        try:
+            children = _children(psutil.Process(self._up.pid))
+        except psutil.NoSuchProcess:
+            return []
+        signs = {"daemon": ("dagster._daemon", "daemon run"), "worker": ("spawn_main", "execute_run")}[wanted]
+        return [child for child in children if any(sign in _words(child) for sign in signs)]
+
+    def run_to_be_killed(self, day: date) -> "subprocess.Popen[str]":
+        """Start `run` over a day; both of its outputs are one."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "analytics_pipeline", "run", "--date", str(day)],
+            cwd=self.home, env=environment(**self.settings), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True,
+        )  # fmt: skip
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return sorted(process.children(recursive=True), key=lambda child: child.pid)
+    return []
+
+
+def _words(process: psutil.Process) -> str:
+    with suppress(psutil.NoSuchProcess):
+        return " ".join(process.cmdline())
+    return ""
 
 
 @contextmanager
@@ -150,56 +176,75 @@ def _database_time(installed: Installation) -> str:
             time.sleep(0.5)
 
 
-def _kill_at_random(installed: Installation, killed: Counter[str], is_over: Callable[[], bool]) -> None:
-    chance = random.Random(3)  # noqa: S311 - no secret
-    while not is_over() and sum(killed.values()) < KILLS:
-        time.sleep(chance.uniform(4, 24))
-        wanted = chance.choice(["worker", "worker", "daemon", "postgres"])
-        deadline = time.monotonic() + 20
-        while not is_over() and time.monotonic() < deadline:
-            victims = installed.victims()[wanted]
+@dataclass
+class Killing:
+    """Kills by lot, and what people saw of them.
+
+    Attributes:
+        installed: What is killed.
+        killed: Number of kills by victim.
+        outputs: What each run printed that was killed or met with a kill.
+    """
+
+    installed: Installation
+    chance: random.Random
+    killed: Counter[str] = field(default_factory=Counter)
+    outputs: list[str] = field(default_factory=list)
+
+    def burst(self, day: date) -> None:
+        """Kill ten times, anywhere in the work of a run of the day and of whatever else goes on."""
+        for _ in range(KILLS_A_DAY):
+            running = self.installed.run_to_be_killed(day)
+            wanted, signal_number = self.chance.choice(VICTIMS), self.chance.choice([signal.SIGKILL, signal.SIGTERM])
+            time.sleep(self.chance.uniform(0.3, 5))
+            lot = self.chance.random()
+            self._kill(wanted, signal_number, lot, running)
+            with suppress(subprocess.TimeoutExpired):
+                running.wait(SECONDS_TO_SETTLE)
+            self.outputs.append(running.communicate()[0])
+
+    def _kill(self, wanted: str, signal_number: int, lot: float, running: "subprocess.Popen[str]") -> None:
+        deadline = time.monotonic() + SECONDS_TO_FIND
+        while time.monotonic() < deadline and (wanted != "run" or running.poll() is None):
+            victims = [psutil.Process(running.pid)] if wanted == "run" else self.installed.victims(wanted)
             if victims:
-                if wanted == "worker":
-                    time.sleep(chance.uniform(0, 3))  # anywhere in its work
+                # Postgres itself and backends are killed for good or asked to stop; everything else only killed.
+                number = signal_number if wanted == "backend" else signal.SIGKILL
                 with suppress(psutil.NoSuchProcess):
-                    chance.choice(victims).kill()
-                    killed[wanted] += 1
-                    _shown(f"killed {wanted} ({sum(killed.values())} of {KILLS})")
-                break
+                    victims[int(lot * len(victims))].send_signal(number)
+                    self.killed[wanted] += 1
+                    _shown(f"killed {wanted} by {number} ({sum(self.killed.values())} of {KILLS})")
+                return
             time.sleep(0.2)
 
 
 def test_whatever_is_killed_the_tables_end_as_those_of_an_undisturbed_load(tmp_path: Path) -> None:
     clock, last = Clock(at(f"{LOADED + timedelta(days=1)}T04:00:00+01:00")), LOADED
-    killed: Counter[str] = Counter()
     with serve(SHOP, now=clock) as shop:
         description = describe(shop, tmp_path, late_changes={"every_minutes": 0.1})
         (tmp_path / "open").mkdir()
         with _installation(description, 3977) as installed:
             create_database(installed.database)
             assert installed.command("run", "--from", str(OPENED), "--to", str(LOADED)).returncode == 0
-            keeper = threading.Thread(target=installed.keep_up, daemon=True)
-            keeper.start()
-            is_done = threading.Event()
-            killer = threading.Thread(target=_kill_at_random, args=(installed, killed, is_done.is_set), daemon=True)
-            killer.start()
+            threading.Thread(target=installed.keep_up, daemon=True).start()
+            killing = Killing(installed, random.Random(SEED))  # noqa: S311 - no secret
             day = 0
-            while sum(killed.values()) < KILLS or day < 14:
+            while sum(killing.killed.values()) < KILLS or day < 14:
                 day += 1
                 clock.now += timedelta(days=1)
                 last = tomorrow(last)
+                if sum(killing.killed.values()) < KILLS:
+                    killing.burst(last)
                 since = _database_time(installed)
                 attempts = 1
-                while installed.command("run", "--date", str(last)).returncode != 0:
+                while (done := installed.command("run", "--date", str(last))).returncode != 0:
                     attempts += 1
-                    assert attempts < 10
+                    assert attempts < 10, done.stderr
                 deadline = time.monotonic() + SECONDS_TO_SETTLE
                 while not _is_settled(installed, since):
                     assert time.monotonic() < deadline, f"{last} does not settle"
                     time.sleep(1)
                 _shown(f"day {day}: {last} loaded in {attempts} attempts and settled")
-            is_done.set()
-            killer.join()
             since = _database_time(installed)
             while not _is_settled(installed, since):
                 time.sleep(1)
@@ -219,7 +264,11 @@ def test_whatever_is_killed_the_tables_end_as_those_of_an_undisturbed_load(tmp_p
             finally:
                 undisturbed.stop()
                 shutil.rmtree(undisturbed.home, ignore_errors=True)
-    _shown(f"{dict(killed)}; {len(DayRange(OPENED, last))} days; restatements {restatements}")
+    tracebacks = [output for output in killing.outputs if TRACEBACK in output]
+    _shown(f"seed {SEED}: {dict(killing.killed)}; {len(DayRange(OPENED, last))} days; restatements {restatements}")
+    for output in tracebacks[:3]:
+        print(output)
+    assert len(tracebacks) == 0, f"{len(tracebacks)} of {len(killing.outputs)} runs printed a traceback"
     assert parked == []
     assert found == expected
     assert restatements["unexplained"] == restatements["wrong"] == 0
