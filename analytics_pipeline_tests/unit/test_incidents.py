@@ -292,3 +292,11 @@ def test_a_shop_that_is_no_longer_asked_for_late_changes_is_told_of_until_it_is(
     assert decide(silent(90), (known,), SHOP).closed == ()
     assert decide(silent(1), (known,), SHOP).closed == (known,)
     assert decide(Facts(now=now), (), SHOP).opened == ()  # nobody ever asked
+
+
+def test_a_shop_that_is_asked_every_minute_may_be_silent_for_an_hour_all_the_same() -> None:
+    now = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    often = SHOP.model_copy(update={"late_changes": SHOP.late_changes.model_copy(update={"every_minutes": 1.0})})
+    hour_ago, longer_ago = now - timedelta(minutes=60), now - timedelta(minutes=61)
+    assert decide(Facts(silent_since=hour_ago, now=now), (), often).opened == ()
+    assert len(decide(Facts(silent_since=longer_ago, now=now), (), often).opened) == 1
