@@ -14,10 +14,12 @@ import pandera.pandas as pandera
 import pyarrow as pa
 from pandera.errors import SchemaErrors
 
+from analytics_pipeline.sources.fields import example_of
 from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
 
 EVENT_TYPES = ("line_sold", "line_returned", "shipping_charged", "shipping_refunded", "adjustment")
 EXAMPLES = 5
+LONGEST_SHOWN = 80
 OCCURS_ONCE = "occurs once"
 """The rule that no two rows have the same key."""
 
@@ -333,7 +335,7 @@ QUARANTINE = _contract(
         "table_name": _column(TEXT, "The table that the record was meant for."),
         "reason": _column(TEXT, "The first rule that it broke.", NOT_EMPTY),
         "column_name": _column(TEXT, "The field of the description that broke it, or the column made of it."),
-        "value": _column(TEXT, "The offending value as text, cut at 200 characters.", nullable=True),
+        "value": _column(TEXT, "The offending value as text, cut at 200 characters.", nullable=True, personal=True),
         "currency": _column(TEXT, "ISO 4217 code of the money at risk, where the record has one.", nullable=True),
         "money_at_risk": _money("What the order claims to add up to, where that can be read.", nullable=True),
         # Nullable, so that a table of before the column existed is migrated.
@@ -462,10 +464,16 @@ def _violation(table: Table, rows: pd.DataFrame, column: str | None, check: str,
 
 
 def _example(table: Table, row: pd.Series, column: str | None) -> str:
-    """Return a row's value in `column`, and which row that is."""
+    """Return a row's value in `column`, only its kind where it may be of a person, and which row that is."""
     key = table.key or (table.columns[0].name,)
     identity = " ".join(str(row[name]) for name in key)
     if column is None:
         return identity
-    value = "null" if pd.isna(row[column]) else str(row[column])[:80] or "an empty text"
-    return value if column in key else f"{value} in {identity}"
+    value = row[column]
+    if pd.isna(value) or value == "":
+        shown = "null" if pd.isna(value) else "an empty text"
+    elif column in key or table.column(column).type != TEXT:
+        shown = str(value)[:LONGEST_SHOWN]
+    else:
+        shown = example_of(str(value), is_personal=table.column(column).is_personal) or ""
+    return shown if column in key else f"{shown} in {identity}"

@@ -2,13 +2,25 @@
 
 Every error that a user may see derives from `PipelineError` and from exactly one of `TransientError` (try again later),
 `PermanentError` (someone must change a setting, a right or a file) and `DataError` (the data break a promise: read
-them). Messages name the thing, the place and the remedy, and never a secret. Raising them belongs to the module that
-found the fault.
+them). Messages name the thing, the place and the remedy, and never a secret. Nor do they quote what came from the shop
+or stands in a row: that may be of a person, and messages go to alerts, events and logs. What helps to understand the
+fault goes into `excerpt`, which `history.excerpts` keeps. Raising errors belongs to the module that found the fault.
 """
+
+ITS_WORDS = "(its words: analytics-pipeline excerpts)"
+"""What the message of an error with an excerpt ends with."""
 
 
 class PipelineError(Exception):
-    """Any failure that the project itself found and can explain."""
+    """Any failure that the project itself found and can explain.
+
+    Attributes:
+        excerpt: What the shop said, or the values that break a rule; personal data, and no part of the message.
+    """
+
+    def __init__(self, message: str = "", *, excerpt: str | None = None) -> None:
+        super().__init__(f"{message} {ITS_WORDS}" if excerpt else message)
+        self.excerpt = excerpt
 
 
 class TransientError(PipelineError):
@@ -77,3 +89,7 @@ class OutdatedError(TransientError):
 
 class MartError(PermanentError):
     """A mart's SQL file cannot be read, or does not fit the tables that it reads."""
+
+
+class UnforeseenError(DataError):
+    """A step failed by an error that is none of these; the message tells its kind and place, and not its text."""

@@ -274,6 +274,36 @@ FIELD_CHANGES = Table(
     key=("endpoint", "path", "change", "seen_at"),
 )
 
+ERROR_EXCERPTS = Table(
+    schema="ops",
+    name="error_excerpts",
+    description=(
+        "What errors quote: the shop's own words, values that broke a rule, texts of drivers. Personal data: it is in "
+        "no message, log or alert. Kept for 30 days, the newest 200."
+    ),
+    columns=(
+        Column("at", STAMP, "When it was kept."),
+        Column("run_id", TEXT, f"{_RUN_ID} Null outside of runs.", is_nullable=True),
+        Column("place", TEXT, "Where it happened: the step, or the command."),
+        Column("message", TEXT, "The error's message, which quotes nothing."),
+        Column("excerpt", TEXT, "What it would have quoted, cut at 2,000 characters.", is_personal=True),
+    ),
+    key=(),
+    indexes=("at",),
+)
+
+INSTALLATION = Table(
+    schema="ops",
+    name="installation",
+    description="Facts about this database that every process holds itself against, one row each.",
+    columns=(
+        Column("name", TEXT, "Which fact: email_key is the fingerprint of the key of the e-mail hashes."),
+        Column("value", TEXT, "The fact; no secret."),
+        Column("set_at", STAMP, "When it was set."),
+    ),
+    key=("name",),
+)
+
 OPS_TABLES = (
     MATERIALISED_DAYS,
     EXTRACTIONS,
@@ -287,5 +317,7 @@ OPS_TABLES = (
     INCIDENTS,
     FIELDS,
     FIELD_CHANGES,
+    ERROR_EXCERPTS,
+    INSTALLATION,
 )
 """All tables of the pipeline's own history; `history.prepare` makes them."""

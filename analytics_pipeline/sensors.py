@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
+from analytics_pipeline.assets.guard import step_guard
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.jobs import AssetJob
 from analytics_pipeline.late_changes.look import Look, look
@@ -34,7 +35,7 @@ def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
         end_dead_runs(context.instance)
         stored, described = database.database(), shop.description
         in_flight = days_in_flight(context.instance)
-        with shop.client() as client:
+        with step_guard(stored, "late_changes", None), shop.client() as client:
             found = look(client, stored, is_quiet=not in_flight)
         if found is None:
             return dg.SkipReason("No business day is loaded yet.")

@@ -28,6 +28,7 @@ from analytics_pipeline.jobs import DAILY, LATE_CHANGES, LAYERS
 from analytics_pipeline.landing import landing, read_written_days
 from analytics_pipeline.ops_tables import LOOKS, STALE_DAYS
 from analytics_pipeline.partitions import last_complete_day
+from analytics_pipeline.plain import without_addresses
 from analytics_pipeline.running import days_of_run
 from analytics_pipeline.sources.spec import Shop
 
@@ -162,5 +163,5 @@ def _innermost(error: "SerializableErrorInfo | None") -> str:
 
 
 def _shortened(text: str) -> str:
-    words = " ".join(text.split())
+    words = without_addresses(" ".join(text.split()))
     return words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}..."

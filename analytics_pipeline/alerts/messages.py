@@ -11,6 +11,7 @@ from analytics_pipeline.alerts.incidents import (
     Incident,
     Phase,
 )
+from analytics_pipeline.plain import plain, without_addresses
 from analytics_pipeline.sources.spec import Shop
 
 _KINDS = {
@@ -38,14 +39,15 @@ class Message:
 
 def message_of(incident: Incident, phase: Phase, shop: Shop, ui_url: str) -> Message:
     """Tell an incident: what, since when, what to do, and where to look."""
-    what = f"{_KINDS.get(incident.kind, incident.kind)}: {incident.subject}"
+    what = plain(f"{_KINDS.get(incident.kind, incident.kind)}: {incident.subject}")
+    text = without_addresses(incident.text)
     since = f"{incident.opened_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
     link = f"{ui_url}/runs/{incident.run_id}" if incident.run_id else ui_url
     match phase:
         case "opened":
-            return Message(f"[{shop.name}] {what}", f"{incident.text}\nSince {since}.\n{link}")
+            return Message(f"[{shop.name}] {what}", f"{text}\nSince {since}.\n{link}")
         case "open":
-            return Message(f"[{shop.name}] still {what}", f"{incident.text}\nSince {since}.\n{link}")
+            return Message(f"[{shop.name}] still {what}", f"{text}\nSince {since}.\n{link}")
         case "over":
             ended = f"{incident.closed_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}" if incident.closed_at else "now"
             return Message(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from analytics_pipeline.anomalies.judging import Finding, judge
 from analytics_pipeline.assets.describe import by_day, table_asset
-from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
+from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish, shown
 from analytics_pipeline.contracts import (
     ANOMALIES,
     CLEAN_ORDERS,
@@ -69,10 +69,12 @@ def _result(key: dg.AssetKey, findings: Sequence[Finding]) -> dg.AssetCheckResul
         check_name=AS_EXPECTED,
         passed=not findings,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={
-            "anomalies": len(findings),
-            "days": len(strongest),
-            "days_with_the_pipeline_as_a_suspect": len({one.day for one in findings if one.is_pipeline_suspect}),
-            "examples": "; ".join(told),
-        },
+        metadata=shown(
+            {
+                "anomalies": len(findings),
+                "days": len(strongest),
+                "days_with_the_pipeline_as_a_suspect": len({one.day for one in findings if one.is_pipeline_suspect}),
+                "examples": "; ".join(told),
+            }
+        ),
     )

@@ -9,8 +9,9 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.assets.describe import BACKFILL_DAYS, IO_MANAGER, OWNER, by_day, table_asset, table_metadata
+from analytics_pipeline.assets.guard import guarded
 from analytics_pipeline.assets.limits import QuarantineAudit, limit_specs
-from analytics_pipeline.assets.publish import ContractAudit, contract_specs, figure, publish
+from analytics_pipeline.assets.publish import ContractAudit, contract_specs, figure, publish, shown
 from analytics_pipeline.contracts import (
     ACCOUNTING,
     CLEAN_CUSTOMERS,
@@ -96,6 +97,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
             *limit_specs(),
         ],
     )
+    @guarded
     def clean_order_tables(
         context: dg.AssetExecutionContext,
         raw_orders: pa.RecordBatchReader,
@@ -189,7 +191,9 @@ def _dimension(
                 check_name=READABLE,
                 passed=not cleaned.unreadable,
                 severity=dg.AssetCheckSeverity.WARN,
-                metadata={"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])},
+                metadata=shown(
+                    {"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])}
+                ),
             )
             rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
             writing = Writing(context.run.run_id, definition(shop.description))

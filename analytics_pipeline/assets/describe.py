@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_pipeline.assets.guard import guarded
 from analytics_pipeline.mart_sql import Mart
 from analytics_pipeline.tables import Table
 
@@ -35,7 +36,7 @@ def table_asset(table: Table, **settings: Any) -> Callable[[Callable[..., Any]],
         "io_manager_key": IO_MANAGER,
     }
     decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(**(common | settings))
-    return decorator
+    return lambda step: decorator(guarded(step))
 
 
 def by_day(partitions: dg.DailyPartitionsDefinition) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analytics_pipeline.assets import publish
 from analytics_pipeline.contracts import EXAMPLES, RAW_CUSTOMERS, Contract
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query
@@ -122,15 +123,15 @@ class FieldAudit:
     def _result(self, changes: Sequence[FieldChange], metadata: dict[str, Any]) -> dg.AssetCheckResult:
         metadata |= Counter(change.change for change in changes)
         if changes:
-            shown = [f"- {change}" for change in changes[: 2 * EXAMPLES]]
-            metadata["changes"] = dg.MetadataValue.md("\n".join(shown))
+            told = [f"- {change}" for change in changes[: 2 * EXAMPLES]]
+            metadata["changes"] = dg.MetadataValue.md("\n".join(told))
         return dg.AssetCheckResult(
             asset_key=dg.AssetKey(self._table.path),
             check_name=KNOWN_FIELDS,
             # A field that is back is as it was before.
             passed=all(change.change == BACK for change in changes),
             severity=dg.AssetCheckSeverity.WARN,
-            metadata=metadata,
+            metadata=publish.shown(metadata),
         )
 
     def _stored_newest_day(self) -> date | None:

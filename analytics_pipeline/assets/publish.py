@@ -5,17 +5,21 @@ of raw and clean tables are part of the asset: their results are reported, and a
 output.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 import dagster as dg
 
 from analytics_pipeline.contracts import EXAMPLES, OCCURS_ONCE, Contract, Violation, violations
+from analytics_pipeline.plain import without_addresses
 from analytics_pipeline.tables import Table
 
 FITS_CONTRACT = "rows_fit_the_contract"
 KEYS_UNIQUE = "keys_are_unique"
+_MARKUP = re.compile(r"\](?=\()|<(?=[A-Za-z/!])")
+"""What begins a link, a picture or a tag in markdown; with a blank behind it, it begins nothing."""
 
 
 def contract_specs(table: Table) -> list[dg.AssetCheckSpec]:
@@ -62,7 +66,10 @@ class ContractAudit:
         if found:
             metadata["examples"] = dg.MetadataValue.md("\n".join(f"- {violation}" for violation in found[:EXAMPLES]))
         return dg.AssetCheckResult(
-            asset_key=dg.AssetKey(self._contract.table.path), check_name=name, passed=not found, metadata=metadata
+            asset_key=dg.AssetKey(self._contract.table.path),
+            check_name=name,
+            passed=not found,
+            metadata=shown(metadata),
         )
 
 
@@ -95,6 +102,19 @@ def publish(
         }
         raise dg.Failure(description, metadata=shown, allow_retries=False)
     yield from outputs
+
+
+def shown(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of a check with the shop's texts made harmless: no control characters, links or addresses."""
+    return {name: _harmless(value) for name, value in metadata.items()}
+
+
+def _harmless(value: Any) -> Any:  # noqa: ANN401 - whatever Dagster takes as metadata
+    if isinstance(value, str):
+        return without_addresses(value)
+    if isinstance(value, dg.MarkdownMetadataValue):
+        return dg.MetadataValue.md(_MARKUP.sub(r"\g<0> ", without_addresses(value.value or "")))
+    return value
 
 
 def figure(amount: Decimal) -> dg.MetadataValue[Any]:

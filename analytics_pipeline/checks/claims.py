@@ -13,7 +13,8 @@ from typing import Any
 import adbc_driver_manager
 import dagster as dg
 
-from analytics_pipeline.assets.publish import figure
+from analytics_pipeline.assets.guard import guarded
+from analytics_pipeline.assets.publish import figure, shown
 from analytics_pipeline.contracts import EXAMPLES
 from analytics_pipeline.database.connection import Database, sqlstate
 from analytics_pipeline.database.slices import UNDEFINED_TABLE, Ask, exists, query, snapshot
@@ -126,7 +127,7 @@ class Claim:
     def _result(self, *, passed: bool, figures: Mapping[str, Any]) -> dg.AssetCheckResult:
         severity = dg.AssetCheckSeverity.ERROR if self.is_blocking else dg.AssetCheckSeverity.WARN
         return dg.AssetCheckResult(
-            asset_key=self.key, check_name=self.name, passed=passed, severity=severity, metadata=figures
+            asset_key=self.key, check_name=self.name, passed=passed, severity=severity, metadata=shown(figures)
         )
 
 
@@ -144,6 +145,7 @@ def build_check(name: str, claims: Sequence[Claim]) -> dg.AssetChecksDefinition:
     ]
 
     @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
+    @guarded
     def check(context: dg.AssetCheckExecutionContext, database: DatabaseResource) -> Iterator[dg.AssetCheckResult]:
         run = context.op_execution_context
         of_the_run = days_of(run.partition_keys) if run.has_partition_key or run.has_partition_key_range else None

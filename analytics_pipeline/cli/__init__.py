@@ -13,6 +13,7 @@ from typing import Any
 import click
 from dotenv import load_dotenv
 
+from analytics_pipeline.cli.screen import guard_screen
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.settings import ALERT_REPEAT_HOURS, ALERT_URLS, DATABASE_URL, HOME, SHOP, UI_URL
 
@@ -25,6 +26,7 @@ COMMANDS = {
     "status": "Tell what is loaded, whether it adds up and has landed, what changed, and what is left out.",
     "alerts": "List what is wrong and what was, or send a test message.",
     "anomalies": "List the days whose figures were not as expected, and why.",
+    "excerpts": "Show what errors would have quoted: the shop's words, values that broke a rule.",
     "quarantine": "List, show and replay orders that broke a rule.",
     "shop": "Serve the demo shop's API on this machine.",
 }
@@ -113,6 +115,7 @@ def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> 
 @click.version_option(package_name="analytics-pipeline")
 def main() -> None:
     """From a shop's API to revenue in Postgres, right to the cent, as Dagster assets."""
+    guard_screen()
     load_dotenv(Path.cwd() / ".env")
 
 

@@ -7,6 +7,7 @@ import click
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.loading import load_days
 from analytics_pipeline.database.connection import create_database, data_database
+from analytics_pipeline.history.excerpts import excerpts_apart
 from analytics_pipeline.history.stale import days_to_load, parked_days, unpark
 from analytics_pipeline.jobs import LATE_CHANGES
 from analytics_pipeline.late_changes.look import look
@@ -42,7 +43,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     with open_instance(settings) as instance:
         end_dead_runs(instance)
         in_flight = days_in_flight(instance)
-    with ShopClient(shop) as client:
+    with excerpts_apart(database, "catch-up"), ShopClient(shop) as client:
         found = look(client, database, is_quiet=not in_flight)
     if found is None:
         click.echo("No business day is loaded yet: analytics-pipeline run")

@@ -96,4 +96,4 @@ def _show_last_week(database: Database, currency: str) -> None:
         table.add_column(heading, justify="left" if name == "event_date" else "right", no_wrap=True)
     for row in reversed(rows):
         table.add_row(*(cents(row[name]) for name in COLUMNS))
-    Console().print(table)
+    Console(color_system=None).print(table)

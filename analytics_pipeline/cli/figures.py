@@ -1,4 +1,4 @@
-"""Amounts as the commands print them: what a table keeps apart, by currency, and cents; and texts of a shop."""
+"""Amounts as the commands print them: what a table keeps apart, by currency, and cents."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -48,8 +48,3 @@ def money_by_currency(amounts: Iterable[tuple[str | None, str | None]]) -> str:
         name = currency or "of unknown currency"
         sums[name] = sums.get(name, Decimal("0.0000")) + Decimal(amount or 0)
     return ", ".join(f"{cents(str(total))} {name}" for name, total in sorted(sums.items()))
-
-
-def plain(text: str) -> str:
-    """Show a text of the shop on one line of a terminal, without what would steer it."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)

@@ -8,12 +8,13 @@ import click
 import msgspec
 
 from analytics_pipeline.cli import Command, Commands, shop_option
-from analytics_pipeline.cli.figures import cents, count_of_orders, plain
+from analytics_pipeline.cli.figures import cents, count_of_orders
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
 from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.plain import plain
 from analytics_pipeline.running import RunSummary
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import load_shop

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
-from analytics_pipeline.cli.figures import count_of_orders, money_by_currency, plain
+from analytics_pipeline.cli.figures import count_of_orders, money_by_currency
 from analytics_pipeline.contracts import EXAMPLES
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.history.quarantine import (
@@ -21,6 +21,7 @@ from analytics_pipeline.history.quarantine import (
 from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.jobs import DAILY
 from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.plain import plain
 from analytics_pipeline.running import RunSummary
 
 Run = Callable[[DayRange, str], RunSummary]

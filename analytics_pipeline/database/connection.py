@@ -4,12 +4,13 @@ Statements about tables belong to `tables`; the embedded server's life to `embed
 """
 
 import atexit
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import adbc_driver_manager
@@ -29,6 +30,8 @@ MAINTENANCE_DATABASE = "postgres"
 INSUFFICIENT_PRIVILEGE = "42501"
 DUPLICATE_DATABASE = "42P04"
 UNIQUE_VIOLATION = "23505"
+DATA_EXCEPTION = "22"
+"""What the codes of errors begin with that are about a value."""
 
 Connection = Any
 """A DB-API connection of ADBC; the driver ships no types."""
@@ -93,8 +96,8 @@ class Database:
             yield connection
         except adbc_driver_manager.Error as error:
             if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
-                raise missing_right(error, self.label) from error
-            raise
+                raise missing_right(error, self.label) from None
+            raise without_rows(error) from None
         finally:
             with _counting:
                 connection.close()
@@ -157,6 +160,29 @@ def missing_right(error: Exception, label: str) -> DatabaseRefusedError:
     return DatabaseRefusedError(
         f"the login of {label} lacks a right: {reason}. Let the database's owner grant it, or use another login."
     )
+
+
+def without_rows(error: Any) -> Exception:  # noqa: ANN401 - an error of ADBC, which ships no types
+    """Return a driver's error of the same kind and code that quotes no row; its `excerpt` does.
+
+    Postgres quotes keys and rows in the lines after the first one (DETAIL, CONTEXT), values in messages of class 22.
+    """
+    if hasattr(error, "excerpt"):
+        return cast("Exception", error)
+    text = str(error)
+    first = text.partition("ERROR:")[2].strip() or text
+    first = (first.splitlines() or [""])[0]
+    code = sqlstate(error) or ""
+    if code.startswith(DATA_EXCEPTION):
+        first = re.sub(r'".*"', '"..."', first)
+    cleaned = type(error)(
+        f"Postgres: {first} ({code or 'no code'})",
+        status_code=error.status_code,
+        vendor_code=error.vendor_code,
+        sqlstate=error.sqlstate,
+    )
+    cleaned.excerpt = text
+    return cast("Exception", cleaned)
 
 
 def sqlstate(error: BaseException) -> str | None:

@@ -128,7 +128,7 @@ def write(
             connection.commit()
         except adbc_driver_manager.Error as error:
             if sqlstate(error) == UNIQUE_VIOLATION:
-                raise duplicate_key(table, error) from error
+                raise duplicate_key(table, error) from None
             raise
     return written
 
@@ -167,15 +167,16 @@ def _merge(cursor: Connection, table: Table, rows: pa.RecordBatchReader) -> int:
 
 
 def duplicate_key(table: Table, error: Exception) -> ContractError:
-    """Say which rows repeat a key, from the server's own words."""
+    """Say that rows repeat a key; the excerpt has which, in the server's own words."""
     detail = (
         next((line for line in str(error).splitlines() if line.startswith("DETAIL:")), "")
         .removeprefix("DETAIL:")
         .strip()
     )
     return ContractError(
-        f"rows meant for {table.qualified_name} repeat its key ({', '.join(table.key)}) and were not written: "
-        f"{detail or 'see the server log'} If an order moved to another business day, materialise its old day too."
+        f"rows meant for {table.qualified_name} repeat its key ({', '.join(table.key)}) and were not written. "
+        "If an order moved to another business day, materialise its old day too.",
+        excerpt=detail or str(error),
     )
 
 

@@ -94,7 +94,7 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
             connection.commit()
         except adbc_driver_manager.Error as error:
             if sqlstate(error) == UNIQUE_VIOLATION:
-                raise duplicate_key(table, error) from error
+                raise duplicate_key(table, error) from None
             raise
     return Published(rows, ranges)
 

@@ -13,6 +13,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from analytics_pipeline.assets.guard import step_guard
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import (
@@ -65,8 +66,17 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             TableMismatchError: The stored table does not fit its contract.
             ContractError: The rows repeat a key.
         """
-        table = table_of(context.asset_key)
         database = self.database.database()
+        with step_guard(database, context.asset_key.to_user_string(), context.run_id):
+            self._write(context, database, obj)
+
+    def _write(
+        self,
+        context: dg.OutputContext,
+        database: Database,
+        obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedSlice,
+    ) -> None:
+        table = table_of(context.asset_key)
         if isinstance(obj, MartDays):
             published = publish_mart(database, table, obj, context.run_id)
             self._tell_published(context, table, published, obj)

@@ -296,10 +296,9 @@ class ShopClient:
         except requests.RequestException:
             excerpt = b""
         words = self.redact.shown(excerpt.decode("utf-8", "replace"))
-        said = f" The shop says: {words}" if words else ""
         advice = _ADVICE.get(response.status_code, "asking again cannot help; check the description")
         advice = advice.format(source=self._source)
-        return ShopRefusedError(f"GET {shown}: HTTP {response.status_code}: {advice}.{said}")
+        return ShopRefusedError(f"GET {shown}: HTTP {response.status_code}: {advice}.", excerpt=words or None)
 
     def _failure(self, error: Exception, shown: str) -> _Failure:
         inner = error.args[0] if error.args else error

@@ -121,7 +121,8 @@ class Extraction(Iterator[pa.RecordBatch]):
             return int(value)
         if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
             return value
-        raise AnswerError(f"GET {answer.shown}: the shop's count of records is no number, but {self._cut(value)}")
+        fault = f"GET {answer.shown}: the shop's count of records is no number, but {type(value).__name__}."
+        raise AnswerError(fault, excerpt=self._cut(value))
 
     def _cut(self, value: object) -> str:
         return self._client.redact(repr(value))[:_SHOWN_CHARACTERS]

@@ -215,5 +215,12 @@ def example_of(value: object, *, is_personal: bool) -> str | None:
     return None
 
 
+def kind_of(value: object) -> str:
+    """Tell what a value is without telling it, as in `an object` or `a string of 12 characters`."""
+    kind = KINDS.get(type(value), "value")
+    size = f" of {len(value)} characters" if isinstance(value, str) else ""
+    return f"a{'n' if kind[0] in 'aeiou' else ''} {kind}{size}"
+
+
 def _may_be_shown(text: str) -> bool:
     return any(pattern.fullmatch(text) for pattern in (_STAMP, _DECIMAL, _PLAIN_WORD))

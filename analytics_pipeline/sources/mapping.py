@@ -151,6 +151,10 @@ def _compile_jmespath(expression: str) -> Callable[[object], object]:
     def search(value: object) -> object:
         try:
             found: object = compiled.search(value, _JMESPATH_OPTIONS)
+        except jmespath.exceptions.JMESPathTypeError as error:  # its own words repeat the value
+            wanted = " or ".join(error.expected_types)
+            fault = f"invalid type of a value: {error.function_name}() takes {wanted}, not {error.actual_type}"
+            raise ValueError(fault) from None
         except (ArithmeticError, TypeError) as error:  # JMESPath compares and adds whatever it is given
             raise ValueError(str(error)) from error
         return Decimal(repr(found)) if isinstance(found, float) else found

@@ -102,7 +102,7 @@ class RecordRows:
             )
         except ValueError as error:
             fault = self._cut(str(error))
-        raise AnswerError(f"GET {shown}: a record holds text that is no Unicode: {fault}")
+        raise AnswerError(f"GET {shown}: a record holds text that is no Unicode.", excerpt=fault)
 
     def _row(self, record: bytes, position: int, shown: str) -> tuple[str, date | datetime | None]:
         reading = self._reading
@@ -118,7 +118,7 @@ class RecordRows:
         except ValueError as error:
             fault = str(error)
         told = "a record is no object that can be read" if value is record else f"{name} (`{path}`)"
-        raise AnswerError(f"GET {shown}: record {position} of the page: {told}: {fault} (given: {self._cut(value)})")
+        raise AnswerError(f"GET {shown}: record {position} of the page: {told}: {fault}.", excerpt=self._cut(value))
 
     def _cut(self, value: object) -> str:
         return self._redact(repr(value))[:_SHOWN_CHARACTERS]

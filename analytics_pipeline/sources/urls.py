@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote_plus, urljoin, urlsplit, urlunsplit
 
+from analytics_pipeline.plain import plain
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 HIDDEN = "***"
 SHOWN_CHARACTERS = 400
@@ -89,7 +91,7 @@ class Redactor:
 
     def shown(self, text: str) -> str:
         """The same on one line, cut to a length that fits a message."""
-        line = " ".join(self(text).split())
+        line = plain(" ".join(self(text).split()))
         return line if len(line) <= SHOWN_CHARACTERS else line[:SHOWN_CHARACTERS] + "..."
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from analytics_pipeline import contracts
 from analytics_pipeline.contracts import Contract
+from analytics_pipeline.sources.fields import kind_of
 from analytics_pipeline.sources.mapping import business_day, compile_path, decode
 from analytics_pipeline.sources.protocol import Model
 from analytics_pipeline.sources.spec import Shop
@@ -20,9 +21,6 @@ from analytics_pipeline.transforms.records import Columns
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import arrow_series, hash_email
 
-SHOWN = 80
-"""Characters of an unreadable value that are kept."""
-
 
 @dataclass(frozen=True)
 class CleanDimension:
@@ -30,7 +28,8 @@ class CleanDimension:
 
     Attributes:
         rows: The contract's columns with Arrow dtypes.
-        unreadable: `id: field = value, reason` of each value that became null.
+        unreadable: Id, field, kind of value and reason of each value that became null; never the value, which may be
+            of a person and stays in the raw table.
     """
 
     rows: pd.DataFrame
@@ -89,13 +88,13 @@ def _newest(raw: pd.DataFrame, id_column: str, mapped: Model, shop: Shop) -> tup
     unreadable: list[str] = []
 
     def note(place: int, reason: str, field: str, value: object) -> None:
-        unreadable.append(f"{ids[place]}: {field} = {str(value)[:SHOWN]}, {reason}")
+        unreadable.append(f"{ids[place]}: {field}: {reason}" + ("" if value is None else f", but {kind_of(value)}"))
 
     def found(place: int, field: str, look_up: Callable[[object], object], document: object) -> object:
         try:
             return look_up(document)
         except ValueError as error:
-            note(place, "its path cannot be looked up", field, error)
+            note(place, f"its path cannot be looked up ({error})", field, None)
             return None
 
     documents = [decode(payload) for payload in newest["payload"]]

@@ -14,11 +14,13 @@ marts/daily_revenue marts daily
 marts/daily_revenue_as_closed marts whole
 ops/accounting ops daily
 ops/anomalies ops daily
+ops/error_excerpts history whole
 ops/exclusions ops daily
 ops/extractions history whole
 ops/field_changes history whole
 ops/fields history whole
 ops/incidents history whole
+ops/installation history whole
 ops/looks history whole
 ops/materialised_days history whole
 ops/order_changes history whole

@@ -91,15 +91,17 @@ def test_a_repeated_key_is_refused_with_its_value_and_the_old_rows_stay(stored: 
     with pytest.raises(ContractError, match=r"rows meant for probe\.things repeat its key \(name\)") as raised:
         write(stored, THINGS, rows, part(2))
 
-    assert "(name)=(x)" in str(raised.value) or "(name)=(c)" in str(raised.value)
+    assert "(x)" not in str(raised.value)
+    assert raised.value.excerpt in {"Key (name)=(x) already exists.", "Key (name)=(c) already exists."}
     assert "materialise its old day too" in str(raised.value)
     assert names(stored) == list(OLD)
 
 
 def test_a_repeated_key_is_refused_in_a_table_that_is_made_for_it(database: Database) -> None:
-    with pytest.raises(ContractError, match=r"repeat its key \(name\).*\(name\)=\(x\)"):
+    with pytest.raises(ContractError, match=r"repeat its key \(name\)") as raised:
         write(database, THINGS, things((1, "x"), (2, "x")), None)
 
+    assert raised.value.excerpt == "Key (name)=(x) is duplicated."
     assert not exists(database, THINGS)
 
 

@@ -160,7 +160,7 @@ def test_at_most_five_examples_are_shown_and_all_rows_are_counted() -> None:
     (found,) = violations(CLEAN_ORDERS, rows_of(CLEAN_ORDERS, *rows))
 
     assert found.rows == 9
-    assert found.examples == tuple(f"? in order-{number}" for number in range(5))
+    assert found.examples == tuple(f"string of 1 characters in order-{number}" for number in range(5))
 
 
 def test_columns_too_few_too_many_in_disorder_or_of_another_type_are_told() -> None:

@@ -227,19 +227,18 @@ def test_changed_since_is_asked_for_where_the_shop_knows_it(fake: FakeShop, benc
         ({"orders": [ORDERS[0], {"created_at": "x"}]}, "record 2 of the page: order_id (`id`): an id must be text"),
         (
             {"orders": [{**ORDERS[0], "id": None}]},
-            "order_id (`id`): an id must be text or a whole number (given: None)",
+            "order_id (`id`): an id must be text or a whole number.",
         ),
-        ({"orders": [{**ORDERS[0], "id": True}]}, "(given: True)"),
-        ({"orders": [{**ORDERS[0], "id": 1.5}]}, "(given: Decimal('1.5'))"),
-        ({"orders": [{**ORDERS[0], "id": {"a": 1}}]}, "(given: {'a': 1})"),
+        ({"orders": [{**ORDERS[0], "id": True}]}, "an id must be text or a whole number."),
+        ({"orders": [{**ORDERS[0], "id": {"a": 1}}]}, "an id must be text or a whole number."),
         ({"orders": [{**ORDERS[0], "id": " "}]}, "an id must not be empty"),
-        ({"orders": [{"id": 1}]}, "created_at (`created_at`): an ISO 8601 stamp is text, not NoneType (given: None)"),
+        ({"orders": [{"id": 1}]}, "created_at (`created_at`): an ISO 8601 stamp is text, not NoneType."),
         (
             {"orders": [{"id": 1, "created_at": "x" * 999}]},
-            f"it is no ISO 8601 stamp such as 2026-01-31T08:15:00Z (given: '{'x' * 79})",
+            "it is no ISO 8601 stamp such as 2026-01-31T08:15:00Z.",
         ),
-        ({"orders": [], "total": "many"}, "the shop's count of records is no number, but 'many'"),
-        ({"orders": [], "total": -1}, "the shop's count of records is no number, but -1"),
+        ({"orders": [], "total": "many"}, "the shop's count of records is no number, but str."),
+        ({"orders": [], "total": -1}, "the shop's count of records is no number, but int."),
     ],
 )
 def test_an_answer_that_breaks_its_description_is_told(fake: FakeShop, bench: Bench, body: object, told: str) -> None:
