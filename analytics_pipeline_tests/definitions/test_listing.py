@@ -14,6 +14,7 @@ marts/daily_revenue marts daily
 marts/daily_revenue_as_closed marts whole
 ops/accounting ops daily
 ops/anomalies ops daily
+ops/day_proofs history whole
 ops/error_excerpts history whole
 ops/exclusions ops daily
 ops/extractions history whole
