@@ -55,8 +55,8 @@ class SalesChanged:
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Sum up the old rows: whether a mart could change is known only when none is being computed any more."""
         if part is not None:
-            cursor.execute(
-                f"create temporary table sales_before on commit drop as {_ORDER_DAYS.format(slice=part.where(table))}"
+            _keep(
+                cursor, "sales_before", _ORDER_DAYS.format(slice=part.where(table)), joined_by="order_id, customer_key"
             )
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
@@ -64,10 +64,9 @@ class SalesChanged:
         lock_marts(cursor, self.marts)
         if part is None or not _any_mart_is_written(cursor, self.marts):
             return
-        cursor.execute(
-            f"create temporary table sales_after on commit drop as {_ORDER_DAYS.format(slice=part.where(table))}"
-        )
-        cursor.execute(self._compared(cursor), (self.writing.definition,))
+        _keep(cursor, "sales_after", _ORDER_DAYS.format(slice=part.where(table)), joined_by="order_id, customer_key")
+        _keep(cursor, "sales_differing", self._differing)
+        _keep(cursor, "sales_changes", self._compared(cursor), self.writing.definition)
         measures = ", ".join(LEDGER_MEASURES)
         self._note(
             cursor,
@@ -77,46 +76,62 @@ class SalesChanged:
         cursor.execute(f"select to_regclass('{CUSTOMERS}') is not null")
         self._note(cursor, _first_orders_moved(part.where(table), customers_tell=cursor.fetchone()[0]))
 
-    def _compared(self, cursor: Connection) -> str:
-        was_quarantined = _is_among(cursor, QUARANTINE.table)
-        was_left_out = _is_among(cursor, EXCLUSIONS.table)
-        is_sent = _is_among(cursor, RAW_ORDERS.table)
-        is_sent_for_the_day = is_sent.replace("both_.order_id", "both_.order_id and held.order_date = both_.order_date")
+    @property
+    def _differing(self) -> str:
+        """Select what orders add to days differently than before, with what tells why."""
         differences = ", ".join(
             f"coalesce(new.{name}, 0) - coalesce(old.{name}, 0) as {name}" for name in LEDGER_MEASURES
         )
         return f"""
-            create temporary table sales_changes on commit drop as
             select
                 order_id, order_date, event_date, currency, {differences},
+                coalesce(new.cancellations, 0) > coalesce(old.cancellations, 0) as is_cancelled,
+                coalesce(new.refunds, 0) > coalesce(old.refunds, 0) as is_refunded
+            from sales_before as old full join sales_after as new using (order_id, order_date, event_date, currency)
+            where old.fingerprint is distinct from new.fingerprint
+        """
+
+    def _compared(self, cursor: Connection) -> str:
+        """Select the differences with their causes."""
+        measures = ", ".join(f"differing.{name}" for name in LEDGER_MEASURES)
+        return f"""
+            with
+            was as (select distinct order_id from sales_before),
+            stays as (select distinct order_id from sales_after),
+            was_quarantined as ({_those_among(cursor, QUARANTINE.table)}),
+            was_left_out as ({_those_among(cursor, EXCLUSIONS.table)}),
+            sent_for_the_day as ({_those_among(cursor, RAW_ORDERS.table, by_day=True)}),
+            sent as (select distinct order_id from sent_for_the_day)
+            select
+                order_id, order_date, event_date, currency, {measures},
                 case
                     when days.day is null then 'backfill'
-                    when not exists (select from sales_before as other where other.order_id = both_.order_id) then case
-                        when {was_quarantined} then 'quarantine_replay'
-                        when {was_left_out} then 'edit'
+                    when was.order_id is null then case
+                        when was_quarantined.order_id is not null then 'quarantine_replay'
+                        when was_left_out.order_id is not null then 'edit'
                         when days.definition <> $1 then 'definition_change'
                         else 'late_order'
                     end
-                    when not exists (select from sales_after as other where other.order_id = both_.order_id) then case
-                        when not {is_sent} then 'vanished'
-                        when not {is_sent_for_the_day} then 'edit'
+                    when stays.order_id is null then case
+                        when sent.order_id is null then 'vanished'
+                        when sent_for_the_day.order_id is null then 'edit'
                         when days.definition <> $1 then 'definition_change'
                         else 'left_out'
                     end
                     when days.definition <> $1 then 'definition_change'
-                    when coalesce(new.cancellations, 0) > coalesce(old.cancellations, 0) then 'cancellation'
-                    when coalesce(new.refunds, 0) > coalesce(old.refunds, 0) then 'refund'
+                    when is_cancelled then 'cancellation'
+                    when is_refunded then 'refund'
                     else 'edit'
                 end as cause
-            from (
-                select order_id, order_date, event_date, currency from sales_before
-                union select order_id, order_date, event_date, currency from sales_after
-            ) as both_
-            left join sales_before as old using (order_id, order_date, event_date, currency)
-            left join sales_after as new using (order_id, order_date, event_date, currency)
+            from sales_differing as differing
+            left join was using (order_id)
+            left join stays using (order_id)
+            left join was_quarantined using (order_id)
+            left join was_left_out using (order_id)
+            left join sent using (order_id)
+            left join sent_for_the_day using (order_id, order_date)
             left join {DAYS} as days
                 on days.table_name = '{SALES}' and days.day = order_date
-            where old.fingerprint is distinct from new.fingerprint
         """
 
     def _note(self, cursor: Connection, changes: str) -> None:
@@ -138,9 +153,11 @@ class FirstOrdersTold:
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Keep what the records said."""
         del part
-        cursor.execute(
-            "create temporary table customers_before on commit drop as "
-            f"select customer_id, first_order_date from {table.qualified_name}"
+        _keep(
+            cursor,
+            "customers_before",
+            f"select customer_id, first_order_date from {table.qualified_name}",
+            joined_by="customer_id",
         )
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
@@ -149,29 +166,36 @@ class FirstOrdersTold:
         lock_marts(cursor, self.marts)
         if not _any_mart_is_written(cursor, self.marts):
             return
+        _keep(
+            cursor,
+            "customers_differing",
+            f"""
+            select customer_id, old.first_order_date as before, new.first_order_date as after
+            from {table.qualified_name} as new full join customers_before as old using (customer_id)
+            where old.first_order_date is distinct from new.first_order_date
+            """,
+            joined_by="customer_id",
+        )
         nothing = ", ".join(f"0 as {name}" for name in LEDGER_MEASURES)
         note_changes(
             cursor,
             f"""
-            select order_id, order_date, day as event_date, null as currency, 'customer_record' as cause,
-                true as is_first_order, {nothing}
-            from (
-                select
-                    customer_id, least(loaded, old.first_order_date) as before,
-                    least(loaded, new.first_order_date) as after
-                from {table.qualified_name} as new
-                full join customers_before as old using (customer_id)
-                cross join lateral (
-                    select min(order_date) as loaded from {SALES} as sales
-                    where sales.customer_key = customer_id and gross_sales > 0
-                ) as sales
-                where old.first_order_date is distinct from new.first_order_date
-            ) as moved
+            with
+            bought as (
+                select customer_key as customer_id, order_date as day, min(order_id) as order_id from {SALES}
+                where gross_sales > 0 and customer_key in (select customer_id from customers_differing)
+                group by customer_key, order_date
+            ),
+            loaded as (select customer_id, min(day) as day from bought group by customer_id),
+            moved as (
+                select customer_id, least(loaded.day, before) as before, least(loaded.day, after) as after
+                from customers_differing left join loaded using (customer_id)
+            )
+            select order_id, bought.day as order_date, touched.day as event_date, null as currency,
+                'customer_record' as cause, true as is_first_order, {nothing}
+            from moved
             cross join lateral (values (before), (after)) as touched (day)
-            cross join lateral (
-                select min(order_id) as order_id, min(order_date) as order_date from {SALES} as sales
-                where sales.customer_key = customer_id and sales.order_date = day and gross_sales > 0
-            ) as sales
+            left join bought on bought.customer_id = moved.customer_id and bought.day = touched.day
             where before is distinct from after
             """,
             self.writing,
@@ -227,7 +251,8 @@ def _first_orders_moved(slice_: str, *, customers_tell: bool) -> str:
     buyers = "select customer_key, order_date, order_id from {} where orders = 1 and customer_key is not null"
     old, new = buyers.format("sales_before"), buyers.format("sales_after")
     return f"""
-        with differing as (({old} except {new}) union all ({new} except {old})),
+        with
+        differing as (({old} except {new}) union all ({new} except {old})),
         buyers as (select customer_key, min(order_id) as order_id from differing group by customer_key),
         old as (select customer_key, min(order_date) as day from sales_before where orders = 1 group by customer_key),
         new as (select customer_key, min(order_date) as day from sales_after where orders = 1 group by customer_key),
@@ -236,6 +261,7 @@ def _first_orders_moved(slice_: str, *, customers_tell: bool) -> str:
             where customer_key in (select customer_key from buyers) and gross_sales > 0 and not sales.{slice_}
             group by customer_key
         ),
+        told (customer_key, day) as ({told}),
         moved as (
             select
                 buyers.order_id, least(old.day, elsewhere.day, told.day) as before,
@@ -244,22 +270,29 @@ def _first_orders_moved(slice_: str, *, customers_tell: bool) -> str:
             left join old using (customer_key)
             left join new using (customer_key)
             left join elsewhere using (customer_key)
-            cross join lateral (
-                select min(first_order_date) as day from ({told}) as customers (customer_id, first_order_date)
-                where customers.customer_id = buyers.customer_key
-            ) as told
+            left join told using (customer_key)
+        ),
+        changed as (
+            select order_id, min(order_date) as order_date, min(cause) as cause from sales_changes group by order_id
         )
         select
-            order_id, changed.order_date, day as event_date, null as currency, changed.cause, true as is_first_order,
-            {nothing}
+            order_id, changed.order_date, touched.day as event_date, null as currency,
+            coalesce(changed.cause, 'edit') as cause, true as is_first_order, {nothing}
         from moved
+        left join changed using (order_id)
         cross join lateral (values (before), (after)) as touched (day)
-        cross join lateral (
-            select min(order_date) as order_date, coalesce(min(cause), 'edit') as cause from sales_changes
-            where sales_changes.order_id = moved.order_id
-        ) as changed
         where before is distinct from after
     """
+
+
+def _keep(cursor: Connection, name: str, select: str, *parameters: object, joined_by: str = "order_id") -> None:
+    """Keep the rows of a `select` until the end of the transaction, counted.
+
+    Without a count of the column that they are joined by, Postgres plans for a few rows, and compares each with each:
+    minutes, for years that are loaded in one run.
+    """
+    cursor.execute(f"create temporary table {name} on commit drop as {select}", parameters or None)
+    cursor.execute(f"analyze {name} ({joined_by})")
 
 
 def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
@@ -270,9 +303,12 @@ def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _is_among(cursor: Connection, table: Table) -> str:
-    """Return a condition that is true of the orders that a table holds; none when there is no such table."""
+def _those_among(cursor: Connection, table: Table, *, by_day: bool = False) -> str:
+    """Select which of the differing orders a table holds, or on which days; none when there is no such table."""
     cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
     if not cursor.fetchone()[0]:
-        return "false"
-    return f"exists (select from {table.qualified_name} as held where held.order_id = both_.order_id)"
+        return "select null::text as order_id" + (", null::date as order_date" if by_day else "") + " where false"
+    return (
+        f"select distinct order_id{', order_date' if by_day else ''} from {table.qualified_name} "
+        "where order_id in (select order_id from sales_differing)"
+    )
