@@ -90,14 +90,18 @@ def install(extra: str) -> str:
         print(f"making {ENVIRONMENT} ...", flush=True)
         venv.create(ENVIRONMENT, with_pip=True)
     print("installing the pinned dependencies (about a minute) ...", flush=True)
-    target = f"{HERE}[{extra}]" if extra else str(HERE)
+    target = f".[{extra}]" if extra else "."
+    # pip takes a blank in these variables for the end of a name: so they name the file from within this folder.
     pinned = {
-        "PIP_CONSTRAINT": str(CONSTRAINTS),
-        "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS),
+        "PIP_CONSTRAINT": CONSTRAINTS.name,
+        "PIP_BUILD_CONSTRAINT": CONSTRAINTS.name,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
     }
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--editable", target], check=True, env={**os.environ, **pinned}
+        [python, "-m", "pip", "install", "--quiet", "--editable", target],
+        check=True,
+        cwd=HERE,
+        env={**os.environ, **pinned},
     )
     stamp.write_text(wanted)
     return str(python)

@@ -14,6 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import dagster as dg
 import pytest
@@ -168,6 +169,12 @@ def describe(shop: RunningShop, folder: Path, **changes: dict[str, object]) -> P
     path = folder / f"shop-{uuid.uuid4().hex[:8]}.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path
+
+
+def with_login(url: str, login: str) -> str:
+    """Return the URL of a server with another `user:password`."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 def at(text: str) -> datetime:

@@ -13,7 +13,7 @@ from analytics_pipeline.cli.figures import cents, orders_and_money
 from analytics_pipeline.cli.loading import load_days
 from analytics_pipeline.cli.shop import demo_settings
 from analytics_pipeline.contracts import QUARANTINE
-from analytics_pipeline.database.connection import Database, data_database
+from analytics_pipeline.database.connection import Database, data_database, psql_line
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.demo_shop import serve
 from analytics_pipeline.jobs import DAILY
@@ -79,7 +79,7 @@ def command(days: int) -> None:
         "\nWhere to go next:\n"
         "  analytics-pipeline up       lineage, checks and the daily schedule on http://127.0.0.1:3000\n"
         "  analytics-pipeline status   the last day loaded, what has landed, quarantine\n"
-        f'  psql "{database.label}"\n'
+        f"  {psql_line(settings)}\n"
         "                              the tables, while `up` runs: marts.daily_revenue, clean.sales, ...\n"
         "  README.md                   how to point it at your own shop"
     )

@@ -8,7 +8,7 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
-from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.database.connection import Database, create_database, data_database, psql_line
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.landing import landed_line
@@ -37,6 +37,7 @@ def command() -> None:
     revenue = next(mart.table for mart in load_marts() if mart.table.name == "daily_revenue")
     click.echo(f"shop         {shop.name} ({shop.timezone}, {shop.currency})")
     click.echo(f"database     {database.label}")
+    click.echo(f"psql         {psql_line(settings)}")
     if not exists(database, revenue):
         click.echo("loaded       nothing yet: analytics-pipeline run")
         return

@@ -14,8 +14,7 @@ import psutil
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.demo import SHOP_URL
 from analytics_pipeline.cli.shop import DEFAULT_PORT, demo_settings
-from analytics_pipeline.database.connection import data_database
-from analytics_pipeline.database.embedded import forget_dead_processes
+from analytics_pipeline.database.connection import data_database, psql_line
 from analytics_pipeline.demo_shop import serve
 from analytics_pipeline.running import end_dead_runs, open_instance
 from analytics_pipeline.settings import DEFAULT_SHOP, UI_URL, Settings
@@ -55,11 +54,10 @@ def command(port: int) -> None:
     with open_instance(settings) as instance, _demo_shop(settings, shop):
         end_dead_runs(instance)
         click.echo(f"database  {data_database(settings).label}")
+        click.echo(f"psql      {psql_line(settings)}")
         click.echo(f"UI        http://{LOOPBACK}:{port}   (Ctrl-C ends it)")
         arguments = ["--module-name", "analytics_pipeline.definitions", "--host", LOOPBACK, "--port", str(port)]
-        code = _run_until_asked([sys.executable, "-W", QUIET, "-m", "dagster", "dev", *arguments])
-        forget_dead_processes(settings.embedded_data)
-        raise SystemExit(code)
+        raise SystemExit(_run_until_asked([sys.executable, "-W", QUIET, "-m", "dagster", "dev", *arguments]))
 
 
 def _refuse_used_port(port: int) -> None:

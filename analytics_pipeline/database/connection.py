@@ -5,18 +5,19 @@ Statements about tables belong to `tables`; the embedded server's life to `embed
 
 import atexit
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import Any, cast
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import adbc_driver_manager
 from adbc_driver_postgresql import dbapi
 
-from analytics_pipeline.database.embedded import start_embedded_server
+from analytics_pipeline.database.embedded import psql_command, start_embedded_server
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
 from analytics_pipeline.settings import DATABASE_URL, Settings
 
@@ -58,14 +59,16 @@ class Database:
 
     @property
     def label(self) -> str:
-        """The URL without the password, fit for logs, for messages and for psql."""
+        """The URL without the password, fit for logs and for messages."""
         if not is_readable(self.url):
             return f"the server of {DATABASE_URL}"
         parts = urlsplit(self.url)
         user, _, host = parts.netloc.rpartition("@")
         login = f"{user.partition(':')[0]}@" if user else ""
         options = urlencode(
-            [(name, value) for name, value in parse_qsl(parts.query) if name in SHOWN_OPTIONS], safe="/"
+            [(name, value) for name, value in parse_qsl(parts.query) if name in SHOWN_OPTIONS],
+            safe="/",
+            quote_via=quote,  # a blank is %20 to Postgres, and + is none
         )
         return f"{parts.scheme}://{login}{host}{parts.path}" + (f"?{options}" if options else "")
 
@@ -208,6 +211,13 @@ def data_database(settings: Settings) -> Database:
         message = f"{DATABASE_URL} has to begin with postgresql://, as in postgresql://user:password@host:5432/{DATA_DATABASE}."
         raise SettingsError(message)
     return server if server.name else server.named(DATA_DATABASE)
+
+
+def psql_line(settings: Settings) -> str:
+    """Return how psql is called for the data, without a secret: those of the embedded server lie in a file."""
+    if settings.database_url is None:
+        return psql_command(settings.embedded_data)
+    return f"psql {shlex.quote(data_database(settings).label)}"
 
 
 def instance_database(data: Database) -> Database:

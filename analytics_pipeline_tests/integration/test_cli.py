@@ -22,7 +22,7 @@ from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.spec import load_shop
-from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION, Pipeline, at, describe
+from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION, Pipeline, at, describe, with_login
 from analytics_pipeline_tests.integration.command_line import run, running
 from analytics_pipeline_tests.integration.truth import agrees
 
@@ -290,11 +290,12 @@ def test_the_doctor_tells_that_the_database_refuses_the_login(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     description = describe(start_shop(opened=OPENED, orders_per_day=(1, 1)), tmp_path)
-    url = server.named("postgres").url.replace("postgres:@", "postgres@").replace("postgres@", f"nobody:{PASSWORD}@")
+    url = with_login(server.named("postgres").url, f"nobody:{PASSWORD}")
     monkeypatch.setenv("ANALYTICS_DATABASE_URL", url)
     found = call("doctor", "--shop", str(description))
     assert found.exit_code == 1
-    assert 'refuses the login: role "nobody" does not exist. Check user, password and database' in found.output
+    refusal = 'refuses the login: password authentication failed for user "nobody". Check user, password and database'
+    assert refusal in found.output
     assert PASSWORD not in found.output
 
 

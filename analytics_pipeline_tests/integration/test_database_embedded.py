@@ -108,28 +108,80 @@ def test_a_server_that_was_killed_is_started_again_with_its_data(home: Path) -> 
     assert postmaster_of(home) not in {None, first}
 
 
+def test_processes_that_start_the_server_at_once_for_the_first_time_get_the_same_one(home: Path) -> None:
+    together = [other_process(home, "select system_identifier::text as id from pg_control_system()") for _ in range(3)]
+    answers = {answer_of(process) for process in together}
+    postmaster = postmaster_of(home)
+    assert postmaster is not None
+    for process in together:
+        process.communicate()
+
+    assert len(answers) == 1
+    assert "'id':" in answers.pop()
+    assert not is_alive(postmaster)
+
+
+FORKING_PROCESS = """
+import os, sys
+from pathlib import Path
+from analytics_pipeline.database.embedded import start_embedded_server
+start_embedded_server(Path(sys.argv[1]))
+if os.fork():
+    sys.exit()
+print("forked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_forked_process_is_a_user_of_its_own(home: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORKING_PROCESS, str(home / "postgres")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert answer_of(parent) == "forked\n"
+    postmaster = postmaster_of(home)
+    assert postmaster is not None
+    parent.wait(30)
+
+    assert is_alive(postmaster)
+    parent.communicate()  # the end of the child's input
+    wait_until(lambda: not is_alive(postmaster))
+
+
+def test_a_first_start_that_was_killed_leaves_nothing_that_stops_the_next_one(home: Path) -> None:
+    (home / "postgres.new").mkdir()
+    (home / "postgres.new" / "PG_VERSION").write_text("18\n")
+
+    assert query(Database(start_embedded_server(home / "postgres")).named("postgres"), "select 1 as one") == [
+        {"one": 1}
+    ]
+
+
+def test_a_server_that_its_administrator_stops_is_started_again(home: Path) -> None:
+    url = start_embedded_server(home / "postgres")
+    stop_server(home)
+
+    assert start_embedded_server(home / "postgres") == url
+    assert query(Database(url).named("postgres"), "select 1 as one") == [{"one": 1}]
+
+
+def test_a_folder_with_something_else_in_it_is_refused_and_left_as_it_is(home: Path) -> None:
+    (home / "postgres").mkdir()
+    (home / "postgres" / "mine").write_text("kept")
+
+    with pytest.raises(SettingsError, match=r"holds no data of PostgreSQL .*Move it away"):
+        start_embedded_server(home / "postgres")
+    assert (home / "postgres" / "mine").read_text() == "kept"
+
+
 @as_root
 def test_a_home_of_mode_700_is_opened_and_nothing_above_it(home: Path) -> None:
     before = modes_above(home)
     assert stat.S_IMODE(home.stat().st_mode) == 0o700
     start_embedded_server(home / "postgres")
 
-    assert stat.S_IMODE(home.stat().st_mode) == 0o755
+    assert stat.S_IMODE(home.stat().st_mode) == 0o711
     assert stat.S_IMODE((home / "postgres").stat().st_mode) == 0o700
     assert modes_above(home) == before
-
-
-@as_root
-def test_a_home_below_a_closed_folder_is_refused_and_no_rights_change(home: Path) -> None:
-    state = home / "below" / "state"
-    state.parent.mkdir()
-    before = modes_above(state)
-
-    with pytest.raises(
-        SettingsError, match=r"may not enter .*Set ANALYTICS_HOME to a folder that all may enter"
-    ) as raised:
-        start_embedded_server(state / "postgres")
-
-    assert f"may not enter {home}," in str(raised.value)
-    assert modes_above(state) == before
-    assert not (state / "postgres").exists()
