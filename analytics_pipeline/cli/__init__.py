@@ -6,6 +6,7 @@ commands share: the group, their help, the `.env` file, and errors told in one l
 
 import importlib
 import os
+import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,9 @@ def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> 
 def main() -> None:
     """From a shop's API to revenue in Postgres, right to the cent, as Dagster assets."""
     guard_screen()
+    # `kill` ends a command as Ctrl-C does, in order: the last user of the embedded server stops it.
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     load_dotenv(Path.cwd() / ".env")
 
 

@@ -3,7 +3,6 @@
 import atexit
 import os
 import pwd
-import shlex
 import shutil
 import socket
 import stat
@@ -11,13 +10,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import psycopg2
 import pytest
 import sqlalchemy
+from adbc_driver_postgresql import dbapi
 
 from analytics_pipeline.database import programs
 from analytics_pipeline.database.connection import Database
@@ -43,14 +42,6 @@ def above() -> Iterator[Path]:
     yield folder
     for found in folder.rglob("postmaster.pid"):
         stop_server(found.parent.parent)
-
-
-@contextmanager
-def monkeypatched(setting: str) -> Iterator[None]:
-    """Put a setting `NAME=value` of a command line into the environment."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv(*setting.split("=", 1))  # type: ignore[arg-type]
-        yield
 
 
 def modes(folders: list[Path]) -> list[int]:
@@ -110,9 +101,8 @@ def test_nobody_gets_in_without_the_password_wherever_the_state_folder_lies(abov
     with engine.connect() as connection:
         assert connection.scalar(sqlalchemy.text("select 7")) == 7
     engine.dispose()
-    (setting, *_, service) = shlex.split(psql_command(home / "postgres"))
-    with monkeypatched(setting), closing(psycopg2.connect(f"{service} dbname=postgres")) as connected:
-        assert connected.info.user == "postgres"
+    typed = f"{psql_command(home / 'postgres')}' dbname=postgres' -XAtc 'select 7'"
+    assert subprocess.run(["sh", "-c", typed], capture_output=True, text=True, check=True).stdout == "7\n"
     assert start_embedded_server(home / "postgres") == url
 
 
@@ -171,7 +161,7 @@ def test_a_server_that_a_killed_earlier_version_has_left_is_replaced_once_nobody
     earlier.communicate()
     left = postmaster_of(data.parent)
     assert left is not None
-    with closing(psycopg2.connect(host=str(data), user="postgres", dbname="postgres")):
+    with closing(dbapi.connect(f"postgresql://postgres@/postgres?host={data}")):
         with pytest.raises(DatabaseUnavailableError, match=r"runs without the password .*somebody works with it"):
             start_embedded_server(data)
         assert is_alive(left)
