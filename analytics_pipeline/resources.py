@@ -11,9 +11,11 @@ from functools import cache
 import dagster as dg
 
 from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.history.email_hashes import email_key
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.transforms.email import EmailKey
 
 
 @cache
@@ -33,6 +35,14 @@ class DatabaseResource(dg.ConfigurableResource[Database]):
             DatabaseRefusedError: The login fails, or may not create the database.
         """
         return _created(data_database(Settings.from_environment()))
+
+    def email_key(self) -> EmailKey:
+        """Return the key of the e-mail hashes, which is made for a new database.
+
+        Raises:
+            SettingsError: The database has another key, or the key is missing or none.
+        """
+        return email_key(self.database(), Settings.from_environment())
 
 
 class ShopResource(dg.ConfigurableResource[Shop]):

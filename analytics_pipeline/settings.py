@@ -16,6 +16,7 @@ import platformdirs
 from analytics_pipeline.errors import SettingsError
 
 HOME = "ANALYTICS_HOME"
+EMAIL_KEY = "ANALYTICS_EMAIL_KEY"
 DATABASE_URL = "ANALYTICS_DATABASE_URL"
 SHOP = "ANALYTICS_SHOP"
 ALERT_URLS = "ANALYTICS_ALERT_URLS"
@@ -37,11 +38,13 @@ class Settings:
         home: State folder; holds the embedded server's data and Dagster's files.
         database_url: URL of a Postgres server, or None for the embedded one.
         shop: Name of a packaged shop description, or the path of one.
+        email_key: Key of the e-mail hashes, or None for the one in the state folder; a secret.
     """
 
     home: Path
     database_url: str | None
     shop: str
+    email_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -56,6 +59,7 @@ class Settings:
             home=Path(home).expanduser().absolute(),
             database_url=variables.get(DATABASE_URL) or None,
             shop=variables.get(SHOP) or DEFAULT_SHOP,
+            email_key=variables.get(EMAIL_KEY) or None,
         )
 
     @property

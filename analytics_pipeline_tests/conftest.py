@@ -28,8 +28,9 @@ from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
 from analytics_pipeline.instance_storage import InstanceStorage, sqlalchemy_url
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import RunSummary, open_instance, run_days
-from analytics_pipeline.settings import Settings
+from analytics_pipeline.settings import EMAIL_KEY, Settings
 
+TESTS_KEY = "the key of the e-mail hashes of tests"
 DEMO_DESCRIPTION = Path(__file__).parent.parent / "analytics_pipeline" / "sources" / "shops" / "demo.yaml"
 INSTANCE_TEMPLATE = "dagster_template"
 
@@ -39,6 +40,7 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings of whoever runs it."""
     for name in [name for name in os.environ if name.startswith(("ANALYTICS_", "DAGSTER_"))]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv(EMAIL_KEY, TESTS_KEY)
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ from analytics_pipeline.spool import in_whole_days
 from analytics_pipeline.tables import Table
 from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
+from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.version import definition
 
@@ -106,6 +107,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
     ) -> Iterator[Any]:
         # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
         claim_database(database.database(), shop.description.name)
+        emails = database.email_key()
         with exclusive(database.database(), "clean orders"), ExitStack() as stack:
             days = days_of(context.partition_keys)
             part = Slice(days.first, days.last)
@@ -124,7 +126,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
             quarantine = QuarantineAudit(shop.description.quarantine)
             accounting = Accounting()
             for chunk in in_whole_days(raw_orders, "order_date", days=BACKFILL_DAYS, rows=CHUNK_ORDERS):
-                cleaned = clean_orders(chunk.to_pandas(types_mapper=pd.ArrowDtype), shop.description)
+                cleaned = clean_orders(chunk.to_pandas(types_mapper=pd.ArrowDtype), shop.description, emails)
                 accounting += cleaned.accounting
                 quarantine.look_at(cleaned)
                 for name in ORDER_TABLES:
@@ -139,7 +141,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
     return [
         clean_order_tables,
         _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers, daily_marts),
-        _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, clean_products, daily_marts),
+        _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, lambda raw, shop, _: clean_products(raw, shop), daily_marts),
     ]
 
 
@@ -161,7 +163,7 @@ def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]
 def _dimension(
     raw: Contract,
     clean: Contract,
-    transform: Callable[[pd.DataFrame, Shop], CleanDimension],
+    transform: Callable[[pd.DataFrame, Shop, EmailKey], CleanDimension],
     marts: Sequence[Table],
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey(clean.table.path)
@@ -180,10 +182,11 @@ def _dimension(
     ) -> Iterator[Any]:
         claim_database(database.database(), shop.description.name)
         prepare(database.database())
+        emails = database.email_key()
         # The raw rows are read within: of two runs the later one would otherwise write what it had read earlier.
         with exclusive(database.database(), f"clean {clean.table.name}"):
             add_columns(database.database(), [clean.table])
-            cleaned = transform(raw.read_all().to_pandas(types_mapper=pd.ArrowDtype), shop.description)
+            cleaned = transform(raw.read_all().to_pandas(types_mapper=pd.ArrowDtype), shop.description, emails)
             audit = ContractAudit(clean)
             audit.look_at(cleaned.rows)
             yield dg.AssetCheckResult(

@@ -16,7 +16,7 @@ from dotenv import load_dotenv
 
 from analytics_pipeline.cli.screen import guard_screen
 from analytics_pipeline.errors import PipelineError
-from analytics_pipeline.settings import ALERT_REPEAT_HOURS, ALERT_URLS, DATABASE_URL, HOME, SHOP, UI_URL
+from analytics_pipeline.settings import ALERT_REPEAT_HOURS, ALERT_URLS, DATABASE_URL, EMAIL_KEY, HOME, SHOP, UI_URL
 
 COMMANDS = {
     "demo": "Load the last 30 days of a demo shop into Postgres and show the last week.",
@@ -42,6 +42,7 @@ SETTINGS = {
     ALERT_URLS: "Who is told of incidents: Apprise URLs, separated by blanks or commas. Default: nobody.",
     ALERT_REPEAT_HOURS: "Hours after which an open incident is told again. Default: 24.",
     UI_URL: "Where messages link to. Default: http://127.0.0.1:3000.",
+    EMAIL_KEY: "Key of the hashes of e-mail addresses, for a state folder that does not last. Default: a file in it.",
     HOME: "State folder. Default: the platform's folder for user data; for root /var/lib/analytics-pipeline.",
 }
 

@@ -14,6 +14,7 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.database.connection import Database, create_database, data_database, instance_database
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.errors import DatabaseRefusedError, PipelineError, SettingsError, ShopUnavailableError
+from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
 from analytics_pipeline.sources.client import ShopClient
@@ -76,6 +77,7 @@ def _shop_looks(settings: Settings) -> Iterator[Look]:
 def _database_looks(settings: Settings) -> Iterator[Look]:
     yield "database", lambda: _database(data_database(settings))
     yield "rights", lambda: _rights(data_database(settings))
+    yield "e-mail key", lambda: describe_key(data_database(settings), settings)
     yield "instance", lambda: _instance(instance_database(data_database(settings)))
 
 

@@ -17,9 +17,10 @@ from analytics_pipeline.sources.mapping import business_day, compile_path, decod
 from analytics_pipeline.sources.protocol import Model
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.tables import DAY, TEXT
+from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.records import Columns
 from analytics_pipeline.transforms.typed import TypedColumns
-from analytics_pipeline.transforms.values import arrow_series, hash_email
+from analytics_pipeline.transforms.values import arrow_series
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,20 @@ class CleanDimension:
     unreadable: list[str]
 
 
-def clean_customers(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
+def clean_customers(raw: pd.DataFrame, shop: Shop, emails: EmailKey) -> CleanDimension:
     """Clean the customers.
 
     Args:
         raw: Rows of `raw/customers` with Arrow dtypes; not changed. May be empty.
         shop: Maps the records.
+        emails: Hashes the addresses.
     """
     ids, fields, unreadable = _newest(raw, "customer_id", shop.customers.fields, shop)
     first_orders: list[datetime | None] = pa.array(fields.stamps("first_order_at")).to_pylist()
     first_days = [None if stamp is None else business_day(stamp, shop.zone) for stamp in first_orders]
     columns = {
         "customer_id": ids,
-        "email_hash": arrow_series([hash_email(address) for address in fields.values("email")], TEXT),
+        "email_hash": arrow_series([emails.hash(address) for address in fields.values("email")], TEXT),
         "country": fields.texts("country"),
         "registered_at": fields.stamps("created_at"),
         "first_order_date": arrow_series(first_days, DAY),

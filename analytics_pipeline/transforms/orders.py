@@ -15,12 +15,13 @@ from analytics_pipeline.contracts import CURRENCY_PATTERN, Contract
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.tables import FLAG, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
+from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame
 from analytics_pipeline.transforms.records import ORDERS, Fault, Faults, OrderReader, OrderRecords, newest_versions
 from analytics_pipeline.transforms.refunds import read_refunds
 from analytics_pipeline.transforms.typed import TypedColumns
-from analytics_pipeline.transforms.values import arrow_series, hash_email, money, or_zero, places, repeated
+from analytics_pipeline.transforms.values import arrow_series, money, or_zero, places, repeated
 from analytics_pipeline.transforms.version import contract_version
 
 
@@ -37,17 +38,18 @@ class CleanOrders:
     accounting: Accounting
 
 
-def clean_orders(raw: pd.DataFrame, shop: Shop) -> CleanOrders:
+def clean_orders(raw: pd.DataFrame, shop: Shop, emails: EmailKey | None = None) -> CleanOrders:
     """Clean the orders of some business days.
 
     Args:
         raw: Rows of `raw/orders`, whole days, with Arrow dtypes; not changed. May be empty.
         shop: Maps the records, and bounds the days of refunds and cancellations.
+        emails: Hashes the addresses; without it they are left out, for who asks what orders come to and not whose.
     """
     latest, documents = newest_versions(raw, shop)
     faults = Faults()
     records = OrderReader(shop).read(documents, faults)
-    orders = _order_frame(latest, records, shop, faults)
+    orders = _order_frame(latest, records, shop, faults, emails)
     lines = line_frame(orders, records, shop, faults)
     orders = _with_sums(orders, lines)
     _note_wrong_totals(orders, faults)
@@ -70,7 +72,9 @@ def clean_orders(raw: pd.DataFrame, shop: Shop) -> CleanOrders:
     )
 
 
-def _order_frame(latest: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults) -> pd.DataFrame:
+def _order_frame(
+    latest: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults, emails: EmailKey | None
+) -> pd.DataFrame:
     """Return one row per record with its typed fields and the amounts that it lists."""
 
     def note(place: int, reason: str, field: str, value: object) -> None:
@@ -85,7 +89,8 @@ def _order_frame(latest: pd.DataFrame, records: OrderRecords, shop: Shop, faults
         orders[name] = listed.stamps(name)
     for name in ("customer_id", "country"):
         orders[name] = listed.texts(name)
-    orders["email_hash"] = arrow_series([hash_email(address) for address in listed.values("email")], TEXT)
+    hashes = [emails.hash(address) if emails else None for address in listed.values("email")]
+    orders["email_hash"] = arrow_series(hashes, TEXT)
     orders["customer_key"] = orders["customer_id"].fillna("email:" + orders["email_hash"])
     orders["currency"] = _currencies(listed, shop)
     orders["is_credit_note"] = arrow_series(pa.array(is_credit_note, type=FLAG), FLAG)

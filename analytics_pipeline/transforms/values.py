@@ -1,9 +1,8 @@
-"""From the API's values to typed columns, exactly: money, whole numbers, text, flags, and the hash of personal data.
+"""From the API's values to typed columns, exactly: money, whole numbers, text and flags.
 
 A value that is none comes back as null together with its position; what follows from that is decided by the caller.
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from decimal import ROUND_HALF_UP, Decimal
@@ -139,12 +138,6 @@ def _whole(value: object) -> int | None:
 
 def _text(value: object) -> str | None:
     return str(value) if isinstance(value, str | int | Decimal) and not isinstance(value, bool) else None
-
-
-def hash_email(address: object) -> str | None:
-    """Return the SHA-256 of an e-mail address, trimmed and in lower case, as 64 hex digits; None without an address."""
-    normal = address.strip().lower() if isinstance(address, str) else ""
-    return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest() if normal else None
 
 
 def round_money(amount: Decimal) -> Decimal:

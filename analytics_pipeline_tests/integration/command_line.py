@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from analytics_pipeline.settings import EMAIL_KEY
+from analytics_pipeline_tests.conftest import TESTS_KEY
+
 SECONDS = 240
 MODULE = (sys.executable, "-m", "analytics_pipeline")
 
@@ -15,7 +18,7 @@ MODULE = (sys.executable, "-m", "analytics_pipeline")
 def environment(**settings: str) -> dict[str, str]:
     """This process's environment without its settings of the project, and with those given."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("ANALYTICS_", "DAGSTER_"))}
-    return {**own, **settings}
+    return {**own, EMAIL_KEY: TESTS_KEY, **settings}
 
 
 def run(*arguments: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:

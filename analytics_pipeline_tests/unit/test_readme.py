@@ -121,6 +121,7 @@ def test_the_readme_lists_every_setting() -> None:
         settings.SHOP,
         settings.DATABASE_URL,
         settings.HOME,
+        settings.EMAIL_KEY,
         settings.ALERT_URLS,
         settings.ALERT_REPEAT_HOURS,
         settings.UI_URL,

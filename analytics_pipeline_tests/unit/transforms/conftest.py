@@ -14,6 +14,7 @@ import yaml
 from analytics_pipeline import contracts
 from analytics_pipeline.sources import spec
 from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 
 DAY = date(2025, 3, 10)
@@ -93,6 +94,9 @@ def one_mug(**changes: object) -> dict[str, Any]:
     return {"line_id": 1, "quantity": 1, "amount": "9.50", "tax": "1.80"} | changes
 
 
+EMAILS = EmailKey(b"a key of 32 letters and some more")
+
+
 def raw_rows(records: Sequence[Mapping[str, Any] | str], *, minutes: Sequence[int] | None = None) -> pd.DataFrame:
     """Rows of `raw/orders` of 10 March; a text is a payload as it is, `minutes` tell when each was extracted."""
     rows = [
@@ -111,7 +115,7 @@ def raw_rows(records: Sequence[Mapping[str, Any] | str], *, minutes: Sequence[in
 
 def cleaned(*records: Mapping[str, Any] | str, of: Shop | None = None) -> CleanOrders:
     """Clean records; whatever comes of them fits the contracts and is wholly explained."""
-    result = clean_orders(raw_rows(records), of or shop())
+    result = clean_orders(raw_rows(records), of or shop(), EMAILS)
     fits_contracts(result)
     assert result.accounting.unexplained_orders == 0
     assert result.accounting.unexplained_difference == 0

@@ -11,8 +11,7 @@ import pyarrow as pa
 from analytics_pipeline import contracts
 from analytics_pipeline.contracts import Contract
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
-from analytics_pipeline.transforms.values import hash_email
-from analytics_pipeline_tests.unit.transforms.conftest import EXTRACTED_AT, money, rows_of, shop
+from analytics_pipeline_tests.unit.transforms.conftest import EMAILS, EXTRACTED_AT, money, rows_of, shop
 
 CUSTOMER = {
     "id": "C1",
@@ -45,7 +44,7 @@ def _raw(contract: Contract, versions: Sequence[Version]) -> pd.DataFrame:
 
 
 def customers(*versions: Version) -> CleanDimension:
-    result = clean_customers(_raw(contracts.RAW_CUSTOMERS, versions), shop())
+    result = clean_customers(_raw(contracts.RAW_CUSTOMERS, versions), shop(), EMAILS)
     assert contracts.violations(contracts.CLEAN_CUSTOMERS, result.rows) == []
     return result
 
@@ -59,7 +58,7 @@ def products(*versions: Version) -> CleanDimension:
 def test_a_customer_has_a_hash_for_the_address_and_the_business_day_of_the_first_order() -> None:
     result = customers(("C1", "2", 0, CUSTOMER))
     assert rows_of(result.rows, "customer_id", "email_hash", "country", "first_order_date") == [
-        ("C1", hash_email("ada@example.com"), "DE", date(2025, 3, 2))
+        ("C1", EMAILS.hash("ada@example.com"), "DE", date(2025, 3, 2))
     ]
     assert rows_of(result.rows, "registered_at") == [(datetime(2025, 3, 1, 8, tzinfo=UTC),)]
     assert result.unreadable == []

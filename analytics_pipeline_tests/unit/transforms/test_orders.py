@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from analytics_pipeline.transforms.orders import clean_orders
-from analytics_pipeline.transforms.values import hash_email
 from analytics_pipeline_tests.unit.transforms.conftest import (
+    EMAILS,
     cleaned,
     fields,
     fits_contracts,
@@ -91,7 +91,7 @@ def test_a_customer_is_its_id_else_its_address_else_unknown() -> None:
         order("D", **guest, email=None),
         order("E", customer={"id": 7}),
     )
-    key = f"email:{hash_email('ada@example.com')}"
+    key = f"email:{EMAILS.hash('ada@example.com')}"
     assert rows_of(result.orders, "customer_key") == [("C1",), (key,), (key,), (None,), ("7",)]
     assert rows_of(result.sales, "customer_key")[::2] == [("C1",), (key,), (key,), (None,), ("7",)]
 

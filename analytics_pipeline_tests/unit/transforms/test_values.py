@@ -13,7 +13,6 @@ from analytics_pipeline.transforms.values import (
     count_column,
     decimals,
     flag_column,
-    hash_email,
     money_column,
     or_zero,
     round_money,
@@ -104,13 +103,6 @@ def test_flags_are_read_as_such_as_digits_and_as_text() -> None:
     column, bad = flag_column([True, False, 1, 0, "true", " False ", "1", None, "", "yes", 2])
     assert pa.array(column).to_pylist() == [True, False, True, False, True, False, True, None, None, None, None]
     assert bad == [8, 9, 10]
-
-
-def test_an_address_has_one_hash_however_it_is_written() -> None:
-    assert hash_email(" Ada@Example.COM ") == hash_email("ada@example.com")
-    assert hash_email("ada@example.com") != hash_email("eda@example.com")
-    nothings: list[object] = [None, "", "  ", 5, []]
-    assert [hash_email(nothing) for nothing in nothings] == [None] * 5
 
 
 @pytest.mark.parametrize(
