@@ -33,6 +33,8 @@ _RULES = {
 """pandera's names of its own checks, in words."""
 
 CURRENCY_PATTERN = re.compile("[A-Z]{3}")
+MOVED = "moved to another business day"
+"""Reason for which an order is left out of a day: a newer version of it stands on another one."""
 
 
 @dataclass(frozen=True)
@@ -350,7 +352,7 @@ QUARANTINE = _contract(
 
 EXCLUSIONS = _contract(
     "ops/exclusions",
-    "Orders left out on purpose, by a rule of the shop description.",
+    "Orders left out on purpose: by a rule of the shop description, or since they moved to another business day.",
     {
         "order_date": _column(DAY, _ORDER_DATE),
         "order_id": _column(TEXT, _ORDER_ID, NOT_EMPTY),

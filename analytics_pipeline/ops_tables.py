@@ -137,7 +137,7 @@ STALE_DAYS = Table(
             "reason",
             TEXT,
             "Why: late_order, edit, refund, cancellation, count (the shop has another number), reread, sweep, replay, "
-            "today, unfinished (a run was killed or failed between two layers).",
+            "today, moved (to or from another day), unfinished (a run was killed or failed between two layers).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),

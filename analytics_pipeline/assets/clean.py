@@ -1,7 +1,8 @@
 """The clean layer: typed tables made of the raw one, the ledger, and what was quarantined or left out."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from itertools import chain, islice
 from typing import Any
 
 import dagster as dg
@@ -28,13 +29,15 @@ from analytics_pipeline.contracts import (
     Contract,
 )
 from analytics_pipeline.database.claim import claim_database
+from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.layout import add_columns
-from analytics_pipeline.database.slices import Accompanied, Companion, Slice, exclusive
+from analytics_pipeline.database.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
 from analytics_pipeline.database.staging import StagedSlice, settle, stage
+from analytics_pipeline.history.moves import LeftDaysListed, Moves, find_moves
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import Settled
-from analytics_pipeline.history.written import DaysWritten, Writing, read_at
+from analytics_pipeline.history.written import DaysWritten, Writing, contiguous, read_at
 from analytics_pipeline.io_managers.postgres import COLUMNS
 from analytics_pipeline.mart_sql import Mart
 from analytics_pipeline.partitions import days_of
@@ -59,6 +62,7 @@ ORDER_TABLES = {
     "sales": CLEAN_SALES,
 }
 """In the order in which they are committed. The ledger comes last: a day is stale until then (`_companions`)."""
+RAW_COLUMNS = ["order_id", "order_date", "extracted_at", "payload"]
 CHUNK_ORDERS = 2_000
 """Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
 
@@ -74,11 +78,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
 
     @dg.multi_asset(
         name="clean_orders",
-        ins={
-            "raw_orders": dg.AssetIn(
-                key=RAW_ORDERS.table.path, metadata={COLUMNS: ["order_id", "order_date", "extracted_at", "payload"]}
-            )
-        },
+        ins={"raw_orders": dg.AssetIn(key=RAW_ORDERS.table.path, metadata={COLUMNS: RAW_COLUMNS})},
         outs={
             name: dg.AssetOut(
                 key=contract.table.path,
@@ -115,25 +115,39 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
             add_columns(database.database(), [contract.table for contract in ORDER_TABLES.values()])
             # Before the raw rows are read, which are at least as new as this.
             as_of = read_at(database.database(), RAW_ORDERS.table, days)
+            with unchanged(database.database(), RAW_ORDERS.table) as cursor:
+                moves = find_moves(cursor, part, shop.description)
+                asked = _begun(raw_orders)
+                beside = stack.enter_context(_beside(database.database(), moves.part))
             writing = Writing(context.run.run_id, definition(shop.description), as_of)
             staged = {
                 name: stack.enter_context(
-                    stage(database.database(), contract.table, part, _companions(contract, writing, daily_marts))
+                    stage(
+                        database.database(),
+                        contract.table,
+                        moves.part,
+                        _companions(contract, writing, daily_marts, moves),
+                    )
                 )
                 for name, contract in ORDER_TABLES.items()
             }
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             quarantine = QuarantineAudit(shop.description.quarantine)
             accounting = Accounting()
-            for chunk in in_whole_days(raw_orders, "order_date", days=BACKFILL_DAYS, rows=CHUNK_ORDERS):
-                cleaned = clean_orders(chunk.to_pandas(types_mapper=pd.ArrowDtype), shop.description, emails)
+            for is_beside, chunk in chain(_chunks(asked), _chunks(beside, is_beside=True)):
+                frame = chunk.to_pandas(types_mapper=pd.ArrowDtype)
+                cleaned = clean_orders(frame, shop.description, emails, superseded=moves.superseded)
                 accounting += cleaned.accounting
-                quarantine.look_at(cleaned)
+                if not is_beside:
+                    quarantine.look_at(cleaned)
                 for name in ORDER_TABLES:
                     rows: pd.DataFrame = getattr(cleaned, name)
                     audits[name].look_at(rows)
                     staged[name].write(rows)
                 context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
+            if moves.part.beside:
+                days_beside = ", ".join(map(str, contiguous(moves.part.beside)))
+                context.log.info("orders have moved: cleaned with their other days %s", days_beside)
             results = [result for audit in audits.values() for result in audit.results()]
             results += [_balance_result(accounting), *quarantine.results()]
             yield from publish(results, _outputs(staged))
@@ -145,10 +159,32 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
     ]
 
 
-def _companions(contract: Contract, writing: Writing, marts: Sequence[Table]) -> list[Companion]:
+def _companions(contract: Contract, writing: Writing, marts: Sequence[Table], moves: Moves) -> list[Companion]:
     if contract is not CLEAN_SALES:
         return [DaysWritten(writing)]
-    return [SalesChanged(writing, marts), DaysWritten(writing), Settled()]
+    return [SalesChanged(writing, marts), DaysWritten(writing), Settled(), LeftDaysListed(moves.left)]
+
+
+def _begun(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Begin to read now: from here on the stream is of one state of the table."""
+    first = list(islice(batches, 1))
+    return pa.RecordBatchReader.from_batches(batches.schema, chain(first, batches))
+
+
+@contextmanager
+def _beside(database: Database, part: Slice) -> Iterator[pa.RecordBatchReader | None]:
+    if not part.beside:
+        yield None
+        return
+    first, *others = part.beside
+    with read(database, RAW_ORDERS.table, Slice(first, first, tuple(others)), RAW_COLUMNS) as rows:
+        yield rows
+
+
+def _chunks(batches: pa.RecordBatchReader | None, *, is_beside: bool = False) -> Iterator[tuple[bool, pa.Table]]:
+    if batches is not None:
+        for chunk in in_whole_days(batches, "order_date", days=BACKFILL_DAYS, rows=CHUNK_ORDERS):
+            yield is_beside, chunk
 
 
 def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]:

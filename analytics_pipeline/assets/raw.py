@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -52,24 +52,17 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         is_over = days.last < business_day(began, shop.description.zone)
         with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
             extraction = extract_orders(client, days.first, days.last)
-            ids: set[str] = set()
-            orders: Counter[date] = Counter()
+            ids: set[tuple[object, ...]] = set()
 
             def value() -> Accompanied:
-                extracted = Extracted(writing, _figures(extraction, len(ids)), list(ids))
-                proofs = ProofsHeld(_proofs(days, began, orders, extraction.source_count))
+                # An order that came for two days counts on each of them, as the shop counts it.
+                different = list({str(order_id) for order_id, _ in ids})
+                extracted = Extracted(writing, _figures(extraction, len(ids)), different)
+                proofs = ProofsHeld(_proofs(days, began, _by_day(ids), extraction.source_count))
                 return Accompanied(rows.reader(), (DaysWritten(writing), extracted, proofs))
 
             yield from _extracted(
-                context,
-                RAW_ORDERS,
-                extraction,
-                rows,
-                value=value,
-                ids=ids,
-                fields=fields,
-                is_over=is_over,
-                orders=orders,
+                context, RAW_ORDERS, extraction, rows, value=value, ids=ids, fields=fields, is_over=is_over
             )
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
@@ -113,20 +106,17 @@ def _extracted(
     rows: Spool,
     *,
     value: Callable[[], Any],
-    ids: set[str],
+    ids: set[tuple[object, ...]],
     fields: FieldAudit,
     is_over: bool = True,
-    orders: Counter[date] | None = None,
 ) -> Iterator[Any]:
     """Read the whole extraction into the spool and its ids into `ids`, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
     reported = time.monotonic()
     for batch in extraction:
         rows.write(batch)
-        if orders is not None:
-            new = {row[0]: row[1] for row in zip(*(batch.column(n).to_pylist() for n in (0, 1)), strict=True)}
-            orders.update(day for order_id, day in new.items() if order_id not in ids)
-        ids.update(batch.column(0).to_pylist())
+        key_columns = batch.columns[:2] if contract is RAW_ORDERS else batch.columns[:1]
+        ids.update(zip(*(column.to_pylist() for column in key_columns), strict=True))
         audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
         fields.look_at(batch)
         if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
@@ -146,6 +136,10 @@ def _extracted(
     results = [*audit.results(), counted, fields.result()]
     yield from publish(results, _outputs(value, metadata))
     fields.record(context.run.run_id)
+
+
+def _by_day(orders: Iterable[tuple[Any, ...]]) -> Counter[date]:
+    return Counter(day for _, day in orders)
 
 
 def _proofs(days: DayRange, began: datetime, orders: Counter[date], count: int | None) -> tuple[DayProof, ...]:

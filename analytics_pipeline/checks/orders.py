@@ -1,22 +1,32 @@
 """Claims about the clean tables: orders, lines and ledger agree, and every raw order is accounted for."""
 
 from analytics_pipeline.checks.claims import Claim
+from analytics_pipeline.contracts import MOVED
 
 ORDER_CLAIMS = (
     Claim(
         "every_raw_order_is_in_exactly_one_place",
         "clean/orders",
-        "Each order id of the raw slice is stored once: in clean/orders, in ops/quarantine or in ops/exclusions.",
-        """
+        "Each order of a raw day is stored once: in clean/orders, in ops/quarantine or in ops/exclusions; one that "
+        "moved is left out of its old day and stands on another one.",
+        f"""
         select order_id as example, 1 as difference
         from (
-            select distinct order_id, 'raw' as place from raw.orders where order_date {slice}
-            union all select order_id, 'kept' from clean.orders where order_date {slice}
-            union all select order_id, 'kept' from ops.quarantine where order_date {slice}
-            union all select order_id, 'kept' from ops.exclusions where order_date {slice}
+            select distinct order_date, order_id, 'raw' as place from raw.orders where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from clean.orders where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from ops.quarantine where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from ops.exclusions where order_date {{slice}}
         ) as places
-        group by order_id
+        group by order_date, order_id
         having count(*) filter (where place = 'raw') <> 1 or count(*) filter (where place = 'kept') <> 1
+        union all
+        select order_id, 1
+        from ops.exclusions as moved
+        where order_date {{slice}} and reason = '{MOVED}' and order_id not in (
+            select order_id from clean.orders
+            union all select order_id from ops.quarantine
+            union all select order_id from ops.exclusions where reason <> '{MOVED}'
+        )
         """,
     ),
     Claim(

@@ -53,14 +53,19 @@ class Accompanied:
 
 @dataclass(frozen=True)
 class Slice:
-    """The rows of the business days `first` to `last`, both included."""
+    """The rows of the business days `first` to `last`, both included, and of single days `beside` them."""
 
     first: date
     last: date
+    beside: tuple[date, ...] = ()
 
     def where(self, table: Table) -> str:
         """Return the condition in SQL."""
-        return f"{table.day_column} between date '{self.first}' and date '{self.last}'"
+        condition = f"{table.day_column} between date '{self.first}' and date '{self.last}'"
+        if not self.beside:
+            return condition
+        days = ", ".join(f"date '{day}'" for day in self.beside)
+        return f"({condition} or {table.day_column} in ({days}))"
 
 
 @dataclass(frozen=True)
@@ -174,10 +179,17 @@ def duplicate_key(table: Table, error: Exception) -> ContractError:
         .strip()
     )
     return ContractError(
-        f"rows meant for {table.qualified_name} repeat its key ({', '.join(table.key)}) and were not written. "
-        "If an order moved to another business day, materialise its old day too.",
+        f"rows meant for {table.qualified_name} repeat its key ({', '.join(table.key)}) and were not written.",
         excerpt=detail or str(error),
     )
+
+
+@contextmanager
+def unchanged(database: Database, table: Table) -> Iterator[Connection]:
+    """Keep everybody from writing a table until the block ends: what begins to read it within sees one state of it."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        take_turns(cursor, table.qualified_name)
+        yield cursor
 
 
 @contextmanager
@@ -199,7 +211,7 @@ def read(
     statement = f"select {', '.join(column.name for column in wanted)} from {table.qualified_name}"
     if part is not None:
         statement += f" where {part.where(table)}"
-    if table.day_column and (part is None or part.first != part.last):
+    if table.day_column and (part is None or part.first != part.last or part.beside):
         statement += f" order by {table.day_column}"
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         try:

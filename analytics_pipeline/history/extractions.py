@@ -8,6 +8,7 @@ import pyarrow as pa
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import Slice, query
 from analytics_pipeline.errors import OutdatedError
+from analytics_pipeline.history.stale import has_moved_away
 from analytics_pipeline.history.written import Writing
 from analytics_pipeline.ops_tables import EXTRACTIONS, MATERIALISED_DAYS, VANISHED_ORDERS
 from analytics_pipeline.tables import Table
@@ -86,7 +87,9 @@ class Extracted:
             f"insert into {VANISHED_ORDERS.qualified_name} "
             "(order_id, order_date, vanished_at, run_id, extracted_at, payload) "
             "select order_id, order_date, clock_timestamp(), $1, extracted_at, payload from orders_before as old "
-            f"where not exists (select from {table.qualified_name} as new where new.order_id = old.order_id)",
+            f"where not exists (select from {table.qualified_name} as new where new.order_id = old.order_id) "
+            # The shop has named it with another day, which may not be loaded.
+            f"and not {has_moved_away('old')}",
             (self.writing.run_id,),
         )
         cursor.execute(

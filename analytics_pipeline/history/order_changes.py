@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection
 from analytics_pipeline.database.slices import Slice
+from analytics_pipeline.history.stale import has_moved_away
 from analytics_pipeline.history.written import Writing, listed
 from analytics_pipeline.ops_tables import LEDGER_MEASURES, MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables import Table
@@ -113,7 +114,7 @@ class SalesChanged:
                         else 'late_order'
                     end
                     when stays.order_id is null then case
-                        when sent.order_id is null then 'vanished'
+                        when sent.order_id is null and not {has_moved_away("differing")} then 'vanished'
                         when sent_for_the_day.order_id is null then 'edit'
                         when days.definition <> $1 then 'definition_change'
                         else 'left_out'
@@ -258,7 +259,7 @@ def _first_orders_moved(slice_: str, *, customers_tell: bool) -> str:
         new as (select customer_key, min(order_date) as day from sales_after where orders = 1 group by customer_key),
         elsewhere as (
             select customer_key, min(order_date) as day from {SALES} as sales
-            where customer_key in (select customer_key from buyers) and gross_sales > 0 and not sales.{slice_}
+            where customer_key in (select customer_key from buyers) and gross_sales > 0 and not ({slice_})
             group by customer_key
         ),
         told (customer_key, day) as ({told}),

@@ -19,6 +19,7 @@ STALE = STALE_DAYS.qualified_name
 FAILURES_TO_PARK = 3
 DAYS_OF_A_RUN = 31
 REREAD, SWEEP, TODAY, UNFINISHED = "reread", "sweep", "today", "unfinished"
+MOVED = "moved"
 UNSEEN = (REREAD, SWEEP, TODAY, UNFINISHED)
 """Reasons of days that are loaded again without the shop having named a change."""
 
@@ -61,6 +62,14 @@ class Settled:
                 "and stale.seen_at < days.read_at and not (stale.reason = $4 and stale.failures > 0)",
                 (table.qualified_name, part.first, part.last, UNFINISHED),
             )
+
+
+def has_moved_away(order: str) -> str:
+    """Return a condition in SQL: a row with `order_id` and `order_date` is of an order that moved, as the shop said."""
+    return (
+        f"exists (select from {STALE} as stale where stale.day = {order}.order_date and stale.reason = '{MOVED}' "
+        f"and {order}.order_id = any(stale.order_ids))"
+    )
 
 
 def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:

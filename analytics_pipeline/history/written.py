@@ -58,6 +58,12 @@ class DaysWritten:
             """,
             (table.qualified_name, part.first, part.last, self.writing.run_id, self.writing.definition),
         )
+        # Days beside are as they were but for an order that moved; they count as half written meanwhile.
+        for day in part.beside:
+            cursor.execute(
+                f"update {MATERIALISED_DAYS.qualified_name} set run_id = $3 where table_name = $1 and day = $2",
+                (table.qualified_name, day, self.writing.run_id),
+            )
 
 
 def listed(names: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
 
-from analytics_pipeline.history.stale import StaleDay
+from analytics_pipeline.history.stale import MOVED, StaleDay
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def days_touched(order_id: str, before: OrderState | None, after: OrderState) ->
     """
     states = [after] if before is None else [before, after]
     event_days = frozenset(day for state in states for day in state.event_days)
-    reason = reason_of(before, after)
+    has_moved = before is not None and before.order_date != after.order_date
+    reason = MOVED if has_moved else reason_of(before, after)
     order_days = sorted({state.order_date for state in states})
     return [StaleDay(day, reason, (order_id,), event_days | {day}) for day in order_days]
 

@@ -4,21 +4,31 @@ Each record ends in exactly one of clean, quarantine and exclusions. Columns are
 refunds in `refunds`, events in `ledger`; the balance is drawn in `accounting`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline import contracts
-from analytics_pipeline.contracts import CURRENCY_PATTERN, Contract
+from analytics_pipeline.contracts import CURRENCY_PATTERN, MOVED, Contract
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.tables import FLAG, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame
-from analytics_pipeline.transforms.records import ORDERS, Fault, Faults, OrderReader, OrderRecords, newest_versions
+from analytics_pipeline.transforms.records import (
+    ORDERS,
+    Fault,
+    Faults,
+    OrderReader,
+    OrderRecords,
+    newest_versions,
+    superseded_days,
+)
 from analytics_pipeline.transforms.refunds import read_refunds
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import arrow_series, money, or_zero, places, repeated
@@ -38,17 +48,29 @@ class CleanOrders:
     accounting: Accounting
 
 
-def clean_orders(raw: pd.DataFrame, shop: Shop, emails: EmailKey | None = None) -> CleanOrders:
+def clean_orders(
+    raw: pd.DataFrame,
+    shop: Shop,
+    emails: EmailKey | None = None,
+    *,
+    superseded: Collection[tuple[str, date]] | None = None,
+) -> CleanOrders:
     """Clean the orders of some business days.
 
     Args:
         raw: Rows of `raw/orders`, whole days, with Arrow dtypes; not changed. May be empty.
         shop: Maps the records, and bounds the days of refunds and cancellations.
         emails: Hashes the addresses; without it they are left out, for who asks what orders come to and not whose.
+        superseded: Orders and days of which a newer version stands on another day; found among the rows when None.
     """
+    if superseded is None:
+        superseded = _superseded_within(raw, shop)
     latest, documents = newest_versions(raw, shop)
     faults = Faults()
     records = OrderReader(shop).read(documents, faults)
+    if superseded:
+        keys = zip(latest["order_id"], latest["order_date"], strict=True)
+        records.excluded.update({place: MOVED for place, key in enumerate(keys) if key in superseded})
     orders = _order_frame(latest, records, shop, faults, emails)
     lines = line_frame(orders, records, shop, faults)
     orders = _with_sums(orders, lines)
@@ -70,6 +92,12 @@ def clean_orders(raw: pd.DataFrame, shop: Shop, emails: EmailKey | None = None) 
         balances=balances(orders, clean, quarantine, exclusions),
         accounting=account(len(raw), orders, clean, quarantine, exclusions),
     )
+
+
+def _superseded_within(raw: pd.DataFrame, shop: Shop) -> frozenset[tuple[str, date]]:
+    rows = raw[raw["order_id"].duplicated(keep=False).to_numpy(dtype=bool)]
+    columns = (rows[name] for name in ("order_id", "order_date", "extracted_at", "payload"))
+    return superseded_days(zip(*columns, strict=True), shop)
 
 
 def _order_frame(

@@ -6,7 +6,7 @@ values mean is `orders`' part, `lines`' and `refunds`'.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ from analytics_pipeline.sources.protocol import Model
 from analytics_pipeline.sources.spec import Shop
 
 Columns = dict[str, list[object]]
+Version = tuple[str, date, datetime, str]
+"""A version of an order: its id, its business day, when it was read, and the record as sent."""
 
 ORDERS, LINES, SALES, EXCLUSIONS = "clean.orders", "clean.order_lines", "clean.sales", "ops.exclusions"
 SHOWN = 200
@@ -91,7 +93,7 @@ class OrderRecords:
 
 
 def newest_versions(raw: pd.DataFrame, shop: Shop) -> tuple[pd.DataFrame, list[object]]:
-    """Return one row per order id, the newest version, and its decoded payload, None for one that cannot be decoded.
+    """Return one row per order id and day, the newest version, and its decoded payload, None where it is unreadable.
 
     Newest is the one with the latest change stamp of the shop, then the latest extraction.
 
@@ -102,16 +104,34 @@ def newest_versions(raw: pd.DataFrame, shop: Shop) -> tuple[pd.DataFrame, list[o
     documents = [_decoded(payload) for payload in raw["payload"]]
     is_kept = ~raw["order_id"].duplicated(keep=False).to_numpy(dtype=bool)
     repeated = np.flatnonzero(~is_kept)
-    newest: dict[str, tuple[tuple[datetime, datetime, str], int]] = {}
+    newest: dict[tuple[str, date], tuple[tuple[datetime, datetime, str], int]] = {}
     rows = raw.iloc[repeated]
-    for place, order_id, extracted_at, payload in zip(
-        repeated.tolist(), rows["order_id"], rows["extracted_at"], rows["payload"], strict=True
+    for place, order_id, day, extracted_at, payload in zip(
+        repeated.tolist(), rows["order_id"], rows["order_date"], rows["extracted_at"], rows["payload"], strict=True
     ):
         version = (_changed_at(documents[place], shop), extracted_at, payload)
-        if order_id not in newest or version > newest[order_id][0]:
-            newest[order_id] = (version, place)
+        if (order_id, day) not in newest or version > newest[order_id, day][0]:
+            newest[order_id, day] = (version, place)
     is_kept[[place for _, place in newest.values()]] = True
     return raw[is_kept].reset_index(drop=True), [documents[place] for place in np.flatnonzero(is_kept)]
+
+
+def superseded_days(versions: Iterable[Version], shop: Shop) -> frozenset[tuple[str, date]]:
+    """Return the orders that moved, each with a day on which an older version of it stands.
+
+    Newest is a version as in `newest_versions`; of versions that are equally new the later day's.
+
+    Args:
+        versions: All versions of some orders.
+        shop: Names the path of the change stamp.
+    """
+    newest: dict[str, tuple[datetime, datetime, date]] = {}
+    places: set[tuple[str, date]] = set()
+    for order_id, day, extracted_at, payload in versions:
+        version = (_changed_at(_decoded(payload), shop), extracted_at, day)
+        newest[order_id] = max(version, newest.get(order_id, version))
+        places.add((order_id, day))
+    return frozenset((order_id, day) for order_id, day in places if newest[order_id][2] != day)
 
 
 def _decoded(payload: str) -> object:

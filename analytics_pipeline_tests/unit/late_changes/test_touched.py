@@ -43,7 +43,7 @@ def test_an_order_touches_its_own_day_and_the_days_of_its_events_before_and_afte
 def test_an_order_that_moved_to_another_day_has_both_days_loaded_again() -> None:
     found = days_touched("A", state(1, 1), state(3, 3))
 
-    assert [(stale.day, stale.reason) for stale in found] == [(day(1), "edit"), (day(3), "edit")]
+    assert [(stale.day, stale.reason) for stale in found] == [(day(1), "moved"), (day(3), "moved")]
     assert {stale.event_days for stale in found} == {frozenset({day(1), day(3)})}
 
 
