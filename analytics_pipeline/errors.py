@@ -48,11 +48,23 @@ class ShopUnavailableError(TransientError):
 
 
 class ShopRefusedError(PermanentError):
-    """The shop understood the request and refused it: credentials, path or parameters."""
+    """The shop understood the request and refused it: credentials, path or parameters.
+
+    Attributes:
+        status: The HTTP status, where the answer had one.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, excerpt: str | None = None) -> None:
+        super().__init__(message, excerpt=excerpt)
+        self.status = status
 
 
 class AnswerError(DataError):
     """An answer of the shop breaks its description: a missing record list, no id, a date that is none."""
+
+
+class ProofError(DataError):
+    """A list may lack something: it does not agree with the shop's own count, or it shifted while it was read."""
 
 
 class PaginationError(DataError):

@@ -8,7 +8,7 @@ shop only); a private certificate authority is taken from `REQUESTS_CA_BUNDLE` o
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import random as random_share
@@ -73,12 +73,16 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Answer(Generic[Body]):
-    """A whole answer: the decoded body (None for 204 No Content), its headers, and its URL, also as shown to people."""
+    """A whole answer: the decoded body, its headers, and its URL, also as shown to people.
+
+    The body is None for 204 No Content, and for a status that the caller takes for an end.
+    """
 
     body: Body | None
     headers: Mapping[str, str]
     url: str
     shown: str
+    status: int = 200
 
 
 @dataclass(frozen=True)
@@ -168,7 +172,9 @@ class ShopClient:
         query = f"{'&' if '?' in url else '?'}{urlencode(params)}" if params else ""
         return self.redact.shown(url + query)
 
-    def get(self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body]) -> Answer[Body]:
+    def get(
+        self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body], ends: Collection[int] = ()
+    ) -> Answer[Body]:
         """Asks until there is a whole answer, and decodes it.
 
         Args:
@@ -176,6 +182,7 @@ class ShopClient:
             params: Query parameters to add to it.
             decode: From the body to a value. A `msgspec.ValidationError` means that the answer breaks its
                 description, any other ValueError that it is no JSON and worth another attempt.
+            ends: Statuses that are answers without a body.
 
         Raises:
             ShopRefusedError: The shop refused, or redirected to another origin.
@@ -187,7 +194,7 @@ class ShopClient:
         shown = self.shown(url, params)
         failures = 0
         while True:
-            outcome = self._follow(url, params, decode)
+            outcome = self._follow(url, params, decode, ends)
             if isinstance(outcome, Answer):
                 return outcome
             failures += 1
@@ -203,11 +210,13 @@ class ShopClient:
             f"Try again later; if it lasts, see whether base_url is right and the shop is up, or raise limits.retries"
         )
 
-    def _follow(self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body]) -> Answer[Body] | _Failure:
+    def _follow(
+        self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body], ends: Collection[int]
+    ) -> Answer[Body] | _Failure:
         """One attempt, along redirects within the shop's origin."""
         start = self.shown(url, params)
         for _ in range(_MAX_REDIRECTS + 1):
-            outcome = self._ask(url, params, decode)
+            outcome = self._ask(url, params, decode, ends)
             if not isinstance(outcome, _Redirect):
                 return outcome
             try:
@@ -223,7 +232,7 @@ class ShopClient:
         )
 
     def _ask(
-        self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body]
+        self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body], ends: Collection[int]
     ) -> Answer[Body] | _Failure | _Redirect:
         """One request."""
         self.statistics.seconds_waited += self._pace.wait()
@@ -240,29 +249,28 @@ class ShopClient:
                 allow_redirects=False,
             ) as response:
                 self._pace.learn(response.headers)
-                return self._outcome(response, shown, decode)
+                return self._outcome(response, shown, decode, ends)
         except requests.RequestException as error:
             fault = error
         # Outside the handler: the library's errors show the whole URL, and must not hang on ours as their context.
         return self._failure(fault, shown)
 
     def _outcome(
-        self, response: requests.Response, shown: str, decode: Callable[[bytes], Body]
+        self, response: requests.Response, shown: str, decode: Callable[[bytes], Body], ends: Collection[int]
     ) -> Answer[Body] | _Failure | _Redirect:
         status = response.status_code
         headers = CaseInsensitiveDict(response.headers)
         if status in _REDIRECTS and "Location" in headers:
             return _Redirect(headers["Location"])
+        if status == _NO_CONTENT or status in ends:
+            return Answer(None, headers, response.url, shown, status)
         if status in {408, 429} or status >= 500:  # noqa: PLR2004  # HTTP's own numbers
             return _Failure(f"HTTP {status}", retry_after_seconds(headers))
         if not response.ok or status >= 300:  # noqa: PLR2004
             raise self._refusal(response, shown)
-        url = response.url
-        if status == _NO_CONTENT:
-            return Answer(None, headers, url, shown)
         body = self._read(response, shown)
         try:
-            return Answer(decode(body), headers, url, shown)
+            return Answer(decode(body), headers, response.url, shown, status)
         except msgspec.ValidationError as error:
             fault = self.redact.shown(str(error))
         except ValueError as error:
@@ -298,7 +306,8 @@ class ShopClient:
         words = self.redact.shown(excerpt.decode("utf-8", "replace"))
         advice = _ADVICE.get(response.status_code, "asking again cannot help; check the description")
         advice = advice.format(source=self._source)
-        return ShopRefusedError(f"GET {shown}: HTTP {response.status_code}: {advice}.", excerpt=words or None)
+        message = f"GET {shown}: HTTP {response.status_code}: {advice}."
+        return ShopRefusedError(message, excerpt=words or None, status=response.status_code)
 
     def _failure(self, error: Exception, shown: str) -> _Failure:
         inner = error.args[0] if error.args else error

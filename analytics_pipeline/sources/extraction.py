@@ -4,16 +4,29 @@ A record is kept as the text that the API sent, beside its id and day or change 
 it belongs to the transforms. Memory is one page, whatever the range.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
 import pyarrow as pa
 
-from analytics_pipeline.errors import AnswerError, DescriptionError
+from analytics_pipeline.errors import ITS_WORDS, AnswerError, DescriptionError, PaginationError, ShopRefusedError
+from analytics_pipeline.sources.came import Came, SourceCount
 from analytics_pipeline.sources.client import Answer, ShopClient, Statistics
 from analytics_pipeline.sources.envelope import envelope_reader
-from analytics_pipeline.sources.pagination import LoopGuard, Page, PageRequest, first_request, following_request
+from analytics_pipeline.sources.pagination import (
+    CIRCLE,
+    MOST_EMPTY_PAGES,
+    REMEDY,
+    REPEATED,
+    LoopGuard,
+    Page,
+    PageRequest,
+    first_request,
+    following_request,
+    page_number_reached,
+)
+from analytics_pipeline.sources.protocol import Offset, PageNumber
 from analytics_pipeline.sources.records import (
     CUSTOMERS_SCHEMA,
     PRODUCTS_SCHEMA,
@@ -24,35 +37,60 @@ from analytics_pipeline.sources.records import (
 )
 from analytics_pipeline.sources.spec import Endpoint, Shop
 from analytics_pipeline.sources.windows import changed_since_params, created_window_params
+from analytics_pipeline.sources.words import error_words
 
 _SHOWN_CHARACTERS = 80
+_Body = tuple[Sequence[object], bytes]
+"""The values of an answer, and its text."""
+_ENDS_OF_A_PROVED_LIST = {204, 404}
+"""Statuses that end a list without being described so, once as many came as the shop counts."""
+_PERHAPS_AN_END = {400, 404, 410, 416, 422}
+_PERHAPS_NOTHING = {404, 410}
 
 
 class Extraction(Iterator[pa.RecordBatch]):
     """The batches of one extraction, read from the shop as they are taken: one batch a page, empty pages give none.
 
-    The attributes are whole once the batches are exhausted. `records + outside_window` is what the shop served, and
-    equals `source_count` where the shop counts right.
+    The attributes are whole once the batches are exhausted. `came.distinct` is what the shop served, and equals
+    `source_count` where the shop counts right.
 
     Attributes:
         schema: Arrow schema of the batches.
-        source_count: The shop's own count of the query, as its last page says; None when it gives none.
+        came: The ids that came, of the records left out too.
     """
 
     def __init__(self, client: ShopClient, reading: Reading, params: Mapping[str, str]) -> None:
         """Prepares the extraction; the first request is made when the first batch is taken."""
         self.schema = reading.schema
-        self.source_count: int | None = None
+        self.came = Came(reading.id_path, reading.version_path)
+        self._counted = SourceCount()
         self._client = client
         self._reading = reading
         self._before = replace(client.statistics)
         self._rows = RecordRows(reading, client.redact)
         endpoint = reading.endpoint
-        self._read_answer = envelope_reader(endpoint.records, list(endpoint.body_paths.values()))
+        read = envelope_reader(endpoint.records, list(endpoint.body_paths.values()))
+        self._read_answer: Callable[[bytes], _Body] = lambda body: (read(body), body)
         self._batches = self._pages(PageRequest(client.url(endpoint.path), {**endpoint.params, **params}))
 
     def __next__(self) -> pa.RecordBatch:
         return next(self._batches)
+
+    @property
+    def source_count(self) -> int | None:
+        """The shop's own count of the query, as its last page says; None when it gives none, or none of the query."""
+        return self._counted.value
+
+    @property
+    def count_fault(self) -> str | None:
+        """Why the shop's count is none of the query, in words."""
+        return self._counted.fault
+
+    @property
+    def agrees(self) -> bool:
+        """Whether as many records came as the shop counts."""
+        versions = self.came.distinct + self.came.versions_beside
+        return self.source_count is not None and self.source_count in {self.came.distinct, versions}
 
     @property
     def records(self) -> int:
@@ -70,49 +108,132 @@ class Extraction(Iterator[pa.RecordBatch]):
         return self._client.statistics.since(self._before)
 
     def _pages(self, start: PageRequest) -> Iterator[pa.RecordBatch]:
-        client, style = self._client, self._reading.endpoint.pagination
-        guard = LoopGuard(client.shop.limits.max_pages)
+        style = self._reading.endpoint.pagination
+        guard = LoopGuard(self._client.shop.limits.max_pages)
         request: PageRequest | None = first_request(style, start)
-        seen = largest = 0
+        page: Page | None = None
+        largest = empty = 0
         while request is not None:
-            guard.check_request(request, client.shown(request.url, request.params))
-            answer = client.get(request.url, request.params, self._read_answer)
+            shown = self._client.shown(request.url, request.params)
+            if guard.was_asked(request):
+                if self._repeats_at_the_end(page, largest):
+                    return
+                raise PaginationError(f"{shown}: {CIRCLE}. {REMEDY}")
+            guard.check_number(shown)
+            answer = self._ask(request, page)
+            if answer.body is None:
+                self._check_count(None, answer, is_first=page is None)
+                return
             records, beside = self._take_apart(answer)
-            guard.check_records(hash(tuple(records)) if records else None, answer.shown)
-            seen, largest = seen + len(records), max(largest, len(records))
+            if guard.is_repeated(hash(tuple(records)) if records else None):
+                if self._repeats_at_the_end(page, largest):
+                    return
+                raise PaginationError(f"{answer.shown}: {REPEATED}. {REMEDY}")
             count = self._count(answer, beside)
-            self.source_count = self.source_count if count is None else count
+            self._check_count(count, answer, is_first=page is None)
+            before = self.came.distinct
+            self.came.look_at(records)
+            self._counted.look_at(count, records=len(records), before=before, after=self.came.distinct)
             batch = self._rows.batch(records, answer.shown)
             if batch.num_rows:
                 yield batch
-            request = following_request(
-                style,
-                Page(
-                    request,
-                    url=answer.url,
-                    shown=answer.shown,
-                    records=len(records),
-                    seen=seen,
-                    largest=largest,
-                    count=count,
-                    next=beside.get("next"),
-                    pages=beside.get("pages"),
-                    link=answer.headers.get("Link"),
-                ),
-            )
+            largest, empty = max(largest, len(records)), 0 if records else empty + 1
+            if empty and self._is_empty_end(empty, answer.shown):
+                return
+            page = self._page(request, answer, beside, records=len(records), largest=largest)
+            request = following_request(style, page)
 
-    def _take_apart(self, answer: Answer[Sequence[object]]) -> tuple[list[bytes], dict[str, object]]:
+    def _page(
+        self, request: PageRequest, answer: "Answer[_Body]", beside: Mapping[str, object], *, records: int, largest: int
+    ) -> Page:
+        header = getattr(self._reading.endpoint.pagination, "pages_header", None)
+        return Page(
+            request,
+            url=answer.url,
+            shown=answer.shown,
+            records=records,
+            largest=largest,
+            next=beside.get("next"),
+            pages=beside.get("pages") if header is None else answer.headers.get(header),
+            more=beside.get("more"),
+            link=answer.headers.get("Link"),
+        )
+
+    def _ask(self, request: PageRequest, before: Page | None) -> "Answer[_Body]":
+        """One page; its body is None where the answer is the end of the list."""
+        style = self._reading.endpoint.pagination
+        ends = set(style.ends_at_status)
+        if before is not None and (self._is_counted or page_number_reached(style, before)):
+            ends |= _ENDS_OF_A_PROVED_LIST
+        try:
+            answer = self._client.get(request.url, request.params, self._read_answer, ends)
+        except ShopRefusedError as error:
+            if error.status not in _PERHAPS_AN_END or (before is None and error.status not in _PERHAPS_NOTHING):
+                raise
+            message, status, excerpt = str(error).removesuffix(f" {ITS_WORDS}"), error.status, error.excerpt
+        else:
+            if answer.body is not None or answer.status in ends:
+                return answer
+            message = f"GET {answer.shown}: HTTP {answer.status} where a list is described"
+            raise AnswerError(f"{message}. {_status_remedy(answer.status, is_first=before is None)}")
+        remedy = _status_remedy(status, is_first=before is None)
+        raise ShopRefusedError(f"{message} {remedy}", status=status, excerpt=excerpt)
+
+    @property
+    def _is_counted(self) -> bool:
+        """Whether as many records came as the shop counts, or more."""
+        return self.source_count is not None and self.came.distinct >= self.source_count
+
+    def _repeats_at_the_end(self, page: Page | None, largest: int) -> bool:
+        """Whether a page that comes again is the last one: described so, all counted ones are here, or it was empty."""
+        style = self._reading.endpoint.pagination
+        if getattr(style, "repeated_page_ends", False) or (page is not None and not page.records and largest):
+            return True
+        # A full first page that comes again and is all that is counted: the shop may not know the paging, and count
+        # what is on the page.
+        size = getattr(style, "size", None)
+        return self._is_counted and (self.came.pages > 1 or (size is not None and largest < size))
+
+    def _is_empty_end(self, empty: int, shown: str) -> bool:
+        """Whether an empty page of a list that goes on by cursors or links is the end of it."""
+        style = self._reading.endpoint.pagination
+        if isinstance(style, PageNumber | Offset):
+            return False
+        if getattr(style, "empty_page_ends", False) or (self._is_counted and self.came.pages > 0):
+            return True
+        if empty > MOST_EMPTY_PAGES:
+            raise PaginationError(f"{shown}: {MOST_EMPTY_PAGES} empty pages in a row. {REMEDY}")
+        return False
+
+    def _take_apart(self, answer: "Answer[_Body]") -> tuple[list[bytes], dict[str, object]]:
         """The texts of an answer's records, and the values beside them by what they are for."""
         if answer.body is None:
             return [], {}
-        records, *values = answer.body
+        (records, *values), body = answer.body
         if not isinstance(records, list):
             path = self._reading.endpoint.records
             what = "nothing or null" if records is None else type(records).__name__
-            raise AnswerError(f"GET {answer.shown}: no list of records at `{path}`, but {what}; check `records`")
+            words = error_words(body, self._client.redact)[1]
+            raise AnswerError(
+                f"GET {answer.shown}: no list of records at `{path}`, but {what}; check `records`.{words}"
+            )
         return [bytes(record) for record in records], dict(zip(self._reading.endpoint.body_paths, values, strict=True))
 
-    def _count(self, answer: Answer[Sequence[object]], beside: Mapping[str, object]) -> int | None:
+    def _check_count(self, count: int | None, answer: "Answer[_Body]", *, is_first: bool) -> None:
+        """Refuses an answer without the count that is described, and one that says itself that it failed."""
+        if count is not None:
+            return
+        place = self._reading.endpoint.count_place
+        has_error, words = error_words(answer.body[1], self._client.redact) if answer.body else (False, "")
+        if is_first and place is not None:
+            raise AnswerError(
+                f"GET {answer.shown}: HTTP {answer.status} without the shop's count of records, described {place}: "
+                f"nothing proves that the list is whole, so nothing of it is used.{words}"
+            )
+        if has_error:
+            raise AnswerError(f"GET {answer.shown}: HTTP {answer.status} with an error beside the list.{words}")
+
+    def _count(self, answer: "Answer[_Body]", beside: Mapping[str, object]) -> int | None:
         header = self._reading.endpoint.count_header
         value = answer.headers.get(header) if header is not None else beside.get("count")
         if value is None:
@@ -126,6 +247,11 @@ class Extraction(Iterator[pa.RecordBatch]):
 
     def _cut(self, value: object) -> str:
         return self._client.redact(repr(value))[:_SHOWN_CHARACTERS]
+
+
+def _status_remedy(status: int | None, *, is_first: bool) -> str:
+    when = "nothing to list" if is_first else "no further page"
+    return f"If the shop answers so when there is {when}, add `ends_at_status: [{status}]` to its `pagination`"
 
 
 def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extraction:

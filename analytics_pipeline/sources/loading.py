@@ -170,7 +170,7 @@ def _allowed_keys(model: type[BaseModel], location: KeyPath) -> list[str]:
             models = [part for found in models for part in _models_of(found.model_fields[step].annotation)]
         elif isinstance(step, str):
             models = [found for found in models if step in get_args(found.model_fields["type"].annotation)]
-    return sorted({name for found in models for name in found.model_fields})
+    return sorted({field.alias or name for found in models for name, field in found.model_fields.items()})
 
 
 def _models_of(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  # annotations have no common type

@@ -1,15 +1,16 @@
 """Paging: from an answer to the next request, for each style that a description can name, and the guards against loops.
 
-Nothing here makes a request. Styles and their rule for an empty page:
+Nothing here makes a request. What ends a list:
 
-- page_number: ends at `pages` where the answer gives it. An empty page ends too, unless `empty_page_ends` is false.
-- offset: an empty page ends, since the offset cannot advance.
-- cursor, next_link, link_header: only a missing cursor or link ends; an empty page with one goes on.
+- A flag at `more` that is false, where it is described.
+- page_number: the number of pages at `pages` or in `pages_header`, where the last page is not full; else an empty page.
+- offset: an empty page.
+- cursor, next_link, link_header: a missing cursor or link, or one of `ends_at`; an empty page with one goes on, unless
+  the description says otherwise.
 - single: there is no next page.
 
-Page numbers and offsets without a total of pages end at the shop's count of records; without a count, at a page
-shorter than an earlier one. A short first page proves nothing, since shops cap sizes silently: one more page is
-asked for.
+A short page proves nothing, since shops cap sizes silently and leave records out after cutting; nor does the shop's
+count of records, which may be capped or of the page alone. So page numbers and offsets are read on to an empty page.
 """
 
 from collections.abc import Hashable, Mapping
@@ -40,11 +41,10 @@ class Page:
         url: The URL that answered, for resolving links.
         shown: The same for messages, without secrets.
         records: Records on this page.
-        seen: Records on all pages so far, this one included.
         largest: Most records on any page so far, this one included.
-        count: The shop's own count of all records, where it gives one.
         next: Value at the description's `next`.
-        pages: Value at the description's `pages`.
+        pages: Value at the description's `pages`, or of its `pages_header`.
+        more: Value at the description's `more`.
         link: The `Link` header.
     """
 
@@ -52,11 +52,10 @@ class Page:
     url: str
     shown: str
     records: int
-    seen: int
     largest: int
-    count: int | None = None
     next: object = None
     pages: object = None
+    more: object = None
     link: str | None = None
 
 
@@ -74,11 +73,32 @@ def following_request(pagination: Pagination, page: Page) -> PageRequest | None:
     """The request for the page after this one, None at the end.
 
     Raises:
-        PaginationError: The answer's cursor, link or number of pages is none, or the link leads to another origin.
+        PaginationError: The answer's cursor, link, flag or number of pages is none, or a link leads elsewhere.
     """
+    more = _says_more(pagination, page)
+    if more is False:
+        return None
+    following = _following(pagination, page, goes_on=more is True)
+    if more is True and following is None:
+        raise PaginationError(
+            f"{page.shown}: `{getattr(pagination, 'more', '')}` says that more follows, but the answer does not say "
+            f"where: no record to count on from, no cursor or no link"
+        )
+    return following
+
+
+def page_number_reached(pagination: Pagination, page: Page) -> bool:
+    """Whether the shop's own number of pages says that this page is the last one or lies behind it."""
+    if not isinstance(pagination, PageNumber):
+        return False
+    pages = _number_of_pages(pagination, page)
+    return pages is not None and int(page.request.params[pagination.param]) - pagination.first + 1 >= pages
+
+
+def _following(pagination: Pagination, page: Page, *, goes_on: bool) -> PageRequest | None:
     match pagination:
         case PageNumber():
-            return _after_page_number(pagination, page)
+            return _after_page_number(pagination, page, goes_on=goes_on)
         case Offset():
             return _after_offset(pagination, page)
         case Cursor():
@@ -99,35 +119,51 @@ def _size(pagination: Pagination) -> dict[str, str]:
     return {pagination.size_param: str(pagination.size)}
 
 
-def _is_last(page: Page) -> bool:
-    if page.records == 0:
-        return True
-    if page.count is not None:
-        return page.seen >= page.count
-    return page.records < page.largest
+def _says_more(pagination: Pagination, page: Page) -> bool | None:
+    """What the flag at `more` says; None where none is described, or the answer has none."""
+    path, value = getattr(pagination, "more", None), page.more
+    if path is None or value is None:
+        return None
+    text = str(value).strip().lower()
+    if not isinstance(value, bool | int | str) or text not in _FLAGS:
+        raise PaginationError(f"{page.shown}: `{path}` should be true or false, but is {type(value).__name__}")
+    return _FLAGS[text]
 
 
-def _after_page_number(style: PageNumber, page: Page) -> PageRequest | None:
+def _number_of_pages(style: PageNumber, page: Page) -> int | None:
+    pages = page.pages
+    if pages is None:
+        return None
+    is_text = isinstance(pages, str) and pages.isascii() and pages.isdigit()
+    if not is_text and (isinstance(pages, bool) or not isinstance(pages, int) or pages < 0):
+        place = f"`{style.pages}`" if style.pages is not None else f"the header {style.pages_header}"
+        raise PaginationError(f"{page.shown}: {place} should be the number of pages, but is {pages!r:.80}")
+    return int(str(pages))
+
+
+def _after_page_number(style: PageNumber, page: Page, *, goes_on: bool) -> PageRequest | None:
     number = int(page.request.params[style.param])
-    if page.pages is not None:
-        if isinstance(page.pages, bool) or not isinstance(page.pages, int) or page.pages < 0:
-            raise PaginationError(
-                f"{page.shown}: `{style.pages}` should be the number of pages, but is {page.pages!r:.80}"
-            )
-        ends = number - style.first + 1 >= page.pages or (page.records == 0 and style.empty_page_ends)
-    else:
-        ends = _is_last(page)
-    return None if ends else _with(page.request, style.param, str(number + 1))
+    asked, pages = number - style.first + 1, _number_of_pages(style, page)
+    following = _with(page.request, style.param, str(number + 1))
+    if goes_on:
+        return following
+    if page.records == 0:
+        return following if pages is not None and asked < pages and not style.empty_page_ends else None
+    if pages is None or asked != pages:
+        return following
+    # A number of pages that is made of the page's own count, or of a capped one, ends with a full page.
+    is_full = page.records >= (style.size or (page.largest if asked > 1 else page.records + 1))
+    return following if is_full else None
 
 
 def _after_offset(style: Offset, page: Page) -> PageRequest | None:
-    # Advancing by what came, not by what was asked for, loses nothing when the shop caps the size.
-    offset = int(page.request.params[style.param]) + page.records
-    return None if _is_last(page) else _with(page.request, style.param, str(offset))
+    if page.records == 0:
+        return None
+    return _with(page.request, style.param, str(int(page.request.params[style.param]) + page.records))
 
 
 def _after_cursor(style: Cursor, page: Page) -> PageRequest | None:
-    if _is_nothing(page.next):
+    if _is_nothing(page.next) or str(page.next) in map(str, style.ends_at):
         return None
     if isinstance(page.next, bool) or not isinstance(page.next, str | int):
         raise PaginationError(f"{page.shown}: `{style.next}` should be a cursor, but is {type(page.next).__name__}")
@@ -167,7 +203,7 @@ def _with(request: PageRequest, name: str, value: str) -> PageRequest:
 
 
 class LoopGuard:
-    """Stops paging that does not come to an end. Keeps a number for each page, not the pages."""
+    """Notices paging that does not come to an end. Keeps a number for each page, not the pages."""
 
     def __init__(self, max_pages: int) -> None:
         """Takes the cap on the number of pages."""
@@ -175,22 +211,37 @@ class LoopGuard:
         self._asked: set[int] = set()
         self._previous: Hashable = None
 
-    def check_request(self, request: PageRequest, shown: str) -> None:
-        """Raises PaginationError when the request was made before, or is one too many."""
+    def was_asked(self, request: PageRequest) -> bool:
+        """Whether the request was made before; notes it."""
         mark = hash((request.url, tuple(sorted(request.params.items()))))
         if mark in self._asked:
-            raise PaginationError(f"{shown}: the shop's paging leads in a circle: this page was asked for before")
-        if len(self._asked) >= self._max_pages:
+            return True
+        self._asked.add(mark)
+        return False
+
+    def check_number(self, shown: str) -> None:
+        """Raises PaginationError when the request that was noted last is one too many."""
+        if len(self._asked) > self._max_pages:
             raise PaginationError(
                 f"{shown}: more than {self._max_pages} pages; raise limits.max_pages if the shop has so many"
             )
-        self._asked.add(mark)
 
-    def check_records(self, fingerprint: Hashable, shown: str) -> None:
-        """Raises PaginationError when a page has the records of the one before; `None` stands for an empty page."""
-        if fingerprint is not None and fingerprint == self._previous:
-            raise PaginationError(
-                f"{shown}: the shop served the same page of records twice in a row; check the parameters of paging "
-                f"(does the shop know them?), or use {{type: single}} if one request gives everything"
-            )
+    def is_repeated(self, fingerprint: Hashable) -> bool:
+        """Whether a page has the records of the one before; `None` stands for an empty page. Notes it."""
+        is_same = fingerprint is not None and fingerprint == self._previous
         self._previous = fingerprint
+        return is_same
+
+
+CIRCLE = "the shop's paging leads in a circle: this page was asked for before"
+REPEATED = (
+    "the shop served the same page of records twice in a row; check the parameters of paging (does the shop know "
+    "them?), or use {type: single} if one request gives everything"
+)
+REMEDY = (
+    "If the shop ends a list so, say it under pagination: `repeated_page_ends: true` where the last page comes "
+    "again, `empty_page_ends: true` where an empty one does, `ends_at: [0]` where a certain cursor does, `more: PATH` "
+    "where a flag beside the records does"
+)
+MOST_EMPTY_PAGES = 50
+_FLAGS = {"true": True, "false": False, "1": True, "0": False}

@@ -14,6 +14,8 @@ from analytics_pipeline.sources.mapping import compile_path, is_plain_path
 from analytics_pipeline.sources.references import has_reference, is_secret_reference
 
 THE_ANSWER_ITSELF = "@"
+NO_CONTENT = 204
+_NEVER_AN_END = {401, 403, 408, 429}
 _SECRET_NAME = re.compile(
     r"authorization|cookie|token|secret|passw|credential|(api|access|auth|consumer|private)[-_]?key|^key$",
     re.IGNORECASE,
@@ -70,6 +72,12 @@ def _time_of_day(value: object) -> time:
     return time.fromisoformat(value)
 
 
+def _end_status(status: int) -> int:
+    if status != NO_CONTENT and (not 400 <= status < 500 or status in _NEVER_AN_END):  # noqa: PLR2004 - HTTP's numbers
+        raise ValueError("must be 204 or one of 400 to 499, but for 401, 403, 408 and 429")
+    return status
+
+
 def _fixed_values(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         if _SECRET_NAME.search(name):
@@ -92,6 +100,7 @@ Text = Annotated[str, Field(min_length=1)]
 Day = Annotated[date, BeforeValidator(_iso_day)]
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
 Fixed = Annotated[dict[str, str], AfterValidator(_fixed_values)]
+EndStatus = Annotated[int, AfterValidator(_end_status)]
 StampFormat = Literal["iso_utc", "iso_offset", "iso_local", "date", "unix_seconds"]
 
 
@@ -140,11 +149,26 @@ class BasicAuth(Model):
 Auth = Annotated[NoAuth | ApiKeyAuth | BearerAuth | BasicAuth, Field(discriminator="type")]
 
 
-class Paged(Model):
-    """What all paging styles share: the parameter that asks for a page size."""
+class Listed(Model):
+    """What every list shares: the statuses by which the shop says that there is nothing, or nothing more."""
+
+    ends_at_status: Annotated[tuple[EndStatus, ...], Field(strict=False)] = ()
+
+
+class Paged(Listed):
+    """What all paging styles share: the parameter that asks for a page size, and what ends the list.
+
+    Attributes:
+        size_param: The query parameter for a page size.
+        size: The size to ask for.
+        more: Path of a flag beside the records that says whether more pages follow.
+        repeated_page_ends: Whether the shop serves the last page again where there is no further one.
+    """
 
     size_param: Text | None = None
     size: int | None = Field(default=None, gt=0)
+    more: DottedPath | None = None
+    repeated_page_ends: bool = False
 
     @model_validator(mode="after")
     def _size_has_a_name(self) -> "Paged":
@@ -165,12 +189,15 @@ class PageNumber(Paged):
     param: Text
     first: int = Field(default=1, ge=0)
     pages: DottedPath | None = None
+    pages_header: Text | None = None
     empty_page_ends: bool = True
 
     @model_validator(mode="after")
     def _has_an_end(self) -> "PageNumber":
-        if not self.empty_page_ends and self.pages is None:
-            raise ValueError("empty_page_ends: false needs pages, or paging would never end")
+        if self.pages is not None and self.pages_header is not None:
+            raise ValueError("give pages or pages_header, not both")
+        if not self.empty_page_ends and self.pages is None and self.pages_header is None:
+            raise ValueError("empty_page_ends: false needs pages or pages_header, or paging would never end")
         return self
 
 
@@ -182,12 +209,14 @@ class Offset(Paged):
 
 
 class Cursor(Paged):
-    """Each answer carries an opaque cursor for the next request."""
+    """Each answer carries an opaque cursor for the next request; those in `ends_at` say that there is none."""
 
     type: Literal["cursor"]
     param: Text
     next: DottedPath
     repeat_params: bool = True
+    ends_at: Annotated[tuple[str | int, ...], Field(strict=False)] = ()
+    empty_page_ends: bool = False
 
 
 class NextLink(Paged):
@@ -195,6 +224,7 @@ class NextLink(Paged):
 
     type: Literal["next_link"]
     next: DottedPath
+    empty_page_ends: bool = False
 
 
 class LinkHeader(Paged):
@@ -203,7 +233,7 @@ class LinkHeader(Paged):
     type: Literal["link_header"]
 
 
-class Single(Model):
+class Single(Listed):
     """One request gives everything."""
 
     type: Literal["single"]
@@ -253,11 +283,21 @@ class Times(Model):
 
 
 class Window(Model):
-    """The parameters that ask for orders created in a range of business days."""
+    """The parameters that ask for orders created in a range of business days.
+
+    Attributes:
+        from_param: The parameter of the lower bound.
+        to_param: The parameter of the upper bound.
+        format: How stamps are written.
+        lower: Whether the lower bound belongs to what is asked for (`from` in the file); None: either may be true, so
+            that a second more is asked for. A format of days is taken to be inclusive then.
+        to: Whether the upper bound does.
+    """
 
     from_param: Text
     to_param: Text
     format: StampFormat
+    lower: Literal["exclusive", "inclusive"] | None = Field(default=None, alias="from")
     to: Literal["exclusive", "inclusive"] = "exclusive"
 
 

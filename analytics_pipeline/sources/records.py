@@ -46,6 +46,7 @@ class Reading:
         stamp_field: Our name of the field behind the second column, and its path; None leaves the column null.
         second_column: From the value at that path to the second column.
         keeps: Whether a row with this value in the second column belongs to the extraction.
+        version_path: The API's path of the change stamp, which tells versions of a record apart; None for none.
     """
 
     endpoint: Endpoint
@@ -54,6 +55,7 @@ class Reading:
     stamp_field: tuple[str, str] | None
     second_column: Callable[[object], date | datetime | None]
     keeps: Callable[[Any], bool]
+    version_path: str | None = None
 
 
 class RecordRows:
@@ -134,6 +136,7 @@ def order_reading(shop: Shop, keeps: Callable[[date], bool]) -> Reading:
         stamp_field=("created_at", fields.created_at),
         second_column=lambda value: business_day(parse_stamp(value, times, zone), zone),
         keeps=keeps,
+        version_path=fields.updated_at,
     )
 
 
@@ -149,7 +152,7 @@ def dimension_reading(shop: Shop, endpoint: Endpoint, schema: pa.Schema, paths: 
 
     id_path, stamp_path = paths
     stamp_field = ("updated_at", stamp_path) if stamp_path is not None else None
-    return Reading(endpoint, schema, id_path, stamp_field, stamp, lambda _: True)
+    return Reading(endpoint, schema, id_path, stamp_field, stamp, lambda _: True, stamp_path)
 
 
 def _id_text(value: object) -> str:

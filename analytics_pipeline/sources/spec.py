@@ -166,13 +166,21 @@ class Endpoint(Model):
 
     @property
     def body_paths(self) -> dict[str, str]:
-        """Paths in the answer beside the records, by what they are for: count, next, pages."""
+        """Paths in the answer beside the records, by what they are for: count, next, pages, more."""
         found = {
             "count": self.count,
             "next": getattr(self.pagination, "next", None),
             "pages": getattr(self.pagination, "pages", None),
+            "more": getattr(self.pagination, "more", None),
         }
         return {purpose: path for purpose, path in found.items() if path is not None}
+
+    @property
+    def count_place(self) -> str | None:
+        """Where the shop's count is described to be, in words; None where none is described."""
+        if self.count_header is not None:
+            return f"in the header {self.count_header}"
+        return f"at `{self.count}`" if self.count is not None else None
 
     @property
     def query_names(self) -> list[str]:

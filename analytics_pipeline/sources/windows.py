@@ -19,15 +19,23 @@ def created_window_params(window: Window, first_day: date, last_day: date, zone:
     """Parameters for orders of the business days first_day to last_day, both included.
 
     An inclusive upper bound is sent as the same midnight (one instant too far): a second less would lose the orders
-    of the day's last second, and what lies outside the window is dropped by the extraction anyway.
+    of the day's last second, and what lies outside the window is dropped by the extraction anyway. So is the second
+    before the first midnight, which a shop needs whose lower bound is exclusive.
     """
     after = last_day + timedelta(days=1)
     if window.format == "date":
+        begin = first_day - timedelta(days=1) if window.lower == "exclusive" else first_day
         end = last_day if window.to == "inclusive" else after
-        return {window.from_param: first_day.isoformat(), window.to_param: end.isoformat()}
+        return {window.from_param: begin.isoformat(), window.to_param: end.isoformat()}
+    return instants_params(window, start_of_day(first_day, zone), start_of_day(after, zone), zone)
+
+
+def instants_params(window: Window, start: datetime, end: datetime, zone: ZoneInfo) -> dict[str, str]:
+    """Parameters for orders created from `start` to before `end`, and perhaps for some beside them."""
+    begin = start if window.lower == "inclusive" else start - timedelta(seconds=1)
     return {
-        window.from_param: format_stamp(start_of_day(first_day, zone), window.format, zone),
-        window.to_param: format_stamp(start_of_day(after, zone), window.format, zone),
+        window.from_param: format_stamp(begin, window.format, zone),
+        window.to_param: format_stamp(end, window.format, zone),
     }
 
 

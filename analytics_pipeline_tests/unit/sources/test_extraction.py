@@ -32,7 +32,7 @@ def rows(extraction: Extraction) -> list[dict[str, Any]]:
 
 def slice_of(asked: Asked, start: int, size: int) -> dict[str, object]:
     """A page in the shape that serves every style; the window must be asked for again with every page."""
-    assert asked.query["from"] == "2026-01-30T23:00:00Z"
+    assert asked.query["from"] == "2026-01-30T22:59:59Z"
     assert asked.query["to"] == "2026-01-31T23:00:00Z"
     end = start + size
     return {
@@ -77,9 +77,9 @@ def whole(asked: Asked) -> Reply:
     ("pagination", "route", "requests"),
     [
         ({"type": "page_number", "param": "page", "pages": "pages"}, by_page, 3),
-        ({"type": "page_number", "param": "page"}, by_page, 3),
-        ({"type": "offset", "param": "offset", "size_param": "limit", "size": 3}, by_offset, 3),
-        ({"type": "offset", "param": "offset", "size_param": "limit", "size": 500}, by_offset, 3),
+        ({"type": "page_number", "param": "page"}, by_page, 4),
+        ({"type": "offset", "param": "offset", "size_param": "limit", "size": 3}, by_offset, 4),
+        ({"type": "offset", "param": "offset", "size_param": "limit", "size": 500}, by_offset, 4),
         ({"type": "cursor", "param": "cursor", "next": "next"}, by_cursor, 3),
         ({"type": "next_link", "next": "links.next"}, by_link, 3),
         ({"type": "link_header"}, by_header, 3),
@@ -186,9 +186,15 @@ def test_the_count_may_come_in_a_header(fake: FakeShop, bench: Bench) -> None:
     assert extraction.source_count == 0
 
 
-def test_an_answer_without_content_is_an_empty_page(fake: FakeShop, bench: Bench) -> None:
-    fake.answers("/products", Reply(status=204))
-    assert rows(extract_products(bench.client(shop_of(fake.url)))) == []
+def test_an_answer_without_content_is_an_empty_list_only_where_it_is_described_so(fake: FakeShop, bench: Bench) -> None:
+    fake.answers("/orders", Reply(status=204))
+    told = r"HTTP 204 where a list is described\. If .* nothing to list, add `ends_at_status: \[204\]`"
+    with pytest.raises(AnswerError, match=told):
+        rows(extract_orders(bench.client(shop_of(fake.url)), DAY, DAY))
+    described = {"pagination": {"type": "single", "ends_at_status": [204]}}
+    assert rows(extract_orders(bench.client(shop_of(fake.url, orders=described)), DAY, DAY)) == []
+    with pytest.raises(AnswerError, match="HTTP 204 without the shop's count of records, described at `total`"):
+        rows(extract_orders(bench.client(shop_of(fake.url, orders={**described, "count": "total"})), DAY, DAY))
 
 
 def test_fixed_parameters_are_sent(fake: FakeShop, bench: Bench) -> None:
@@ -242,7 +248,8 @@ def test_changed_since_is_asked_for_where_the_shop_knows_it(fake: FakeShop, benc
     ],
 )
 def test_an_answer_that_breaks_its_description_is_told(fake: FakeShop, bench: Bench, body: object, told: str) -> None:
-    fake.answers("/orders", Reply(body))
+    whole = {"total": 1, **body} if isinstance(body, dict) else body
+    fake.answers("/orders", Reply(whole))
     client = bench.client(shop_of(fake.url, orders={"count": "total"}))
     with pytest.raises(AnswerError) as caught:
         rows(extract_orders(client, DAY, DAY))

@@ -13,9 +13,14 @@ BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def window(
-    stamp_format: StampFormat, day: date, to: Literal["exclusive", "inclusive"] = "exclusive", zone: ZoneInfo = BERLIN
+    stamp_format: StampFormat,
+    day: date,
+    to: Literal["exclusive", "inclusive"] = "exclusive",
+    zone: ZoneInfo = BERLIN,
+    lower: Literal["exclusive", "inclusive"] | None = "inclusive",
 ) -> tuple[str, str]:
-    described = Window(from_param="from", to_param="to", format=stamp_format, to=to)
+    words = {"from_param": "from", "to_param": "to", "format": stamp_format, "from": lower, "to": to}
+    described = Window.model_validate(words)
     params = created_window_params(described, day, day, zone)
     assert list(params) == ["from", "to"]
     return params["from"], params["to"]
@@ -58,6 +63,21 @@ def test_a_day_whose_midnight_is_skipped_starts_when_the_clocks_jump() -> None:
     sao_paulo = ZoneInfo("America/Sao_Paulo")
     assert start_of_day(date(2018, 11, 4), sao_paulo) == datetime(2018, 11, 4, 3, tzinfo=UTC)
     assert window("iso_offset", date(2018, 11, 4), zone=sao_paulo)[0] == "2018-11-04T01:00:00-02:00"
+
+
+@pytest.mark.parametrize("lower", [None, "exclusive"])
+def test_a_second_more_is_asked_for_unless_the_lower_bound_is_known_to_be_inclusive(
+    lower: Literal["exclusive"] | None,
+) -> None:
+    day = date(2026, 7, 1)
+    assert window("iso_utc", day, lower=lower) == ("2026-06-30T21:59:59Z", "2026-07-01T22:00:00Z")
+    assert window("iso_utc", day) == ("2026-06-30T22:00:00Z", "2026-07-01T22:00:00Z")
+
+
+def test_a_window_of_days_is_inclusive_unless_it_is_known_not_to_be() -> None:
+    day = date(2026, 7, 1)
+    assert window("date", day, lower=None) == ("2026-07-01", "2026-07-02")
+    assert window("date", day, lower="exclusive") == ("2026-06-30", "2026-07-02")
 
 
 def test_changed_since_is_cut_to_whole_seconds() -> None:

@@ -1,0 +1,278 @@
+"""Where a list ends: short pages, counts that are none of the list, cursors and statuses, and its first instant."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime
+from typing import Any
+
+import pytest
+
+from analytics_pipeline.errors import AnswerError, DataError, PaginationError, PipelineError, ShopRefusedError
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.extraction import Extraction, extract_orders
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline_tests.cases.small_shop import DESCRIPTION, Case, Record, SmallShop, order
+from analytics_pipeline_tests.fake_shop import Asked, Reply
+
+DAY = date(2026, 11, 20)
+PAGE = {"type": "page_number", "param": "page"}
+OFFSET = {"type": "offset", "param": "offset"}
+CURSOR = {"type": "cursor", "param": "cursor", "next": "next"}
+
+
+def orders(number: int) -> list[Record]:
+    return [order(f"N{place}", f"2026-11-20T{8 + place % 12:02}:{place // 12:02}:00+01:00") for place in range(number)]
+
+
+def cut(records: Sequence[Record], sizes: Sequence[int]) -> list[list[Record]]:
+    """Records as pages of these sizes."""
+    starts = [sum(sizes[:place]) for place in range(len(sizes))]
+    return [list(records[start : start + size]) for start, size in zip(starts, sizes, strict=True)]
+
+
+def read(small_shop: SmallShop, **keys: object) -> tuple[list[str], Extraction]:
+    """The ids that a reading of the day gives, with other keys of `orders`; a key that is None is left out."""
+    described = {name: value for name, value in {**DESCRIPTION["orders"], **keys}.items() if value is not None}
+    whole = {**DESCRIPTION, "base_url": small_shop.fake.url, "orders": described, "first_day": "2026-11-01"}
+    with ShopClient(Shop.model_validate(whole), sleep=lambda _: None) as client:
+        extraction = extract_orders(client, DAY, DAY)
+        return [row["order_id"] for batch in extraction for row in batch.to_pylist()], extraction
+
+
+def numbered(pages: Sequence[Sequence[Record]], **beside: Callable[[int], object]) -> Callable[[Asked], Reply]:
+    """Answers pages by number, with values beside the list that are functions of the number."""
+
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.query.get("page", 1))
+        chosen = pages[number - 1] if number <= len(pages) else []
+        return Reply({"orders": chosen, **{name: value(number) for name, value in beside.items()}})
+
+    return answer
+
+
+@pytest.mark.parametrize("style", [PAGE, OFFSET], ids=["C4", "C5"])
+def test_a_short_page_in_the_middle_is_no_end(case: Case, style: dict[str, object]) -> None:
+    pages = cut(orders(9), [3, 2, 3, 1])
+    by_offset = {sum(map(len, pages[:place])): page for place, page in enumerate(pages)}
+
+    def answer(asked: Asked) -> Reply:
+        if "offset" in asked.query:
+            return Reply({"orders": by_offset.get(int(asked.query["offset"]), [])})
+        return numbered(pages)(asked)
+
+    case.shop.fake.routes["/orders"] = answer
+    case.describe(lambda described: described["orders"].update({"pagination": style, "count": None}))
+    summary = case.run("2026-11-20")
+    assert summary.succeeded, summary.failures
+    assert case.revenue() == {"2026-11-20": "90.00"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "total", "fault"),
+    [
+        ([2, 2, 2, 1], lambda page: 1 if page == 4 else 2 if page < 4 else 0, "that of the page alone"),
+        ([2, 2, 2, 1], lambda _: 4, "stays at 4, and more came"),
+        ([3, 3, 1], lambda _: 4, "stays at 4, and more came"),
+        ([7], lambda page: 7 if page == 1 else 0, None),
+        ([3, 3, 1], lambda _: 7, None),
+        ([3, 3, 1], lambda page: 7 if page == 1 else None, None),
+    ],
+    ids=["C8 of the page", "C8 capped", "C8 capped within a page", "one page", "right", "on the first page only"],
+)
+def test_a_count_that_ended_a_list_does_not_prove_it(
+    small_shop: SmallShop, sizes: list[int], total: Callable[[int], int | None], fault: str | None
+) -> None:
+    small_shop.fake.routes["/orders"] = numbered(cut(orders(7), sizes), total=total)
+    ids, extraction = read(small_shop, pagination=PAGE)
+    assert len(ids) == 7
+    assert len(small_shop.fake.asked) == len(sizes) + 1
+    if fault is None:
+        assert extraction.count_fault is None
+        assert extraction.source_count == 7
+    else:
+        assert fault in str(extraction.count_fault)
+        assert extraction.source_count is None
+
+
+def last_page_again(asked: Asked) -> Reply:
+    start = min(int(asked.query.get("cursor", 0)), 6)
+    return Reply({"orders": orders(7)[start : start + 3], "next": min(start + 3, 6)})
+
+
+def zero_at_the_end(asked: Asked) -> Reply:
+    start = int(asked.query.get("cursor", 0))
+    return Reply({"orders": orders(7)[start : start + 3], "next": start + 3 if start + 3 < 7 else 0})
+
+
+def ever_new(asked: Asked) -> Reply:
+    start = int(asked.query.get("cursor", 0))
+    return Reply({"orders": orders(7)[start : start + 3], "next": start + 3})
+
+
+def never_null(asked: Asked) -> Reply:
+    start = int(asked.query.get("cursor", 0))
+    return Reply({"orders": orders(7)[start : start + 3], "next": min(start + 3, 7), "has_more": start + 3 < 7})
+
+
+def last_number_again(asked: Asked) -> Reply:
+    start = (min(int(asked.query["page"]), 3) - 1) * 3
+    return Reply({"orders": orders(7)[start : start + 3]})
+
+
+def status_past_the_end(status: int) -> Callable[[Asked], Reply]:
+    def answer(asked: Asked) -> Reply:
+        start = (int(asked.query["page"]) - 1) * 3
+        return Reply({"orders": orders(7)[start : start + 3]}) if start < 7 else Reply({"error": "no page"}, status)
+
+    return answer
+
+
+def counted(route: Callable[[Asked], Reply]) -> Callable[[Asked], Reply]:
+    def answer(asked: Asked) -> Reply:
+        reply = route(asked)
+        body: Any = reply.body
+        return Reply({**body, "total": 7}, reply.status)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("style", "route", "key", "error"),
+    [
+        (CURSOR, last_page_again, {"repeated_page_ends": True}, PaginationError),
+        (CURSOR, zero_at_the_end, {"ends_at": [0]}, PaginationError),
+        (CURSOR, never_null, {"more": "has_more"}, None),
+        (CURSOR, ever_new, {"empty_page_ends": True}, PaginationError),
+        (PAGE, last_number_again, {"repeated_page_ends": True}, PaginationError),
+        (PAGE, status_past_the_end(400), {"ends_at_status": [400]}, ShopRefusedError),
+        (PAGE, status_past_the_end(404), {"ends_at_status": [404]}, ShopRefusedError),
+        (PAGE, status_past_the_end(204), {"ends_at_status": [204]}, AnswerError),
+    ],
+    ids=[
+        "C10 last page again",
+        "C10 cursor 0",
+        "cursor never null",
+        "ever new cursors",
+        "page number too large",
+        "C10 400",
+        "C10 404",
+        "204",
+    ],
+)
+def test_each_way_to_end_a_list_takes_one_key_which_the_error_names(
+    small_shop: SmallShop,
+    style: dict[str, object],
+    route: Callable[[Asked], Reply],
+    key: dict[str, object],
+    error: type[PipelineError] | None,
+) -> None:
+    small_shop.fake.routes["/orders"] = route
+    whole = [f"N{number}" for number in range(7)]
+    assert read(small_shop, count=None, pagination={**style, **key})[0] == whole
+    if error is None:  # an empty page that leads to itself
+        assert read(small_shop, count=None, pagination=style)[0] == whole
+    else:
+        with pytest.raises(error, match=f"`{next(iter(key))}: "):
+            read(small_shop, count=None, pagination=style)
+
+
+@pytest.mark.parametrize(
+    ("style", "route", "is_proved"),
+    [
+        (CURSOR, last_page_again, True),
+        (CURSOR, ever_new, True),
+        (PAGE, last_number_again, True),
+        (PAGE, status_past_the_end(404), True),
+        (PAGE, status_past_the_end(204), True),
+        (PAGE, status_past_the_end(400), False),
+    ],
+    ids=[
+        "last page again",
+        "ever new cursors",
+        "page number too large",
+        "404",
+        "204",
+        "400, which a capped list gives too",
+    ],
+)
+def test_what_follows_after_all_counted_records_needs_no_key(
+    small_shop: SmallShop, style: dict[str, object], route: Callable[[Asked], Reply], is_proved: bool
+) -> None:
+    small_shop.fake.routes["/orders"] = counted(route)
+    if is_proved:
+        ids, extraction = read(small_shop, pagination=style)
+        assert ids == [f"N{number}" for number in range(7)]
+        assert extraction.agrees
+    else:
+        with pytest.raises(ShopRefusedError, match="ends_at_status"):
+            read(small_shop, pagination=style)
+
+
+def test_a_full_page_that_comes_again_and_counts_itself_is_a_parameter_that_the_shop_does_not_know(
+    small_shop: SmallShop,
+) -> None:
+    small_shop.fake.routes["/orders"] = lambda _: Reply({"orders": orders(3), "total": 3})
+    with pytest.raises(PaginationError, match="does the shop know them"):
+        read(small_shop, pagination={**PAGE, "size_param": "size", "size": 3})
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_a_flag_ends_a_list_of_pages_without_a_further_request(small_shop: SmallShop, flag: bool) -> None:
+    pages = cut(orders(6), [3, 3])
+    small_shop.fake.routes["/orders"] = numbered(pages, more=lambda page: page < 2)
+    style = {**PAGE, "more": "more"} if flag else PAGE
+    assert len(read(small_shop, count=None, pagination=style)[0]) == 6
+    assert len(small_shop.fake.asked) == (2 if flag else 3)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"orders": []},
+        {"orders": [], "errors": ["the index is being built for anna@example.com"]},
+        {"orders": None, "total": 0},
+        {"error": {"message": "the index is being built", "order": {"name": "Anna"}}},
+        {"orders": {"error": "x"}, "total": 0},
+        {"orders": [], "total": None},
+    ],
+)
+def test_a_described_proof_that_is_absent_is_told_with_its_place(small_shop: SmallShop, body: object) -> None:
+    small_shop.fake.answers("/orders", Reply(body))
+    with pytest.raises(DataError, match=r"GET http.*(at `total`|at `orders`)") as caught:
+        read(small_shop)
+    told = str(caught.value)
+    assert ("the index is being built" in told) == ("index" in str(body))
+    assert "@" not in told
+    assert "Anna" not in told
+
+
+def test_an_error_beside_the_list_is_refused_where_no_count_is_described(small_shop: SmallShop) -> None:
+    small_shop.fake.answers("/orders", Reply({"orders": orders(1), "errors": [{"message": "half of it\x1b[2J"}]}))
+    with pytest.raises(AnswerError, match=r"an error beside the list\. The shop says: half of it \[2J$"):
+        read(small_shop, count=None)
+
+
+def test_an_empty_list_with_its_count_is_a_fact(small_shop: SmallShop) -> None:
+    small_shop.fake.answers("/orders", Reply({"orders": [], "total": 0, "errors": []}))
+    ids, extraction = read(small_shop)
+    assert (ids, extraction.source_count, extraction.agrees) == ([], 0, True)
+
+
+@pytest.mark.parametrize("ranges", [["20", "21"], ["20-21"]], ids=["C9 day by day", "C9 as one"])
+def test_an_order_of_local_midnight_is_in_its_day_whatever_the_lower_bound_means(case: Case, ranges: list[str]) -> None:
+    case.shop.orders = [
+        order("M", "2026-11-20T00:00:00+01:00"),
+        order("B", "2026-11-19T23:59:59+01:00", "5.00"),
+        order("N", "2026-11-21T00:00:00+01:00", "7.00"),
+    ]
+
+    def exclusive(asked: Asked) -> Reply:
+        begin = datetime.fromisoformat(asked.query["from"])
+        found = [one for one in case.shop.asked_for(asked) if datetime.fromisoformat(one["created_at"]) > begin]
+        return Reply({"orders": found if asked.query["page"] == "1" else [], "total": len(found)})
+
+    case.shop.fake.routes["/orders"] = exclusive
+    for days in ranges:
+        first, _, last = days.partition("-")
+        summary = case.run(f"2026-11-{first}", f"2026-11-{last or first}")
+        assert summary.succeeded, summary.failures
+    assert case.revenue() == {"2026-11-20": "10.00", "2026-11-21": "7.00"}
