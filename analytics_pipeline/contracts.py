@@ -18,6 +18,9 @@ from analytics_pipeline.sources.fields import example_of
 from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
 
 EVENT_TYPES = ("line_sold", "line_returned", "shipping_charged", "shipping_refunded", "adjustment")
+ORDER, REFUND, CANCELLATION = "order", "refund", "cancellation"
+HELD_KINDS = (ORDER, REFUND, CANCELLATION)
+"""What a row of ops/quarantine holds back: a whole order, or an event of an order that is clean."""
 EXAMPLES = 5
 LONGEST_SHOWN = 80
 OCCURS_ONCE = "occurs once"
@@ -73,13 +76,14 @@ def _column(
     nullable: bool = False,
     personal: bool = False,
     json: bool = False,
+    filler: str | None = None,
 ) -> pandera.Column:
     return pandera.Column(
         pd.ArrowDtype(kind),
         checks=list(checks),
         nullable=nullable,
         description=description,
-        metadata={"is_personal": personal, "is_json": json},
+        metadata={"is_personal": personal, "is_json": json, "filler": filler},
     )
 
 
@@ -95,6 +99,7 @@ NOT_EMPTY = _value("is not empty", lambda values: values.str.len() > 0)
 NOT_NEGATIVE = _value("is not negative", lambda values: values >= 0)
 CURRENCY_CODE = _value("is a three-letter currency code", lambda values: values.str.fullmatch(CURRENCY_PATTERN.pattern))
 ABOVE_OR_BELOW = _value("is above or below", lambda values: values.isin(("above", "below")))
+KNOWN_KIND = _value(f"is one of {', '.join(HELD_KINDS)}", lambda values: values.isin(HELD_KINDS))
 KNOWN_EVENT = _value(f"is one of {', '.join(EVENT_TYPES)}", lambda values: values.isin(EVENT_TYPES))
 NET_SALES_ADD_UP = _rule(
     "net_sales = gross_sales - discounts - returns",
@@ -172,6 +177,7 @@ def _table_column(name: str, column: pandera.Column) -> Column:
         is_nullable=bool(column.nullable),
         is_personal=bool(metadata["is_personal"]),
         is_json=bool(metadata["is_json"]),
+        filler=metadata["filler"],
     )
 
 
@@ -235,6 +241,10 @@ CLEAN_ORDERS = _contract(
         ),
         "refunded_total": _money(
             "Given back since by refunds and cancellation: goods, shipping and taxes.", NOT_NEGATIVE
+        ),
+        # Nullable, so that a table of before the column existed is migrated.
+        "has_quarantined_events": _column(
+            FLAG, "Whether a refund or its cancellation is in ops.quarantine; null in old rows.", nullable=True
         ),
     },
     rules=(ORDER_TOTAL_ADDS_UP,),
@@ -330,23 +340,35 @@ CLEAN_PRODUCTS = _contract(
 
 QUARANTINE = _contract(
     "ops/quarantine",
-    "Orders that broke a rule and are in no clean table: why, where, and how much money they carry.",
+    "Orders, and refunds and cancellations of clean orders, that broke a rule and are in no figure: why, and how much "
+    "money they carry.",
     {
         "order_date": _column(DAY, _ORDER_DATE),
         "order_id": _column(TEXT, _ORDER_ID, NOT_EMPTY),
+        "kind": _column(
+            TEXT,
+            "What is held back: the order, or a refund or the cancellation of an order that is clean.",
+            KNOWN_KIND,
+            filler=ORDER,
+        ),
+        "event_id": _column(TEXT, "Which refund; empty for an order and for a cancellation.", filler=""),
         "table_name": _column(TEXT, "The table that the record was meant for."),
         "reason": _column(TEXT, "The first rule that it broke.", NOT_EMPTY),
         "column_name": _column(TEXT, "The field of the description that broke it, or the column made of it."),
         "value": _column(TEXT, "The offending value as text, cut at 200 characters.", nullable=True, personal=True),
         "currency": _column(TEXT, "ISO 4217 code of the money at risk, where the record has one.", nullable=True),
-        "money_at_risk": _money("What the order claims to add up to, where that can be read.", nullable=True),
+        "money_at_risk": _money(
+            "What the order claims to add up to, or what the event gives back, where that can be read.", nullable=True
+        ),
         # Nullable, so that a table of before the column existed is migrated.
         "contract_version": _column(
             TEXT, "Version of the description and contracts that judged the record; null in old rows.", nullable=True
         ),
-        "payload": _column(TEXT, _PAYLOAD, NOT_EMPTY, json=True, personal=True),
+        "payload": _column(
+            TEXT, "The record as the shop's API sent it; of a refund, the refund.", NOT_EMPTY, json=True, personal=True
+        ),
     },
-    key=("order_date", "order_id"),
+    key=("order_date", "order_id", "kind", "event_id"),
     day_column="order_date",
 )
 

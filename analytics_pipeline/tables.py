@@ -42,6 +42,7 @@ class Column:
         is_nullable: Whether a row may lack it.
         is_personal: Whether it tells of a person (always hashed or an id).
         is_json: Whether its text is JSON, stored as sent.
+        filler: What the rows of a table get that is of before the column existed; without one it has to be nullable.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Column:
     is_nullable: bool = False
     is_personal: bool = False
     is_json: bool = False
+    filler: str | None = None
 
     @property
     def postgres_type(self) -> str:

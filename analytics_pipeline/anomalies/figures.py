@@ -20,6 +20,7 @@ from analytics_pipeline.contracts import (
     CLEAN_ORDERS,
     CLEAN_PRODUCTS,
     EXCLUSIONS,
+    ORDER,
     QUARANTINE,
 )
 from analytics_pipeline.database.connection import Database, sqlstate
@@ -134,12 +135,14 @@ def _ledger(days: DayRange) -> str:
 def _kept_apart(shop_currency: str, days: DayRange) -> dict[Source, str]:
     """Select orders and money by day and currency; an order whose currency is not known counts in the shop's."""
     currency = f"coalesce(currency, '{shop_currency}') as currency"
-    tables = {Source.QUARANTINE: (QUARANTINE, "money_at_risk"), Source.EXCLUSIONS: (EXCLUSIONS, "order_total")}
+    tables = {
+        Source.QUARANTINE: (f"{QUARANTINE.table.qualified_name} where kind = '{ORDER}' and", "money_at_risk"),
+        Source.EXCLUSIONS: (f"{EXCLUSIONS.table.qualified_name} where", "order_total"),
+    }
     statements = {
         source: f"select order_date as day, {currency}, count(*) as orders, coalesce(sum({money}) filter (where "
-        f"currency is not null), 0) as money from {contract.table.qualified_name} "
-        f"where order_date {_between(days)} group by 1, 2"
-        for source, (contract, money) in tables.items()
+        f"currency is not null), 0) as money from {rows} order_date {_between(days)} group by 1, 2"
+        for source, (rows, money) in tables.items()
     }
     statements[Source.WARNINGS] = (
         f"select day, currency, count(distinct order_id) as orders from ({orders_with_warnings(_between(days))}) "

@@ -8,7 +8,7 @@ from typing import Any
 from analytics_pipeline.anomalies.explanation import Part
 from analytics_pipeline.anomalies.figures import orders_with_warnings
 from analytics_pipeline.anomalies.metrics import Source
-from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, EXCLUSIONS, QUARANTINE
+from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import query
 
@@ -48,15 +48,15 @@ def parts(database: Database, source: Source, currency: str, days: Sequence[date
             f"from ({orders_with_warnings(among)}) as warned where currency = '{currency}'"
         )
         return _parts(query(database, statement))
-    contract, reason, money = {
-        Source.QUARANTINE: (QUARANTINE, "reason || ' in ' || column_name", "money_at_risk"),
-        Source.EXCLUSIONS: (EXCLUSIONS, "reason", "order_total"),
+    contract, reason, money, only = {
+        Source.QUARANTINE: (QUARANTINE, "reason || ' in ' || column_name", "money_at_risk", f"kind = '{ORDER}'"),
+        Source.EXCLUSIONS: (EXCLUSIONS, "reason", "order_total", "true"),
     }[source]
     statement = (
         f'select order_date as day, {reason} as "reason:", order_id as "order:", 1 as orders, '
         f"case when currency is not null then coalesce({money}, 0) else 0 end as money "
         f"from {contract.table.qualified_name} "
-        f"where order_date {among} and coalesce(currency, '{shop_currency}') = '{currency}'"
+        f"where {only} and order_date {among} and coalesce(currency, '{shop_currency}') = '{currency}'"
     )
     return _parts(query(database, statement))
 

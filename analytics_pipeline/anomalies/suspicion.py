@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from analytics_pipeline.anomalies.segments import dates
-from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.history.prepare import prepare
@@ -33,16 +33,20 @@ def suspicions(database: Database, days: Sequence[date], zone: ZoneInfo) -> dict
 
 
 def _facts(days: str) -> str:
-    kept = " + ".join(
-        f"(select count(*) from {contract.table.qualified_name} where order_date = day)"
-        for contract in (CLEAN_ORDERS, QUARANTINE, EXCLUSIONS)
+    in_quarantine = (
+        f"(select count(*) from {QUARANTINE.table.qualified_name} where order_date = day and kind = '{ORDER}')"
     )
+    others = (
+        f"(select count(*) from {contract.table.qualified_name} where order_date = day)"
+        for contract in (CLEAN_ORDERS, EXCLUSIONS)
+    )
+    kept = " + ".join([in_quarantine, *others])
     return f"""
         select
             day, extraction.*,
             (select count(distinct order_id) from {RAW_ORDERS.table.qualified_name} where order_date = day) as stored,
             {kept} as kept,
-            (select count(*) from {QUARANTINE.table.qualified_name} where order_date = day) as quarantined,
+            {in_quarantine} as quarantined,
             (
                 select count(*) from {VANISHED_ORDERS.qualified_name}
                 where order_date = day and reappeared_at is null

@@ -14,7 +14,8 @@ ORDER_CLAIMS = (
         from (
             select distinct order_date, order_id, 'raw' as place from raw.orders where order_date {{slice}}
             union all select order_date, order_id, 'kept' from clean.orders where order_date {{slice}}
-            union all select order_date, order_id, 'kept' from ops.quarantine where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from ops.quarantine
+            where order_date {{slice}} and kind = 'order'
             union all select order_date, order_id, 'kept' from ops.exclusions where order_date {{slice}}
         ) as places
         group by order_date, order_id
@@ -24,7 +25,7 @@ ORDER_CLAIMS = (
         from ops.exclusions as moved
         where order_date {{slice}} and reason = '{MOVED}' and order_id not in (
             select order_id from clean.orders
-            union all select order_id from ops.quarantine
+            union all select order_id from ops.quarantine where kind = 'order'
             union all select order_id from ops.exclusions where reason <> '{MOVED}'
         )
         """,

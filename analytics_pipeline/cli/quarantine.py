@@ -8,8 +8,9 @@ import click
 import msgspec
 
 from analytics_pipeline.cli import Command, Commands, shop_option
-from analytics_pipeline.cli.figures import cents, count_of_orders
+from analytics_pipeline.cli.figures import cents, counted
 from analytics_pipeline.cli.run import Day
+from analytics_pipeline.contracts import ORDER
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
@@ -63,7 +64,7 @@ def list_orders(reason: str | None, day: date | None) -> None:
         click.echo(line)
     click.echo()
     for row in quarantine.orders(database, selection, MOST_SHOWN):
-        click.echo(f"{row['order_date']}  {plain(row['order_id'])}  {_money(row)}  {_fault(row)}")
+        click.echo(f"{row['order_date']}  {plain(row['order_id'])}{_event(row)}  {_money(row)}  {_fault(row)}")
     hidden = sum(row["orders"] for row in found) - MOST_SHOWN
     if hidden > 0:
         click.echo(f"and {hidden} more: narrow them down with --reason or --day")
@@ -85,6 +86,8 @@ def show(order_id: str) -> None:
         raise click.ClickException(f"the order {plain(order_id)} is not in quarantine")
     for row in found:
         click.echo(f"order          {plain(row['order_id'])} of {row['order_date']}, meant for {row['table_name']}")
+        if row["kind"] != ORDER:
+            click.echo(f"held back     {_event(row)}; the order itself is clean")
         click.echo(f"reason         {plain(row['reason'])}")
         click.echo(f"column         {row['column_name']}")
         click.echo(f"value          {'none' if row['value'] is None else plain(row['value']) or 'an empty text'}")
@@ -148,14 +151,21 @@ def _nothing(database: Database) -> str:
 
 
 def _reasons(found: Sequence[Row]) -> Iterator[str]:
-    """Tell each reason on two lines; `found` has a row for each of its currencies."""
-    for reason, rows in groupby(found, key=lambda row: row["reason"]):
+    """Tell each reason on two lines; `found` has a row for each of its kinds and currencies."""
+    for (reason, kind), rows in groupby(found, key=lambda row: (row["reason"], row["kind"])):
         listed = list(rows)
-        money = ", ".join(f"{cents(row['money'])} {row['currency']}" for row in listed)
+        money = ", ".join(
+            f"{cents(row['money'])} {row['currency']}" if row["money"] else f"{row['orders']} of unknown amount"
+            for row in listed
+        )
         first, last = min(row["first_day"] for row in listed), max(row["last_day"] for row in listed)
-        count = count_of_orders(sum(row["orders"] for row in listed))
+        count = counted(sum(row["orders"] for row in listed), kind)
         yield plain(reason)
         yield f"    {count}, {money} at risk; {DayRange(first, last)}, such as {plain(listed[0]['example'])}"
+
+
+def _event(row: Row) -> str:
+    return "" if row["kind"] == ORDER else f" {row['kind']} {plain(row['event_id'])}".rstrip()
 
 
 def _money(row: Row) -> str:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 
-from analytics_pipeline.cli.figures import count_of_orders, money_by_currency
+from analytics_pipeline.cli.figures import counted_kinds, money_by_currency
 from analytics_pipeline.contracts import EXAMPLES
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.history.quarantine import (
@@ -15,6 +14,7 @@ from analytics_pipeline.history.quarantine import (
     Outcome,
     Row,
     Selection,
+    key_of,
     orders,
     outcomes,
 )
@@ -55,7 +55,8 @@ class Replayed:
                 told += [_told(words, found), *_by_reason(found)]
         if self.newly:
             ids = ", ".join(plain(row["order_id"]) for row in self.newly[:EXAMPLES])
-            told.append(f"newly in quarantine: {count_of_orders(len(self.newly))}, such as {ids}")
+            counts = counted_kinds(row["kind"] for row in self.newly)
+            told.append(f"newly in quarantine: {counts}, such as {ids}")
         return told
 
 
@@ -90,14 +91,14 @@ def _ran(replayed: Replayed, run: Run, days: DayRange, job: str) -> bool:
     return summary.succeeded
 
 
-def _quarantined(database: Database, ranges: Iterable[DayRange]) -> dict[tuple[date, str], Row]:
+def _quarantined(database: Database, ranges: Iterable[DayRange]) -> dict[tuple[object, ...], Row]:
     found = (orders(database, Selection(first_day=days.first, last_day=days.last)) for days in ranges)
-    return {(row["order_date"], row["order_id"]): row for rows in found for row in rows}
+    return {key_of(row): row for rows in found for row in rows}
 
 
 def _told(words: str, found: Sequence[Outcome]) -> str:
     money = money_by_currency((one.currency, one.money) for one in found)
-    return f"{words}: {count_of_orders(len(found))}" + (f", {money}" if money else "")
+    return f"{words}: {counted_kinds(one.kind for one in found)}" + (f", {money}" if money else "")
 
 
 def _by_reason(found: Sequence[Outcome]) -> list[str]:

@@ -46,7 +46,7 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
             for statement in create_statements(table):
                 cursor.execute(statement)
             return key_statements(table)
-        for statement in migration_statements(table, stored):
+        for statement in migration_statements(table, stored, _stored_key(cursor, table)):
             cursor.execute(statement)
         return []
 
@@ -64,7 +64,7 @@ def add_columns(database: Database, tables: Iterable[Table]) -> None:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         for table in tables:
             stored = _stored_columns(cursor, table)
-            statements = migration_statements(table, stored) if stored else []
+            statements = migration_statements(table, stored, _stored_key(cursor, table)) if stored else []
             if not statements:
                 continue
             try:
@@ -97,12 +97,17 @@ def key_statements(table: Table) -> list[str]:
     return [*key, *(f"create index on {table.qualified_name} ({column})" for column in table.indexes)]
 
 
-def migration_statements(table: Table, stored: dict[str, tuple[str, bool]]) -> list[str]:
-    """Return the DDL that adds the columns which the stored table lacks.
+def migration_statements(
+    table: Table, stored: dict[str, tuple[str, bool]], key: tuple[str, tuple[str, ...]] | None = None
+) -> list[str]:
+    """Return the DDL that adds the columns which the stored table lacks, and lets its key grow by some of them.
+
+    A longer key is kept by all rows that keep the shorter one, so that nothing can be lost.
 
     Args:
         table: The shape that is wanted.
         stored: Type and nullability of each stored column, by name.
+        key: Name and columns of the stored primary key, if there is one.
 
     Raises:
         TableMismatchError: The stored table cannot be made to fit by adding columns alone.
@@ -110,14 +115,15 @@ def migration_statements(table: Table, stored: dict[str, tuple[str, bool]]) -> l
     statements = []
     for column in table.columns:
         found = stored.get(column.name)
-        if found is None and not column.is_nullable:
+        if found is None and not column.is_nullable and column.filler is None:
             raise _mismatch(
                 table,
                 f"it lacks the column {column.name}, which may not be null, so old rows cannot be kept as they are",
             )
         if found is None:
+            filled = "" if column.filler is None else f" default {_text(column.filler)}"
             statements += [
-                f"alter table {table.qualified_name} add column {_definition(column)}",
+                f"alter table {table.qualified_name} add column {_definition(column)}{filled}",
                 _comment(table, column),
             ]
         elif found[0] != column.postgres_type:
@@ -128,6 +134,10 @@ def migration_statements(table: Table, stored: dict[str, tuple[str, bool]]) -> l
             raise _mismatch(
                 table, f"its column {name} may not be null and is not in the contract, so no row could be written"
             )
+    if key is not None and set(key[1]) < set(table.key):
+        statements.append(
+            f"alter table {table.qualified_name} drop constraint {key[0]}, add primary key ({', '.join(table.key)})"
+        )
     return statements
 
 
@@ -147,6 +157,17 @@ def _stored_columns(cursor: Connection, table: Table) -> dict[str, tuple[str, bo
     )
     rows = cursor.fetchall()
     return {name: (kind, is_nullable) for name, kind, is_nullable in rows} or None
+
+
+def _stored_key(cursor: Connection, table: Table) -> tuple[str, tuple[str, ...]] | None:
+    cursor.execute(
+        "select quote_ident(k.conname), (select array_agg(a.attname::text order by a.attnum) from pg_attribute a "
+        "where a.attrelid = k.conrelid and a.attnum = any(k.conkey)) "
+        "from pg_constraint k where k.contype = 'p' and k.conrelid = to_regclass($1)",
+        (table.qualified_name,),
+    )
+    rows = cursor.fetchall()
+    return (rows[0][0], tuple(rows[0][1])) if rows else None
 
 
 def _definition(column: Column) -> str:

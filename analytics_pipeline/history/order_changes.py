@@ -7,7 +7,7 @@ their cause. Nothing is noted of days that no mart has: there is no number yet t
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection
 from analytics_pipeline.database.slices import Slice
 from analytics_pipeline.history.stale import has_moved_away
@@ -99,7 +99,7 @@ class SalesChanged:
             with
             was as (select distinct order_id from sales_before),
             stays as (select distinct order_id from sales_after),
-            was_quarantined as ({_those_among(cursor, QUARANTINE.table)}),
+            was_quarantined as ({_those_among(cursor, QUARANTINE.table, only=f"kind = '{ORDER}'")}),
             was_left_out as ({_those_among(cursor, EXCLUSIONS.table)}),
             sent_for_the_day as ({_those_among(cursor, RAW_ORDERS.table, by_day=True)}),
             sent as (select distinct order_id from sent_for_the_day)
@@ -304,12 +304,12 @@ def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _those_among(cursor: Connection, table: Table, *, by_day: bool = False) -> str:
+def _those_among(cursor: Connection, table: Table, *, by_day: bool = False, only: str = "true") -> str:
     """Select which of the differing orders a table holds, or on which days; none when there is no such table."""
     cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
     if not cursor.fetchone()[0]:
         return "select null::text as order_id" + (", null::date as order_date" if by_day else "") + " where false"
     return (
         f"select distinct order_id{', order_date' if by_day else ''} from {table.qualified_name} "
-        "where order_id in (select order_id from sales_differing)"
+        f"where {only} and order_id in (select order_id from sales_differing)"
     )

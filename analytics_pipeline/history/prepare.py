@@ -2,6 +2,7 @@
 
 from contextlib import closing
 
+from analytics_pipeline.contracts import QUARANTINE
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.layout import DDL_LOCK, add_columns, ensure_schema, ensure_table
 from analytics_pipeline.database.slices import query
@@ -22,7 +23,8 @@ def prepare(database: Database) -> None:
     if database in _prepared and _is_there(database):
         return
     ensure_schema(database, "ops")
-    add_columns(database, OPS_TABLES)
+    # The quarantine is read by commands that may come before the first run of a new version.
+    add_columns(database, (*OPS_TABLES, QUARANTINE.table))
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{DDL_LOCK}', 0))")
         for table in OPS_TABLES:

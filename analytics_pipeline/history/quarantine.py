@@ -1,6 +1,6 @@
-"""What is in quarantine now, what became of orders that were, and the marks that bring their days back.
+"""What is in quarantine now, what became of what was, and the marks that bring its days back.
 
-Nothing is repaired here: an order leaves quarantine when its day is loaded again and it is well.
+Nothing is repaired here: an order, or an event of one, leaves quarantine when its day is loaded again and it is well.
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, QUARANTINE
+from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.database.slices import exists
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import StaleDay, give_another_chance, lock_list, mark
 from analytics_pipeline.tables import Table
@@ -20,7 +20,10 @@ REPLAY = "replay"
 """Reason of a stale day that was marked so that its quarantined orders are judged again."""
 CLEAN, QUARANTINED, EXCLUDED, GONE = "clean", "quarantined", "excluded", "gone"
 UNKNOWN_CURRENCY = "of unknown currency"
-_LISTED = "order_date, order_id, table_name, reason, column_name, value, currency, money_at_risk::text as money"
+_LISTED = (
+    "order_date, order_id, kind, event_id, table_name, reason, column_name, value, currency, "
+    "money_at_risk::text as money"
+)
 
 Row = dict[str, Any]
 
@@ -63,10 +66,11 @@ class Selection:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where an order that was in quarantine is now.
+    """Where an order, or an event of one, that was in quarantine is now.
 
     Attributes:
         order_id: The order.
+        kind: What was held back of it: `order`, `refund` or `cancellation`.
         day: Business day under which it was quarantined.
         place: `clean`, `quarantined`, `excluded`, or `gone`: the shop no longer gives it for this day.
         currency: Of the money, None when unknown.
@@ -75,6 +79,7 @@ class Outcome:
     """
 
     order_id: str
+    kind: str
     day: date
     place: str
     currency: str | None = None
@@ -83,15 +88,19 @@ class Outcome:
 
 
 def reasons(database: Database, selection: Selection) -> list[Row]:
-    """Return orders, money, first and last day and an example of each reason and currency, frequent reasons first."""
+    """Return number, money, first and last day and an example of each reason, kind and currency, frequent ones first.
+
+    Amounts that are not known are rows of their own, without `money`.
+    """
     return _read(
         database,
-        f"select reason, coalesce(currency, '{UNKNOWN_CURRENCY}') as currency, count(*) as orders, "
-        "coalesce(sum(money_at_risk), 0)::text as money, min(order_date) as first_day, max(order_date) as last_day, "
+        f"select reason, kind, coalesce(currency, '{UNKNOWN_CURRENCY}') as currency, count(*) as orders, "
+        "sum(money_at_risk)::text as money, min(order_date) as first_day, max(order_date) as last_day, "
         "(array_agg(order_id order by order_date desc, order_id))[1] as example, "
-        "sum(count(*)) over (partition by reason) as orders_of_reason "
-        f"from {QUARANTINE.table.qualified_name} where {selection.condition} group by 1, 2 "
-        "order by orders_of_reason desc, reason, currency",
+        "sum(count(*)) over (partition by reason, kind) as orders_of_reason "
+        f"from {QUARANTINE.table.qualified_name} where {selection.condition} "
+        "group by 1, 2, 3, money_at_risk is null "
+        "order by orders_of_reason desc, reason, kind, money_at_risk is null, currency",
         selection.parameters,
     )
 
@@ -101,60 +110,60 @@ def orders(database: Database, selection: Selection, most: int | None = None) ->
     return _read(
         database,
         f"select {_LISTED} from {QUARANTINE.table.qualified_name} where {selection.condition} "
-        "order by order_date desc, order_id" + (f" limit {most}" if most is not None else ""),
+        "order by order_date desc, order_id, kind, event_id" + (f" limit {most}" if most is not None else ""),
         selection.parameters,
     )
 
 
 def records(database: Database, order_id: str) -> list[Row]:
-    """Return the quarantined records of an id, payload included; one for each business day that it came under."""
+    """Return what is in quarantine of an order id, payloads included; an order once for each day that it came under."""
     return _read(
         database,
-        f"select {_LISTED}, {_version(database)} as contract_version, payload::text as payload "
-        f"from {QUARANTINE.table.qualified_name} where order_id = $1 order by order_date",
+        f"select {_LISTED}, contract_version, payload::text as payload "
+        f"from {QUARANTINE.table.qualified_name} where order_id = $1 order by order_date, kind, event_id",
         (order_id,),
     )
 
 
-def _version(database: Database) -> str:
-    """Return the column of the version; null while the stored table is of before it existed."""
-    found = query(
-        database,
-        "select count(*) as columns from information_schema.columns where column_name = 'contract_version' "
-        f"and table_schema = '{QUARANTINE.table.schema}' and table_name = '{QUARANTINE.table.name}'",
-    )
-    return "contract_version" if found[0]["columns"] else "null::text"
-
-
 def outcomes(database: Database, held: Sequence[Row]) -> list[Outcome]:
-    """Return where orders are now that `orders` gave before."""
+    """Return where that is now which `orders` gave before."""
     ids = sorted({row["order_id"] for row in held})
     if not ids:
         return []
     parts = [
-        (CLEAN, CLEAN_ORDERS.table, "order_total", "null"),
-        (QUARANTINED, QUARANTINE.table, "money_at_risk", "reason"),
-        (EXCLUDED, EXCLUSIONS.table, "order_total", "reason"),
+        (CLEAN, CLEAN_ORDERS.table, f"'{ORDER}'", "''", "order_total", "null"),
+        (QUARANTINED, QUARANTINE.table, "kind", "event_id", "money_at_risk", "reason"),
+        (EXCLUDED, EXCLUSIONS.table, f"'{ORDER}'", "''", "order_total", "reason"),
     ]
     found = _read(
         database,
         " union all ".join(
-            f"select '{place}' as place, order_id, order_date, currency, {money}::text as money, {reason} as reason "
-            f"from {table.qualified_name} where order_id = any($1)"
-            for place, table, money, reason in parts
+            f"select '{place}' as place, order_id, order_date, {kind} as kind, {event_id} as event_id, currency, "
+            f"{money}::text as money, {reason} as reason from {table.qualified_name} where order_id = any($1)"
+            for place, table, kind, event_id, money, reason in parts
         ),
         (ids,),
-        tables=[table for _, table, _, _ in parts],
+        tables=[table for _, table, *_ in parts],
     )
-    places = {(row["order_id"], row["order_date"]): row for row in found}
-    return [_outcome(row["order_id"], row["order_date"], places) for row in held]
+    places = {key_of(row): row for row in found}
+    return [_outcome(row, places) for row in held]
 
 
-def _outcome(order_id: str, day: date, places: dict[tuple[str, date], Row]) -> Outcome:
-    row = places.get((order_id, day))
-    if row is None:
-        return Outcome(order_id, day, GONE)
-    return Outcome(order_id, day, row["place"], row["currency"], row["money"], row["reason"])
+def key_of(row: Row) -> tuple[object, ...]:
+    """Return which order, or which event of one, a row holds."""
+    return tuple(row[name] for name in QUARANTINE.table.key)
+
+
+def _outcome(held: Row, places: dict[tuple[object, ...], Row]) -> Outcome:
+    """Tell where it is; an event that is no longer held back is where its order is."""
+    order_id, kind, day = held["order_id"], held["kind"], held["order_date"]
+    row = places.get(key_of(held))
+    if row is not None:
+        return Outcome(order_id, kind, day, row["place"], row["currency"], row["money"], row["reason"])
+    order = None if kind == ORDER else places.get((day, order_id, ORDER, ""))
+    if order is None:
+        return Outcome(order_id, kind, day, GONE)
+    return Outcome(order_id, kind, day, order["place"], held["currency"], held["money"], order["reason"])
 
 
 def mark_quarantined_days(
@@ -180,7 +189,7 @@ def mark_quarantined_days(
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         lock_list(cursor)
         cursor.execute(
-            f"select order_date, array_agg(order_id order by order_id) from {QUARANTINE.table.qualified_name} "
+            f"select order_date, array_agg(distinct order_id order by order_id) from {QUARANTINE.table.qualified_name} "
             f"where {selection.condition} group by order_date order by order_date",
             selection.parameters or None,
         )
@@ -197,6 +206,7 @@ def _read(
     """Return the rows of a `select`; none while one of its tables is missing."""
     if not all(exists(database, table) for table in tables):
         return []
+    prepare(database)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(sql, parameters or None)
         rows: list[Row] = cursor.fetch_arrow_table().to_pylist()

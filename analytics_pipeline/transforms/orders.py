@@ -1,25 +1,28 @@
 """Cleaning of orders: from a slice of `raw/orders` to clean orders, lines, ledger, quarantine and exclusions.
 
-Each record ends in exactly one of clean, quarantine and exclusions. Columns are read in `records`, lines in `lines`,
-refunds in `refunds`, events in `ledger`; the balance is drawn in `accounting`.
+Each record ends in exactly one of clean, quarantine and exclusions; of a clean one, refunds and the cancellation may be
+in quarantine. Columns are read in `records`, lines in `lines`, refunds in `refunds` and judged in `money_back`; events
+are in `ledger`, and the balance is drawn in `accounting`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline import contracts
-from analytics_pipeline.contracts import CURRENCY_PATTERN, MOVED, Contract
+from analytics_pipeline.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract
 from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import FLAG, TEXT
+from analytics_pipeline.tables import FLAG, MONEY, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame
+from analytics_pipeline.transforms.money_back import HeldEvent, judge_money_back
 from analytics_pipeline.transforms.records import (
     ORDERS,
     Fault,
@@ -33,6 +36,9 @@ from analytics_pipeline.transforms.refunds import read_refunds
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import arrow_series, money, or_zero, places, repeated
 from analytics_pipeline.transforms.version import contract_version
+
+ONLY_IN_RAW = '"has a number or a nesting that only the whole record holds: see raw.orders"'
+_encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
 @dataclass(frozen=True)
@@ -75,19 +81,24 @@ def clean_orders(
     lines = line_frame(orders, records, shop, faults)
     orders = _with_sums(orders, lines)
     _note_wrong_totals(orders, faults)
-    refunds = read_refunds(orders, lines, records, shop, faults)
     faulty = {place: fault for place, fault in faults.by_record.items() if place not in records.excluded}
     is_clean = ~np.isin(np.arange(len(orders)), [*faulty, *records.excluded])
+    listed = read_refunds(orders, lines, records, shop)
+    refunds, held = judge_money_back(
+        orders, lines, listed, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
+    )
+    orders = _marked(orders, held)
     events, orders["refunded_total"] = build_ledger(
         orders, lines, refunds, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
     clean = _fit(orders[is_clean], contracts.CLEAN_ORDERS)
     quarantine, exclusions = _quarantine(orders, faulty, shop), _exclusions(orders, records.excluded)
+    of_events = _held_events(orders, records, held, shop)
     return CleanOrders(
         orders=clean,
         order_lines=_fit(lines[is_clean[lines["record"].to_numpy()]], contracts.CLEAN_ORDER_LINES),
         sales=_fit(events, contracts.CLEAN_SALES),
-        quarantine=quarantine,
+        quarantine=pd.concat([quarantine, of_events], ignore_index=True) if held else quarantine,
         exclusions=exclusions,
         balances=balances(orders, clean, quarantine, exclusions),
         accounting=account(len(raw), orders, clean, quarantine, exclusions),
@@ -110,7 +121,7 @@ def _order_frame(
 
     listed = TypedColumns(records.orders, len(latest), shop, note)
     is_credit_note = np.isin(np.arange(len(latest)), list(records.credit_notes))
-    orders = latest[["order_id", "order_date", "payload"]].copy()
+    orders = latest[["order_id", "order_date", "extracted_at", "payload"]].copy()
     orders["ordered_at"] = listed.stamps("created_at")
     listed.note(places(orders["ordered_at"].isna()), "missing", "created_at")
     for name in ("updated_at", "cancelled_at"):
@@ -173,16 +184,54 @@ def _note_wrong_totals(orders: pd.DataFrame, faults: Faults) -> None:
         )
 
 
+def _marked(orders: pd.DataFrame, held: Sequence[HeldEvent]) -> pd.DataFrame:
+    """Mark the orders of events in quarantine; a cancellation there is none."""
+    of_events = np.isin(np.arange(len(orders)), [event.record for event in held])
+    is_cancelled = ~np.isin(np.arange(len(orders)), [event.record for event in held if event.kind == CANCELLATION])
+    return orders.assign(
+        has_quarantined_events=arrow_series(pa.array(of_events, type=FLAG), FLAG),
+        cancelled_at=orders["cancelled_at"].where(is_cancelled),
+    )
+
+
 def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault], shop: Shop) -> pd.DataFrame:
     rows = orders.iloc[sorted(faulty)].reset_index(drop=True).rename(columns={"claimed_total": "money_at_risk"})
-    found = [faulty[place] for place in sorted(faulty)]
+    return _held(rows.assign(kind=repeated(ORDER, len(rows), TEXT)), [faulty[place] for place in sorted(faulty)], shop)
+
+
+def _held_events(orders: pd.DataFrame, records: OrderRecords, held: Sequence[HeldEvent], shop: Shop) -> pd.DataFrame:
+    rows = orders.drop(columns="payload").iloc[[event.record for event in held]].reset_index(drop=True)
+    rows["money_at_risk"] = arrow_series([event.money for event in held], MONEY)
     for name, values in (
-        ("table_name", [fault.table for fault in found]),
-        ("reason", [fault.reason for fault in found]),
-        ("column_name", [fault.column for fault in found]),
-        ("value", [fault.value for fault in found]),
+        ("kind", [event.kind for event in held]),
+        ("event_id", [event.event_id for event in held]),
+        ("payload", [_as_sent(event, records, orders) for event in held]),
     ):
         rows[name] = arrow_series(values, TEXT)
+    return _held(rows, [event.fault for event in held], shop)
+
+
+def _as_sent(event: HeldEvent, records: OrderRecords, orders: pd.DataFrame) -> str:
+    """Return a refund as JSON, not each time the record that lists it; of a cancellation, the record."""
+    if event.place is None:
+        return str(orders["payload"].iat[event.record])
+    try:
+        return _encode(records.refunds_as_sent[event.place]).decode()
+    except (ValueError, OverflowError, RecursionError):
+        return ONLY_IN_RAW
+
+
+def _held(rows: pd.DataFrame, faults: Sequence[Fault], shop: Shop) -> pd.DataFrame:
+    """Give rows of orders, or of their events, the columns that tell what is wrong with each."""
+    for name, values in (
+        ("table_name", [fault.table for fault in faults]),
+        ("reason", [fault.reason for fault in faults]),
+        ("column_name", [fault.column for fault in faults]),
+        ("value", [fault.value for fault in faults]),
+    ):
+        rows[name] = arrow_series(values, TEXT)
+    if "event_id" not in rows:
+        rows["event_id"] = repeated("", len(rows), TEXT)
     rows["contract_version"] = repeated(contract_version(shop), len(rows), TEXT)
     return _fit(rows, contracts.QUARANTINE)
 

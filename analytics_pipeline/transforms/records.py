@@ -77,6 +77,7 @@ class OrderRecords:
         orders: One entry per record.
         lines: The records' lines.
         refunds: The records' refunds.
+        refunds_as_sent: The same, each as it was decoded.
         refund_lines: The lines of all refunds.
         refund_of: Position among `refunds` of each refund line's refund.
         excluded: Reason by position of the records left out on purpose.
@@ -86,6 +87,7 @@ class OrderRecords:
     orders: Columns
     lines: Entries
     refunds: Entries
+    refunds_as_sent: list[object]
     refund_lines: Entries
     refund_of: list[int]
     excluded: dict[int, str]
@@ -210,6 +212,7 @@ class OrderReader:
             orders=_columns(self._orders, documents, everyone, faults),
             lines=Entries(line_owners, _columns(self._lines, lines, line_owners, faults)),
             refunds=Entries(refund_places, _columns(self._refunds, refunds, refund_places, faults)),
+            refunds_as_sent=refunds,
             refund_lines=Entries(
                 refund_line_owners, _columns(self._refund_lines, refund_lines, refund_line_owners, faults)
             ),

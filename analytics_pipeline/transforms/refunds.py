@@ -1,18 +1,20 @@
-"""The refunds of orders, read and typed; what they count for is told in `ledger`."""
+"""The refunds of orders, read and typed; which of them count is decided in `money_back`.
 
-from collections import defaultdict
+What is wrong with a refund is a fault of the refund alone: its order is judged by itself.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.transforms.records import SALES, Entries, Faults, OrderRecords
+from analytics_pipeline.transforms.records import SALES, Entries, Fault, Faults, OrderRecords
 from analytics_pipeline.transforms.typed import TypedColumns
-from analytics_pipeline.transforms.values import decimals, or_zero, places
+from analytics_pipeline.transforms.values import ZERO, decimals, or_zero, places
 
 
 @dataclass(frozen=True)
@@ -35,85 +37,112 @@ class Refund:
     adjustment: Decimal
     lines: list[RefundLine] = field(default_factory=list)
 
+    @property
+    def given_back(self) -> Decimal:
+        """All of it: goods, shipping and taxes."""
+        goods = sum((line.amount + line.tax for line in self.lines), ZERO)
+        return goods + self.shipping + self.shipping_tax + self.adjustment
 
-def read_refunds(
-    orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults
-) -> dict[int, list[Refund]]:
-    """Return the refunds by record, oldest first.
+
+@dataclass(frozen=True)
+class ListedRefund:
+    """A refund as an order lists it.
+
+    Attributes:
+        record: Position of its record.
+        refund_id: The shop's id of it, None where it gives none.
+        refund: What it gives back, or what is wrong with it.
+        money: What it gives back in all, None where an amount cannot be read.
+    """
+
+    record: int
+    refund_id: str | None
+    refund: Refund | Fault
+    money: Decimal | None
+
+
+def read_refunds(orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, shop: Shop) -> list[ListedRefund]:
+    """Return all refunds as they are listed.
 
     Args:
         orders: The order frame, one row per record.
         lines: The line frame.
         records: The records' columns.
         shop: For the stamps.
-        faults: Takes a note of each record with a refund that breaks a rule; what is returned for these is incomplete.
     """
-    if not records.refunds.owners:
-        return {}
-    refunds = _refunds(orders, records.refunds, shop, faults)
-    _add_lines(refunds, lines, records, shop, faults)
-    found: dict[int, list[Refund]] = defaultdict(list)
-    for record, refund in zip(records.refunds.owners, refunds, strict=True):
-        if refund is not None:
-            found[record].append(refund)
-    return {record: sorted(entries, key=lambda refund: refund.refunded_at) for record, entries in found.items()}
-
-
-def _refunds(orders: pd.DataFrame, entries: Entries, shop: Shop, faults: Faults) -> list[Refund | None]:
-    """Return all refunds without their lines, None for one without a day."""
-    listed = _typed(entries, shop, faults)
+    entries = records.refunds
+    if not entries.owners:
+        return []
+    faults = Faults()
+    listed = _typed(entries, range(len(entries.owners)), shop, faults)
     stamps = listed.stamps("refunded_at")
     listed.note(places(stamps.isna()), "missing", "refunded_at")
-    ids = pd.DataFrame({"record": entries.owners, "refund_id": listed.texts("refund_id")})
-    listed.note(places(ids.duplicated() & ids["refund_id"].notna()), "occurs twice in the order", "refund_id")
-    amounts = [_given_back(listed, name) for name in ("shipping", "shipping_tax", "adjustment")]
-    includes_tax: list[bool] = orders["includes_tax"].tolist()
+    ids: list[str | None] = pa.array(listed.texts("refund_id")).to_pylist()
     moments: list[datetime | None] = pa.array(stamps).to_pylist()
-    return [
-        None
-        if moment is None
-        else Refund(moment, shipping - shipping_tax if includes_tax[record] else shipping, shipping_tax, adjustment)
-        for record, moment, shipping, shipping_tax, adjustment in zip(entries.owners, moments, *amounts, strict=True)
-    ]
+    amounts = zip(*(_given_back(listed, name) for name in ("shipping", "shipping_tax", "adjustment")), strict=True)
+    goods, unread = _lines(lines, records, shop, faults)
+    includes_tax: list[bool] = orders["includes_tax"].tolist()
+    found = []
+    for place, (record, moment, others) in enumerate(zip(entries.owners, moments, amounts, strict=True)):
+        shipping, shipping_tax, adjustment = (amount or ZERO for amount in others)
+        without_tax = shipping - shipping_tax if includes_tax[record] else shipping
+        refund = Refund(moment or _NEVER, without_tax, shipping_tax, adjustment, goods[place])
+        money = None if place in unread or None in others else refund.given_back
+        found.append(ListedRefund(record, ids[place], faults.by_record.get(place, refund), money))
+    return found
 
 
-def _add_lines(
-    refunds: Sequence[Refund | None], lines: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults
-) -> None:
+_NEVER = datetime.max.replace(tzinfo=UTC)
+"""Stands for the moment of a refund that has none, which is a fault."""
+
+
+def _lines(
+    lines: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults
+) -> tuple[list[list[RefundLine]], set[int]]:
+    """Return the lines of each refund, and the refunds of which an amount cannot be read."""
+    goods: list[list[RefundLine]] = [[] for _ in records.refunds.owners]
+    unread: set[int] = set()
     entries = records.refund_lines
     if not entries.owners:
-        return
-    listed = _typed(entries, shop, faults)
+        return goods, unread
+    listed = _typed(entries, records.refund_of, shop, faults)
     rows = {key: row for row, key in enumerate(zip(lines["record"], lines["line_id"], strict=True))}
-    sold: list[int | None] = pa.array(lines["quantity"]).to_pylist()
-    wanted: list[str | None] = pa.array(listed.texts("line_id")).to_pylist()
-    units: list[int | None] = pa.array(listed.counts("quantity")).to_pylist()
+    found = [rows.get(key, _NO_ROW) for key in zip(entries.owners, listed.texts("line_id"), strict=True)]
+    units = listed.counts("quantity")
     for name in ("quantity", "amount"):
         listed.note([place for place, value in enumerate(listed.values(name)) if value is None], "missing", name)
-    amounts, taxes = _given_back(listed, "amount"), _given_back(listed, "tax")
-    taken_back: defaultdict[int, int] = defaultdict(int)
-    for place, record in enumerate(entries.owners):
-        row, count, refund = rows.get((record, wanted[place])), units[place], refunds[records.refund_of[place]]
-        if row is None:
-            listed.note([place], "refund of a line that the order lacks", "line_id")
-        elif count is not None and refund is not None:
-            taken_back[row] += count
-            if count < 0:
-                listed.note([place], "negative", "quantity")
-            elif taken_back[row] > (sold[row] or 0):
-                listed.note([place], "more units taken back than were sold", "quantity")
-            refund.lines.append(RefundLine(row, count, amounts[place], taxes[place]))
+    amounts, taxes = _given_back(listed, "amount", is_required=True), _given_back(listed, "tax")
+    listed.note([place for place, row in enumerate(found) if row == _NO_ROW], LACKS_LINE, "line_id")
+    listed.note(places(units < 0), "negative", "quantity")
+    columns = zip(records.refund_of, found, pa.array(units).to_pylist(), amounts, taxes, strict=True)
+    for refund, row, count, amount, tax in columns:
+        if amount is None or tax is None:
+            unread.add(refund)
+        else:
+            goods[refund].append(RefundLine(row, count or 0, amount, tax))
+    return goods, unread
 
 
-def _typed(entries: Entries, shop: Shop, faults: Faults) -> TypedColumns:
+_NO_ROW = -1
+LACKS_LINE = "refund of a line that the order lacks"
+
+
+def _typed(entries: Entries, refunds: Sequence[int], shop: Shop, faults: Faults) -> TypedColumns:
+    """Return typed columns whose faults are noted by refund, of which `refunds` has each entry's."""
+
     def note(place: int, reason: str, field: str, value: object) -> None:
-        faults.note(entries.owners[place], reason, SALES, field, value)
+        faults.note(refunds[place], reason, SALES, field, value)
 
     return TypedColumns(entries.columns, len(entries.owners), shop, note)
 
 
-def _given_back(listed: TypedColumns, field: str) -> list[Decimal]:
-    """Return the amounts of a field, zero where absent; negative ones are noted."""
-    amounts = or_zero(listed.money(field))
+def _given_back(listed: TypedColumns, field: str, *, is_required: bool = False) -> list[Decimal | None]:
+    """Return the amounts of a field, None where one cannot be read, else zero where absent; negative ones are noted."""
+    amounts = listed.money(field)
     listed.note(places(amounts < 0), "negative", field)
-    return decimals(amounts)
+    known = decimals(or_zero(amounts))
+    missing = amounts.isna().tolist()
+    return [
+        None if is_missing and (is_required or given is not None) else amount
+        for amount, is_missing, given in zip(known, missing, listed.values(field), strict=True)
+    ]

@@ -13,7 +13,7 @@ from fractions import Fraction
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.contracts import EXAMPLES
+from analytics_pipeline.contracts import EXAMPLES, ORDER
 from analytics_pipeline.transforms.values import ZERO
 
 Money = Mapping[str, Decimal]
@@ -83,12 +83,11 @@ def quarantined_days(clean: pd.DataFrame, quarantine: pd.DataFrame) -> list[Quar
         clean: Rows of `clean/orders`, whole days, with Arrow dtypes.
         quarantine: Rows of `ops/quarantine` of the same days.
     """
-    if quarantine.empty:
-        return []
-    days = sorted(quarantine["order_date"].unique())
+    orders = quarantine[quarantine["kind"] == ORDER]
+    days = sorted(orders["order_date"].unique())
     found = []
     for day in days:
-        kept, held = clean[clean["order_date"] == day], quarantine[quarantine["order_date"] == day]
+        kept, held = clean[clean["order_date"] == day], orders[orders["order_date"] == day]
         held_money = _money(held, "money_at_risk")
         kept_money = _money(kept, "order_total")
         found.append(

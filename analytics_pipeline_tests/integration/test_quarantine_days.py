@@ -44,6 +44,8 @@ def quarantine(database: Database, orders: dict[str, date]) -> None:
         {
             "order_date": placed,
             "order_id": order_id,
+            "kind": "order",
+            "event_id": "",
             "table_name": "clean.orders",
             "reason": "missing" if order_id == "C" else "not an amount",
             "column_name": "total",
@@ -136,11 +138,18 @@ def test_the_job_marks_what_its_config_names(held: Database, pipeline_of: Pipeli
 # The stored table
 
 
-def test_a_table_of_before_the_version_existed_gets_the_column_and_keeps_its_rows(database: Database) -> None:
+def test_a_table_of_before_events_were_held_gets_the_columns_and_the_key_and_keeps_its_rows(database: Database) -> None:
     quarantine(database, {"A": day(0)})
-    execute(database, "alter table ops.quarantine drop column contract_version")
-    assert [row["contract_version"] for row in records(database, "A")] == [None]
+    execute(database, "alter table ops.quarantine drop constraint quarantine_pkey")
+    for name in ("contract_version", "kind", "event_id"):
+        execute(database, f"alter table ops.quarantine drop column {name}")
+    execute(database, "alter table ops.quarantine add constraint old_key primary key (order_date, order_id)")
+    assert [(row["kind"], row["contract_version"]) for row in records(database, "A")] == [("order", None)]
+    refund = "('{}', 'A', 'refund', '{}', 'clean.sales', 'missing', 'refunded_at', '{{}}')"
+    execute(
+        database,
+        "insert into ops.quarantine (order_date, order_id, kind, event_id, table_name, reason, column_name, payload) "
+        f"values {refund.format(day(0), 'R1')}, {refund.format(day(0), 'R2')}",
+    )
     write(database, QUARANTINE.table, QUARANTINE.table.arrow_schema.empty_table(), Slice(day(5), day(5)))
-    assert query(database, "select order_id, contract_version from ops.quarantine") == [
-        {"order_id": "A", "contract_version": None}
-    ]
+    assert [row["event_id"] for row in records(database, "A")] == ["", "R1", "R2"]

@@ -30,7 +30,7 @@ PLAIN = {
     COUNT: 1,
     FLAG: False,
 }
-SPECIAL = {"currency": "EUR", "event_type": "line_sold", "direction": "above"}
+SPECIAL = {"currency": "EUR", "event_type": "line_sold", "direction": "above", "kind": "order"}
 ONE = Decimal(1)
 
 
@@ -120,7 +120,7 @@ def test_every_column_is_described_and_every_key_is_of_columns_that_are_never_nu
             {"shipping": ONE},
             "total_sales = net_sales + shipping + taxes (1 rows, such as 2025-01-01 x 1)",
         ),
-        (QUARANTINE, {"reason": ""}, "reason: is not empty (1 rows, such as an empty text in 2025-01-01 x)"),
+        (QUARANTINE, {"reason": ""}, "reason: is not empty (1 rows, such as an empty text in 2025-01-01 x order x)"),
     ],
 )
 def test_a_broken_promise_names_column_rule_value_and_row(

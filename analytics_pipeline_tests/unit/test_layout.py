@@ -1,5 +1,7 @@
 """The statements that make tables and let them grow; that Postgres takes them is tested in integration."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
@@ -88,3 +90,16 @@ def test_no_statement_drops_or_retypes() -> None:
 def test_every_arrow_type_of_the_project_has_a_postgres_type() -> None:
     assert set(POSTGRES_TYPES) >= {COUNT, DAY, MONEY, TEXT}
     assert all(isinstance(kind, pa.DataType) for kind in POSTGRES_TYPES)
+
+
+def test_a_key_may_grow_by_a_column_that_old_rows_get_a_value_for_and_never_shrink() -> None:
+    part = Column("part", TEXT, "Part.", filler="it's all")
+    longer = replace(TABLE, columns=(*TABLE.columns, part), key=("thing_id", "part"))
+    assert migration_statements(longer, STORED, ("old_key", ("thing_id",))) == [
+        "alter table clean.things add column part text not null default 'it''s all'",
+        "comment on column clean.things.part is 'Part.'",
+        "alter table clean.things drop constraint old_key, add primary key (thing_id, part)",
+    ]
+    whole = {**STORED, "part": ("text", True)}
+    assert migration_statements(longer, whole, ("new_key", ("part", "thing_id"))) == []
+    assert migration_statements(TABLE, STORED, ("new_key", ("thing_id", "day"))) == []
