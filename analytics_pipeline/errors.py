@@ -43,6 +43,10 @@ class MissingSecretError(PermanentError):
     """A `${NAME}` reference of a shop description names an environment variable that is not set."""
 
 
+class DaysRefusedError(PermanentError):
+    """A run is asked for business days that cannot be loaded: before the shop's first one, or not over yet."""
+
+
 class ShopUnavailableError(TransientError):
     """The shop did not give a whole answer, after all retries."""
 

@@ -19,7 +19,7 @@ from analytics_pipeline.history.stale import note_failure
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.mart_sql import daily_tables
 from analytics_pipeline.resources import DatabaseResource
-from analytics_pipeline.running import days_of_run
+from analytics_pipeline.running import REFUSED, days_of_run
 
 if TYPE_CHECKING:  # dagster gives these types no public name
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -28,6 +28,8 @@ AssetJob: TypeAlias = "UnresolvedAssetJobDefinition"
 
 DAILY, LATE_CHANGES, REPLAY_QUARANTINE = "daily", "late_changes", "replay_quarantine"
 LAYERS = ("raw", "clean", "marts")
+ASKING_JOBS = frozenset({DAILY, LATE_CHANGES, "raw"})
+"""Jobs that ask the shop."""
 _ANOMALIES = dg.AssetSelection.assets(dg.AssetKey(ANOMALIES.table.path))
 """Judged from the marts: what is in `ops` otherwise is made with the clean tables."""
 _BETWEEN_RUNS = dg.AssetSelection.checks(LANDED)
@@ -38,7 +40,7 @@ def count_failure(context: dg.HookContext) -> None:
     """Count a failed run against the stale days that it was to load; not called when the process is killed."""
     run = context.instance.get_run_by_id(context.run_id)
     days = days_of_run(run) if run else None
-    if days is not None:
+    if days is not None and run is not None and REFUSED not in run.tags:
         database = context.resources.database.database()
         prepare(database)
         note_failure(database, days, context.run_id, unfinished_days(database, daily_tables()))

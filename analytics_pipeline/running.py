@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # dagster gives these types no public name
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+REFUSED = "analytics_pipeline/refused"
+"""Tag of a run that was refused for what it was asked, with the kind of the error."""
 PROCESS_TAG = "analytics_pipeline/process"
 INSTANCE_FILE = "dagster.yaml"
 BATCH_SIZE = "DAGSTER_EVENT_BATCH_SIZE"

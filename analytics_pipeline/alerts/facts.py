@@ -29,7 +29,7 @@ from analytics_pipeline.landing import landing, read_written_days
 from analytics_pipeline.ops_tables import LOOKS, STALE_DAYS
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.plain import without_addresses
-from analytics_pipeline.running import days_of_run
+from analytics_pipeline.running import REFUSED, days_of_run
 from analytics_pipeline.sources.spec import Shop
 
 if TYPE_CHECKING:  # dagster gives these types no public name
@@ -92,7 +92,7 @@ def _last_look(database: Database) -> datetime | None:
 def _ended_runs(instance: dg.DagsterInstance) -> Iterator[Run]:
     for record in instance.get_run_records(dg.RunsFilter(statuses=ENDED), limit=LAST_RUNS):
         run = record.dagster_run
-        if run.job_name in WATCHED_JOBS:
+        if run.job_name in WATCHED_JOBS and REFUSED not in run.tags:
             ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
             yield Run(
                 run_id=run.run_id,

@@ -9,9 +9,11 @@ import dagster as dg
 from analytics_pipeline.alerts.evaluate import evaluate
 from analytics_pipeline.database.connection import data_database
 from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.jobs import ASKING_JOBS
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import RunSummary, open_instance, run_days
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.client import refuse_missing_secrets
 from analytics_pipeline.sources.spec import load_shop
 
 
@@ -25,8 +27,10 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting:
         is_alerting: Whether to look for incidents afterwards and to tell of them.
 
     Raises:
-        PipelineError: The shop description is wrong, or the database is out of reach.
+        PipelineError: The shop description is wrong, a secret of it is not set, or the database is out of reach.
     """
+    if job_name in ASKING_JOBS:
+        refuse_missing_secrets(load_shop(settings.shop))
     started = time.monotonic()
 
     def report(line: str) -> None:

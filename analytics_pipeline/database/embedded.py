@@ -97,6 +97,11 @@ def start_embedded_server(data: Path) -> str:
         return member.url
 
 
+def is_running(data: Path) -> bool:
+    """Return whether a server runs over the folder `data`; starts none and changes nothing."""
+    return _postmaster(data) is not None
+
+
 def psql_command(data: Path) -> str:
     """Return the command line that opens psql on the embedded server; the password stays in a file.
 

@@ -330,6 +330,16 @@ class ShopClient:
         return {**params, name: key}
 
 
+def refuse_missing_secrets(shop: Shop, environment: Mapping[str, str] = os.environ) -> None:
+    """Refuse to begin what would ask a shop without its credentials; no request is made.
+
+    Raises:
+        MissingSecretError, SettingsError: As `ShopClient`.
+    """
+    with ShopClient(shop, environment=environment):
+        pass
+
+
 def _base_url(shop: Shop, environment: Mapping[str, str]) -> str:
     url = resolve(shop.base_url, environment, where="base_url").strip()
     fault = base_url_fault(url)
