@@ -56,7 +56,11 @@ EXTRACTIONS = Table(
         Column("read_at", STAMP, "When the extraction began."),
         Column("records", COUNT, "Records of these days that came, repeated ones too."),
         Column("orders", COUNT, "Different orders among them."),
-        Column("records_of_other_days", COUNT, "Records that the shop sent although their day lies outside."),
+        Column(
+            "records_of_other_days",
+            COUNT,
+            "Records that the shop sent although their day lies outside, or is not known.",
+        ),
         Column("source_count", COUNT, "The shop's own count of the query, where it gives one.", is_nullable=True),
         Column("requests", COUNT, "Requests made."),
         Column("retries", COUNT, "Requests made again after an error, a cut or late answer, or 429."),
@@ -109,6 +113,27 @@ VANISHED_ORDERS = Table(
         Column("reappeared_at", STAMP, "When an extraction found it again.", is_nullable=True),
     ),
     key=("order_id", "order_date", "vanished_at"),
+)
+
+UNDATED_ORDERS = Table(
+    schema="ops",
+    name="undated_orders",
+    description="Orders that belong to no business day, since theirs cannot be read: in quarantine or left out, beside "
+    "the days. An order leaves when a day has it.",
+    columns=(
+        Column("order_id", TEXT, "The order's id; a key of its content where it has none."),
+        Column("seen_on", DAY, "Business day on which it was first seen."),
+        Column("first_seen_at", STAMP, "When it was first seen."),
+        Column("last_seen_at", STAMP, "When it was last seen."),
+        Column("is_excluded", FLAG, "Whether a rule of the description leaves it out."),
+        Column("reason", TEXT, "The first rule that it broke, or the reason of the rule that leaves it out."),
+        Column("column_name", TEXT, "The field of the description that broke it.", is_nullable=True),
+        Column("value", TEXT, "The offending value as text, cut at 200 characters.", is_nullable=True),
+        Column("currency", TEXT, "ISO 4217 code of the amount, where the record has one.", is_nullable=True),
+        Column("money_at_risk", MONEY, "What it claims to add up to, where that can be read.", is_nullable=True),
+        Column("payload", TEXT, "The record as the shop sent it last.", is_json=True, is_personal=True),
+    ),
+    key=("order_id",),
 )
 
 LOOKS = Table(
@@ -309,6 +334,7 @@ OPS_TABLES = (
     EXTRACTIONS,
     DAY_PROOFS,
     VANISHED_ORDERS,
+    UNDATED_ORDERS,
     LOOKS,
     STALE_DAYS,
     ORDER_CHANGES,

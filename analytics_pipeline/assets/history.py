@@ -7,13 +7,21 @@ import dagster as dg
 
 from analytics_pipeline.assets.describe import OWNER, table_metadata
 from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
-from analytics_pipeline.ops_tables import DAY_PROOFS, EXTRACTIONS, OPS_TABLES, ORDER_CHANGES, VANISHED_ORDERS
+from analytics_pipeline.ops_tables import (
+    DAY_PROOFS,
+    EXTRACTIONS,
+    OPS_TABLES,
+    ORDER_CHANGES,
+    UNDATED_ORDERS,
+    VANISHED_ORDERS,
+)
 from analytics_pipeline.tables import Table
 
 WRITTEN_BESIDE = {
     EXTRACTIONS.name: (RAW_ORDERS.table,),
     DAY_PROOFS.name: (RAW_ORDERS.table,),
     VANISHED_ORDERS.name: (RAW_ORDERS.table,),
+    UNDATED_ORDERS.name: (RAW_ORDERS.table,),
     ORDER_CHANGES.name: (CLEAN_SALES.table, CLEAN_CUSTOMERS.table),
 }
 """The assets whose transactions write a table, where it is not read by what depends on them."""

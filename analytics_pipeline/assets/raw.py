@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from analytics_pipeline.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.assets.drift import FieldAudit, field_spec
+from analytics_pipeline.assets.odd import readable_result, readable_spec
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
 from analytics_pipeline.database.claim import claim_database
@@ -19,6 +20,7 @@ from analytics_pipeline.database.slices import Accompanied, Changes, newest_chan
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.proofs import COUNT, NONE, PROVED, DayProof, ProofsHeld
+from analytics_pipeline.history.undated import UndatedKept, judged_table
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.partitions import DayRange, days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
@@ -26,6 +28,7 @@ from analytics_pipeline.sources.extraction import Extraction, extract_customers,
 from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Endpoint
 from analytics_pipeline.spool import Spool, spool
+from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.transforms.version import definition
 
 SOURCE_COUNT = "extracted_records_equal_the_shops_count"
@@ -59,7 +62,9 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                 different = list({str(order_id) for order_id, _ in ids})
                 extracted = Extracted(writing, _figures(extraction, len(ids)), different)
                 proofs = ProofsHeld(_proofs(days, began, _by_day(ids), extraction.source_count))
-                return Accompanied(rows.reader(), (DaysWritten(writing), extracted, proofs))
+                today = business_day(began, shop.description.zone)
+                undated = UndatedKept(judged_table(judge_undated(extraction.undated, today, shop.description)))
+                return Accompanied(rows.reader(), (DaysWritten(writing), extracted, proofs, undated))
 
             yield from _extracted(
                 context, RAW_ORDERS, extraction, rows, value=value, ids=ids, fields=fields, is_over=is_over
@@ -95,7 +100,7 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
         blocking=_count_blocks(contract),
         description="As many records arrived as the shop counts, where it gives a count; checked before the write.",
     )
-    checks = [*contract_specs(table), count_check, field_spec(contract)]
+    checks = [*contract_specs(table), count_check, readable_spec(contract), field_spec(contract)]
     return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
 
 
@@ -127,13 +132,15 @@ def _extracted(
     metadata = {
         "records": extraction.records,
         "records_of_other_days": extraction.outside_window,
+        "records_without_day": len(extraction.undated),
+        "records_kept_escaped": extraction.odd.escaped,
         "requests": statistics.requests,
         "retries": statistics.retries,
         "megabytes": round(statistics.bytes / 1_000_000, 3),
         "seconds_waited": round(statistics.seconds_waited, 3),
     }
     counted = _count_result(contract, extraction, len(ids), is_blocking=is_over and _count_blocks(contract))
-    results = [*audit.results(), counted, fields.result()]
+    results = [*audit.results(), counted, readable_result(contract, extraction), fields.result()]
     yield from publish(results, _outputs(value, metadata))
     fields.record(context.run.run_id)
 
@@ -153,7 +160,7 @@ def _figures(extraction: Extraction, different: int) -> ExtractionFigures:
     return ExtractionFigures(
         records=extraction.records,
         orders=different,
-        records_of_other_days=extraction.outside_window,
+        records_of_other_days=extraction.outside_window + len(extraction.undated),
         source_count=extraction.source_count,
         requests=statistics.requests,
         retries=statistics.retries,
@@ -175,7 +182,7 @@ def _count_result(
     contract: Contract, extraction: Extraction, different: int, *, is_blocking: bool
 ) -> dg.AssetCheckResult:
     # Different ids, since a page that shifts while it is read brings one record twice and another one never.
-    arrived = different + extraction.outside_window
+    arrived = different + extraction.outside_window + len(extraction.undated)
     counted = extraction.source_count
     difference = 0 if counted is None else arrived - counted
     return dg.AssetCheckResult(

@@ -14,6 +14,7 @@ from analytics_pipeline.contracts import ORDER
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
+from analytics_pipeline.history.undated import undated_orders, undated_record
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.plain import plain
 from analytics_pipeline.running import RunSummary
@@ -57,6 +58,8 @@ def list_orders(reason: str | None, day: date | None) -> None:
     database = _database()
     selection = Selection(reason, day, day)
     found = quarantine.reasons(database, selection)
+    for row in undated_orders(database, MOST_SHOWN, reason) if day is None else []:
+        click.echo(f"no day      {plain(row['order_id'])}  {_money(row)}  {_fault(row)}")
     if not found:
         click.echo(_nothing(database))
         return
@@ -81,7 +84,14 @@ def list_orders(reason: str | None, day: date | None) -> None:
 def show(order_id: str) -> None:
     """Show one order: what broke which rule, the money at risk, and the record as the shop sent it."""
     now = contract_version(load_shop(Settings.from_environment().shop))
-    found = quarantine.records(_database(), order_id)
+    database = _database()
+    found = quarantine.records(database, order_id)
+    for row in undated_record(database, order_id):
+        click.echo(f"order          {plain(row['order_id'])} of no day, first seen on {row['seen_on']}")
+        click.echo(f"reason         {plain(row['reason'])}{', left out by a rule' if row['is_excluded'] else ''}")
+        click.echo(f"money at risk  {_money(row)}")
+        click.echo(_pretty(row["payload"]))
+        return
     if not found:
         raise click.ClickException(f"the order {plain(order_id)} is not in quarantine")
     for row in found:

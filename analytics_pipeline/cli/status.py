@@ -11,6 +11,7 @@ from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Database, create_database, data_database, psql_line
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.undated import undated_line
 from analytics_pipeline.landing import landed_line
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import last_complete_day
@@ -50,6 +51,8 @@ def command() -> None:
     ):
         click.echo(line)
     click.echo(f"quarantine   {orders_and_money(database, QUARANTINE.table, 'money_at_risk')}")
+    for line in undated_line(database):
+        click.echo(line)
     click.echo(f"excluded     {orders_and_money(database, EXCLUSIONS.table, 'order_total')}")
 
 

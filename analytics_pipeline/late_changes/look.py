@@ -6,7 +6,7 @@ A look that fails leaves list and cursor as they were, and is no "nothing change
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
@@ -17,6 +17,7 @@ from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import exists, query, take_turns
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import TODAY, UNFINISHED, StaleDay, forget_finished, listed_days, mark
+from analytics_pipeline.history.undated import judged_table, keep_undated
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import contiguous, database_clock, written_days
 from analytics_pipeline.late_changes.due import aged_days, differing_days
@@ -26,9 +27,11 @@ from analytics_pipeline.ops_tables import EXTRACTIONS, LOOKS, MATERIALISED_DAYS
 from analytics_pipeline.partitions import DayRange, loadable_days
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import can_count_orders, count_orders, extract_changed_orders
-from analytics_pipeline.sources.mapping import business_day, compile_path, decode, parse_stamp
+from analytics_pipeline.sources.mapping import business_day, compile_path, decode, is_same_record, parse_stamp
+from analytics_pipeline.sources.records import UndatedRecord, keys_of
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.transforms.undated import judge_undated
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Look:
         orders_seen: Orders that the shop named as changed.
         orders_changed: Those that differ from what is stored.
         stale: Days that were put on the list.
+        undated: Orders that belong to no day, judged.
     """
 
     asked_since: datetime | None
@@ -48,6 +52,7 @@ class Look:
     orders_seen: int
     orders_changed: int
     stale: list[StaleDay]
+    undated: Sequence[Mapping[str, Any]] = ()
 
 
 def look(client: ShopClient, database: Database, *, is_quiet: bool = True) -> Look | None:
@@ -90,7 +95,8 @@ def look(client: ShopClient, database: Database, *, is_quiet: bool = True) -> Lo
     if can_count_orders(shop):
         known = {*listed_days(database), *(day.day for day in stale), today}
         stale += _differing_in_number(client, database, [day for day in loaded if day not in known])
-    found = Look(feed.asked_since, feed.newest_change, feed.orders_seen, feed.orders_changed, merged(stale))
+    undated = judge_undated(feed.undated, today, shop)
+    found = Look(feed.asked_since, feed.newest_change, feed.orders_seen, feed.orders_changed, merged(stale), undated)
     record(database, found, now, written, unfinished)
     return found
 
@@ -115,6 +121,7 @@ def record(
         newest_change = min(filter(None, [found.newest_change, meanwhile]), default=None)
         forget_finished(cursor, unfinished, began)
         mark(cursor, found.stale)
+        keep_undated(cursor, judged_table(found.undated))
         days = len({stale.day for stale in found.stale})
         cursor.execute(
             f"insert into {LOOKS.qualified_name} "
@@ -135,6 +142,7 @@ class _Feed(Iterator[StaleDay]):
         self.asked_since: datetime | None = None
         self.newest_change: datetime | None = _cursor(database)
         self.orders_seen = self.orders_changed = 0
+        self.undated: list[UndatedRecord] = []
         self._client, self._shop, self._database, self._loaded = client, client.shop, database, loaded
         self._days = self._read()
 
@@ -146,11 +154,29 @@ class _Feed(Iterator[StaleDay]):
             self.newest_change = datetime.combine(self._shop.first_day, datetime.min.time(), self._shop.zone)
         overlap = timedelta(minutes=self._shop.late_changes.overlap_minutes)
         self.asked_since = min([self.newest_change, *_loads_since_the_last_look(self._database)]) - overlap
-        for batch in extract_changed_orders(self._client, self.asked_since):
-            self.orders_seen += len(batch)
+        extraction = extract_changed_orders(self._client, self.asked_since)
+        for batch in extraction:
             rows = batch.to_pylist()
+            self.orders_seen += len(rows)
             self._move_cursor(rows)
             yield from (stale for stale in self._touched(rows) if stale.day in self._loaded)
+        self.orders_seen += len(extraction.undated)
+        yield from self._without_day(extraction.undated)
+
+    def _without_day(self, records: Sequence[UndatedRecord]) -> Iterator[StaleDay]:
+        """Orders whose day cannot be read belong to the day under which they are stored; the others are kept apart."""
+        keyed = list(zip(keys_of(records), records, strict=True))
+        stored = _stored_records(self._database, [key for key, _ in keyed])
+        now = datetime.now(UTC)
+        rows = [
+            {"order_id": key, "order_date": day, "extracted_at": now, "payload": record.payload}
+            for key, record in keyed
+            for day in dict.fromkeys(day for day, _ in stored.get(key, []))
+        ]
+        self._move_cursor(rows)
+        for row in rows:  # one by one: an order without a day may be stored under several
+            yield from (stale for stale in self._touched([row]) if stale.day in self._loaded)
+        self.undated = [record for key, record in keyed if key not in stored]
 
     def _move_cursor(self, rows: Sequence[Mapping[str, Any]]) -> None:
         path = compile_path(self._shop.orders.fields.updated_at or "")
@@ -170,7 +196,7 @@ class _Feed(Iterator[StaleDay]):
             for row in rows
             if (row["order_date"] in self._loaded or row["order_id"] in stored)
             and not any(
-                day == row["order_date"] and decode(payload) == decode(row["payload"])
+                day == row["order_date"] and is_same_record(payload, row["payload"])
                 for day, payload in stored.get(row["order_id"], [])
             )
         ]

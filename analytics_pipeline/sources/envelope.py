@@ -1,5 +1,7 @@
 """Reading a few values out of JSON text in one pass, keeping the rest as the bytes that came.
 
+An answer that is no JSON only within some of its records is cut into them all the same (`tolerant`).
+
 Readers are built once per extraction from the dotted paths of a description; msgspec skips what is not asked for. A
 value that is absent, null, or lies inside something that is no object reads as None, as with JMESPath.
 """
@@ -12,8 +14,9 @@ from typing import Any, Union
 
 import msgspec
 
-from analytics_pipeline.sources.mapping import compile_path, decode, decode_with, is_plain_path
+from analytics_pipeline.sources.mapping import compile_path, decode, decode_with, is_plain_path, mended
 from analytics_pipeline.sources.protocol import THE_ANSWER_ITSELF
+from analytics_pipeline.sources.tolerant import cut_list
 
 Reader = Callable[[bytes], Sequence[object]]
 
@@ -22,15 +25,42 @@ _AnyKeepingRecords = Union[list[msgspec.Raw], dict[str, msgspec.Raw], _Plain]  #
 
 
 def envelope_reader(records: str, others: Sequence[str]) -> Reader:
-    """A reader of an answer: the value at `records` (a list comes as list of `msgspec.Raw`), then the other values.
+    """A reader of an answer: the value at `records` (a list comes as list of its elements' bytes), then the others.
 
     The reader raises `msgspec.ValidationError` for an answer that is no object (no list, when records is "@"), any
-    other ValueError for text that is no JSON.
+    other ValueError for text that is no JSON and cannot be cut into records.
     """
     if records == THE_ANSWER_ITSELF:
         decoder = msgspec.json.Decoder(list[msgspec.Raw])
-        return lambda body: [decode_with(decoder.decode, body)]
-    return partial(decode_with, _struct_reader([records, *others], kept=records))
+        read: Reader = lambda body: [decode_with(decoder.decode, body)]  # noqa: E731
+        path: tuple[str, ...] = ()
+    else:
+        read = partial(decode_with, _struct_reader([records, *others], kept=records))
+        path = tuple(records.split("."))
+
+    def read_all(body: bytes) -> Sequence[object]:
+        try:
+            found, *values = read(body)
+        except msgspec.ValidationError:
+            raise
+        except (ValueError, ArithmeticError, RecursionError) as error:
+            found, values = _cut(body, path, read, error)
+        return [[bytes(record) for record in found] if isinstance(found, list) else found, *values]
+
+    return read_all
+
+
+def _cut(body: bytes, path: tuple[str, ...], read: Reader, error: Exception) -> tuple[object, list[object]]:
+    """The records of an answer that is no JSON, and what stands beside them."""
+    fault = ValueError(str(error))
+    try:
+        parts = cut_list(mended(body), path)
+        if parts is None:
+            raise fault
+        records, rest = parts
+        return records, list(read(rest)[1:])
+    except (ArithmeticError, RecursionError):
+        raise fault from None
 
 
 def record_reader(paths: Sequence[str]) -> Reader:

@@ -4,9 +4,11 @@ A record is kept as the text that the API sent, beside its id and day or change 
 it belongs to the transforms. Memory is one page, whatever the range.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from itertools import chain
 
 import pyarrow as pa
 
@@ -14,6 +16,7 @@ from analytics_pipeline.errors import ITS_WORDS, AnswerError, DescriptionError, 
 from analytics_pipeline.sources.came import Came, SourceCount
 from analytics_pipeline.sources.client import Answer, ShopClient, Statistics
 from analytics_pipeline.sources.envelope import envelope_reader
+from analytics_pipeline.sources.locating import LEAST_REQUESTS, located
 from analytics_pipeline.sources.pagination import (
     CIRCLE,
     MOST_EMPTY_PAGES,
@@ -30,8 +33,10 @@ from analytics_pipeline.sources.protocol import Offset, PageNumber
 from analytics_pipeline.sources.records import (
     CUSTOMERS_SCHEMA,
     PRODUCTS_SCHEMA,
+    OddRecords,
     Reading,
     RecordRows,
+    UndatedRecord,
     dimension_reading,
     order_reading,
 )
@@ -48,6 +53,9 @@ _PERHAPS_AN_END = {400, 404, 410, 416, 422}
 _PERHAPS_NOTHING = {404, 410}
 
 
+Locate = Callable[[Sequence[UndatedRecord]], list[tuple[date, UndatedRecord]]]
+
+
 class Extraction(Iterator[pa.RecordBatch]):
     """The batches of one extraction, read from the shop as they are taken: one batch a page, empty pages give none.
 
@@ -59,19 +67,30 @@ class Extraction(Iterator[pa.RecordBatch]):
         came: The ids that came, of the records left out too.
     """
 
-    def __init__(self, client: ShopClient, reading: Reading, params: Mapping[str, str]) -> None:
-        """Prepares the extraction; the first request is made when the first batch is taken."""
+    def __init__(
+        self, client: ShopClient, reading: Reading, params: Mapping[str, str], locate: Locate | None = None
+    ) -> None:
+        """Prepares the extraction; the first request is made when the first batch is taken.
+
+        Args:
+            client: The shop's client.
+            reading: How records become rows.
+            params: Parameters of the query.
+            locate: Finds the days of records that have none, after the last page.
+        """
         self.schema = reading.schema
         self.came = Came(reading.id_path, reading.version_path)
         self._counted = SourceCount()
         self._client = client
         self._reading = reading
         self._before = replace(client.statistics)
-        self._rows = RecordRows(reading, client.redact)
+        self._rows = RecordRows(reading)
         endpoint = reading.endpoint
         read = envelope_reader(endpoint.records, list(endpoint.body_paths.values()))
         self._read_answer: Callable[[bytes], _Body] = lambda body: (read(body), body)
-        self._batches = self._pages(PageRequest(client.url(endpoint.path), {**endpoint.params, **params}))
+        self._locate = locate
+        start = PageRequest(client.url(endpoint.path), {**endpoint.params, **params})
+        self._batches = chain(self._pages(start), self._located())
 
     def __next__(self) -> pa.RecordBatch:
         return next(self._batches)
@@ -101,6 +120,16 @@ class Extraction(Iterator[pa.RecordBatch]):
     def outside_window(self) -> int:
         """Records left out so far, since their business day lies outside the range asked for."""
         return self._rows.left_out
+
+    @property
+    def undated(self) -> Sequence[UndatedRecord]:
+        """Records that belong to no day, so far: their own cannot be read, and was not found otherwise."""
+        return self._rows.undated
+
+    @property
+    def odd(self) -> OddRecords:
+        """What was not as described so far."""
+        return self._rows.odd
 
     @property
     def statistics(self) -> Statistics:
@@ -205,6 +234,11 @@ class Extraction(Iterator[pa.RecordBatch]):
             raise PaginationError(f"{shown}: {MOST_EMPTY_PAGES} empty pages in a row. {REMEDY}")
         return False
 
+    def _located(self) -> Iterator[pa.RecordBatch]:
+        found = self._locate(self.undated) if self._locate is not None and self.undated else []
+        if found:
+            yield self._rows.located(found)
+
     def _take_apart(self, answer: "Answer[_Body]") -> tuple[list[bytes], dict[str, object]]:
         """The texts of an answer's records, and the values beside them by what they are for."""
         if answer.body is None:
@@ -217,7 +251,7 @@ class Extraction(Iterator[pa.RecordBatch]):
             raise AnswerError(
                 f"GET {answer.shown}: no list of records at `{path}`, but {what}; check `records`.{words}"
             )
-        return [bytes(record) for record in records], dict(zip(self._reading.endpoint.body_paths, values, strict=True))
+        return records, dict(zip(self._reading.endpoint.body_paths, values, strict=True))
 
     def _check_count(self, count: int | None, answer: "Answer[_Body]", *, is_first: bool) -> None:
         """Refuses an answer without the count that is described, and one that says itself that it failed."""
@@ -258,18 +292,34 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
     """Reads the orders of the business days first_day to last_day, both included, as `ORDERS_SCHEMA`.
 
     An order of another business day that the shop serves all the same is left out and counted: its own day has it.
-    Duplicates stay.
+    Duplicates stay. An order whose day cannot be read is of the day for which the shop gives it.
 
     Raises, while the batches are taken:
         ShopUnavailableError, ShopRefusedError, SettingsError: As `ShopClient.get`.
-        AnswerError: A page or a record breaks the description: no list, no id, a `created_at` that is no stamp.
+        AnswerError: A page breaks the description: no list. Or no record has a day.
         PaginationError: Paging does not end or leads away.
     """
     if first_day > last_day:
         raise ValueError(f"the first day {first_day} comes after the last day {last_day}")
     window, zone = client.shop.orders.created_window, client.shop.zone
-    params = created_window_params(window, first_day, last_day, zone) if window else {}
-    return Extraction(client, order_reading(client.shop, lambda day: first_day <= day <= last_day), params)
+    if window is None:
+        return Extraction(client, order_reading(client.shop, lambda day: first_day <= day <= last_day), {})
+    only_day = first_day if first_day == last_day else None
+    reading = order_reading(client.shop, lambda day: first_day <= day <= last_day, only_day)
+
+    def ask(first: date, last: date) -> tuple[Counter[str], int]:
+        part = Extraction(
+            client, order_reading(client.shop, lambda _: False), created_window_params(window, first, last, zone)
+        )
+        for _ in part:
+            pass
+        return Counter(record.name for record in part.undated), part.statistics.requests
+
+    def locate(undated: Sequence[UndatedRecord]) -> list[tuple[date, UndatedRecord]]:
+        return located(undated, first_day, last_day, ask, most_requests=LEAST_REQUESTS + extraction.statistics.requests)
+
+    extraction = Extraction(client, reading, created_window_params(window, first_day, last_day, zone), locate)
+    return extraction
 
 
 def extract_changed_orders(client: ShopClient, changed_since: datetime) -> Extraction:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from analytics_pipeline.sources.tolerant import Unreadable
+
 DEEPEST = 8
 """Levels of objects and lists that are followed."""
 MOST_PATHS = 1_000
@@ -28,6 +30,7 @@ KINDS = {
     type(None): "null",
     dict: "object",
     list: "list",
+    Unreadable: "number",
 }
 _LONGEST_NAME = 60
 _NAME = re.compile(r"@?[^\W\d][\w$:-]*")

@@ -17,6 +17,8 @@ import jmespath.exceptions
 import jmespath.functions
 import msgspec
 
+from analytics_pipeline.sources.tolerant import decode_tolerantly, unescaped
+
 if TYPE_CHECKING:
     from analytics_pipeline.sources.spec import Times
 
@@ -29,17 +31,38 @@ _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
+LONGEST_ID = 1_000
+"""Bytes of an id in UTF-8: two of them have to fit a row of an index, which holds 2,704."""
 
 _decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def decode(payload: bytes | str) -> object:
-    """Decodes JSON into plain Python values, JSON floats into Decimals with exactly their digits.
+    """Decodes a record into plain Python values, JSON floats into Decimals with exactly their digits.
+
+    A record that was kept escaped is read as what it was. What the strict reader refuses is read tolerantly, with
+    `tolerant.Unreadable` for values that are none.
 
     Raises:
-        ValueError: The text is no JSON.
+        ValueError: The text has no outline of JSON either.
     """
-    return decode_with(_decode, payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload)
+    body = payload.encode("utf-8", "surrogatepass") if isinstance(payload, str) else payload
+    try:
+        document = decode_with(_decode, body)
+    except (ValueError, ArithmeticError, RecursionError):
+        return decode_tolerantly(body)
+    original = unescaped(document)
+    return document if original is None else decode_tolerantly(original)
+
+
+def is_same_record(one: str, other: str) -> bool:
+    """Whether two payloads say the same, however they are written."""
+    if one == other:
+        return True
+    try:
+        return decode(one) == decode(other)
+    except (ValueError, RecursionError):  # no JSON, or nested beyond what can be compared: only the same text is
+        return False
 
 
 def decode_with(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:
@@ -56,10 +79,15 @@ def decode_with(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:
     except msgspec.ValidationError:
         raise
     except ValueError:
-        mended = _ESCAPE.sub(_whole_characters, body.removeprefix(_BYTE_ORDER_MARK))
-        if mended == body:
+        whole = mended(body)
+        if whole == body:
             raise
-    return decoder(mended)
+    return decoder(whole)
+
+
+def mended(body: bytes) -> bytes:
+    """The body without a byte order mark, and with U+FFFD for each half of a surrogate pair."""
+    return _ESCAPE.sub(_whole_characters, body.removeprefix(_BYTE_ORDER_MARK))
 
 
 def _whole_characters(escape: re.Match[bytes]) -> bytes:
@@ -212,6 +240,29 @@ def _unix_stamp(value: object) -> datetime:
         return _EPOCH + timedelta(microseconds=int(Decimal(str(value) if is_number else "") * 1_000_000))
     except (ArithmeticError, ValueError):
         raise ValueError("it is no number of seconds since 1970 such as 1769847300") from None
+
+
+def id_text(value: object) -> str:
+    """Reads an id of the shop as text.
+
+    Raises:
+        ValueError: It is none; the message is the reason, and does not repeat the value.
+    """
+    if value is None:
+        raise ValueError("missing")
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError("neither text nor a whole number")  # noqa: TRY004  # a fault of the record
+    text = str(value)
+    if not text.strip() or "\x00" in text:
+        raise ValueError("empty, or with a zero character in it")
+    if is_too_long(text):
+        raise ValueError(f"longer than {LONGEST_ID} bytes")
+    return text
+
+
+def is_too_long(text: str) -> bool:
+    """Whether a text is longer than an id may be."""
+    return len(text) * 4 > LONGEST_ID and len(text.encode("utf-8", "replace")) > LONGEST_ID
 
 
 def business_day(stamp: datetime, zone: ZoneInfo) -> date:

@@ -3,7 +3,7 @@
 A value that cannot be read becomes null and is counted; the record as sent stays in the raw table.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,14 +13,15 @@ import pyarrow as pa
 from analytics_pipeline import contracts
 from analytics_pipeline.contracts import Contract
 from analytics_pipeline.sources.fields import kind_of
-from analytics_pipeline.sources.mapping import business_day, compile_path, decode
+from analytics_pipeline.sources.mapping import business_day, compile_path, decode, id_text
 from analytics_pipeline.sources.protocol import Model
+from analytics_pipeline.sources.records import NO_ID
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.tables import DAY, TEXT
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.records import Columns
 from analytics_pipeline.transforms.typed import TypedColumns
-from analytics_pipeline.transforms.values import arrow_series
+from analytics_pipeline.transforms.values import arrow_series, places
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,21 @@ def _dimension(columns: Mapping[str, pd.Series], contract: Contract, unreadable:
 
 
 def _newest(raw: pd.DataFrame, id_column: str, mapped: Model, shop: Shop) -> tuple[pd.Series, TypedColumns, list[str]]:
-    """Return the ids, the fields of the newest version of each, and the list that unreadable values are noted in."""
+    """Return the ids, the fields of the newest version of each, and the list that unreadable values are noted in.
+
+    A record without an id is noted there, and has no row.
+    """
     order = [id_column, "changed_at", "extracted_at", "payload"]
     newest = raw.sort_values(order, na_position="first", kind="stable")
     newest = newest.drop_duplicates(id_column, keep="last").reset_index(drop=True)
-    ids: list[str] = newest[id_column].tolist()
     unreadable: list[str] = []
+    documents = [_decoded(payload) for payload in newest["payload"]]
+    faults = _faults_of_ids(newest[id_column], documents, dict(mapped)[id_column])
+    if faults:
+        unreadable += [f"{newest[id_column].iat[place]}: {id_column}, {fault}" for place, fault in faults.items()]
+        documents = [document for place, document in enumerate(documents) if place not in faults]
+        newest = newest.drop(index=list(faults)).reset_index(drop=True)
+    ids: list[str] = newest[id_column].tolist()
 
     def note(place: int, reason: str, field: str, value: object) -> None:
         unreadable.append(f"{ids[place]}: {field}: {reason}" + ("" if value is None else f", but {kind_of(value)}"))
@@ -99,10 +109,29 @@ def _newest(raw: pd.DataFrame, id_column: str, mapped: Model, shop: Shop) -> tup
             note(place, f"its path cannot be looked up ({error})", field, None)
             return None
 
-    documents = [decode(payload) for payload in newest["payload"]]
     columns: Columns = {}
     for field, path in mapped:
         if path is not None:
             look_up = compile_path(path)
             columns[field] = [found(place, field, look_up, document) for place, document in enumerate(documents)]
     return newest[id_column], TypedColumns(columns, len(ids), shop, note), unreadable
+
+
+def _decoded(payload: str) -> object:
+    try:
+        return decode(payload)
+    except ValueError:
+        return None
+
+
+def _faults_of_ids(keys: pd.Series, documents: Sequence[object], path: str) -> dict[int, str]:
+    """Return why records stand under a key of their content, by position."""
+    faults: dict[int, str] = {}
+    look_up = compile_path(path)
+    for place in places(keys.str.startswith(NO_ID)):
+        try:
+            if id_text(look_up(documents[place])) != keys.iat[place]:
+                faults[place] = "not all of it is UTF-8"
+        except ValueError as error:
+            faults[place] = str(error) if isinstance(documents[place], dict) else "not an object that can be read"
+    return faults

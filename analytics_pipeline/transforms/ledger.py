@@ -5,6 +5,7 @@ its day; what was not refunded before is reversed on the day of the cancellation
 (Dating and sign as in Shopify's sales reports.)
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,7 +20,7 @@ from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
 from analytics_pipeline.transforms.lines import lines_of
-from analytics_pipeline.transforms.refunds import Refund
+from analytics_pipeline.transforms.refunds import Refund, RefundLine
 from analytics_pipeline.transforms.values import ZERO, arrow_series, decimals, money, places, repeated
 
 
@@ -116,8 +117,11 @@ class _Placed:
         if moment is None:
             return
         rows = lines_of(self._lines, record)
+        by_row: defaultdict[int, list[RefundLine]] = defaultdict(list)
+        for line in (line for refund in refunds for line in refund.lines):
+            by_row[line.row].append(line)
         for row in range(rows.start, rows.stop):
-            taken_back = [line for refund in refunds for line in refund.lines if line.row == row]
+            taken_back = by_row[row]
             units = self._quantities[row] - sum(line.units for line in taken_back)
             value = self._nets[row] - sum((line.amount for line in taken_back), ZERO)
             tax = self._taxes[row] - sum((line.tax for line in taken_back), ZERO)

@@ -49,8 +49,8 @@ def line_frame(orders: pd.DataFrame, records: OrderRecords, shop: Shop, faults: 
     lines = pd.DataFrame({"record": owners})
     for name, kind in (("order_date", DAY), ("order_id", TEXT), ("currency", TEXT)):
         lines[name] = arrow_series(pa.array(orders[name]).take(pa.array(owners)), kind)
-    lines["line_id"] = listed.texts("line_id") if listed.has("line_id") else _positions(owners)
-    lines["product_id"] = listed.texts("product_id")
+    lines["line_id"] = listed.ids("line_id") if listed.has("line_id") else _positions(owners)
+    lines["product_id"] = listed.ids("product_id")
     lines["title"] = listed.texts("title")
     lines["quantity"] = listed.counts("quantity")
     for name in ("unit_price", "discount", "tax"):
@@ -130,7 +130,10 @@ def _spread(lines: pd.DataFrame, column: str, amounts: pd.Series, faults: Faults
     shares = [ZERO] * len(lines)
     for record in records:
         rows = lines_of(lines, record)
-        shares[rows] = spread(wholes[record], weights[rows])
+        try:
+            shares[rows] = spread(wholes[record], weights[rows])
+        except ValueError as error:
+            faults.note(record, str(error), LINES, column, wholes[record])
         if rows.start == rows.stop:
             faults.note(record, "has no lines to spread over", LINES, column, wholes[record])
     lines[column] = money(lines[column] + arrow_series(shares, MONEY))
@@ -169,7 +172,11 @@ def _discounts_without_tax(lines: pd.DataFrame, rows: Sequence[int], listed: Typ
         if not discount:
             freed.append(ZERO)
         elif value != discount:
-            freed.append(round_money(discount * (value - discount - tax) / (value - discount)))
+            net = discount * (value - discount - tax) / (value - discount)
+            is_money = abs(net) < MONEY_LIMIT
+            if not is_money:
+                listed.note([row], "too large without its tax", "discount")
+            freed.append(round_money(net) if is_money else ZERO)
         else:
             rate = _rate(rates[row])
             if rate is None:

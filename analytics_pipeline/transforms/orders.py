@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from analytics_pipeline import contracts
 from analytics_pipeline.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract
+from analytics_pipeline.sources.mapping import id_text
+from analytics_pipeline.sources.records import NO_ID
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.tables import FLAG, MONEY, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
@@ -34,7 +36,14 @@ from analytics_pipeline.transforms.records import (
 )
 from analytics_pipeline.transforms.refunds import read_refunds
 from analytics_pipeline.transforms.typed import TypedColumns
-from analytics_pipeline.transforms.values import arrow_series, money, or_zero, places, repeated
+from analytics_pipeline.transforms.values import (
+    ORDER_LIMIT,
+    arrow_series,
+    money,
+    or_zero,
+    places,
+    repeated,
+)
 from analytics_pipeline.transforms.version import contract_version
 
 ONLY_IN_RAW = '"has a number or a nesting that only the whole record holds: see raw.orders"'
@@ -79,7 +88,7 @@ def clean_orders(
         records.excluded.update({place: MOVED for place, key in enumerate(keys) if key in superseded})
     orders = _order_frame(latest, records, shop, faults, emails)
     lines = line_frame(orders, records, shop, faults)
-    orders = _with_sums(orders, lines)
+    orders = _with_sums(orders, lines, faults)
     _note_wrong_totals(orders, faults)
     faulty = {place: fault for place, fault in faults.by_record.items() if place not in records.excluded}
     is_clean = ~np.isin(np.arange(len(orders)), [*faulty, *records.excluded])
@@ -122,12 +131,13 @@ def _order_frame(
     listed = TypedColumns(records.orders, len(latest), shop, note)
     is_credit_note = np.isin(np.arange(len(latest)), list(records.credit_notes))
     orders = latest[["order_id", "order_date", "extracted_at", "payload"]].copy()
+    _note_missing_ids(latest, listed)
     orders["ordered_at"] = listed.stamps("created_at")
     listed.note(places(orders["ordered_at"].isna()), "missing", "created_at")
     for name in ("updated_at", "cancelled_at"):
         orders[name] = listed.stamps(name)
     for name in ("customer_id", "country"):
-        orders[name] = listed.texts(name)
+        orders[name] = listed.ids(name)
     hashes = [emails.hash(address) if emails else None for address in listed.values("email")]
     orders["email_hash"] = arrow_series(hashes, TEXT)
     orders["customer_key"] = orders["customer_id"].fillna("email:" + orders["email_hash"])
@@ -143,6 +153,18 @@ def _order_frame(
     return orders
 
 
+def _note_missing_ids(latest: pd.DataFrame, listed: TypedColumns) -> None:
+    """Note the records that stand under a key of their content, since they have no id that can be read."""
+    for place in places(latest["order_id"].str.startswith(NO_ID)):
+        try:
+            if id_text(listed.values("order_id")[place]) == latest["order_id"].iat[place]:
+                continue  # the shop's own id begins like such a key
+            reason = "not all of it is UTF-8"
+        except ValueError as error:
+            reason = str(error)
+        listed.note([place], reason, "order_id")
+
+
 def _currencies(listed: TypedColumns, shop: Shop) -> pd.Series:
     """Return each order's currency, the shop's where the record gives none."""
     given = [shop.currency if value is None else value for value in listed.values("currency")]
@@ -153,11 +175,12 @@ def _currencies(listed: TypedColumns, shop: Shop) -> pd.Series:
     return arrow_series([None if place in refused else code for place, code in enumerate(codes)], TEXT)
 
 
-def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
+def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
     """Add what the lines add up to, and the order's own shipping, taxes and total."""
     names = ["quantity", "gross_sales", "discounts", "returns", "taxes", "discount"]
     sums = lines.groupby("record")[names].sum().reindex(range(len(orders)))
     orders["units"] = sums["quantity"].fillna(0)
+    too_large = {place for name in names[1:] for place in _beyond_limit(sums, name, faults)}
     for name in ("gross_sales", "discounts", "returns", "taxes"):
         orders[name] = or_zero(sums[name])
     orders["line_discounts"] = or_zero(sums["discount"])
@@ -166,9 +189,21 @@ def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame) -> pd.DataFrame:
     orders["taxes"] = money(orders["taxes"] + orders["shipping_tax"])
     net = orders["gross_sales"] - orders["discounts"] - orders["returns"]
     orders["order_total"] = money(net + orders["shipping"] + orders["taxes"])
-    has_all_values = ~np.isin(np.arange(len(orders)), lines["record"][lines["value"].isna()])
+    without_lines = [place for place, fault in faults.by_record.items() if fault.column in {"payload", "lines"}]
+    lacks_values = [*lines["record"][lines["value"].isna()], *too_large, *without_lines]
+    has_all_values = ~np.isin(np.arange(len(orders)), lacks_values)
     orders["claimed_total"] = orders["total_listed"].fillna(orders["order_total"].where(has_all_values))
     return orders
+
+
+def _beyond_limit(sums: pd.DataFrame, name: str, faults: Faults) -> list[int]:
+    """Note the orders of which a sum is too large to be stored, and clear it; returns their places."""
+    found = places(sums[name].abs() >= ORDER_LIMIT)
+    for place in found:
+        faults.note(place, "the lines add up to too large an amount", ORDERS, name, sums[name].iat[place])
+    if found:
+        sums[name] = sums[name].mask(sums.index.isin(found))
+    return found
 
 
 def _note_wrong_totals(orders: pd.DataFrame, faults: Faults) -> None:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from analytics_pipeline.sources.mapping import parse_stamp
+from analytics_pipeline.sources.mapping import LONGEST_ID, parse_stamp
 from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import STAMP
+from analytics_pipeline.tables import FLAG, STAMP
 from analytics_pipeline.transforms.records import Columns
 from analytics_pipeline.transforms.values import (
     Column,
@@ -18,6 +20,7 @@ from analytics_pipeline.transforms.values import (
     count_column,
     flag_column,
     money_column,
+    places,
     text_column,
 )
 
@@ -50,6 +53,17 @@ class TypedColumns:
     def texts(self, field: str) -> pd.Series:
         """Return a field as texts, null where it is empty."""
         return self._read(field, text_column, "neither text nor number")
+
+    def ids(self, field: str) -> pd.Series:
+        """Return a field as texts that are not too long for an index."""
+        texts = self.texts(field)
+        longest = pc.max(pc.binary_length(pa.array(texts))).as_py()
+        if longest is not None and longest > LONGEST_ID:
+            too_long = places(arrow_series(pc.greater(pc.binary_length(pa.array(texts)), LONGEST_ID), FLAG))
+            self.note(too_long, f"longer than {LONGEST_ID} bytes", field)
+            texts = texts.copy()
+            texts.iloc[too_long] = None
+        return texts
 
     def flags(self, field: str) -> pd.Series:
         """Return a field as booleans."""

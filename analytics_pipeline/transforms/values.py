@@ -21,6 +21,8 @@ MONEY_LIMIT = Decimal(10) ** 11
 """Amounts lie below this, so that the sums of an order fit the fifteen digits that `MONEY` has before the point."""
 COUNT_LIMIT = 10**12
 """Quantities lie below this, so that quantity times price fits the 38 digits of Arrow's decimals."""
+ORDER_LIMIT = Decimal(10) ** 12
+"""What an order adds up to lies below this, so that the sums of a day's orders fit `MONEY` too."""
 
 Column = tuple[pd.Series, list[int]]
 """A typed column, and the positions of the values that are null since they could not be read."""
@@ -150,12 +152,18 @@ def spread(amount: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
 
     What rounding leaves over goes to the heaviest weight, the first of them where several weigh the same. Without any
     weight, the whole amount goes to the first place. Nothing is split without places.
+
+    Raises:
+        ValueError: A share is too large to be money, since weights of both signs nearly cancel each other.
     """
     total = sum(weights, ZERO)
     if not weights:
         return []
     if not total:
         return [amount, *[ZERO] * (len(weights) - 1)]
-    shares = [round_money(amount * weight / total) for weight in weights]
+    exact = [amount * weight / total for weight in weights]
+    if any(abs(share) >= MONEY_LIMIT for share in exact):
+        raise ValueError("a share is too large to be money")
+    shares = [round_money(share) for share in exact]
     shares[weights.index(max(weights))] += amount - sum(shares, ZERO)
     return shares

@@ -29,6 +29,7 @@ ops/publications history whole
 ops/quarantine ops daily
 ops/restatements history whole
 ops/stale_days history whole
+ops/undated_orders history whole
 ops/vanished_orders history whole
 raw/customers raw whole
 raw/orders raw daily
@@ -64,9 +65,12 @@ ops/accounting: keys_are_unique, rows_fit_the_contract
 ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, quarantine_is_rare (warns), quarantine_stays_below_the_limit, rows_fit_the_contract
-raw/customers: extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
-raw/orders: extracted_records_equal_the_shops_count, fields_are_the_known_ones (warns), rows_fit_the_contract
-raw/products: extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
+raw/customers: all_records_are_readable (warns), \
+extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
+raw/orders: all_records_are_readable (warns), \
+extracted_records_equal_the_shops_count, fields_are_the_known_ones (warns), rows_fit_the_contract
+raw/products: all_records_are_readable (warns), \
+extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
 """
 
 

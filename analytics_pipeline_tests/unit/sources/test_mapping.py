@@ -8,8 +8,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics_pipeline.sources.mapping import business_day, column_reader, compile_path, decode, parse_stamp
+from analytics_pipeline.sources.mapping import (
+    business_day,
+    column_reader,
+    compile_path,
+    decode,
+    is_same_record,
+    parse_stamp,
+)
 from analytics_pipeline.sources.spec import Times
+from analytics_pipeline.sources.tolerant import Unreadable
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LOCAL = Times(without_offset="local")
@@ -34,10 +42,39 @@ def test_half_a_surrogate_pair_becomes_the_replacement_character() -> None:
     }
 
 
-@pytest.mark.parametrize("text", ["", "{", "NaN", "<html>", '{"a": 01}'])
-def test_what_is_no_json_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"JSON|truncated"):
+@pytest.mark.parametrize("text", ["", "{", '{"a": }', '{"a" 1}', "[1}", "{a: 1}", '["a', "[1] 2", '{"a": 1,, "b": 2}'])
+def test_what_has_no_outline_of_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"JSON is malformed \(byte \d+\)"):
         decode(text)
+
+
+def test_values_that_json_does_not_know_are_unreadable_and_equal_to_themselves() -> None:
+    text = (
+        '{"a": NaN, "b": 01, "c": [1, 2.50, -Infinity,], "d": 1e9999999999999999999, '
+        '"e": "\\u00e9\\ud83d\\ude00 \\q\n"}'
+    )
+    found = decode(text)
+    assert (
+        found
+        == decode(text)
+        == {
+            "a": Unreadable("NaN"),
+            "b": Unreadable("01"),
+            "c": [1, Decimal("2.50"), Unreadable("-Infinity")],
+            "d": Unreadable("1e9999999999999999999"),
+            "e": "\u00e9\U0001f600 \\q\n",
+        }
+    )
+    assert is_same_record(text, f" {text}")
+    assert not is_same_record(text, text.replace("NaN", "null"))
+
+
+def test_what_is_nested_too_deeply_is_kept_as_text() -> None:
+    deep = "[" * 5000 + "]" * 5000
+    found = decode(f'{{"id": 7, "deep": {deep}}}')
+    assert isinstance(found, dict)
+    assert found["id"] == 7
+    assert is_same_record(f'{{"deep": {deep}}}', f'{{"deep":{deep}}}')
 
 
 @pytest.mark.parametrize(

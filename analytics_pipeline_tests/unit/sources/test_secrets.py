@@ -50,7 +50,6 @@ FAULTS: dict[str, Callable[[Asked], Reply]] = {
     "redirect": lambda asked: Reply(status=302, headers={"Location": f"http://me:{SECRET}@127.0.0.2/?k={asked.query}"}),
     "circle": lambda asked: Reply([{"meta": {"id": 1}}], headers={"Link": f'<?api_key={asked.query}>; rel="next"'}),
     "elsewhere": lambda _: Reply([], headers={"Link": '<http://me:s3cret@127.0.0.2/?api_key=s3cret>; rel="next"'}),
-    "no id": lambda _: Reply([{"meta": {"id": [SECRET]}}]),
 }
 
 

@@ -177,7 +177,7 @@ def test_a_cancelled_total_below_zero_is_a_fault() -> None:
     assert fault(order("A", **below), cancelled)[1:3] == ("cancelled_at", "cancelled with a total below zero")
 
 
-@pytest.mark.parametrize("payload", ["[]", "5", '"order"', "null", '{"lines": [{"quantity": %s}]}' % ("9" * 5000)])
+@pytest.mark.parametrize("payload", ["[]", "5", '"order"', "null", '{"lines": }'])
 def test_a_record_that_is_no_object_or_cannot_be_decoded_is_quarantined(payload: str) -> None:
     assert fault(order("A"), payload) == ("clean.orders", "payload", "not an object that can be read", None)
 
