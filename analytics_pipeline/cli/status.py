@@ -1,5 +1,6 @@
 """`analytics-pipeline status`: how far the tables are, whether they add up, what changed, and what they leave out."""
 
+import json
 from datetime import UTC, date, datetime
 
 import click
@@ -26,12 +27,25 @@ from analytics_pipeline.tables import Table
     examples=(
         "analytics-pipeline status",
         "analytics-pipeline status --shop my-shop.yaml",
+        "analytics-pipeline status --check --json",
     ),
 )
+@click.option("--check", "is_check", is_flag=True, help="Only say whether all is well; the exit code is 1 when not.")
+@click.option("--json", "is_json", is_flag=True, help="With --check: as JSON.")
+@click.option("--without-daemon", is_flag=True, help="With --check: cron calls the commands, so no daemon has to live.")
 @shop_option
-def command() -> None:
-    """Tell the days loaded, how far they can still move, whether they add up, what changed and what is left out."""
+def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
+    """Tell the days loaded, how far they can still move, whether they add up, what changed and what is left out.
+
+    With --check it is told in a few lines whether all is well: when each schedule and sensor was last at work, what is
+    late, unproved or parked, and open incidents. Nothing is started for that, no embedded database either.
+    """
     settings = Settings.from_environment()
+    if is_check:
+        _check(settings, is_json=is_json, with_daemon=not without_daemon)
+        return
+    if is_json or without_daemon:
+        raise click.UsageError("--json and --without-daemon go with --check")
     shop = load_shop(settings.shop)
     database = data_database(settings)
     create_database(database)
@@ -54,6 +68,24 @@ def command() -> None:
     for line in undated_line(database):
         click.echo(line)
     click.echo(f"excluded     {orders_and_money(database, EXCLUSIONS.table, 'order_total')}")
+
+
+def _check(settings: Settings, *, is_json: bool, with_daemon: bool) -> None:
+    from analytics_pipeline.cli.health import check_health  # noqa: PLC0415 - Dagster takes a second to load
+
+    health = check_health(settings, datetime.now(UTC), with_daemon=with_daemon)
+    if is_json:
+        click.echo(json.dumps(health.as_json(), indent=2))
+    else:
+        for tick in health.ticks:
+            at = f"{tick.at:%Y-%m-%d %H:%M} UTC" if tick.at else "never"
+            click.echo(f"tick         {tick.name}: {at}, {tick.status}")
+        for problem in health.problems:
+            click.echo(f"NOT WELL     {problem}")
+        if health.ok:
+            click.echo("all is well")
+    if not health.ok:
+        raise SystemExit(1)
 
 
 def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> list[str]:

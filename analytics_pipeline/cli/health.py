@@ -1,0 +1,203 @@
+"""Whether all is well, for a cron, a container's health check or an outside watch: `analytics-pipeline status --check`.
+
+It reads what is stored and starts nothing: no server, no poll, no run. What nobody can be told by a daemon that is dead
+is told here: when each schedule and each sensor was last at work.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import adbc_driver_manager
+import dagster as dg
+import sqlalchemy.exc
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus  # no public name
+
+from analytics_pipeline.alerts.record import read_open
+from analytics_pipeline.database.connection import Database, data_database, instance_database
+from analytics_pipeline.database.embedded import is_running
+from analytics_pipeline.database.slices import exists
+from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
+from analytics_pipeline.history.proofs import PROVED, read_proofs
+from analytics_pipeline.history.stale import parked_days
+from analytics_pipeline.landing import last_landing, told
+from analytics_pipeline.ops_tables import DAY_PROOFS, INCIDENTS, STALE_DAYS
+from analytics_pipeline.plain import plain
+from analytics_pipeline.running import open_instance
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.spec import Shop, load_shop
+
+MISSED_TICKS = 3
+GRACE = timedelta(minutes=5)
+LONGEST_TICK = timedelta(minutes=30)
+"""How long a sensor may take: `up` gives it so long."""
+SCHEDULE_GRACE = timedelta(minutes=15)
+LISTED = 20
+
+
+@dataclass(frozen=True)
+class LastTick:
+    """When a schedule or a sensor was last at work.
+
+    Attributes:
+        name: Its name.
+        at: When its last tick began; None where it has had none.
+        status: SUCCESS, SKIPPED, STARTED, FAILURE; STOPPED for one that somebody has stopped; NONE without a tick.
+        problem: What is wrong with it, None when nothing.
+    """
+
+    name: str
+    at: datetime | None
+    status: str
+    problem: str | None
+
+
+@dataclass
+class Health:
+    """What `status --check` tells.
+
+    Attributes:
+        shop: The shop's name, or the reference where its description cannot be read.
+        checked_at: When.
+        problems: What is not well, in words; none when all is.
+        ticks: Of each schedule and sensor.
+        late: The last business day, where it should be there and is not.
+        unproved: Business days that the shop has not been held against, or whose reading was refused; the newest.
+        parked: Business days that are no longer tried by themselves.
+        incidents: Open incidents.
+    """
+
+    shop: str
+    checked_at: datetime
+    problems: list[str] = field(default_factory=list)
+    ticks: list[LastTick] = field(default_factory=list)
+    late: list[str] = field(default_factory=list)
+    unproved: list[str] = field(default_factory=list)
+    parked: list[str] = field(default_factory=list)
+    incidents: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is well."""
+        return not self.problems
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        found: dict[str, Any] = {"ok": self.ok, **asdict(self)}
+        found["checked_at"] = self.checked_at.isoformat()
+        found["ticks"] = [{**asdict(tick), "at": tick.at.isoformat() if tick.at else None} for tick in self.ticks]
+        return found
+
+
+def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Health:
+    """Look at everything; what cannot be looked at is a problem and stops nothing.
+
+    Args:
+        settings: The installation.
+        now: An aware stamp.
+        with_daemon: Whether schedules and sensors have to be at work; not where cron calls the commands.
+    """
+    health = Health(settings.shop, now)
+    with _as_problems(health):
+        shop = load_shop(settings.shop)
+        health.shop = shop.name
+        if settings.database_url is None and not is_running(settings.embedded_data):
+            raise DatabaseUnavailableError(
+                "the embedded database does not run, so nothing else does: analytics-pipeline up"
+            )
+        database = data_database(settings)
+        _look_at_tables(health, database, shop, now)
+        if with_daemon:
+            with instance_database(database).connect():  # opening the instance would make it
+                pass
+            with open_instance(settings) as instance:
+                health.ticks = list(last_ticks(instance, shop, now))
+    health.problems += [f"{tick.name}: {tick.problem}" for tick in health.ticks if tick.problem]
+    return health
+
+
+@contextmanager
+def _as_problems(health: Health) -> Iterator[None]:
+    try:
+        yield
+    except PipelineError as error:
+        health.problems.append(plain(str(error)))
+    except (adbc_driver_manager.Error, sqlalchemy.exc.SQLAlchemyError, dg.DagsterError) as error:
+        health.problems.append(f"it cannot be looked at: {type(error).__name__}")
+
+
+def _look_at_tables(health: Health, database: Database, shop: Shop, now: datetime) -> None:
+    landing = last_landing(database, shop, now)
+    if landing.is_late:
+        health.late = [landing.day.isoformat()]
+        health.problems.append(f"late: {told(landing, shop)}")
+    if exists(database, DAY_PROOFS):
+        unproved = sorted(proof.day for proof in read_proofs(database).values() if proof.state != PROVED)
+        health.unproved = [day.isoformat() for day in unproved[-LISTED:]]
+        if unproved:
+            health.problems.append(f"unproved: {len(unproved)} business days, the newest {unproved[-1]}")
+    if exists(database, STALE_DAYS):
+        parked = parked_days(database)
+        health.parked = [day.isoformat() for day in parked[-LISTED:]]
+        if parked:
+            health.problems.append(f"parked: {len(parked)} business days, the newest {parked[-1]}")
+    if exists(database, INCIDENTS):
+        found = read_open(database)
+        health.incidents = [f"{incident.kind} {plain(incident.subject)}" for incident in found[:LISTED]]
+        if found:
+            health.problems.append(f"open incidents: {len(found)}, such as {health.incidents[0]}")
+
+
+def last_ticks(instance: dg.DagsterInstance, shop: Shop, now: datetime) -> Iterator[LastTick]:
+    """Yield the last tick of each schedule and sensor of the code location, and what is wrong with it."""
+    states = {state.instigator_name: state for state in instance.all_instigator_state()}
+    for name, longest in _longest_silences(shop, now).items():
+        state = states.get(name)
+        if state is None:
+            yield LastTick(name, None, "NONE", "it has never been at work here: does `analytics-pipeline up` run?")
+            continue
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1)
+        yield _judged(name, state, ticks[0] if ticks else None, longest, now)
+
+
+def _judged(
+    name: str, state: InstigatorState, tick: InstigatorTick | None, longest: timedelta, now: datetime
+) -> LastTick:
+    if not state.is_running:
+        at = datetime.fromtimestamp(tick.timestamp, UTC) if tick else None
+        return LastTick(name, at, "STOPPED", "somebody has stopped it in the UI")
+    if tick is None:
+        started = getattr(state.instigator_data, "start_timestamp", None)
+        is_new = started is not None and now - datetime.fromtimestamp(started, UTC) < longest
+        return LastTick(name, None, "NONE", None if is_new else "it has had no tick yet")
+    at = datetime.fromtimestamp(tick.timestamp, UTC)
+    status: TickStatus = tick.status
+    allowed = longest + (LONGEST_TICK if status == TickStatus.STARTED else timedelta(0))
+    problem = None
+    if now - at > allowed:
+        problem = f"its last tick was at {at:%Y-%m-%d %H:%M} UTC: does the daemon live?"
+    elif status == TickStatus.FAILURE:
+        problem = f"its last tick failed, at {at:%Y-%m-%d %H:%M} UTC"
+    return LastTick(name, at, status.value, problem)
+
+
+def _longest_silences(shop: Shop, now: datetime) -> dict[str, timedelta]:
+    """Return how long ago the last tick of each schedule and sensor may have been."""
+    from analytics_pipeline.definitions import defs  # noqa: PLC0415 - reads the shop that the options have chosen
+
+    found = {"daily": now - _last_time(shop, now - SCHEDULE_GRACE) + timedelta(minutes=1)}
+    for sensor in defs.sensors or ():
+        seconds = getattr(sensor, "minimum_interval_seconds", None) or 30
+        found[sensor.name] = MISSED_TICKS * timedelta(seconds=seconds) + GRACE
+    return found
+
+
+def _last_time(shop: Shop, moment: datetime) -> datetime:
+    """Return when the daily schedule was last due before a moment."""
+    local = moment.astimezone(shop.zone)
+    due = datetime.combine(local.date(), time(shop.daily_run_hour), shop.zone)
+    if due > local:
+        due = datetime.combine(local.date() - timedelta(days=1), time(shop.daily_run_hour), shop.zone)
+    return due.astimezone(UTC)
