@@ -25,8 +25,9 @@ from sqlglot.optimizer.scope import build_scope
 
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.errors import MartError
+from analytics_pipeline.mart_types import OutputTypes, UnfixedError, sql_type
 from analytics_pipeline.ops_tables import OPS_TABLES
-from analytics_pipeline.tables import COUNT, DAY, DAYS, FLAG, MONEY, SHARE, STAMP, TEXT, TEXTS, Column, Table
+from analytics_pipeline.tables import COUNT, DAY, MONEY, Column, Table
 
 MARTS_FOLDER = Path(__file__).parent / "marts"
 LAYER = "marts"
@@ -45,18 +46,6 @@ NAME = re.compile("[a-z][a-z0-9_]*")
 
 SqlSchema = dict[str, dict[str, dict[str, str]]]
 """SQL types by layer, table and column, as sqlglot takes them."""
-
-_SQL_TYPES: dict[pa.DataType, str] = {
-    MONEY: "decimal(19,4)",
-    STAMP: "timestamptz",
-    TEXT: "text",
-    DAY: "date",
-    COUNT: "bigint",
-    FLAG: "boolean",
-    TEXTS: "array<text>",
-    DAYS: "array<date>",
-    SHARE: "double precision",
-}
 
 
 @dataclass(frozen=True)
@@ -155,7 +144,7 @@ def daily_tables() -> list[Table]:
 
 
 def _register(schema: SqlSchema, table: Table) -> None:
-    schema.setdefault(table.schema, {})[table.name] = {column.name: _SQL_TYPES[column.type] for column in table.columns}
+    schema.setdefault(table.schema, {})[table.name] = {column.name: sql_type(column.type) for column in table.columns}
 
 
 def _statement(path: Path, text: str) -> exp.Query:
@@ -244,6 +233,12 @@ def _watched(path: Path, table: Table, restatements: str | None) -> tuple[str, .
     if table.day_column is None:
         raise MartError(f"{path}: restatements are of business days, and this mart has none.")
     numbers = [name.name for name in table.columns if name.type in (MONEY, COUNT) and name.name not in table.key]
+    finer = [name.name for name in table.columns if pa.types.is_decimal(name.type) and name.type != MONEY]
+    if refused := [name for name in finer if restatements == ALL_NUMBERS or name in restatements.split(", ")]:
+        raise MartError(
+            f"{path}: numbers on record have {MONEY.scale} decimals and {MONEY.precision} digits, {', '.join(refused)} "
+            f"has more; cast it to numeric({MONEY.precision}, {MONEY.scale}), or name the columns to keep on record."
+        )
     named = numbers if restatements == ALL_NUMBERS else [name.strip() for name in restatements.split(",")]
     if unknown := sorted(set(named) - set(numbers)):
         raise MartError(
@@ -278,39 +273,27 @@ def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable
         )
     if len(set(names)) != len(names):
         raise MartError(f"{path}: two output columns have the same name.")
-    pairs = zip(statement.selects, typed.selects, strict=True)
-    return tuple(
-        _column(path, node.alias_or_name, node.comments or [], typed_node.type, grain) for node, typed_node in pairs
-    )
+    types = OutputTypes(typed)
+    return tuple(_column(path, node, place, types, grain) for place, node in enumerate(statement.selects))
 
 
-def _column(
-    path: Path, name: str, comments: Iterable[str], sql_type: exp.DataType | None, grain: Iterable[str]
-) -> Column:
-    description = " ".join(comment.strip() for comment in comments)
+def _column(path: Path, node: exp.Expr, place: int, types: OutputTypes, grain: Iterable[str]) -> Column:
+    name, description = node.alias_or_name, " ".join(comment.strip() for comment in node.comments or [])
     if not description:
         raise MartError(f"{path}: the output column {name} has no description; write it behind the column as `-- ...`.")
-    kind = None if sql_type is None else _arrow_type(sql_type)
+    try:
+        kind = types.arrow(place)
+    except UnfixedError as error:
+        raise MartError(
+            f"{path}: the output column {name} {error}; say how many are to be stored, as in "
+            f"cast({name} as numeric(19, 4))."
+        ) from None
     if kind is None:
         raise MartError(
-            f"{path}: the type of the output column {name} cannot be derived; cast it, as in cast({name} as bigint)."
+            f"{path}: the type of the output column {name} cannot be derived; cast it, as in cast({name} as "
+            f"{'numeric(19, 4)' if types.is_fraction(place) else 'bigint'})."
         )
     return Column(name=name, type=kind, description=description, is_nullable=name not in grain)
-
-
-def _arrow_type(kind: exp.DataType) -> pa.DataType | None:
-    if kind.is_type(exp.DataType.Type.DECIMAL):
-        return MONEY
-    if kind.is_type(*exp.DataType.INTEGER_TYPES):
-        return COUNT
-    if kind.is_type(*exp.DataType.TEXT_TYPES):
-        return TEXT
-    plain: dict[object, pa.DataType] = {
-        exp.DataType.Type.DATE: DAY,
-        exp.DataType.Type.TIMESTAMPTZ: STAMP,
-        exp.DataType.Type.BOOLEAN: FLAG,
-    }
-    return plain.get(kind.this)
 
 
 def _lineage(qualified: exp.Query, schema: SqlSchema) -> dict[str, tuple[tuple[str, str, str], ...]]:

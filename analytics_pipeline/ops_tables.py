@@ -22,6 +22,7 @@ LEDGER_MEASURES = (
 
 _COUNTED = ("orders", "units_sold", "units_returned")
 _RUN_ID = "Dagster's id of the run."
+_KEY = "The rest of the row's grain, such as the currency; several values are joined by blanks, those within escaped."
 _CAUSE = (
     "Why: refund, cancellation, edit, late_order, vanished, left_out, quarantine_replay, backfill (history that was "
     "loaded later), customer_record, definition_change, or unexplained."
@@ -209,7 +210,7 @@ PUBLICATIONS = Table(
     columns=(
         Column("mart", TEXT, "Name of the mart."),
         Column("day", DAY, "Business day."),
-        Column("key", TEXT, "The rest of the row's grain, such as the currency."),
+        Column("key", TEXT, _KEY),
         Column("metric", TEXT, "Column of the mart."),
         Column("value", MONEY, "The number; null where the mart has none.", is_nullable=True),
         Column("published_at", STAMP, "When."),
@@ -225,7 +226,7 @@ RESTATEMENTS = Table(
     columns=(
         Column("mart", TEXT, "Name of the mart."),
         Column("day", DAY, "Business day of the number."),
-        Column("key", TEXT, "The rest of the row's grain, such as the currency."),
+        Column("key", TEXT, _KEY),
         Column("metric", TEXT, "Column of the mart."),
         Column("old_value", MONEY, "As it stood; null where there was none.", is_nullable=True),
         Column("new_value", MONEY, "As it stands since; null where there is none.", is_nullable=True),

@@ -18,7 +18,6 @@ TEXTS = pa.list_(pa.string())
 DAYS = pa.list_(pa.date32())
 
 POSTGRES_TYPES: dict[pa.DataType, str] = {
-    MONEY: "numeric(19,4)",
     STAMP: "timestamp with time zone",
     TEXT: "text",
     DAY: "date",
@@ -28,7 +27,12 @@ POSTGRES_TYPES: dict[pa.DataType, str] = {
     TEXTS: "text[]",
     DAYS: "date[]",
 }
-"""Every column's Arrow type and how Postgres spells it (as `format_type` prints it)."""
+"""Every column's Arrow type but decimals, and how Postgres spells it (as `format_type` prints it)."""
+
+
+def postgres_type(kind: pa.DataType) -> str:
+    """Return how Postgres spells an Arrow type; KeyError for one that no column has."""
+    return f"numeric({kind.precision},{kind.scale})" if pa.types.is_decimal(kind) else POSTGRES_TYPES[kind]
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Column:
 
     Attributes:
         name: As in Postgres.
-        type: A key of `POSTGRES_TYPES`.
+        type: A decimal, or a key of `POSTGRES_TYPES`.
         description: One sentence; becomes the comment in Postgres and the text in Dagster.
         is_nullable: Whether a row may lack it.
         is_personal: Whether it tells of a person (always hashed or an id).
@@ -56,7 +60,7 @@ class Column:
     @property
     def postgres_type(self) -> str:
         """The type in DDL."""
-        return "json" if self.is_json else POSTGRES_TYPES[self.type]
+        return "json" if self.is_json else postgres_type(self.type)
 
 
 @dataclass(frozen=True)

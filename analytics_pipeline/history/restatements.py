@@ -17,7 +17,7 @@ from analytics_pipeline.ops_tables import (
     RESTATEMENTS,
 )
 from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.tables import MONEY, POSTGRES_TYPES, Table
+from analytics_pipeline.tables import MONEY, Table, postgres_type
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 
@@ -64,6 +64,7 @@ class NumbersOnRecord:
         """Keep the numbers as they were reported last, and the changes of orders that they do not know yet."""
         if not self.watched:
             return
+        self._rename_keys()
         for name, select in {
             "computed": each_day(self.ranges),
             "days_before": "select day, published_at, definition, coalesce(through_change, 0) as through_change "
@@ -100,14 +101,37 @@ class NumbersOnRecord:
             (self.table.name, self.table.qualified_name, self.writing.run_id),
         )
 
+    def _rename_keys(self) -> None:
+        """Give numbers on record the key that they have now, where it was once joined from values with blanks."""
+        rest = self._rest
+        if not rest[1:]:
+            return
+        self.cursor.execute(
+            f"create temporary table renamed on commit drop as select distinct {self.table.day_column} as day, "
+            f"concat_ws(' ', {', '.join(rest)}) as old_key, {_key(rest)} as new_key from {self.table.qualified_name} "
+            f"where {self.table.day_column} in ({each_day(self.ranges)})"
+        )
+        for table in (PUBLICATIONS, RESTATEMENTS):
+            self.cursor.execute(
+                f"update {table.qualified_name} as stored set key = new_key from renamed "
+                "where stored.mart = $1 and stored.day = renamed.day and stored.key = old_key "
+                "and old_key <> new_key and strpos(old_key, '\\') = 0",
+                (self.table.name,),
+            )
+
+    @property
+    def _rest(self) -> list[str]:
+        """The grain without the business day."""
+        return [name for name in self.table.key if name != self.table.day_column]
+
     @property
     def _numbers(self) -> str:
         """Select the numbers of the computed days, one a row."""
-        rest = [name for name in self.table.key if name != self.table.day_column]
-        values = ", ".join(f"('{name}', {name}::{POSTGRES_TYPES[MONEY]})" for name in self.watched)
+        rest = self._rest
+        values = ", ".join(f"('{name}', {name}::{postgres_type(MONEY)})" for name in self.watched)
         currency = "currency" if "currency" in rest else "null::text"
         return (
-            f"select {self.table.day_column} as day, concat_ws(' ', {', '.join(rest) or 'null'}) as key, "
+            f"select {self.table.day_column} as day, {_key(rest)} as key, "
             f"{currency} as currency, metric, value from {self.table.qualified_name} as rows "
             f"cross join lateral (values {values}) as numbers (metric, value) "
             f"where {self.table.day_column} in (select day from computed)"
@@ -115,7 +139,8 @@ class NumbersOnRecord:
 
     @property
     def _restatements(self) -> str:
-        # A row that appears or goes away counts as zeros on the other side.
+        # A row that appears counts as zeros before. Nothing and zero are different numbers with a difference of 0: an
+        # order may have made one the other without moving this measure.
         is_sum_of_orders = self.table.key == (self.table.day_column, "currency")
         measures = ", ".join(f"('{name}', {name})" for name in LEDGER_MEASURES)
         listed = ", ".join(f"'{name}'" for name in LEDGER_MEASURES)
@@ -136,7 +161,7 @@ class NumbersOnRecord:
                     day, key, metric, {"key" if is_sum_of_orders else "new.currency"} as currency,
                     old.value as old_value, new.value as new_value
                 from numbers_before as old full join numbers_after as new using (day, key, metric)
-                where coalesce(old.value, 0) <> coalesce(new.value, 0)
+                where old.value is distinct from new.value and (old.metric is not null or new.value <> 0)
             ) as changed
             join days_before as days on days.day = changed.day and days.published_at is not null
             cross join lateral (
@@ -152,8 +177,20 @@ class NumbersOnRecord:
                     union all
                     select cause, order_id, null
                     from pending
-                    where event_date = changed.day and changed.metric not in ({listed})
+                    where event_date = changed.day
+                    and (changed.metric not in ({listed}) or coalesce(old_value, 0) = coalesce(new_value, 0))
                     and (is_first_order or changed.currency is null or pending.currency = changed.currency)
                 ) as changes
             ) as why
         """
+
+
+def _key(rest: Sequence[str]) -> str:
+    """Return the SQL of a number's key: the value of its column, or those of several joined by blanks.
+
+    Of several, blanks within a value are escaped, so that two rows never have the same key.
+    """
+    if len(rest) == 1:
+        return f"{rest[0]}::text"
+    escaped = (f"replace(replace({name}::text, '\\', '\\\\'), ' ', '\\ ')" for name in rest)
+    return f"concat_ws(' ', {', '.join(escaped) or 'null'})"

@@ -76,7 +76,7 @@ select
     coalesce(sums.taxes, 0) as taxes, -- Taxes charged less taxes given back.
     coalesce(sums.total_sales, 0) as total_sales, -- net_sales + shipping + taxes.
     case
-        when sums.orders > 0 then (sums.gross_sales - sums.discounts) / sums.orders
+        when sums.orders > 0 then cast((sums.gross_sales - sums.discounts) / sums.orders as numeric(19, 4))
     end as average_order_value, -- (gross_sales - discounts) / orders; null without orders.
     coalesce(sums.customers, 0) as customers, -- Known customers of those orders.
     coalesce(sums.new_customers, 0) as new_customers, -- Those of them whose first order ever in this shop is on that day.
