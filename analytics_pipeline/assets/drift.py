@@ -1,6 +1,9 @@
-"""Drift of the shop's answers, told by a check of the raw tables: fields that are new, missing, or of another type.
+"""What the shop's records have, told by two checks of the raw tables.
 
-Profiles are taken in `sources.fields` and compared in `sources.drift`; what is known is kept by `history.fields`.
+One tells fields that are new, missing, or of another type, the other mapped paths that no record has had yet.
+
+Profiles are taken in `sources.fields`, compared in `sources.drift` and held against the mapping in `sources.unfound`;
+what is known is kept by `history.fields`.
 """
 
 from collections import Counter
@@ -22,20 +25,30 @@ from analytics_pipeline.sources.fields import ANY_KEY, FieldProfile
 from analytics_pipeline.sources.mapped import mapped_paths, personal_paths
 from analytics_pipeline.sources.mapping import decode
 from analytics_pipeline.sources.spec import Endpoint
+from analytics_pipeline.sources.unfound import unfound
 
 KNOWN_FIELDS = "fields_are_the_known_ones"
+MAPPED_FOUND = "mapped_paths_are_found"
 LOOKED_AT_FIRST = 2_000
 """Records of a run that are all looked at; a long range would spend seconds on more."""
 THEN_EVERY = 20
 
 
-def field_spec(contract: Contract) -> dg.AssetCheckSpec:
-    """Return the check of `FieldAudit`."""
-    return dg.AssetCheckSpec(
-        KNOWN_FIELDS,
-        asset=dg.AssetKey(contract.table.path),
-        description="Fields and types are those of earlier records: none is new, missing or of another type.",
-    )
+def field_specs(contract: Contract) -> list[dg.AssetCheckSpec]:
+    """Return the checks of `FieldAudit`."""
+    key = dg.AssetKey(contract.table.path)
+    return [
+        dg.AssetCheckSpec(
+            KNOWN_FIELDS,
+            asset=key,
+            description="Fields and types are those of earlier records: none is new, missing or of another type.",
+        ),
+        dg.AssetCheckSpec(
+            MAPPED_FOUND,
+            asset=key,
+            description="Each path of the description that records should have was seen in one.",
+        ),
+    ]
 
 
 class _Sample:
@@ -71,7 +84,7 @@ class FieldAudit:
         self._database = database
         self._known = known_fields(database, self._table.name)
         self._newest_day = self._stored_newest_day()
-        self._roles = mapped_paths(endpoint)
+        self._endpoint, self._roles = endpoint, mapped_paths(endpoint)
         # Whatever stands in the record of a customer may tell of the customer.
         personal = {ANY_KEY} if contract is RAW_CUSTOMERS else personal_paths(self._roles)
         maps = {field.path.removesuffix(ANY_KEY).removesuffix(".") for field in self._known if _is_of_a_map(field)}
@@ -89,8 +102,26 @@ class FieldAudit:
         self._newest.look_at(batch.filter(is_newest).column("payload"))
         self._older.look_at(batch.filter(pc.invert(is_newest)).column("payload"))
 
-    def result(self) -> dg.AssetCheckResult:
-        """Compare the records with what is known."""
+    def results(self) -> list[dg.AssetCheckResult]:
+        """Compare the records with what is known, and with the mapping."""
+        return [self._drift(), self._mapping()]
+
+    def _mapping(self) -> dg.AssetCheckResult:
+        profiles = [self._newest.profile, self._older.profile]
+        records = sum(profile.records for profile in profiles)
+        fields = [field for profile in profiles for field in profile.fields()]
+        missed = [one for one in unfound(self._endpoint, fields, records, self._known) if one.is_suspect]
+        # What was cut short may hold what seems missing.
+        told = [] if any(profile.notes for profile in profiles) else [str(one) for one in missed]
+        return dg.AssetCheckResult(
+            asset_key=dg.AssetKey(self._table.path),
+            check_name=MAPPED_FOUND,
+            passed=not told,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"records_looked_at": records, "not_found": "; ".join(told)},
+        )
+
+    def _drift(self) -> dg.AssetCheckResult:
         profiles = [(self._newest.profile, True), (self._older.profile, False)]
         metadata: dict[str, Any] = {"records_looked_at": sum(profile.records for profile, _ in profiles)}
         changes: dict[tuple[str, str], FieldChange] = {}

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.assets.describe import SHOP_POOL, by_day, table_asset
-from analytics_pipeline.assets.drift import FieldAudit, field_spec
+from analytics_pipeline.assets.drift import FieldAudit, field_specs
 from analytics_pipeline.assets.odd import readable_result, readable_spec
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
@@ -100,7 +100,7 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
         blocking=_count_blocks(contract),
         description="As many records arrived as the shop counts, where it gives a count; checked before the write.",
     )
-    checks = [*contract_specs(table), count_check, readable_spec(contract), field_spec(contract)]
+    checks = [*contract_specs(table), count_check, readable_spec(contract), *field_specs(contract)]
     return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
 
 
@@ -140,7 +140,7 @@ def _extracted(
         "seconds_waited": round(statistics.seconds_waited, 3),
     }
     counted = _count_result(contract, extraction, len(ids), is_blocking=is_over and _count_blocks(contract))
-    results = [*audit.results(), counted, readable_result(contract, extraction), fields.result()]
+    results = [*audit.results(), counted, readable_result(contract, extraction), *fields.results()]
     yield from publish(results, _outputs(value, metadata))
     fields.record(context.run.run_id)
 

@@ -96,6 +96,23 @@ ORDER_CLAIMS = (
         and (net_sales <> gross_sales - discounts - returns or total_sales <> net_sales + shipping + taxes)
         """,
     ),
+    Claim(
+        "a_customer_id_stands_for_one_customer",
+        "clean/orders",
+        "No customer id of the run's orders ordered under three or more e-mail addresses, most times a new one.",
+        """
+        select
+            customer_id || ' stands for ' || count(distinct email_hash) || ' different e-mail addresses' as example,
+            0 as difference
+        from clean.orders
+        where email_hash is not null and customer_key in (
+            select customer_id from clean.orders where order_date {slice} and customer_id is not null
+        )
+        group by customer_id
+        having count(distinct email_hash) >= 3 and count(distinct email_hash) > count(*) / 2.0
+        """,
+        is_blocking=False,
+    ),
 )
 
 REFERENCE_CLAIMS = (

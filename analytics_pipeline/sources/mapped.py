@@ -4,6 +4,7 @@ From the expressions of the description alone; no record is looked at.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jmespath
@@ -18,12 +19,42 @@ Roles = Mapping[str, str]
 _RECORD = ("",)
 
 
+@dataclass(frozen=True)
+class Mapped:
+    """One expression of a description.
+
+    Attributes:
+        role: The key that holds it, such as `lines.unit_price`.
+        expression: As it is written.
+        paths: Every path that it reads.
+        is_required: Whether no record can be without it.
+    """
+
+    role: str
+    expression: str
+    paths: tuple[str, ...]
+    is_required: bool = False
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The paths that lead to none of the others."""
+        return tuple(
+            path for path in self.paths if not any(other.startswith((f"{path}.", f"{path}[")) for other in self.paths)
+        )
+
+
 def mapped_paths(endpoint: Endpoint) -> dict[str, str]:
     """Return every path that a list's description reads, with the key that reads it, such as `lines.unit_price`."""
     roles: dict[str, str] = {}
-    for role, path in _read(endpoint):
-        roles.setdefault(path, role)
+    for one in expressions_of(endpoint):
+        for path in one.paths:
+            roles.setdefault(path, one.role)
     return roles
+
+
+def expressions_of(endpoint: Endpoint) -> list[Mapped]:
+    """Return all expressions by which a list's description reads its records."""
+    return list(_read(endpoint))
 
 
 def personal_paths(roles: Roles) -> set[str]:
@@ -31,15 +62,15 @@ def personal_paths(roles: Roles) -> set[str]:
     return {path for path, role in roles.items() if role.rpartition(".")[2] in PERSONAL_FIELDS}
 
 
-def _read(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
+def _read(endpoint: Endpoint) -> Iterator[Mapped]:
     fields: Model = getattr(endpoint, "fields")  # noqa: B009 - each kind of list has its own
     yield from _of_fields("", fields, _RECORD)
     if not isinstance(endpoint, Orders):
         return
     for rule in endpoint.exclude:
-        yield from _of(f"exclude ({rule.reason})", rule.when, _RECORD)
+        yield _of(f"exclude ({rule.reason})", rule.when, _RECORD)
     if endpoint.returns_when:
-        yield from _of("returns_when", endpoint.returns_when, _RECORD)
+        yield _of("returns_when", endpoint.returns_when, _RECORD)
     yield from _of_list("lines", endpoint.lines.records, endpoint.lines.fields, _RECORD)
     refunds = endpoint.refunds
     if refunds:
@@ -49,23 +80,24 @@ def _read(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
             yield from _of_list("refunds.lines", refunds.lines.records, refunds.lines.fields, of_refunds)
 
 
-def _of_list(role: str, records: str, fields: Model, bases: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    yield from _of(role, records, bases)
+def _of_list(role: str, records: str, fields: Model, bases: tuple[str, ...]) -> Iterator[Mapped]:
     entries = _entries(records, bases)
-    yield from ((role, path) for path in entries)
+    yield _of(role, records, bases)
+    # The entries as such, which a list that is empty does not have.
+    yield Mapped(role, records, entries)
     yield from _of_fields(f"{role}.", fields, entries)
 
 
-def _of_fields(prefix: str, fields: Model, bases: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _of_fields(prefix: str, fields: Model, bases: tuple[str, ...]) -> Iterator[Mapped]:
     for name, expression in fields:
         if expression is not None:
-            yield from _of(f"{prefix}{name}", expression, bases)
+            yield _of(f"{prefix}{name}", expression, bases, is_required=type(fields).model_fields[name].is_required())
 
 
-def _of(role: str, expression: str, bases: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def _of(role: str, expression: str, bases: tuple[str, ...], *, is_required: bool = False) -> Mapped:
     found: dict[str, None] = {}
     _visit(jmespath.compile(expression).parsed, bases, found)
-    yield from ((role, path) for path in found)
+    return Mapped(role, expression, tuple(found), is_required)
 
 
 def _entries(expression: str, bases: tuple[str, ...]) -> tuple[str, ...]:

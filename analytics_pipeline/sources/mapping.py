@@ -5,7 +5,7 @@ money and quantities belongs to the transforms.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -152,8 +152,16 @@ def _compile_plain(path: str) -> Callable[[object], object]:
     return look_up
 
 
+_OF_NUMBERS = frozenset({"abs", "avg", "ceil", "floor", "max", "min", "sum"})
+
+
 class _DecimalFunctions(jmespath.functions.Functions):
-    """JMESPath's functions on Decimals, which count as numbers."""
+    """JMESPath's functions on Decimals, which count as numbers; those of numbers give null for null."""
+
+    def call_function(self, function_name: str, resolved_args: Iterable[object]) -> object:
+        if function_name in _OF_NUMBERS and list(resolved_args) == [None]:
+            return None
+        return super().call_function(function_name, resolved_args)
 
     def _get_allowed_pytypes(self, types: Any) -> Any:  # noqa: ANN401  # the library's own untyped hook
         allowed, element_types = super()._get_allowed_pytypes(types)  # type: ignore[misc]  # not in the stubs

@@ -78,6 +78,10 @@ def _end_status(status: int) -> int:
     return status
 
 
+def _listed(values: object) -> object:
+    return tuple(values) if isinstance(values, list) else (values,)
+
+
 def _fixed_values(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
         if _SECRET_NAME.search(name):
@@ -99,6 +103,7 @@ Secret = Annotated[str, AfterValidator(_secret)]
 Text = Annotated[str, Field(min_length=1)]
 Day = Annotated[date, BeforeValidator(_iso_day)]
 TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
+Nothing = Annotated[dict[str, Annotated[tuple[str | bool | int, ...], BeforeValidator(_listed)]], Field(strict=False)]
 Fixed = Annotated[dict[str, str], AfterValidator(_fixed_values)]
 EndStatus = Annotated[int, AfterValidator(_end_status)]
 StampFormat = Literal["iso_utc", "iso_offset", "iso_local", "date", "unix_seconds"]

@@ -29,6 +29,7 @@ from analytics_pipeline.sources.protocol import (
     Model,
     Name,
     NoAuth,
+    Nothing,
     Pagination,
     Reason,
     RecordsPath,
@@ -153,6 +154,15 @@ class ProductFields(Model):
     updated_at: Expression | None = None
 
 
+def as_text(value: object) -> str:
+    """Return a plain value as JSON writes it, texts without their quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mapped(prefix: str, fields: Model) -> list[str]:
+    return [f"{prefix}{name}" for name, path in fields if path is not None]
+
+
 class Endpoint(Model):
     """What orders, customers and products share: where the list is and how it is paged."""
 
@@ -163,6 +173,20 @@ class Endpoint(Model):
     count_header: Text | None = None
     params: Fixed = Field(default_factory=dict)
     changed_since: ChangedSince | None = None
+    empty: Nothing = Field(default_factory=dict)
+
+    @property
+    def mapped_fields(self) -> list[str]:
+        """Names of all mapped fields, those of entries with their list in front: `lines.discount`."""
+        return _mapped("", getattr(self, "fields"))  # noqa: B009 - each kind of list has its own
+
+    def stands_for_nothing(self, prefix: str = "") -> dict[str, frozenset[str]]:
+        """Return the texts that mean nothing, by field; of the entries of a list with its prefix, such as `lines.`."""
+        return {
+            name.removeprefix(prefix): frozenset(map(as_text, values))
+            for name, values in self.empty.items()
+            if name.startswith(prefix) and "." not in name.removeprefix(prefix)
+        }
 
     @property
     def body_paths(self) -> dict[str, str]:
@@ -193,6 +217,11 @@ class Endpoint(Model):
         twice = sorted(name for name, uses in Counter(self.query_names).items() if uses > 1)
         if twice:
             raise ValueError(f"the query parameter {', '.join(twice)} is set in more than one place")
+        for name in self.empty:
+            if name not in self.mapped_fields:
+                close = difflib.get_close_matches(name, self.mapped_fields, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise ValueError(f"empty names {name}, which is not mapped{hint}")
         if self.count is not None and self.count_header is not None:
             raise ValueError("give count or count_header, not both")
         paths = [self.records, *self.body_paths.values()]
@@ -213,6 +242,15 @@ class Orders(Endpoint):
     fields: OrderFields
     lines: Lines
     refunds: Refunds | None = None
+
+    @property
+    def mapped_fields(self) -> list[str]:
+        """Names of all mapped fields, those of entries with their list in front: `lines.discount`."""
+        found = [*super().mapped_fields, *_mapped("lines.", self.lines.fields)]
+        if self.refunds:
+            found += _mapped("refunds.", self.refunds.fields)
+            found += _mapped("refunds.lines.", self.refunds.lines.fields) if self.refunds.lines else []
+        return found
 
     @property
     def query_names(self) -> list[str]:

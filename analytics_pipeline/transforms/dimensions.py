@@ -14,12 +14,11 @@ from analytics_pipeline import contracts
 from analytics_pipeline.contracts import Contract
 from analytics_pipeline.sources.fields import kind_of
 from analytics_pipeline.sources.mapping import business_day, compile_path, decode, id_text
-from analytics_pipeline.sources.protocol import Model
 from analytics_pipeline.sources.records import NO_ID
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.sources.spec import Customers, Products, Shop
 from analytics_pipeline.tables import DAY, TEXT
 from analytics_pipeline.transforms.email import EmailKey
-from analytics_pipeline.transforms.records import Columns
+from analytics_pipeline.transforms.records import Columns, without_nothing
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import arrow_series, places
 
@@ -46,7 +45,7 @@ def clean_customers(raw: pd.DataFrame, shop: Shop, emails: EmailKey) -> CleanDim
         shop: Maps the records.
         emails: Hashes the addresses.
     """
-    ids, fields, unreadable = _newest(raw, "customer_id", shop.customers.fields, shop)
+    ids, fields, unreadable = _newest(raw, "customer_id", shop.customers, shop)
     first_orders: list[datetime | None] = pa.array(fields.stamps("first_order_at")).to_pylist()
     first_days = [None if stamp is None else business_day(stamp, shop.zone) for stamp in first_orders]
     columns = {
@@ -67,7 +66,7 @@ def clean_products(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
         raw: Rows of `raw/products` with Arrow dtypes; not changed. May be empty.
         shop: Maps the records.
     """
-    ids, fields, unreadable = _newest(raw, "product_id", shop.products.fields, shop)
+    ids, fields, unreadable = _newest(raw, "product_id", shop.products, shop)
     columns = {
         "product_id": ids,
         "title": fields.texts("title"),
@@ -82,7 +81,9 @@ def _dimension(columns: Mapping[str, pd.Series], contract: Contract, unreadable:
     return CleanDimension(pd.DataFrame(columns)[[column.name for column in contract.table.columns]], unreadable)
 
 
-def _newest(raw: pd.DataFrame, id_column: str, mapped: Model, shop: Shop) -> tuple[pd.Series, TypedColumns, list[str]]:
+def _newest(
+    raw: pd.DataFrame, id_column: str, described: Customers | Products, shop: Shop
+) -> tuple[pd.Series, TypedColumns, list[str]]:
     """Return the ids, the fields of the newest version of each, and the list that unreadable values are noted in.
 
     A record without an id is noted there, and has no row.
@@ -92,7 +93,7 @@ def _newest(raw: pd.DataFrame, id_column: str, mapped: Model, shop: Shop) -> tup
     newest = newest.drop_duplicates(id_column, keep="last").reset_index(drop=True)
     unreadable: list[str] = []
     documents = [_decoded(payload) for payload in newest["payload"]]
-    faults = _faults_of_ids(newest[id_column], documents, dict(mapped)[id_column])
+    faults = _faults_of_ids(newest[id_column], documents, dict(described.fields)[id_column])
     if faults:
         unreadable += [f"{newest[id_column].iat[place]}: {id_column}, {fault}" for place, fault in faults.items()]
         documents = [document for place, document in enumerate(documents) if place not in faults]
@@ -110,10 +111,12 @@ def _newest(raw: pd.DataFrame, id_column: str, mapped: Model, shop: Shop) -> tup
             return None
 
     columns: Columns = {}
-    for field, path in mapped:
+    nothing = described.stands_for_nothing()
+    for field, path in described.fields:
         if path is not None:
             look_up = compile_path(path)
-            columns[field] = [found(place, field, look_up, document) for place, document in enumerate(documents)]
+            values = [found(place, field, look_up, document) for place, document in enumerate(documents)]
+            columns[field] = without_nothing(values, nothing.get(field, frozenset()))
     return newest[id_column], TypedColumns(columns, len(ids), shop, note), unreadable
 
 

@@ -39,6 +39,7 @@ from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import (
     ORDER_LIMIT,
     arrow_series,
+    means_nothing,
     money,
     or_zero,
     places,
@@ -167,7 +168,7 @@ def _note_missing_ids(latest: pd.DataFrame, listed: TypedColumns) -> None:
 
 def _currencies(listed: TypedColumns, shop: Shop) -> pd.Series:
     """Return each order's currency, the shop's where the record gives none."""
-    given = [shop.currency if value is None else value for value in listed.values("currency")]
+    given = [shop.currency if means_nothing(value) else value for value in listed.values("currency")]
     codes = [value.upper() if isinstance(value, str) else "" for value in given]
     bad = [place for place, code in enumerate(codes) if not CURRENCY_PATTERN.fullmatch(code)]
     listed.note(bad, "not a three-letter currency code", "currency")

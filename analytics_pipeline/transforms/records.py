@@ -4,7 +4,7 @@ Values stay as the API gave them; a record that breaks a rule is noted as a faul
 values mean is `orders`' part, `lines`' and `refunds`'.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
@@ -13,7 +13,7 @@ import pandas as pd
 
 from analytics_pipeline.sources.mapping import column_reader, compile_path, decode, parse_stamp
 from analytics_pipeline.sources.protocol import Model
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.sources.spec import Shop, as_text
 
 Columns = dict[str, list[object]]
 Version = tuple[str, date, datetime, str]
@@ -154,16 +154,18 @@ def _changed_at(document: object, shop: Shop) -> datetime:
 class Path:
     """A path of the description; a record in which it cannot be looked up gets a fault, and None for its value."""
 
-    def __init__(self, expression: str, table: str, column: str) -> None:
+    def __init__(self, expression: str, table: str, column: str, nothing: frozenset[str] = frozenset()) -> None:
+        """Compile the expression; `nothing` are the texts of values that stand for none."""
         self._look_up, self._look_up_all = compile_path(expression), column_reader(expression)
-        self._table, self._column = table, column
+        self._table, self._column, self._nothing = table, column, nothing
 
     def read(self, values: Sequence[object], owners: Iterable[int], faults: Faults) -> list[object]:
         """Return what the path finds in each value; `owners` are the positions of the values' records."""
         try:
-            return self._look_up_all(values)
+            found = self._look_up_all(values)
         except ValueError:
-            return [self._read_one(value, owner, faults) for value, owner in zip(values, owners, strict=True)]
+            found = [self._read_one(value, owner, faults) for value, owner in zip(values, owners, strict=True)]
+        return without_nothing(found, self._nothing)
 
     def _read_one(self, value: object, owner: int, faults: Faults) -> object:
         try:
@@ -179,12 +181,14 @@ class OrderReader:
     def __init__(self, shop: Shop) -> None:
         orders, refunds = shop.orders, shop.orders.refunds
         refund_lines = refunds.lines if refunds else None
-        self._orders = _paths(orders.fields, ORDERS)
-        self._lines_of, self._lines = Path(orders.lines.records, LINES, "lines"), _paths(orders.lines.fields, LINES)
+        nothing = orders.stands_for_nothing
+        self._orders = _paths(orders.fields, ORDERS, nothing())
+        self._lines_of = Path(orders.lines.records, LINES, "lines")
+        self._lines = _paths(orders.lines.fields, LINES, nothing("lines."))
         self._refunds_of = Path(refunds.records, SALES, "refunds") if refunds else None
-        self._refunds = _paths(refunds.fields, SALES) if refunds else {}
+        self._refunds = _paths(refunds.fields, SALES, nothing("refunds.")) if refunds else {}
         self._refund_lines_of = Path(refund_lines.records, SALES, "refund_lines") if refund_lines else None
-        self._refund_lines = _paths(refund_lines.fields, SALES) if refund_lines else {}
+        self._refund_lines = _paths(refund_lines.fields, SALES, nothing("refunds.lines.")) if refund_lines else {}
         self._exclusions = [(Path(rule.when, EXCLUSIONS, "reason"), rule.reason) for rule in orders.exclude]
         self._is_credit_note = Path(orders.returns_when, ORDERS, "is_credit_note") if orders.returns_when else None
 
@@ -227,9 +231,14 @@ def _is_true(found: object) -> bool:
     return found.strip().lower() not in FALSE_TEXTS if isinstance(found, str) else bool(found)
 
 
-def _paths(fields: Model, table: str) -> dict[str, Path]:
+def _paths(fields: Model, table: str, nothing: Mapping[str, frozenset[str]]) -> dict[str, Path]:
     """Compile the mapped paths; a field that is not mapped is absent."""
-    return {name: Path(path, table, name) for name, path in fields if path is not None}
+    return {name: Path(path, table, name, nothing.get(name, frozenset())) for name, path in fields if path is not None}
+
+
+def without_nothing(values: list[object], nothing: frozenset[str]) -> list[object]:
+    """Return values with None for those that stand for none: the description's `empty` names their texts."""
+    return [None if as_text(value) in nothing else value for value in values] if nothing else values
 
 
 def _columns(paths: dict[str, Path], values: Sequence[object], owners: Sequence[int], faults: Faults) -> Columns:

@@ -3,6 +3,7 @@
 How single kinds of values are read is in `values`; who is told of a fault is the caller's choice.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -19,11 +20,14 @@ from analytics_pipeline.transforms.values import (
     arrow_series,
     count_column,
     flag_column,
+    means_nothing,
     money_column,
     places,
     text_column,
 )
 
+_ZEROS = re.compile(r"0000-00-00([ T]00:00(:00(\.0+)?)?)?(Z|[+-]00:?00)?", re.ASCII)
+"""How databases write a stamp that is none."""
 Note = Callable[[int, str, str, object], None]
 """Takes position, reason, field and value of what could not be read."""
 
@@ -70,7 +74,7 @@ class TypedColumns:
         return self._read(field, flag_column, "neither true nor false")
 
     def stamps(self, field: str) -> pd.Series:
-        """Return a field as UTC stamps, null where it is absent or empty."""
+        """Return a field as UTC stamps, null where it is absent, empty or all zeros."""
         return arrow_series([self._stamp(place, field, value) for place, value in enumerate(self.values(field))], STAMP)
 
     def note(self, places: Sequence[int], reason: str, field: str) -> None:
@@ -85,7 +89,7 @@ class TypedColumns:
         return column
 
     def _stamp(self, place: int, field: str, value: object) -> datetime | None:
-        if value is None or value == "":
+        if means_nothing(value) or (isinstance(value, str) and _ZEROS.fullmatch(value)):
             return None
         try:
             return parse_stamp(value, self._shop.times, self._shop.zone)

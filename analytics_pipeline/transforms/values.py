@@ -1,6 +1,7 @@
 """From the API's values to typed columns, exactly: money, whole numbers, text and flags.
 
-A value that is none comes back as null together with its position; what follows from that is decided by the caller.
+A value that cannot be read comes back as null together with its position; what follows from that is decided by the
+caller. Where nothing is meant (an empty text, and `false` for anything but a flag) it is null, and no fault.
 """
 
 import re
@@ -75,7 +76,7 @@ def money_column(values: Sequence[object]) -> Column:
     try:
         amounts = pa.array(texts, type=TEXT).cast(MONEY)
     except pa.ArrowInvalid:
-        return _one_by_one(texts, _amount, MONEY)
+        return _one_by_one([None if means_nothing(value) else value for value in values], _amount, MONEY)
     largest: Decimal | None = pc.max(pc.abs(amounts)).as_py()
     if largest is not None and largest >= MONEY_LIMIT:
         return _one_by_one(texts, _amount, MONEY)
@@ -86,7 +87,7 @@ def count_column(values: Sequence[object]) -> Column:
     """Read whole numbers below `COUNT_LIMIT`, given as integers, Decimals or their digits, into `int64`."""
     if all(type(value) is int and -COUNT_LIMIT < value < COUNT_LIMIT for value in values):
         return arrow_series(values, COUNT), []
-    return _one_by_one(values, _whole, COUNT)
+    return _one_by_one([None if means_nothing(value) else value for value in values], _whole, COUNT)
 
 
 def text_column(values: Sequence[object]) -> Column:
@@ -96,15 +97,21 @@ def text_column(values: Sequence[object]) -> Column:
     try:
         column, bad = arrow_series(values, TEXT), list[int]()
     except (pa.ArrowInvalid, pa.ArrowTypeError):
-        column, bad = _one_by_one(values, _text, TEXT)
+        column, bad = _one_by_one([None if value is False else value for value in values], _text, TEXT)
     texts = pc.replace_substring(pa.array(column), "\x00", "\ufffd")
     empty: Any = pa.scalar("", TEXT)
     return arrow_series(pc.if_else(pc.equal(texts, empty), pa.scalar(None, TEXT), texts), TEXT), bad
 
 
+def means_nothing(value: object) -> bool:
+    """Return whether a value of anything but a flag stands for none: shops also write it as `""` and `false`."""
+    return value is None or value is False or (isinstance(value, str) and not value.strip())
+
+
 def flag_column(values: Sequence[object]) -> Column:
     """Read booleans, given as such, as 0 and 1, or as their text."""
-    return _one_by_one(values, lambda value: _FLAGS.get(str(value).strip().lower()), FLAG)
+    given = [None if value is not False and means_nothing(value) else value for value in values]
+    return _one_by_one(given, lambda value: _FLAGS.get(str(value).strip().lower()), FLAG)
 
 
 def _one_by_one(values: Sequence[object], read: Callable[[object], object], kind: pa.DataType) -> Column:

@@ -41,7 +41,10 @@ def definition(shop: Shop) -> str:
 
 def _rules(shop: Shop) -> dict[str, Any]:
     return {
-        "orders": shop.orders.model_dump(mode="json", include=JUDGING_KEYS),
+        # What is not given is left out, so that rules of before the key existed are still the same ones.
+        "orders": shop.orders.model_dump(
+            mode="json", include=JUDGING_KEYS | ({"empty"} if shop.orders.empty else set())
+        ),
         "times": shop.times.model_dump(mode="json"),
         "currency": shop.currency,
         "timezone": shop.timezone,

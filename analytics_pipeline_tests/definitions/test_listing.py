@@ -49,7 +49,8 @@ CHECKS = """
 clean/customers: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
 clean/order_lines: keys_are_unique, order_lines_add_up_to_their_orders, products_are_known (warns), \
 rows_fit_the_contract
-clean/orders: customers_are_known (warns), every_raw_order_is_in_exactly_one_place, keys_are_unique, \
+clean/orders: a_customer_id_stands_for_one_customer (warns), customers_are_known (warns), \
+every_raw_order_is_in_exactly_one_place, keys_are_unique, \
 order_totals_equal_their_parts, raw_orders_are_clean_quarantined_or_excluded, rows_fit_the_contract
 clean/products: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
 clean/sales: keys_are_unique, net_sales_equal_gross_sales_less_discounts_and_returns, rows_fit_the_contract, \

@@ -39,10 +39,10 @@ def raw_rows(*orders: tuple[date, dict[str, Any]]) -> pa.Table:
 
 def test_all_of_the_first_records_are_looked_at_and_then_every_twentieth(database: Database) -> None:
     records = [(day(0), {"id": number}) for number in range(2_100)]
-    assert audited(database, *records).result().metadata["records_looked_at"].value == 2_005
+    assert audited(database, *records).results()[0].metadata["records_looked_at"].value == 2_005
     write(database, RAW_ORDERS.table, raw_rows((day(1), {})), None)
     newer = [(day(1), {"id": number}) for number in range(2_000)]
-    assert audited(database, *records, *newer).result().metadata["records_looked_at"].value == 4_005
+    assert audited(database, *records, *newer).results()[0].metadata["records_looked_at"].value == 4_005
 
 
 def test_old_and_new_records_are_taken_down_together_when_nothing_is_known_yet(database: Database) -> None:
@@ -50,21 +50,21 @@ def test_old_and_new_records_are_taken_down_together_when_nothing_is_known_yet(d
     write(database, RAW_ORDERS.table, raw_rows((day(1), {})), None)
     records = [*[(day(0), {"id": 1, "old": 1})] * 30, *[(day(1), {"id": 1, "new": 1})] * 30]
     audit = audited(database, *records)
-    assert audit.result().passed
+    assert audit.results()[0].passed
     audit.record("run")
     assert query(database, "select * from ops.field_changes") == []
-    again = audited(database, *records).result()
+    again = audited(database, *records).results()[0]
     assert again.passed
     assert "changes" not in again.metadata
 
 
 def test_a_field_of_another_type_in_old_and_in_new_records_is_told_once_a_run(database: Database) -> None:
     audit = audited(database, (day(1), {"a": 1}))
-    audit.result()
+    audit.results()[0]
     audit.record("first")
     write(database, RAW_ORDERS.table, raw_rows((day(1), {})), None)
     audit = audited(database, (day(0), {"a": True}), (day(1), {"a": "x"}))
-    result = audit.result()
+    result = audit.results()[0]
     assert result.metadata["changes"].value == "- retyped: a, was number, is string, such as x"
     audit.record("second")
     assert [row["run_id"] for row in query(database, "select run_id from ops.field_changes")] == ["second"]
@@ -77,4 +77,4 @@ def test_what_is_no_json_is_left_to_the_cleaning(database: Database) -> None:
     [batch] = raw_rows((day(0), {"a": 1}), (day(0), {"a": 2})).to_batches()
     payloads = pa.array(["{broken", '{"a": 1}'])
     audit.look_at(pa.RecordBatch.from_arrays([*batch.columns[:-1], payloads], schema=batch.schema))
-    assert audit.result().metadata["records_looked_at"].value == 1
+    assert audit.results()[0].metadata["records_looked_at"].value == 1

@@ -14,7 +14,7 @@ RECORDS = (
     order("B", currency="USD"),
     order("B", currency="USD"),
     order("BAD", total="100.00"),
-    order("WORSE", currency="", total="7.00"),
+    order("WORSE", currency="E", total="7.00"),
     order("T", is_test=True),
 )
 
