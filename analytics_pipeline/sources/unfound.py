@@ -8,8 +8,8 @@ judged by what the field is for, since shops also leave out what does not apply:
 - anything else (refunds, cancellations, discounts, rules) may rightly never come. It is told where a field that nothing
   reads has nearly its name: `totl` beside `total`.
 
-A path is held against the records that have the object or list that it lies in: without any refund, nothing is known of
-a refund's fields.
+A path is held against the records that have the object that it lies in, or the entries of the list: without any refund,
+nothing is known of a refund's fields. An object that no record has counts as a field that none has.
 """
 
 import difflib
@@ -93,12 +93,13 @@ def _holder(path: str) -> str:
     return path.removesuffix("[]") if path.endswith("[]") else path.rpartition(".")[0]
 
 
-def _holders(path: str, fields: Iterable[Field], records: int) -> int:
+def _holders(path: str, fields: Sequence[Field], records: int) -> int:
+    """Return how many records could have had a path: those with the object that it lies in, if any has it."""
     holder = _holder(path)
-    kind = "list" if path.endswith("[]") else "object"
     if not holder:
         return records
-    return next((field.records for field in fields if (field.path, field.json_type) == (holder, kind)), 0)
+    found = next((field.records for field in fields if (field.path, field.json_type) == (holder, "object")), 0)
+    return found if found or holder.endswith("[]") else _holders(holder, fields, records)
 
 
 def _most_holders(known: Iterable[KnownField]) -> Mapping[str, int]:

@@ -67,11 +67,14 @@ ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_co
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, quarantine_is_rare (warns), quarantine_stays_below_the_limit, rows_fit_the_contract
 raw/customers: all_records_are_readable (warns), \
-extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
+extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), \
+mapped_paths_are_found (warns), rows_fit_the_contract
 raw/orders: all_records_are_readable (warns), \
-extracted_records_equal_the_shops_count, fields_are_the_known_ones (warns), rows_fit_the_contract
+extracted_records_equal_the_shops_count, fields_are_the_known_ones (warns), \
+mapped_paths_are_found (warns), rows_fit_the_contract
 raw/products: all_records_are_readable (warns), \
-extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), rows_fit_the_contract
+extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), \
+mapped_paths_are_found (warns), rows_fit_the_contract
 """
 
 
