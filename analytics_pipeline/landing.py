@@ -3,14 +3,15 @@
 A pure function of what has been written, and its reader. Who is told of it, and when, stands in `alerts`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 
+from analytics_pipeline.contracts import CLEAN_ORDERS
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists
+from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.ops_tables import MATERIALISED_DAYS
 from analytics_pipeline.partitions import last_complete_day
@@ -19,6 +20,23 @@ from analytics_pipeline.sources.windows import start_of_day
 
 HOURS_TO_FINISH = 2
 """Hours after the daily run's start until a day is due, where the description does not say when."""
+
+
+QUIET_DAYS = 30
+"""A shop without an order for so long is over, or history: nobody waits for its days."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What decides whether a day has to be there at all.
+
+    Attributes:
+        first_writes: When each daily mart was first written, by table.
+        newest_order: Business day of the newest order; None where there is none.
+    """
+
+    first_writes: Mapping[str, datetime] = field(default_factory=dict)
+    newest_order: date | None = None
 
 
 @dataclass(frozen=True)
@@ -88,8 +106,12 @@ def landing(
     *,
     day: date | None = None,
     tables: Sequence[str] | None = None,
+    past: Past = Past(),
 ) -> Landing:
     """Tell whether a business day has landed.
+
+    A mart that was first written after the day was over is younger than it, and need not hold it, where others were
+    there before.
 
     Args:
         shop: Its zone bounds the day.
@@ -97,6 +119,7 @@ def landing(
         rows: What has been written; other days and tables do not count.
         day: The business day; the last one that is over when None.
         tables: Tables that have to hold the day; the daily marts when None.
+        past: What is known of the time before.
     """
     asked = last_complete_day(shop, now) if day is None else day
     over_at = start_of_day(asked + timedelta(days=1), shop.zone)
@@ -106,13 +129,17 @@ def landing(
         for row in rows
         if row.day == asked and row.read_at is not None and row.read_at >= over_at
     }
-    wanted = daily_marts() if tables is None else tables
+    marts = daily_marts() if tables is None else tables
+    older = [table for table in marts if table in past.first_writes and past.first_writes[table] <= over_at]
+    wanted = [table for table in marts if table in older or table in whole] if older else marts
+    is_awaited = shop.first_day <= asked <= (shop.last_day or asked) and (
+        past.newest_order is None or asked - past.newest_order <= timedelta(days=QUIET_DAYS)
+    )
     missing = tuple(table for table in wanted if table not in whole)
     return Landing(
         day=asked,
         due_at=due_at,
-        # Before its first day a shop has nothing that could land.
-        is_due=now >= due_at and asked >= shop.first_day,
+        is_due=now >= due_at and is_awaited,
         missing=missing,
         landed_at=None if missing else max(whole[table] for table in wanted),
     )
@@ -131,9 +158,27 @@ def read_written_days(database: Database, days: Sequence[date]) -> list[WrittenD
         return [WrittenDay(*row) for row in cursor.fetchall()]
 
 
+def read_past(database: Database) -> Past:
+    """Read what decides whether a day has to be there."""
+    first_writes: dict[str, datetime] = {}
+    if exists(database, MATERIALISED_DAYS):
+        marts = ", ".join(f"'{table}'" for table in daily_marts())
+        rows = query(
+            database,
+            f"select table_name, min(first_written_at) as at from {MATERIALISED_DAYS.qualified_name} "
+            f"where table_name in ({marts}) group by table_name",
+        )
+        first_writes = {row["table_name"]: row["at"] for row in rows}
+    newest: date | None = None
+    if exists(database, CLEAN_ORDERS.table):
+        newest = query(database, f"select max(order_date) as day from {CLEAN_ORDERS.table.qualified_name}")[0]["day"]
+    return Past(first_writes, newest)
+
+
 def last_landing(database: Database, shop: Shop, now: datetime) -> Landing:
     """Return how the last business day that is over stands."""
-    return landing(shop, now, read_written_days(database, [last_complete_day(shop, now)]))
+    written = read_written_days(database, [last_complete_day(shop, now)])
+    return landing(shop, now, written, past=read_past(database))
 
 
 def told(found: Landing, shop: Shop) -> str:

@@ -24,6 +24,8 @@ def build_daily_schedule(daily: AssetJob, shop: Shop) -> dg.ScheduleDefinition:
         day = last_complete_day(shop, context.scheduled_execution_time)
         if day < shop.first_day:
             return dg.SkipReason(f"{day} lies before {shop.first_day}, the shop's first day.")
+        if shop.last_day is not None and day > shop.last_day:
+            return dg.SkipReason(f"{day} lies after {shop.last_day}, the shop's last day.")
         # A tick that fails is red in the UI; a run that cannot begin would be an incident of its own every day.
         refuse_missing_secrets(shop)
         return dg.RunRequest(run_key=day.isoformat(), partition_key=day.isoformat())

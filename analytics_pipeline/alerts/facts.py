@@ -25,7 +25,7 @@ from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.jobs import DAILY, LATE_CHANGES, LAYERS
-from analytics_pipeline.landing import landing, read_written_days
+from analytics_pipeline.landing import landing, read_past, read_written_days
 from analytics_pipeline.ops_tables import LOOKS, STALE_DAYS
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.plain import without_addresses
@@ -68,14 +68,14 @@ def gather(
     told = {incident.run_id for incident in open_incidents}
     days = {last_complete_day(shop, now)}
     days |= {date.fromisoformat(one.subject) for one in open_incidents if one.kind == DAY_NOT_LANDED}
-    written = read_written_days(database, sorted(days))
+    written, past = read_written_days(database, sorted(days)), read_past(database)
     return Facts(
         runs=runs,
         checks=checks,
         parked=tuple(_parked_days(database)),
         silent_since=_last_look(database),
         now=now,
-        landings=tuple(landing(shop, now, written, day=day) for day in sorted(days)),
+        landings=tuple(landing(shop, now, written, day=day, past=past) for day in sorted(days)),
         reasons={
             run.run_id: _reasons(instance, run.run_id, checks) for run in open_failures(runs) if run.run_id not in told
         },

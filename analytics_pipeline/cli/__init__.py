@@ -6,7 +6,10 @@ commands share: the group, their help, the `.env` file, and errors told in one l
 
 import importlib
 import os
+import shlex
+import shutil
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,7 @@ COMMANDS = {
     "quarantine": "List, show and replay orders that broke a rule.",
     "shop": "Serve the demo shop's API on this machine.",
 }
+PROGRAM = "analytics-pipeline"
 EXAMPLES = (
     "analytics-pipeline demo",
     "analytics-pipeline run --shop my-shop.yaml --date 2026-11-22",
@@ -122,6 +126,18 @@ def main() -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     load_dotenv(Path.cwd() / ".env")
+
+
+def typed_command() -> str:
+    """Return the command as it can be typed in the current folder: its path, where a shell would not find it."""
+    script = Path(sys.executable).with_name(PROGRAM)
+    found = shutil.which(PROGRAM)
+    if found is not None and Path(found).exists() and script.exists() and Path(found).samefile(script):
+        return PROGRAM
+    if not script.exists():
+        return f"{shlex.quote(sys.executable)} -m analytics_pipeline"
+    is_below = script.is_relative_to(Path.cwd())
+    return shlex.quote(str(script.relative_to(Path.cwd()) if is_below else script))
 
 
 def shop_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from analytics_pipeline.cli import Command
+from analytics_pipeline.cli import Command, typed_command
 from analytics_pipeline.cli.figures import cents, orders_and_money
 from analytics_pipeline.cli.loading import load_days
 from analytics_pipeline.cli.shop import demo_settings
@@ -77,8 +77,10 @@ def command(days: int) -> None:
     )
     click.echo(
         "\nWhere to go next:\n"
-        "  analytics-pipeline up       lineage, checks and the daily schedule on http://127.0.0.1:3000\n"
-        "  analytics-pipeline status   the last day loaded, what has landed, quarantine\n"
+        f"  {typed_command()} up\n"
+        "                              lineage, checks and the daily schedule on http://127.0.0.1:3000\n"
+        f"  {typed_command()} status\n"
+        "                              the last day loaded, what has landed, quarantine\n"
         f"  {psql_line(settings)}\n"
         "                              the tables, while `up` runs: marts.daily_revenue, clean.sales, ...\n"
         "  README.md                   how to point it at your own shop"

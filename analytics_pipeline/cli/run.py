@@ -7,6 +7,8 @@ import click
 
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.loading import load_days
+from analytics_pipeline.cli.returns import missing_returns
+from analytics_pipeline.database.connection import data_database
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.jobs import DAILY, LAYERS
 from analytics_pipeline.partitions import DayRange, last_complete_day
@@ -60,6 +62,8 @@ def command(day: date | None, first: date | None, last: date | None, job: str) -
             f"run {summary.run_id} of {days} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures)
         )
     click.echo(f"{days}: done in {time.monotonic() - started:.1f} s, {summary.checks} checks, run {summary.run_id}")
+    if job == DAILY and (missing := missing_returns(data_database(settings), shop, days)):
+        click.echo(missing)
 
 
 def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | None, now: datetime) -> DayRange:

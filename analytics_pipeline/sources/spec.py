@@ -279,6 +279,7 @@ class Shop(Model):
     timezone: Text
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     first_day: Day
+    last_day: Day | None = None
     daily_run_hour: int = Field(default=3, ge=0, le=23)
     landed_by: TimeOfDay | None = None
     auth: Auth = NoAuth()
@@ -333,6 +334,12 @@ class Shop(Model):
     def _lands_after_the_daily_run_began(self) -> "Shop":
         if self.landed_by is not None and self.landed_by <= time(self.daily_run_hour):
             raise ValueError(f"landed_by has to be later than {self.daily_run_hour:02}:00, when the daily run begins")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> "Shop":
+        if self.last_day is not None and self.last_day < self.first_day:
+            raise ValueError(f"last_day {self.last_day} lies before first_day {self.first_day}")
         return self
 
     @model_validator(mode="after")

@@ -165,7 +165,9 @@ def test_demo_prints_the_last_week_and_where_to_go_next(demo: Demo) -> None:
     assert len(re.findall(r"^  20\d\d-\d\d-\d\d +\d+ ", printed, re.MULTILINE)) == 7
     assert "checks evaluated, every blocking one passed." in printed
     assert re.search(r"In quarantine: \d+ orders, [\d.]+ EUR", printed)
-    assert "  analytics-pipeline up " in printed
+    [typed] = re.findall(r"^  (\S*analytics-pipeline) status$", printed, re.MULTILINE)
+    assert shutil.which(typed, path=os.environ["PATH"]) or Path(typed).is_file()
+    assert f"  {typed} up\n" in printed
     assert "warning" not in demo.process.stderr
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from analytics_pipeline.landing import WrittenDay, daily_marts, due_time, landing, told
+from analytics_pipeline.landing import Past, WrittenDay, daily_marts, due_time, landing, told
 from analytics_pipeline.sources.spec import Shop, load_shop
 
 DAY = date(2026, 11, 24)
@@ -138,3 +138,26 @@ def test_a_landing_is_told_in_the_shops_time() -> None:
     assert told(landing(shop_of(), DUE, [], tables=TABLES), shop_of()) == (
         "2026-11-24 is not whole in marts.a, marts.b (due 06:00)"
     )
+
+
+def test_a_mart_that_is_younger_than_the_day_does_not_make_it_late() -> None:
+    old, young = OVER - timedelta(days=9), OVER + timedelta(hours=9)
+    rows = [written("marts.a", OVER)]
+    for first_writes in ({"marts.a": old}, {"marts.a": old, "marts.b": young}):
+        found = landing(shop_of(), DUE, rows, tables=TABLES, past=Past(first_writes))
+        assert (found.is_late, found.has_landed) == (False, True)
+        assert landing(shop_of(), DUE, [], tables=TABLES, past=Past(first_writes)).missing == ("marts.a",)
+    assert landing(shop_of(), DUE, rows, tables=TABLES, past=Past(dict.fromkeys(TABLES, old))).is_late
+    # A new installation has no mart that is older: all of them are awaited.
+    assert landing(shop_of(), DUE, rows, tables=TABLES, past=Past(dict.fromkeys(TABLES, young))).is_late
+
+
+@pytest.mark.parametrize(("days", "is_late"), [(30, True), (31, False), (5000, False)])
+def test_a_shop_without_an_order_for_thirty_days_is_history(days: int, is_late: bool) -> None:
+    past = Past(newest_order=DAY - timedelta(days=days))
+    assert landing(shop_of(), DUE, [], tables=TABLES, past=past).is_late is is_late
+
+
+def test_nothing_is_late_after_the_last_day_of_a_shop() -> None:
+    assert not landing(shop_of(last_day=DAY - timedelta(days=1)), DUE, [], tables=TABLES).is_late
+    assert landing(shop_of(last_day=DAY), DUE, [], tables=TABLES).is_late
