@@ -1,18 +1,23 @@
 """`analytics-pipeline up`: the UI, the daemon, the database and the demo shop, until Ctrl-C."""
 
+import fcntl
 import os
-import signal
 import socket
-import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
-import psutil
+import yaml
 
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.demo import SHOP_URL
+from analytics_pipeline.cli.guard import host_of
+from analytics_pipeline.cli.processes import Processes
 from analytics_pipeline.cli.shop import DEFAULT_PORT, demo_settings
 from analytics_pipeline.database.connection import data_database, psql_line
 from analytics_pipeline.demo_shop import serve
@@ -20,12 +25,13 @@ from analytics_pipeline.running import end_dead_runs, open_instance
 from analytics_pipeline.settings import DEFAULT_SHOP, UI_URL, Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
 
-SECONDS_TO_STOP = 20
+SECONDS_TO_LOAD = 300.0
+SECONDS_BETWEEN_LOOKS = 0.05
+LONGEST_SOCKET = 100
+LOCATION = "analytics_pipeline.definitions"
 LOOPBACK = "127.0.0.1"
 SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
 """How long a look at the shop may take: the first one after a long history asks for many changes."""
-QUIET = "ignore:Function `dev_command` is superseded"
-"""Dagster announces another command line of its own at each start; a user of this one need not read that."""
 
 
 @click.command(
@@ -34,30 +40,112 @@ QUIET = "ignore:Function `dev_command` is superseded"
     examples=(
         "analytics-pipeline up",
         "analytics-pipeline up --port 3001 --shop my-shop.yaml",
+        "analytics-pipeline up --allowed-host ui.example.com",
     ),
 )
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the UI on 127.0.0.1."
 )
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Name by which a proxy passes requests on; may be given several times. That of ANALYTICS_UI_URL is allowed.",
+)
 @shop_option
-def command(port: int) -> None:
+def command(port: int, allowed_hosts: tuple[str, ...]) -> None:
     """Start the Dagster UI and daemon on loopback, until Ctrl-C.
 
     The daemon runs the daily schedule. The embedded Postgres is started when it is the configured one, and so is the
-    demo shop.
+    demo shop. Requests are answered that come from loopback or name an allowed host.
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
-    _refuse_used_port(port)
-    os.environ.setdefault(SENSOR_SECONDS, "1800")
-    os.environ.setdefault(UI_URL, f"http://{LOOPBACK}:{port}")
-    with open_instance(settings) as instance, _demo_shop(settings, shop):
-        end_dead_runs(instance)
-        click.echo(f"database  {data_database(settings).label}")
-        click.echo(f"psql      {psql_line(settings)}")
-        click.echo(f"UI        http://{LOOPBACK}:{port}   (Ctrl-C ends it)")
-        arguments = ["--module-name", "analytics_pipeline.definitions", "--host", LOOPBACK, "--port", str(port)]
-        raise SystemExit(_run_until_asked([sys.executable, "-W", QUIET, "-m", "dagster", "dev", *arguments]))
+    hosts = _hosts(allowed_hosts)
+    with only_one(settings, port) as lock:
+        _refuse_used_port(port)
+        os.environ.setdefault(SENSOR_SECONDS, "1800")
+        os.environ.setdefault(UI_URL, f"http://{LOOPBACK}:{port}")
+        with open_instance(settings) as instance, _demo_shop(settings, shop):
+            end_dead_runs(instance)
+            click.echo(f"database  {data_database(settings).label}")
+            click.echo(f"UI        http://{LOOPBACK}:{port}   (Ctrl-C ends it)")
+            click.echo(f"psql      {psql_line(settings)}")
+            raise SystemExit(_serve(Processes([lock]), port, hosts))
+
+
+def _serve(processes: Processes, port: int, hosts: list[str]) -> int:
+    """Run the code server, the daemon and the web server until one of them ends or somebody asks for the end."""
+    with tempfile.TemporaryDirectory(prefix="up-", dir=_short_folder()) as folder:
+        at, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
+        place = {"location_name": LOCATION, "socket": str(at)}
+        workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": place}]}), encoding="utf-8")
+        python = [sys.executable, "-m"]
+        code_server = ["--socket", str(at), "--module-name", LOCATION, "--location-name", LOCATION]
+        quiet = ["--log-level", "warning", "--use-python-environment-entry-point"]
+        processes.start([*python, "dagster", "code-server", "start", *code_server, *quiet])
+        if _answers(at, processes):
+            address = ["--host", LOOPBACK, "--port", str(port)]
+            where = ["--workspace", str(workspace)]
+            processes.start([*python, "dagster._daemon", "run", *where])
+            processes.start([*python, "analytics_pipeline.cli.webserver", ",".join(hosts), *address, *where])
+        return processes.wait()
+
+
+def _answers(at: Path, processes: Processes) -> bool:
+    """Wait for the code server, which listens once it has loaded the definitions: others would take it for gone."""
+    deadline = time.monotonic() + SECONDS_TO_LOAD
+    while processes.are_to_go_on and time.monotonic() < deadline:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(at))
+            except OSError:
+                time.sleep(SECONDS_BETWEEN_LOOKS)
+            else:
+                return True
+    return processes.are_to_go_on
+
+
+def _short_folder() -> str | None:
+    """Return where a socket can be named: the folder for temporary files, unless its path is long."""
+    return None if len(os.fsencode(tempfile.gettempdir())) + len("/up-12345678/code") < LONGEST_SOCKET else "/tmp"  # noqa: S108
+
+
+def _hosts(named: tuple[str, ...]) -> list[str]:
+    """Return the names that requests may come under, beside those of loopback."""
+    found = []
+    for name in named:
+        host = host_of(name)
+        if host is None:
+            raise click.BadParameter(
+                f"{name!r} is no name of a host, such as ui.example.com", param_hint="--allowed-host"
+            )
+        found.append(host)
+    link = host_of(urlsplit(os.environ.get(UI_URL) or "").netloc)
+    return [*found, *([link] if link else [])]
+
+
+@contextmanager
+def only_one(settings: Settings, port: int) -> Iterator[int]:
+    """Refuse a second `up` of one state folder: two daemons would start every run twice.
+
+    What `up` starts holds the lock too, so that what a killed one leaves counts.
+    """
+    settings.home.mkdir(parents=True, exist_ok=True)
+    with (settings.home / "up.lock").open("a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise click.ClickException(
+                f"another `up` works in {settings.home} already: {lock.read().strip() or 'it is just starting'}. "
+                "End it first; after `kill -9` what it has started still runs."
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()}, http://{LOOPBACK}:{port}\n")
+        lock.flush()
+        yield lock.fileno()
 
 
 def _refuse_used_port(port: int) -> None:
@@ -85,52 +173,3 @@ def _demo_shop(settings: Settings, shop: Shop) -> Iterator[None]:
         os.environ[SHOP_URL] = running.url
         click.echo(f"demo shop {running.url}")
         yield
-
-
-def _run_until_asked(command: list[str]) -> int:
-    """Run a command until it ends or this process is asked to (SIGINT, SIGTERM), and leave none of its processes.
-
-    Returns:
-        Its exit code, 0 when it was asked to end.
-    """
-    started: list[subprocess.Popen[bytes]] = []
-    asked: list[int] = []
-
-    def end(number: int, _: object) -> None:
-        asked.append(number)
-        for process in started:
-            process.send_signal(signal.SIGINT)
-
-    # Before the command starts, so that no signal finds it running and nobody who passes the signal on.
-    signal.signal(signal.SIGINT, end)
-    signal.signal(signal.SIGTERM, end)
-    if asked:
-        return 0
-    # A session of its own: Ctrl-C reaches this process alone, which then asks the others to end in order.
-    # A file of the current folder must not stand in for a module of the same name (PYTHONSAFEPATH).
-    safely = {**os.environ, "PYTHONSAFEPATH": "1"}
-    started.append(subprocess.Popen(command, start_new_session=True, env=safely))  # noqa: S603 - fixed arguments
-    if asked:
-        started[0].send_signal(signal.SIGINT)
-    code = started[0].wait()
-    _end_session(started[0].pid)
-    return 0 if asked else code
-
-
-def _end_session(leader: int) -> None:
-    """End what is left of a session whose leader has ended."""
-    left = [process for process in psutil.process_iter() if _session_of(process.pid) == leader]
-    for process in left:
-        with suppress(psutil.NoSuchProcess):
-            process.terminate()
-    _, alive = psutil.wait_procs(left, timeout=SECONDS_TO_STOP)
-    for process in alive:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-
-
-def _session_of(pid: int) -> int | None:
-    try:
-        return os.getsid(pid)
-    except (ProcessLookupError, PermissionError):
-        return None

@@ -8,12 +8,13 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
+from urllib.parse import quote
 
 import dagster as dg
 import psutil
 import pytest
 
-from analytics_pipeline.database.connection import Database, create_database
+from analytics_pipeline.database.connection import DATA_DATABASE, Database, create_database
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
@@ -96,6 +97,13 @@ def postmaster_of(home: Path) -> psutil.Process | None:
     except (FileNotFoundError, psutil.NoSuchProcess):
         return None
     return process if is_alive(process) else None
+
+
+def embedded_database(home: Path) -> Database:
+    """The data of the embedded server that runs in a state folder, without becoming one of its users."""
+    password = (home / "postgres.password").read_text(encoding="ascii").strip()
+    host = quote(str((home / "postgres.socket").resolve()), safe="/")
+    return Database(f"postgresql://postgres:{password}@/{DATA_DATABASE}?host={host}&port=5432")
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

@@ -17,10 +17,12 @@ from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import COMMANDS, EXAMPLES, main
 from analytics_pipeline.cli.run import chosen_days
+from analytics_pipeline.cli.up import only_one
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION, Pipeline, at, describe, with_login
 from analytics_pipeline_tests.integration.command_line import run, running
@@ -323,6 +325,24 @@ def test_a_port_that_is_taken_is_told(start_shop: StartShop, call: Callable[...,
     refused = call("up", "--port", port)
     assert refused.exit_code == 1
     assert f"port {port} of 127.0.0.1 cannot be used" in refused.output
+
+
+def test_a_second_up_of_one_state_folder_is_refused(call: Callable[..., Result]) -> None:
+    home = Path(os.environ["ANALYTICS_HOME"])
+    with only_one(Settings(home, None, "demo"), 3001):
+        refused = call("up", "--port", "3002")
+    assert refused.exit_code == 1
+    assert (
+        f"another `up` works in {home} already: process {os.getpid()}, http://127.0.0.1:3001. End it" in refused.output
+    )
+    with only_one(Settings(home, None, "demo"), 3001):
+        pass
+
+
+def test_an_allowed_host_that_is_none_is_told(call: Callable[..., Result]) -> None:
+    refused = call("up", "--allowed-host", "https://ui.example.com/")
+    assert refused.exit_code == 2
+    assert "'https://ui.example.com/' is no name of a host, such as ui.example.com" in refused.output
 
 
 def test_a_settings_error_is_told_in_one_line(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:

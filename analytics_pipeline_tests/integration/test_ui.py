@@ -33,7 +33,7 @@ from analytics_pipeline.demo_shop import DemoShop, RevenueTruth
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline_tests.integration.command_line import run, running
-from analytics_pipeline_tests.integration.loaded import wait_until
+from analytics_pipeline_tests.integration.loaded import embedded_database, wait_until
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 FLAGS = [
@@ -91,12 +91,11 @@ def up(demo: Demo) -> Iterator[Up]:
     with running(arguments, folder=demo.home, ANALYTICS_HOME=str(demo.home / "state")) as process:
         assert process.stdout is not None
         told = [process.stdout.readline() for _ in range(3)]
-        found = re.search(r"postgresql://\S+", "".join(told))
-        assert found is not None, told
+        assert re.search(r"postgresql://postgres@/analytics\?host=\S+", "".join(told)), told
         url = f"http://127.0.0.1:{port}"
         assert f"UI        {url} " in told[-1]
         _wait_for(url, process)
-        yield Up(process, url, Database(found[0]))
+        yield Up(process, url, embedded_database(demo.home / "state"))
 
 
 def _wait_for(url: str, process: Popen[str]) -> None:
@@ -255,6 +254,26 @@ def test_the_page_of_a_mart_shows_its_columns_and_its_checks(up: Up, page: Page)
     expect(page.get_by_text("daily_revenue_has_every_day").first).to_be_visible()
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
     expect(page.get_by_text("unexplained_difference", exact=True).first).to_be_visible()
+
+
+def test_c46_up_refuses_mutations_by_links_and_foreign_hosts_and_origins(up: Up) -> None:
+    reading, writing = "{version}", "mutation { wipeAssets(assetPartitionRanges: []) { __typename } }"
+    graphql = f"{up.url}/graphql"
+    foreign: list[dict[str, str]] = [{"Host": "evil.example"}, {"Origin": "http://evil.example"}]
+    assert requests.get(graphql, {"query": reading}, timeout=30).json()["data"]["version"]
+    assert requests.post(graphql, json={"query": "mutation { __typename }"}, timeout=30).json()["data"]
+    assert requests.get(graphql, {"query": writing}, timeout=30).status_code == 403
+    for headers in foreign:
+        assert requests.get(graphql, {"query": reading}, headers=headers, timeout=30).status_code == 403
+        assert requests.post(graphql, json={"query": writing}, headers=headers, timeout=30).status_code == 403
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "MTIz",
+    }
+    refused = requests.get(graphql, headers={**upgrade, "Origin": "http://evil.example"}, timeout=30)
+    assert refused.status_code == 403
 
 
 def test_up_ends_when_it_is_interrupted_and_leaves_no_process(demo: Demo, up: Up) -> None:
