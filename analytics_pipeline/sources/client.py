@@ -21,6 +21,7 @@ from requests.structures import CaseInsensitiveDict
 
 from analytics_pipeline.errors import AnswerError, SettingsError, ShopRefusedError, ShopUnavailableError
 from analytics_pipeline.sources.credentials import read_credentials
+from analytics_pipeline.sources.deadline import Deadline, WatchedAdapter
 from analytics_pipeline.sources.pacing import Pace, retry_after_seconds, retry_wait
 from analytics_pipeline.sources.references import resolve
 from analytics_pipeline.sources.spec import Shop
@@ -141,6 +142,9 @@ class ShopClient:
         self._pace = Pace(shop.request_budget, shop.limits.max_retry_after, self._sleep, clock)
         self._session = requests.Session()
         self._session.trust_env = False
+        self._deadline = Deadline(shop.limits.answer_timeout)
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, WatchedAdapter(self._deadline))
         self._session.verify = _certificates(environment)
         self._session.headers.update(
             {"Accept": "application/json", "User-Agent": "analytics-pipeline", **shop.headers, **credentials.headers}
@@ -242,12 +246,17 @@ class ShopClient:
         fault: Exception
         try:
             request = self._session.prepare_request(requests.Request("GET", url, params=self._with_key(url, params)))
-            with self._session.send(
-                request,
-                stream=True,
-                timeout=(limits.connect_timeout, limits.read_timeout),
-                allow_redirects=False,
-            ) as response:
+            with (
+                self._deadline.running(),
+                self._session.send(
+                    request,
+                    stream=True,
+                    timeout=(limits.connect_timeout, limits.read_timeout),
+                    allow_redirects=False,
+                ) as response,
+            ):
+                if self._deadline.has_passed:  # the end of the connection is that of the headers, too
+                    return self._late()
                 self._pace.learn(response.headers)
                 return self._outcome(response, shown, decode, ends)
         except requests.RequestException as error:
@@ -269,6 +278,8 @@ class ShopClient:
         if not response.ok or status >= 300:  # noqa: PLR2004
             raise self._refusal(response, shown)
         body = self._read(response, shown)
+        if self._deadline.has_passed:  # without an announced length, the end of the connection is that of the body
+            return self._late()
         try:
             return Answer(decode(body), headers, response.url, shown, status)
         except msgspec.ValidationError as error:
@@ -309,7 +320,12 @@ class ShopClient:
         message = f"GET {shown}: HTTP {response.status_code}: {advice}."
         return ShopRefusedError(message, excerpt=words or None, status=response.status_code)
 
+    def _late(self) -> _Failure:
+        return _Failure(f"no whole answer within {self.shop.limits.answer_timeout:g} s (limits.answer_timeout)")
+
     def _failure(self, error: Exception, shown: str) -> _Failure:
+        if self._deadline.has_passed:
+            return self._late()
         inner = error.args[0] if error.args else error
         told = self.redact.shown(str(getattr(inner, "reason", inner)))
         if "CERTIFICATE_VERIFY_FAILED" in told:

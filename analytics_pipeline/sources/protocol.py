@@ -274,6 +274,7 @@ class Limits(Model):
 
     connect_timeout: float = Field(default=5, gt=0)
     read_timeout: float = Field(default=60, gt=0)
+    answer_timeout: float = Field(default=300, gt=0, le=86_400)
     retries: int = Field(default=6, ge=0, le=20)
     max_retry_after: float = Field(default=60, ge=0)
     max_answer_mb: int = Field(default=64, gt=0, le=1024)

@@ -317,7 +317,10 @@ def test_shop_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         requests.get(f"{url}/shop", timeout=10)
 
 
-def test_a_port_that_is_taken_is_told(start_shop: StartShop, call: Callable[..., Result]) -> None:
+def test_a_port_that_is_taken_is_told(
+    start_shop: StartShop, call: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANALYTICS_HOME", str(tmp_path / "home"))
     port = start_shop().url.rpartition(":")[2]
     refused = call("shop", "--port", port)
     assert refused.exit_code == 1
@@ -327,8 +330,11 @@ def test_a_port_that_is_taken_is_told(start_shop: StartShop, call: Callable[...,
     assert f"port {port} of 127.0.0.1 cannot be used" in refused.output
 
 
-def test_a_second_up_of_one_state_folder_is_refused(call: Callable[..., Result]) -> None:
-    home = Path(os.environ["ANALYTICS_HOME"])
+def test_a_second_up_of_one_state_folder_is_refused(
+    call: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    monkeypatch.setenv("ANALYTICS_HOME", str(home))
     with only_one(Settings(home, None, "demo"), 3001):
         refused = call("up", "--port", "3002")
     assert refused.exit_code == 1

@@ -192,7 +192,8 @@ def test_the_week_that_the_demo_shows_equals_the_truth(demo: Demo, up: Up) -> No
 
 def test_up_listens_on_loopback_only(up: Up) -> None:
     tree = [psutil.Process(up.process.pid), *psutil.Process(up.process.pid).children(recursive=True)]
-    assert len(tree) >= 4  # itself, dagster, its web server, its daemon
+    tree = [process for process in tree if process.name() != "postgres"]  # another user's; it is asked elsewhere
+    assert len(tree) >= 4  # itself, the code server, the web server, the daemon
     listening = [
         connection.laddr.ip
         for process in tree
@@ -270,7 +271,7 @@ def test_c46_up_refuses_mutations_by_links_and_foreign_hosts_and_origins(up: Up)
         "Connection": "Upgrade",
         "Upgrade": "websocket",
         "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "MTIz",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
     refused = requests.get(graphql, headers={**upgrade, "Origin": "http://evil.example"}, timeout=30)
     assert refused.status_code == 403
