@@ -1,6 +1,6 @@
 """The embedded PostgreSQL server: started on demand over the state folder, shared, stopped with its last process.
 
-Only the server's life belongs here: its files are `cluster`'s part, its programs `programs`'; `connection` connects.
+Only who uses the server and its start belong here: see `cluster` for its files, `postmaster` for its processes.
 
 Each process that uses the server holds a shared lock on one file (`postgres.users`) as long as it lives. The kernel
 lets go of it whatever ends the process, so the holders are the users, and nobody has to be struck off a list. Starting
@@ -13,8 +13,6 @@ import fcntl
 import os
 import shlex
 import shutil
-import signal
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +23,17 @@ from threading import RLock
 import psutil
 
 from analytics_pipeline.database.cluster import PORT, SERVICE, Cluster
+from analytics_pipeline.database.postmaster import (
+    SECONDS_TO_STOP,
+    bury,
+    has_clients,
+    is_alive,
+    is_ready,
+    postmaster_of,
+    socket_of,
+    state_of,
+    stop_postmaster,
+)
 from analytics_pipeline.database.programs import (
     INSTALLATION,
     Account,
@@ -38,11 +47,8 @@ from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError, S
 SECONDS_TO_START = 120.0
 """A server that was killed first repeats what it had not yet written."""
 SECONDS_TO_TAKE_TURNS = 180.0
-SECONDS_TO_STOP = 20.0
 SECONDS_TO_LEAVE = 1.0
 SECONDS_BETWEEN_LOOKS = 0.02
-SOCKET_LINE = 4
-STATE_LINE = 7
 LARGEST_LOG = 10_000_000
 PASSABLE = 0o711
 
@@ -84,7 +90,7 @@ def start_embedded_server(data: Path) -> str:
     """
     with _one_thread:
         member = _joined.get(data)
-        if member is None or not _is_alive(member.postmaster):
+        if member is None or not is_alive(member.postmaster):
             try:
                 member = _join(data)
             except PipelineError:
@@ -137,18 +143,18 @@ def _running_server(data: Path) -> tuple[psutil.Process, str]:
     cluster = Cluster(data, server_account(data))
     if cluster.account is not None:
         _refuse_closed_folder(data.parent.resolve(), cluster.account)
-    postmaster = _postmaster(data)
-    if postmaster is not None and _state(data) == "stopping":  # somebody has asked it to, by hand
+    postmaster = postmaster_of(data)
+    if postmaster is not None and state_of(data) == "stopping":  # somebody has asked it to, by hand
         with contextlib.suppress(psutil.TimeoutExpired):
             postmaster.wait(SECONDS_TO_STOP)
-        if _is_alive(postmaster):
+        if is_alive(postmaster):
             raise DatabaseUnavailableError(f"the embedded server in {data} is being stopped. Try again in a moment.")
     elif postmaster is not None:
-        socket_folder = _socket_of(data)
+        socket_folder = socket_of(data)
         if cluster.asks_for_password and socket_folder is not None and cluster.is_private(socket_folder):
             return _ready(cluster, postmaster, socket_folder)
         _end_unprotected(data, postmaster)
-    _bury(data)
+    bury(data)
     programs = find_programs(cluster.account, data.parent)
     cluster.make(programs)
     return _start(cluster, programs)
@@ -175,8 +181,8 @@ def _ready(
 ) -> tuple[psutil.Process, str]:
     """Wait until a server takes connections: who has started it may have been killed before it did."""
     deadline = time.monotonic() + SECONDS_TO_START
-    while not _is_ready(cluster.data, postmaster.pid):
-        if not _is_alive(postmaster) or time.monotonic() > deadline:
+    while not is_ready(cluster.data, postmaster.pid):
+        if not is_alive(postmaster) or time.monotonic() > deadline:
             reason = "it does not get ready" if log_before is None else _reason(cluster.log, log_before)
             raise DatabaseUnavailableError(
                 f"the embedded PostgreSQL server does not start in {cluster.data}: {reason}. "
@@ -213,120 +219,17 @@ def _refuse_closed_folder(home: Path, account: Account) -> None:
         home.chmod(home.stat().st_mode & 0o7777 | PASSABLE)
 
 
-def _lines_of(data: Path) -> list[str]:
-    """Return what a server has written about itself: process, folder, start, port, socket, host, memory, state."""
-    try:
-        return (data / "postmaster.pid").read_text(encoding="utf-8", errors="surrogateescape").splitlines()
-    except FileNotFoundError:
-        return []
-
-
-def _postmaster(data: Path) -> psutil.Process | None:
-    """Return the first process of the server that runs over a folder, None when there is none."""
-    try:
-        process = psutil.Process(int(_lines_of(data)[0]))
-    except (IndexError, ValueError, psutil.NoSuchProcess):
-        return None
-    # The number may be another process's by now; a server works in its data folder.
-    return process if _is_alive(process) and _works_in(process, data) else None
-
-
-def _works_in(process: psutil.Process, data: Path) -> bool:
-    try:
-        return data.samefile(process.cwd())
-    except (OSError, psutil.Error):
-        return False
-
-
-def _socket_of(data: Path) -> Path | None:
-    lines = _lines_of(data)
-    return Path(lines[SOCKET_LINE]) if len(lines) > SOCKET_LINE and lines[SOCKET_LINE] else None
-
-
-def _state(data: Path) -> str:
-    lines = _lines_of(data)
-    return lines[STATE_LINE].strip() if len(lines) > STATE_LINE else ""
-
-
-def _is_ready(data: Path, pid: int) -> bool:
-    return _state(data) == "ready" and _lines_of(data)[:1] == [str(pid)]
-
-
-def _is_alive(process: psutil.Process) -> bool:
-    try:
-        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
 def _end_unprotected(data: Path, postmaster: psutil.Process) -> None:
     """Stop a server that runs without the password, as an earlier version started it, unless somebody works with it."""
     deadline = time.monotonic() + SECONDS_TO_LEAVE
-    while _has_clients(postmaster):
+    while has_clients(postmaster):
         if time.monotonic() > deadline:
             raise DatabaseUnavailableError(
                 f"the embedded server in {data} runs without the password that is kept beside it, as an earlier "
                 "version started it, and somebody works with it. End the commands that do (`up`?) and try again."
             )
         time.sleep(SECONDS_BETWEEN_LOOKS)
-    _stop(postmaster)
-
-
-def _has_clients(postmaster: psutil.Process) -> bool:
-    try:
-        return any("[local]" in " ".join(child.cmdline()) for child in postmaster.children())
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _bury(data: Path) -> None:
-    """See to it that nothing of a killed server is left.
-
-    Its other processes may still work on the data for a moment. The first one stays in the table of processes until
-    its parent asks for it, which may be never: so PostgreSQL's own marks of it are taken away here.
-    """
-    if not _lines_of(data):
-        return
-    folder = _socket_of(data)
-    name = None if folder is None else folder / f".s.PGSQL.{PORT}"
-    if name is not None:
-        _refuse_unseen_server(data, name)
-    for number in (signal.SIGQUIT, signal.SIGKILL):
-        left = [
-            process
-            for process in psutil.process_iter(["name"])
-            if process.info["name"] == "postgres" and _is_alive(process) and _works_in(process, data)
-        ]
-        for process in left:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        psutil.wait_procs([process for process in left if _is_alive(process)], timeout=SECONDS_TO_STOP / 2)
-    (data / "postmaster.pid").unlink(missing_ok=True)
-    if name is not None:
-        name.with_name(f"{name.name}.lock").unlink(missing_ok=True)
-
-
-def _refuse_unseen_server(data: Path, name: Path) -> None:
-    """Refuse where a server answers that is no process of this machine: a second one would destroy the data."""
-    with socket.socket(socket.AF_UNIX) as probe:
-        try:
-            probe.connect(str(name))
-        except OSError:
-            return
-    raise DatabaseUnavailableError(
-        f"the embedded server in {data} is run by a process that is not seen from here, such as one of another "
-        "container. Use one state folder from one container only, or set ANALYTICS_DATABASE_URL to a server for all."
-    )
-
-
-def _stop(postmaster: psutil.Process) -> None:
-    """Stop a server: in order, at once, or by force."""
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):
-        with contextlib.suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
-            postmaster.send_signal(number)
-            postmaster.wait(SECONDS_TO_STOP)
-        if not _is_alive(postmaster):
-            return
+    stop_postmaster(postmaster)
 
 
 @contextmanager
@@ -382,7 +285,7 @@ def _leave_all() -> None:
             _turn(data) if data.parent.exists() else contextlib.nullcontext(),
         ):
             if _is_locked(member.users, fcntl.LOCK_EX):
-                _stop(_postmaster(data) or member.postmaster)
+                stop_postmaster(postmaster_of(data) or member.postmaster)
                 Cluster(data, server_account(data)).leave_socket_folder()
         os.close(member.users)
 

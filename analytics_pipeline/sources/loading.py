@@ -21,6 +21,8 @@ KeyPath = tuple[str | int, ...]
 _UNIONS = {"auth", "pagination"}  # pydantic adds the chosen `type` to the location of a fault below these
 _MAY_HOLD_SECRETS = {"auth", "base_url", "headers", "params"}
 _SHOWN_CHARACTERS = 80
+_MOST_LEVELS = 50
+_MOST_VALUES = 20_000
 
 
 class _Loader(yaml.SafeLoader):
@@ -61,15 +63,51 @@ def read_description(path: Path, model: type[Described]) -> Described:
 def _parse(path: Path, text: str) -> tuple[yaml.MappingNode, object]:
     """The same document as nodes, which know their lines, and as plain data."""
     try:
+        told = _shape_fault(text)
+        if told is not None:
+            raise DescriptionError(f"{path}: {told}")
         root = yaml.compose(text, _Loader)
         data = yaml.load(text, _Loader)  # noqa: S506  # derived from SafeLoader
     except yaml.YAMLError as error:
         told = _syntax_fault(error)
+    except (ValueError, OverflowError, TypeError) as error:  # a number of 5,000 digits, a tag that does not fit
+        told = f"a value cannot be read ({type(error).__name__}): put text and large numbers in quotes"
     else:
         if isinstance(root, yaml.MappingNode):
             return root, data
         told = "a shop description is a mapping of keys such as name, base_url and orders"
     raise DescriptionError(f"{path}: {told}")
+
+
+def _shape_fault(text: str) -> str | None:
+    """What of a document's shape no reader should follow: too deep, too large once its aliases are put in, endless.
+
+    The parser's events come one by one, whatever the depth; what follows them calls itself at each level.
+    """
+    open_anchors: list[str | None] = []  # of the collections around, outermost first
+    sizes: list[int] = [0]
+    anchored: dict[str, int] = {}
+    for event in yaml.parse(text, _Loader):
+        line = 0 if event.start_mark is None else event.start_mark.line + 1
+        if isinstance(event, yaml.CollectionStartEvent):
+            open_anchors.append(event.anchor)
+            sizes.append(1)
+            if len(open_anchors) > _MOST_LEVELS:
+                return f"line {line}: the file has more than {_MOST_LEVELS} levels; a description needs a few"
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, size = open_anchors.pop(), sizes.pop()
+            sizes[-1] += size
+            if anchor is not None:
+                anchored[anchor] = size
+        elif isinstance(event, yaml.AliasEvent):
+            if event.anchor in open_anchors:
+                return f"line {line}: *{event.anchor} stands within what it repeats; write the value out"
+            sizes[-1] += anchored.get(event.anchor or "", 1)
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[-1] += 1
+        if sizes[-1] > _MOST_VALUES:
+            return f"line {line}: the file has more than {_MOST_VALUES} values with its aliases; write fewer"
+    return None
 
 
 def _syntax_fault(error: yaml.YAMLError) -> str:

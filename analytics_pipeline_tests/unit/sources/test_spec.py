@@ -57,6 +57,48 @@ def test_a_missing_file_is_told(tmp_path: Path) -> None:
         load_shop(tmp_path / "none.yaml")
 
 
+LAUGHS = "\n".join(["a0: &a0 [x, x]", *(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 40))])
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("orders: " + "[" * 5000 + "]" * 5000, "line 1: the file has more than 50 levels"),
+        ("orders: " + "{a: " * 5000 + "1" + "}" * 5000, "line 1: the file has more than 50 levels"),
+        ("\n".join(" " * depth + "a:" for depth in range(5000)), "line 51: the file has more than 50 levels"),
+        ("[" * 5000, "line 1: the file has more than 50 levels"),
+        ("name: x\norders: &o\n  lines: *o\n", "line 3: *o stands within what it repeats"),
+        ("a: &a [[*a]]\n", "line 1: *a stands within what it repeats"),
+        (LAUGHS, "the file has more than 20000 values with its aliases"),
+        ("a: [" + "x," * 21_000 + "]", "line 1: the file has more than 20000 values"),
+        ("currency: " + "1" * 5000, "a value cannot be read (ValueError): put text and large numbers in quotes"),
+        ("currency: !!int x", "a value cannot be read"),
+        ("? [a, b]\n: c\n", "found unhashable key"),
+    ],
+    ids=[
+        "lists",
+        "mappings",
+        "blocks",
+        "unclosed",
+        "alias",
+        "alias in lists",
+        "laughs",
+        "many",
+        "digits",
+        "tag",
+        "key",
+    ],
+)
+def test_a_file_that_no_reader_should_follow_is_refused_at_once(tmp_path: Path, text: str, fault: str) -> None:
+    assert fault in faults(tmp_path, text)
+
+
+def test_aliases_of_whole_parts_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(changed("  pagination: {type: cursor", "  pagination: &paged {type: cursor"))
+    assert load_shop(path) == load_shop("demo")
+
+
 def test_a_syntax_error_gives_line_and_column(tmp_path: Path) -> None:
     assert "line 2, column 8: this is no YAML" in faults(tmp_path, "name: demo\nauth: [: {")
 
