@@ -17,7 +17,12 @@ import sqlalchemy
 import sqlalchemy.exc
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 
-from analytics_pipeline.database.connection import create_database, data_database, instance_database
+from analytics_pipeline.database.connection import (
+    INSUFFICIENT_PRIVILEGE,
+    create_database,
+    data_database,
+    instance_database,
+)
 from analytics_pipeline.settings import Settings
 
 
@@ -134,7 +139,12 @@ class InstanceStorage(DagsterPostgresStorage):
         """
         database = instance_database(data_database(Settings.from_environment()))
         create_database(database)
-        return cls(postgres_url=sqlalchemy_url(database.url), inst_data=inst_data)
+        try:
+            return cls(postgres_url=sqlalchemy_url(database.url), inst_data=inst_data)
+        except sqlalchemy.exc.ProgrammingError as error:
+            if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
+                raise
+            raise database.missing_right(error) from None
 
 
 def sqlalchemy_url(url: str) -> str:

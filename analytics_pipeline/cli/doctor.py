@@ -161,4 +161,8 @@ def _rights(database: Database) -> str:
 
 def _instance(database: Database) -> str:
     made = " (created now)" if create_database(database) else ""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        # Dagster makes its tables without naming a schema; those that are there it reads and writes.
+        cursor.execute("create table analytics_pipeline_doctor (one int)")
+        connection.rollback()
     return f"{database.label}: Dagster's runs and events{made}"

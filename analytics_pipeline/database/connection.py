@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from functools import cache
 from threading import Lock
 from typing import Any, cast
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import adbc_driver_manager
 from adbc_driver_postgresql import dbapi
 
 from analytics_pipeline.database.embedded import psql_command, start_embedded_server
+from analytics_pipeline.database.rights import NEW_DATABASE, missing_right, quoted
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
 from analytics_pipeline.settings import DATABASE_URL, Settings
 
@@ -72,6 +73,16 @@ class Database:
         )
         return f"{parts.scheme}://{login}{host}{parts.path}" + (f"?{options}" if options else "")
 
+    @property
+    def login(self) -> str:
+        """The name of the URL's login."""
+        return unquote(urlsplit(self.url).username or "") if is_readable(self.url) else ""
+
+    def missing_right(self, error: Exception) -> DatabaseRefusedError:
+        """Say which right the login lacks and how it is granted, from the server's own words."""
+        reason = re.split(r"ERROR:|\(psycopg2\.\S+\)", str(error), maxsplit=1)[-1]
+        return missing_right(reason, login=self.login, database=self.name, label=self.label)
+
     def named(self, name: str) -> "Database":
         """Return the database `name` on the same server."""
         parts = urlsplit(self.url)
@@ -99,7 +110,7 @@ class Database:
             yield connection
         except adbc_driver_manager.Error as error:
             if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
-                raise missing_right(error, self.label) from None
+                raise self.missing_right(error) from None
             raise without_rows(error) from None
         finally:
             with _counting:
@@ -154,14 +165,6 @@ def connection_error(message: str, label: str) -> PipelineError:
         return DatabaseUnavailableError(f"the host of {label} is not known. Check {DATABASE_URL}.")
     return DatabaseUnavailableError(
         f"no Postgres server answers at {label}. Start it, check {DATABASE_URL}, or unset it for the embedded server."
-    )
-
-
-def missing_right(error: Exception, label: str) -> DatabaseRefusedError:
-    """Say which right the login lacks, from the server's own words."""
-    reason = str(error).partition("ERROR:")[2].strip().splitlines()[0] or "permission denied"
-    return DatabaseRefusedError(
-        f"the login of {label} lacks a right: {reason}. Let the database's owner grant it, or use another login."
     )
 
 
@@ -241,17 +244,17 @@ def create_database(database: Database) -> bool:
     except DatabaseRefusedError as refusal:
         if "does not exist" not in str(refusal) or f'"{database.name}"' not in str(refusal):
             raise
-    name = database.name.replace('"', '""')
     with (
         database.named(MAINTENANCE_DATABASE).connect(autocommit=True) as connection,
         closing(connection.cursor()) as cursor,
     ):
         try:
-            # Ids and codes compare byte by byte: the same order on every server, and indexes that are built faster.
-            cursor.execute(f"create database \"{name}\" template template0 encoding 'UTF8' lc_collate 'C'")
+            cursor.execute(f"create database {quoted(database.name)} {NEW_DATABASE}")
         except adbc_driver_manager.Error as error:
             # Two that create at once meet in the catalogue's own index: the other one made it.
             if sqlstate(error) in {DUPLICATE_DATABASE, UNIQUE_VIOLATION}:
                 return False
+            if sqlstate(error) == INSUFFICIENT_PRIVILEGE:  # told with the database that is missing, not this one
+                raise database.missing_right(error) from None
             raise
     return True

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from threading import RLock
+from threading import RLock, local
 
 import psutil
 
@@ -290,20 +290,36 @@ def _leave_all() -> None:
         os.close(member.users)
 
 
-def _count_in_the_child() -> None:
-    """A forked process is a user of its own: what it got from its parent is the parent's lock, and counts as one."""
+_forking = local()
+
+
+def _count_the_child() -> None:
+    """Count a process that is about to be forked: what it gets from its parent is the parent's lock, and counts as one.
+
+    Its own lock is taken before, since the parent may end before the child does anything.
+    """
+    _forking.users = {}
+    for data in _joined:
+        with contextlib.suppress(OSError):
+            users = os.open(data.with_name(f"{data.name}.users"), os.O_RDWR)
+            fcntl.flock(users, fcntl.LOCK_SH | fcntl.LOCK_NB)  # this process has the same
+            _forking.users[data] = users
+
+
+def _leave_to_the_child() -> None:
+    for users in _forking.users.values():
+        os.close(users)
+
+
+def _be_the_child() -> None:
     global _one_thread  # noqa: PLW0603 - another thread of the parent may have held it
     _one_thread = RLock()
     for data, member in list(_joined.items()):
-        inherited = member.users
-        try:
-            member.users = os.open(data.with_name(f"{data.name}.users"), os.O_RDWR)
-            is_counted = _is_locked(member.users, fcntl.LOCK_SH)
-        except OSError:
-            is_counted = False
-        os.close(inherited)
-        if not is_counted:
+        os.close(member.users)
+        if data in _forking.users:
+            member.users = _forking.users[data]
+        else:
             del _joined[data]
 
 
-os.register_at_fork(after_in_child=_count_in_the_child)
+os.register_at_fork(before=_count_the_child, after_in_parent=_leave_to_the_child, after_in_child=_be_the_child)

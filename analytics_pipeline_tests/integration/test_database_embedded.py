@@ -143,10 +143,11 @@ def test_a_forked_process_is_a_user_of_its_own(home: Path) -> None:
     assert answer_of(parent) == "forked\n"
     postmaster = postmaster_of(home)
     assert postmaster is not None
-    parent.wait(30)
-
-    assert is_alive(postmaster)
-    parent.communicate()  # the end of the child's input
+    try:
+        parent.wait(30)
+        assert is_alive(postmaster)
+    finally:
+        parent.communicate()  # the end of the child's input
     wait_until(lambda: not is_alive(postmaster))
 
 
