@@ -1,18 +1,22 @@
 """Mappings that are wrong in silence: paths found nowhere, values that stand for nothing, one id for all guests."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from analytics_pipeline.cli import main
 from analytics_pipeline.errors import DescriptionError
+from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.drift import KnownField
 from analytics_pipeline.sources.fields import FieldProfile
 from analytics_pipeline.sources.mapping import compile_path
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.sources.unfound import unfound
-from analytics_pipeline_tests.cases.small_shop import DESCRIPTION, Case, Record, order
+from analytics_pipeline.transforms.preview import last_day_with_orders
+from analytics_pipeline_tests.cases.small_shop import DESCRIPTION, Case, Record, SmallShop, order
 from analytics_pipeline_tests.unit.transforms.conftest import cleaned, line, line_fields, rows_of
 from analytics_pipeline_tests.unit.transforms.conftest import order as demo_order
 from analytics_pipeline_tests.unit.transforms.conftest import shop as demo_shop
@@ -130,6 +134,62 @@ def test_c31_a_path_that_earlier_records_had_is_not_told() -> None:
     assert suspects(small(total="totl"), guests(), [had]) == []
     others = KnownField("currency", "string", NOW, NOW, records=99, holders=99, share=1.0)
     assert suspects(small(country="land"), guests(), [others]) == ["country (`land`): mapped, found in 0 of 3 records"]
+
+
+def doctor(case: Case, monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[int, dict[str, str]]:
+    """The exit code of `doctor`, and its lines by their subject."""
+    monkeypatch.setenv("ANALYTICS_HOME", str(case.folder / "home"))
+    done = CliRunner().invoke(main, ["doctor", "--shop", str(case.path), *options])
+    return done.exit_code, {line[6:18].strip(): line for line in done.output.splitlines()}
+
+
+def test_c31_c33_the_doctor_tells_what_a_run_would_and_writes_nothing(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.shop.orders = [*guests(), order("B1", "2026-11-22", total="9.00"), order("B2", "2026-11-22", quantity="x")]
+    case.shop.orders[3]["lines"] = case.shop.orders[0]["lines"]
+    for one in case.shop.orders[:3]:
+        one["created_at"] = one["updated_at"] = "2026-11-22T12:00:00+01:00"
+    case.describe(lambda it: it["orders"]["fields"].update(currency="curr"))
+
+    code, told = doctor(case, monkeypatch)
+
+    assert code == 0
+    assert told["orders"].startswith("warn  orders")
+    assert "2026-11-22, cleaned without writing: 5 records, the shop counts 5; 4 clean, 1 would go" in told["orders"]
+    assert "quarantine: total: does not equal the sum of its parts (1, such as B1)" in told["orders"]
+    assert "currency (`curr`): mapped, found in 0 of 5 records" in told["orders"]
+    assert "0 stands for 3 different e-mail addresses" in told["orders"]
+    assert "refunds" not in told["orders"].partition("which may be right")[0]
+    assert told["customers"].startswith("warn  customers    0 records on the first page")
+    assert told["products"].startswith("ok    products     1 records on the first page")
+    assert case.rows("select count(*) as n from pg_tables where schemaname in ('raw', 'clean', 'marts')") == [{"n": 0}]
+
+
+def test_the_doctor_takes_a_day_and_fails_where_no_order_of_it_would_be_clean(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case.shop.orders = [order("A", "2026-11-20", total="10.00"), order("B", "2026-11-21", total="9.00")]
+    assert doctor(case, monkeypatch, "--date", "2026-11-20")[0] == 0
+    code, told = doctor(case, monkeypatch, "--date", "2026-11-21")
+    assert code == 1
+    assert told["orders"].startswith("FAIL  orders")
+    assert "does not equal the sum of its parts (1, such as B)" in told["orders"]
+    assert told["customers"].startswith("-     customers")
+    code, told = doctor(case, monkeypatch, "--date", "2026-11-19")
+    assert (code, "0 records" in told["orders"]) == (0, True)
+
+
+@pytest.mark.parametrize("days_ago", [1, 2, 6, 9, 60, 500])
+def test_the_doctor_finds_the_last_day_with_orders_in_few_requests(small_shop: SmallShop, days_ago: int) -> None:
+    until = date(2026, 11, 25)
+    day = until - timedelta(days=days_ago)
+    small_shop.orders = [order("A", "2024-01-02"), order("B", str(day)), order("C", "2026-11-26")]
+    shop = small().model_copy(update={"base_url": small_shop.fake.url, "first_day": date(2024, 1, 1)})
+    with ShopClient(shop) as client:
+        assert last_day_with_orders(client, until) == day
+        assert last_day_with_orders(client, date(2024, 1, 1)) is None
+    assert len(small_shop.fake.asked) <= 20
 
 
 NOTHINGS = ["", " ", False, None]
