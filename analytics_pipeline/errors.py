@@ -109,3 +109,7 @@ class MartError(PermanentError):
 
 class UnforeseenError(DataError):
     """A step failed by an error that is none of these; the message tells its kind and place, and not its text."""
+
+
+class FeedError(TransientError):
+    """The shop's list of changed orders is not known to be whole, after reading it several times."""

@@ -12,7 +12,7 @@ import pydantic
 
 from analytics_pipeline.checks.landing import LANDED
 from analytics_pipeline.contracts import ANOMALIES
-from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.errors import SettingsError, TransientError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.quarantine import mark_quarantined_days
 from analytics_pipeline.history.stale import note_failure
@@ -43,7 +43,14 @@ def count_failure(context: dg.HookContext) -> None:
     if days is not None and run is not None and REFUSED not in run.tags:
         database = context.resources.database.database()
         prepare(database)
-        note_failure(database, days, context.run_id, unfinished_days(database, daily_tables()))
+        note_failure(
+            database,
+            days,
+            context.run_id,
+            unfinished_days(database, daily_tables()),
+            is_transient=isinstance(context.op_exception, TransientError),
+            waits=context.job_name == LATE_CHANGES,
+        )
 
 
 def build_jobs() -> list[AssetJob]:

@@ -144,10 +144,14 @@ LOOKS = Table(
     columns=(
         Column("looked_at", STAMP, "When the look was over."),
         Column("asked_since", STAMP, "Changes since then were asked for.", is_nullable=True),
-        Column("newest_change", STAMP, "The cursor: the newest change stamp seen so far.", is_nullable=True),
-        Column("orders_seen", COUNT, "Orders that the shop named as changed, repeated ones too."),
+        Column("newest_change", STAMP, "The cursor: all changes up to then have been seen.", is_nullable=True),
+        Column("orders_seen", COUNT, "Different orders that the shop named as changed."),
         Column("orders_changed", COUNT, "Those of them that differ from what is stored."),
         Column("days_marked", COUNT, "Business days marked as stale."),
+        Column("as_of", STAMP, "What counted as now for what was due.", is_nullable=True),
+        Column("requests", COUNT, "Requests made.", is_nullable=True),
+        Column("requests_again", COUNT, "Those that held loaded days against the shop again.", is_nullable=True),
+        Column("days_held", COUNT, "Loaded days that were read again and had not changed.", is_nullable=True),
     ),
     key=("looked_at",),
 )
@@ -162,8 +166,10 @@ STALE_DAYS = Table(
         Column(
             "reason",
             TEXT,
-            "Why: late_order, edit, refund, cancellation, count (the shop has another number), reread, sweep, replay, "
-            "today, moved (to or from another day), unfinished (a run was killed or failed between two layers).",
+            "Why: late_order, edit, refund, cancellation, deleted (in the shop), count (the shop has another number), "
+            "reread (it could not be compared), replay, today, moved (to or from another day), unfinished (a run was "
+            "killed or failed between two layers), missing (a run was to load it and did not, or it lies "
+            "between loaded days).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),
@@ -176,6 +182,7 @@ STALE_DAYS = Table(
         Column("failures", COUNT, "Runs of the day that failed since."),
         Column("failed_run_id", TEXT, "The last of these runs.", is_nullable=True),
         Column("parked_at", STAMP, "When it was given up: no longer retried by itself.", is_nullable=True),
+        Column("again_at", STAMP, "Not to be tried before, since the shop did not answer.", is_nullable=True),
     ),
     key=("day", "reason"),
 )

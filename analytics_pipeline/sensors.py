@@ -11,6 +11,7 @@ import dagster as dg
 from analytics_pipeline.assets.guard import step_guard
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.jobs import AssetJob
+from analytics_pipeline.late_changes.gaps import describe_gap
 from analytics_pipeline.late_changes.look import Look, look
 from analytics_pipeline.partitions import DayRange, loadable_days
 from analytics_pipeline.resources import DatabaseResource, ShopResource
@@ -36,7 +37,7 @@ def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
         stored, described = database.database(), shop.description
         in_flight = days_in_flight(context.instance)
         with step_guard(stored, "late_changes", None), shop.client() as client:
-            found = look(client, stored, is_quiet=not in_flight)
+            found = look(client, stored, in_flight=in_flight)
         if found is None:
             return dg.SkipReason("No business day is loaded yet.")
         today = business_day(datetime.now(UTC), described.zone)
@@ -46,6 +47,7 @@ def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
             most=described.late_changes.most_days,
             today=today,
             loadable=loadable_days(described, today),
+            is_answering=found.requests > 0,
         )
         if not ranges:
             return dg.SkipReason(told(found, ranges))
@@ -59,7 +61,15 @@ def told(found: Look, ranges: Collection[DayRange]) -> str:
     """Tell a look in a sentence."""
     marked: set[date] = {stale.day for stale in found.stale}
     loading = ", ".join(map(str, ranges)) or "nothing"
-    return (
-        f"{found.orders_seen} orders seen, {found.orders_changed} of them changed, {len(marked)} business days stale; "
-        f"loading {loading}."
-    )
+    again = found.again
+    seen = f"{found.orders_seen} orders seen, {found.orders_changed} of them changed"
+    told = [f"{seen}, {len(marked)} business days stale; loading {loading}."]
+    if again.requests:
+        differing = len({stale.day for stale in again.stale})
+        told.append(
+            f"Held against the shop again by {again.requests} requests: {len(again.held)} days as stored, "
+            f"{differing} not."
+        )
+    if again.failure is not None:
+        told.append(f"Not read again: {again.failure}.")
+    return " ".join([*told, *(f"{describe_gap(days)}." for days in found.gaps)])

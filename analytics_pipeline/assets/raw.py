@@ -20,6 +20,7 @@ from analytics_pipeline.database.slices import Accompanied, Changes, newest_chan
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.proofs import COUNT, NONE, PROVED, DayProof, ProofsHeld
+from analytics_pipeline.history.stale import ask_for
 from analytics_pipeline.history.undated import UndatedKept, judged_table
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.partitions import DayRange, days_of
@@ -48,6 +49,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         claim_database(stored, shop.description.name)
         prepare(stored)
         fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)
+        ask_for(stored, days)
         # Before the first request: whatever the shop changes from here on, this extraction may lack.
         began = database_clock(stored)
         writing = Writing(context.run.run_id, definition(shop.description), dict.fromkeys(days, began))

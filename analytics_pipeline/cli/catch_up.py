@@ -8,7 +8,7 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.loading import load_days
 from analytics_pipeline.database.connection import create_database, data_database
 from analytics_pipeline.history.excerpts import excerpts_apart
-from analytics_pipeline.history.stale import days_to_load, parked_days, unpark
+from analytics_pipeline.history.stale import days_to_load, is_to_wait, parked_days, unpark
 from analytics_pipeline.jobs import LATE_CHANGES
 from analytics_pipeline.late_changes.look import look
 from analytics_pipeline.partitions import loadable_days
@@ -44,7 +44,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
         end_dead_runs(instance)
         in_flight = days_in_flight(instance)
     with excerpts_apart(database, "catch-up"), ShopClient(shop) as client:
-        found = look(client, database, is_quiet=not in_flight)
+        found = look(client, database, in_flight=in_flight)
     if found is None:
         click.echo("No business day is loaded yet: analytics-pipeline run")
         return
@@ -57,6 +57,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
         most=shop.late_changes.most_days,
         today=today,
         loadable=loadable_days(shop, today),
+        is_answering=found.requests > 0,
     )
     click.echo(told(found, ranges))
     failed = False
@@ -69,6 +70,9 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
             click.echo(f"{days}: run {summary.run_id} failed:", err=True)
             for reason in summary.failures:
                 click.echo(f"  {reason}", err=True)
+            if is_to_wait(database, summary.run_id):
+                click.echo("the shop does not answer; what is left waits for the next time", err=True)
+                break
     for day in parked_days(database):
         click.echo(f"{day} is parked after three failures: mend the cause, then catch-up --parked", err=True)
     if failed:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import date, datetime
 
 from analytics_pipeline.cli.figures import cents
+from analytics_pipeline.cli.held import held_line, overdue_note, read_held
 from analytics_pipeline.contracts import CLEAN_SALES
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query
@@ -11,6 +12,7 @@ from analytics_pipeline.history.extractions import vanished_count
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.stale import listed_days, parked_days
 from analytics_pipeline.history.written import contiguous, written_days
+from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.ops_tables import LOOKS, RESTATEMENTS
 from analytics_pipeline.sources.mapping import business_day
@@ -35,11 +37,15 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
     """Yield the lines of `status`; the tables of the history are there."""
     yield f"settled      {_settled(database, shop, now)}"
     yield f"late changes {_looked(database, shop)}"
+    held = read_held(database, shop, now)
+    yield f"held         {held_line(held, shop)}"
     yield f"stale        {_stale(database)}"
+    for days in gaps_of(shop, written_days(database, CLEAN_SALES.table), now).too_large:
+        yield f"gap          {describe_gap(days)}"
     yield f"restated     {_restated(database)}"
     vanished = _counted(vanished_count(database), "order")
     yield f"vanished     {vanished} that the shop no longer has (ops.vanished_orders)"
-    yield from _ladder(database)
+    yield from _ladder(database, overdue_note(held.overdue))
 
 
 def _settled(database: Database, shop: Shop, now: datetime) -> str:
@@ -93,7 +99,7 @@ def _restated(database: Database) -> str:
     )
 
 
-def _ladder(database: Database) -> Iterator[str]:
+def _ladder(database: Database, note: str) -> Iterator[str]:
     reconciliation = next(mart.table for mart in load_marts() if mart.table.name == "daily_reconciliation")
     if not exists(database, reconciliation):
         yield "adds up      not known: no run has come that far"
@@ -109,7 +115,7 @@ def _ladder(database: Database) -> Iterator[str]:
     )[0]
     rungs = [f"{name}: {_amount(found[f'rung_{number}'])}" for number, name in enumerate(RUNGS)]
     yield (
-        f"adds up      {found['good']} of {found['days']} days; unexplained difference "
+        f"adds up      {found['good']} of {found['days']} days{note}; unexplained difference "
         f"{_amount(found['difference'])}, unexplained orders {_amount(found['orders'])}"
         + (f"; newest day that does not: {found['newest']}" if found["newest"] else "")
     )

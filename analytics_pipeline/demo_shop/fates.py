@@ -39,10 +39,10 @@ def history_of(settings: DemoShopSettings, order: Order, rng: Random) -> History
         return History(tuple(versions))
     draw = rng.random()
     is_cancelled = draw < settings.cancel_share
-    is_refunded = not is_cancelled and draw < settings.cancel_share + settings.refund_share and _goods_value(order) > 0
-    if happens(rng, settings.edit_share) and _goods_value(order) > 0:
+    is_refunded = not is_cancelled and draw < settings.cancel_share + settings.refund_share and goods_value(order) > 0
+    if happens(rng, settings.edit_share) and goods_value(order) > 0:
         latest = 20 * _HOUR if is_cancelled or is_refunded else 40 * _DAY
-        versions.append(_edited(versions[-1], _later(order, 600, latest, rng), rng))
+        versions.append(edited(versions[-1], _later(order, 600, latest, rng), rng))
     if is_cancelled:
         versions += _cancelled(versions[-1], rng)
     elif is_refunded:
@@ -66,11 +66,12 @@ def _later(order: Order, earliest: int, latest: int, rng: Random) -> datetime:
     return order.created_at + timedelta(seconds=rng.randint(earliest, latest))
 
 
-def _goods_value(order: Order) -> Decimal:
+def goods_value(order: Order) -> Decimal:
+    """What the order's goods come to after all discounts."""
     return sum((money.net for money in line_money(order)), ZERO)
 
 
-def _edited(order: Order, moment: datetime, rng: Random) -> Order:
+def edited(order: Order, moment: datetime, rng: Random) -> Order:
     """One line's quantity changed by one; its discount moves along, its unit price stays."""
     position = rng.choice([position for position, line in enumerate(order.lines) if line.unit_price])
     line = order.lines[position]
@@ -87,7 +88,7 @@ def _edited(order: Order, moment: datetime, rng: Random) -> Order:
 def _cancelled(order: Order, rng: Random) -> list[Order]:
     """The order cancelled within five days; two in five had some of it refunded before, never all."""
     versions = []
-    if happens(rng, 0.4) and _goods_value(order) > 0:
+    if happens(rng, 0.4) and goods_value(order) > 0:
         refund = _first_part(order, _later(order, _DAY, 2 * _DAY, rng), rng)
         versions.append(_with_refund(order, refund))
         order = versions[-1]
@@ -130,10 +131,15 @@ def _goods_refund(order: Order, moment: datetime, rng: Random) -> Refund:
     return refund
 
 
+def partly_refunded(order: Order, moment: datetime, rng: Random) -> Order:
+    """The order with a part of it given back."""
+    return _with_refund(order, _first_part(order, moment, rng))
+
+
 def _adjustment(order: Order, moment: datetime, rng: Random) -> Refund:
     """A refund without lines: a part of the goods' value not yet given back."""
     given_back = sum((line.amount for refund in order.refunds for line in refund.lines), ZERO)
-    amount = _down_to_cents((_goods_value(order) - given_back) * rng.randint(5, 25) / 100)
+    amount = _down_to_cents((goods_value(order) - given_back) * rng.randint(5, 25) / 100)
     return replace(_empty_refund(order, moment), adjustment=max(amount, ZERO))
 
 

@@ -75,7 +75,10 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One version of an order: what the shop knows of it from `updated_at` until the next version."""
+    """One version of an order: what the shop knows of it from `updated_at` until the next version.
+
+    The stamp that the shop shows is that moment, unless `shown_stamp` is another one.
+    """
 
     order_id: str
     created_at: datetime
@@ -93,6 +96,12 @@ class Order:
     cancelled_at: datetime | None = None
     refunds: tuple[Refund, ...] = ()
     defect: Defect | None = None
+    shown_stamp: datetime | None = None
+
+    @property
+    def stamp(self) -> datetime:
+        """The change stamp that the shop shows."""
+        return self.shown_stamp or self.updated_at
 
     @property
     def record_id(self) -> str:

@@ -13,7 +13,7 @@ def order_record(order: Order) -> dict[str, Any]:
     record: dict[str, Any] = {
         "id": order.order_id,
         "created_at": _moment(order.created_at),
-        "updated_at": _moment(order.updated_at),
+        "updated_at": _moment(order.stamp),
         "cancelled_at": _moment(order.cancelled_at) if order.cancelled_at else None,
         "is_test": order.is_test,
         "currency": order.currency,

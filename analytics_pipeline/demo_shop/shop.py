@@ -5,12 +5,13 @@ hold, so they are never stale and seldom built twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from random import Random
 from threading import RLock
 from typing import Generic, TypeVar
 
-from analytics_pipeline.demo_shop import accounts, catalogue, days, truth
+from analytics_pipeline.demo_shop import accounts, catalogue, days, silent, truth
 from analytics_pipeline.demo_shop.accounts import FirstOrder
 from analytics_pipeline.demo_shop.fates import LONGEST_FATE
 from analytics_pipeline.demo_shop.generator import ShopDay, generate_day
@@ -118,7 +119,7 @@ class DemoShop:
                     found += (
                         order
                         for order in kept.value.orders
-                        if start <= order.created_at < end and order.updated_at >= updated_since
+                        if start <= order.created_at < end and order.stamp >= updated_since
                     )
             return found
 
@@ -136,6 +137,31 @@ class DemoShop:
                 for history in self._generate(day).histories
                 if history.deleted_at and history.deleted_at <= now
             }
+
+    def change_silently(self, day: date, number: int, moment: datetime) -> list[str]:
+        """Refund or edit some orders of a day at a moment that is not yet, and leave their change stamps as they are.
+
+        Args:
+            day: Their business day.
+            number: How many; fewer if the day has not so many that can be changed.
+            moment: When.
+
+        Returns:
+            Their ids.
+        """
+        with self._lock:
+            generated = self._generate(day)
+            rng = Random(f"{self.settings.seed}:{day}:{moment}:silent")
+            fit = [place for place, one in enumerate(generated.histories) if silent.can_change(one, moment)]
+            chosen = set(rng.sample(fit, min(number, len(fit))))
+            histories = tuple(
+                silent.changed_silently(one, moment, rng) if place in chosen else one
+                for place, one in enumerate(generated.histories)
+            )
+            self._generated[day] = replace(generated, histories=histories)
+            self._days.pop(day, None)
+            self._first_orders = self._customers = None
+            return [generated.histories[place].order_id for place in sorted(chosen)]
 
     def changed_order_days(self, since: datetime, until: datetime = LATEST) -> set[date]:
         """The business days of the orders that are new, changed or deleted after `since`, up to `until` and to now."""

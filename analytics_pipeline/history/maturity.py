@@ -1,6 +1,7 @@
 """How far the figures of a business day can still move: provisional, settling or final.
 
-Judged by how late changes have arrived so far: after as many days as 99 % of them took, a day is final.
+Judged by how late changes have arrived so far: after as many days as 99 % of them took, a day is final. Only days that
+were held against the shop once they were old say how late: a change that nobody looked for was not early.
 """
 
 from dataclasses import dataclass
@@ -10,13 +11,15 @@ from typing import Literal
 from analytics_pipeline.contracts import CLEAN_ORDERS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query
-from analytics_pipeline.ops_tables import ORDER_CHANGES
+from analytics_pipeline.ops_tables import DAY_PROOFS, ORDER_CHANGES
 from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.sources.windows import start_of_day
 
 State = Literal["provisional", "settling", "final"]
 SHARE = 0.99
 OBSERVED_DAYS = 365
+SETTLES_AFTER = 60
+"""Days that a day is taken to settle until enough is known, and after which it has to have been read to tell."""
 ENOUGH = 100
 """Changes from which on their lateness says something."""
 OF_THE_SHOP = "refund", "cancellation", "edit", "late_order", "vanished", "quarantine_replay"
@@ -41,14 +44,21 @@ class Lateness:
 def lateness(database: Database, shop: Shop) -> Lateness:
     """Return how late changes have arrived: those noticed here, else the orders' own stamps, else an assumption."""
     causes = ", ".join(f"'{cause}'" for cause in OF_THE_SHOP)
+    zone = shop.timezone
+    # Whoever was not read after so long cannot tell of a change that came later.
+    was_read = (
+        f"exists (select from {DAY_PROOFS.qualified_name} as proofs where proofs.day = {{}} "
+        f"and (proofs.held_at at time zone '{zone}')::date - proofs.day >= {SETTLES_AFTER})"
+    )
     noticed = (
-        f"select (changed_at at time zone '{shop.timezone}')::date - event_date as days "
-        f"from {ORDER_CHANGES.qualified_name} where cause in ({causes})"
+        f"select (changed_at at time zone '{zone}')::date - event_date as days from {ORDER_CHANGES.qualified_name} "
+        f"where cause in ({causes}) and {was_read.format('coalesce(order_date, event_date)')}"
     )
     stamped = (
-        f"select (updated_at at time zone '{shop.timezone}')::date - order_date as days "
+        f"select (updated_at at time zone '{zone}')::date - order_date as days "
         f"from {CLEAN_ORDERS.table.qualified_name} where updated_at > ordered_at and order_date > "
-        f"(select max(order_date) from {CLEAN_ORDERS.table.qualified_name}) - {OBSERVED_DAYS}"
+        f"(select max(order_date) from {CLEAN_ORDERS.table.qualified_name}) - {OBSERVED_DAYS} "
+        f"and {was_read.format('order_date')}"
     )
     for select, table, basis in (
         (noticed, ORDER_CHANGES, "changes noticed"),
@@ -62,7 +72,7 @@ def lateness(database: Database, shop: Shop) -> Lateness:
             )[0]
             if found["observed"] >= ENOUGH:
                 return Lateness(int(found["days"]), int(found["observed"]), basis)
-    return Lateness(shop.late_changes.reread_days, 0, "assumed until more changes are known")
+    return Lateness(SETTLES_AFTER, 0, "assumed until more changes of days that were read again are known")
 
 
 def state_of(day: date, read_at: datetime | None, today: date, settles_after: int, shop: Shop) -> State:

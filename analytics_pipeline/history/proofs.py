@@ -63,6 +63,17 @@ def write_proofs(cursor: Connection, proofs: Iterable[DayProof]) -> None:
     )
 
 
+def renew(cursor: Connection, days: Iterable[date], held_at: datetime) -> None:
+    """Note, in the caller's transaction, that days were read again and are as they are stored.
+
+    A day that somebody has held against the shop later keeps that, and one that is not proved stays so.
+    """
+    cursor.execute(
+        f"update {PROOFS} set held_at = $2 where day = any($1::text::date[]) and held_at < $2 and state = '{PROVED}'",
+        (f"{{{','.join(map(str, days))}}}", held_at),
+    )
+
+
 def read_proofs(database: Database, days: Iterable[date] | None = None) -> dict[date, DayProof]:
     """Return what is known of some days, or of all; a day that was never held against the shop is missing."""
     chosen = "" if days is None else f" where day = any('{{{','.join(map(str, days))}}}'::date[])"

@@ -18,9 +18,11 @@ from analytics_pipeline.tables import Table
 STALE = STALE_DAYS.qualified_name
 FAILURES_TO_PARK = 3
 DAYS_OF_A_RUN = 31
-REREAD, SWEEP, TODAY, UNFINISHED = "reread", "sweep", "today", "unfinished"
 MOVED = "moved"
-UNSEEN = (REREAD, SWEEP, TODAY, UNFINISHED)
+FIRST_WAIT, LONGEST_WAIT = "15 minutes", "4 hours"
+"""Between two attempts at a day for which the shop has not answered; in between as long as it has been stale."""
+REREAD, TODAY, UNFINISHED, MISSING = "reread", "today", "unfinished", "missing"
+UNSEEN = (REREAD, TODAY, UNFINISHED, MISSING)
 """Reasons of days that are loaded again without the shop having named a change."""
 
 
@@ -104,6 +106,25 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
         )
 
 
+def ask_for(database: Database, days: DayRange) -> None:
+    """Put days on the list that a run is about to load: they leave it when they are written, however the run ends.
+
+    Days that are on it already stay as they are.
+    """
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        lock_list(cursor)
+        cursor.execute(
+            f"""
+            insert into {STALE} (day, reason, order_ids, event_days, first_seen_at, seen_at, failures)
+            select series.day::date, $3, '{{}}', '{{}}', clock_timestamp(), clock_timestamp(), 0
+            from generate_series($1::date::timestamp, $2::date::timestamp, interval '1 day') as series (day)
+            where not exists (select from {STALE} as stale where stale.day = series.day::date)
+            """,
+            (days.first, days.last, MISSING),
+        )
+        connection.commit()
+
+
 def forget_finished(cursor: Connection, unfinished: Iterable[date], as_of: datetime) -> None:
     """Take unfinished days off the list that are finished now, in the caller's transaction.
 
@@ -137,6 +158,15 @@ def listed_days(database: Database) -> dict[date, datetime]:
     return {row["day"]: row["seen_at"] for row in rows}
 
 
+def is_to_wait(database: Database, run_id: str) -> bool:
+    """Return whether the days of a failed run are tried again only later, since the shop did not answer."""
+    found = query(
+        database,
+        f"select exists (select from {STALE} where failed_run_id = '{run_id}' and again_at > clock_timestamp()) as it",
+    )
+    return bool(found[0]["it"])
+
+
 def parked_days(database: Database) -> list[date]:
     """Return the days that were given up after too many failures."""
     rows = query(database, f"select distinct day from {STALE} where parked_at is not null order by day")
@@ -150,6 +180,7 @@ def days_to_load(
     most: int,
     today: date | None = None,
     loadable: DayRange | None = None,
+    is_answering: bool = True,
 ) -> list[DayRange]:
     """Return what to load now: stale days, oldest first, contiguous ones in one run.
 
@@ -162,20 +193,22 @@ def days_to_load(
         most: Most days in all.
         today: The current business day.
         loadable: The days that can be loaded at all; others stay listed. All when None.
+        is_answering: Whether the shop has just been asked and has answered. Otherwise one run is to find that out,
+            where days have failed because it did not.
     """
     rows = query(
         database,
-        f"select day, max(failures) as failures from {STALE} group by day having max(parked_at) is null order by day",
+        "select day, max(failures) as failures, bool_or(failures = 0 and failed_run_id is not null) as is_unanswered "
+        f"from {STALE} group by day having max(parked_at) is null "
+        "and coalesce(max(again_at), '-infinity') <= clock_timestamp() order by day",
     )
-    free = {
-        row["day"]: row["failures"]
-        for row in rows
-        if row["day"] not in in_flight and (loadable is None or row["day"] in loadable)
-    }
+    eligible = [row for row in rows if row["day"] not in in_flight and (loadable is None or row["day"] in loadable)]
+    free = {row["day"]: row["failures"] for row in eligible}
     chosen = dict(list(free.items())[:most])
     alone = {day for day, failures in chosen.items() if failures > 1 or day == today}
     together = [part for days in contiguous(chosen.keys() - alone) for part in _cut(days)]
-    return sorted([*together, *(DayRange(day, day) for day in alone)], key=lambda days: days.first)
+    ranges = sorted([*together, *(DayRange(day, day) for day in alone)], key=lambda days: days.first)
+    return ranges if is_answering or not any(row["is_unanswered"] for row in eligible) else ranges[:1]
 
 
 def _cut(days: DayRange) -> Sequence[DayRange]:
@@ -184,16 +217,37 @@ def _cut(days: DayRange) -> Sequence[DayRange]:
     return [DayRange(part[0], part[-1]) for part in parts]
 
 
-def note_failure(database: Database, days: DayRange, run_id: str, unfinished: Iterable[date]) -> None:
+def note_failure(
+    database: Database,
+    days: DayRange,
+    run_id: str,
+    unfinished: Iterable[date],
+    *,
+    is_transient: bool = False,
+    waits: bool = False,
+) -> None:
     """Count a failed run against the stale days among its days, once, and park the ones that failed too often.
+
+    A failure that may pass does not count: its days are tried again, for as long as it takes.
 
     Args:
         database: Where the list lies.
         days: The run's days.
         run_id: The run.
+        is_transient: Whether the same attempt may succeed later.
+        waits: Whether the next attempt at what is transient has to wait. The one after a scheduled run need not: a poll
+            that the shop has answered comes before it.
         unfinished: Days that are unfinished now. Those of the run's come onto the list: their orders are written, which
             has taken them off it, and their marts are not.
     """
+    counts = 0 if is_transient else 1
+    # As long again as the day has been waiting: attempts become rarer by themselves.
+    again_at = (
+        "clock_timestamp() + "
+        f"least(greatest(clock_timestamp() - first_seen_at, interval '{FIRST_WAIT}'), interval '{LONGEST_WAIT}')"
+        if is_transient and waits
+        else "null"
+    )
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         lock_list(cursor)
         cursor.execute(f"select distinct day from {STALE}")
@@ -203,8 +257,11 @@ def note_failure(database: Database, days: DayRange, run_id: str, unfinished: It
         cursor.execute(
             f"""
             update {STALE} set
-                failures = failures + 1, failed_run_id = $3,
-                parked_at = case when failures + 1 >= {FAILURES_TO_PARK} then coalesce(parked_at, clock_timestamp()) end
+                failures = failures + {counts}, failed_run_id = $3,
+                parked_at = case
+                    when failures + {counts} >= {FAILURES_TO_PARK} then coalesce(parked_at, clock_timestamp())
+                end,
+                again_at = {again_at}
             where day between $1 and $2 and failed_run_id is distinct from $3
             """,
             (days.first, days.last, run_id),
@@ -224,5 +281,6 @@ def give_another_chance(cursor: Connection, days: Iterable[date]) -> None:
     lock_list(cursor)
     for day in days:
         cursor.execute(
-            f"update {STALE} set failures = 0, failed_run_id = null, parked_at = null where day = $1", (day,)
+            f"update {STALE} set failures = 0, failed_run_id = null, parked_at = null, again_at = null where day = $1",
+            (day,),
         )

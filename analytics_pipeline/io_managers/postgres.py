@@ -29,6 +29,7 @@ from analytics_pipeline.database.slices import (
     write,
 )
 from analytics_pipeline.database.staging import StagedSlice
+from analytics_pipeline.history.proofs import read_proofs
 from analytics_pipeline.history.publishing import MartDays, Published
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.written import written_days
@@ -38,6 +39,7 @@ from analytics_pipeline.resources import DatabaseResource
 from analytics_pipeline.tables import Table
 
 ROW_COUNT = "dagster/partition_row_count"
+HELD = "last_held_against_the_shop"
 Figures = dict[str, dict[str, Any]]
 """Metadata by partition key."""
 COLUMNS = "columns"
@@ -106,10 +108,12 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         stored = _figures_by_day(
             database, table, SomeDays(tuple(Slice(days.first, days.last) for days in published.days))
         )
+        proofs = read_proofs(database)
         figures: Figures = {
             day.isoformat(): {
                 ROW_COUNT: 0,
                 "state": mart.state(day, read_at.get(day)),
+                HELD: proofs[day].held_at.isoformat() if day in proofs else "never",
                 **stored.get(day.isoformat(), {}),
             }
             for days in published.days

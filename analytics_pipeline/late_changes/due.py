@@ -1,13 +1,13 @@
 """Which loaded days to read again without any word from the shop that they changed. Pure functions.
 
 By count: where the shop counts its orders, a day that has fewer or more than are stored is found by bisection. By age:
-a shop that cannot be asked for changes has its last days read again daily, and all days in turn.
+a shop that cannot be asked for changes has its last days read again daily, and all days in turn. What is read again
+within the budget is `rounds`' part.
 """
 
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
-from analytics_pipeline.history.stale import REREAD, SWEEP, StaleDay
 from analytics_pipeline.partitions import DayRange
 
 DAILY = timedelta(hours=20)
@@ -46,24 +46,23 @@ def _differing(
 
 
 def aged_days(
-    read_at: Mapping[date, datetime | None], now: datetime, *, today: date, reread_days: int, sweep_days: int | None
-) -> list[StaleDay]:
-    """Return the loaded days that are due to be read again, oldest first.
+    held_at: Mapping[date, datetime | None], now: datetime, *, today: date, reread_days: int, sweep_days: int | None
+) -> list[date]:
+    """Return the loaded days that are due to be read again whatever that costs, oldest first.
 
     Args:
-        read_at: When each loaded day was read last; None where nobody knows.
+        held_at: When each loaded day was held against the shop last; None where nobody knows.
         now: An aware stamp.
         today: The current business day, which is left out.
         reread_days: How many days before today are read again daily.
         sweep_days: After how many days any day is read again; None for never.
     """
     due = []
-    for day, read in sorted(read_at.items()):
-        age = None if read is None else now - read
-        if day >= today:
-            continue
-        if (today - day).days <= reread_days and (age is None or age >= DAILY):
-            due.append(StaleDay(day, REREAD))
-        elif sweep_days is not None and (age is None or age >= timedelta(days=sweep_days)):
-            due.append(StaleDay(day, SWEEP))
+    for day, held in sorted(held_at.items()):
+        age = timedelta.max if held is None else now - held
+        is_recent = (today - day).days <= reread_days
+        if day < today and (
+            (is_recent and age >= DAILY) or (sweep_days is not None and age >= timedelta(days=sweep_days))
+        ):
+            due.append(day)
     return due

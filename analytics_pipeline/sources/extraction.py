@@ -7,7 +7,8 @@ it belongs to the transforms. Memory is one page, whatever the range.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
+from email.utils import parsedate_to_datetime
 from itertools import chain
 
 import pyarrow as pa
@@ -65,6 +66,7 @@ class Extraction(Iterator[pa.RecordBatch]):
     Attributes:
         schema: Arrow schema of the batches.
         came: The ids that came, of the records left out too.
+        shop_time: The shop's own time at its first answer (the header `Date`), None where it gives none.
     """
 
     def __init__(
@@ -81,6 +83,7 @@ class Extraction(Iterator[pa.RecordBatch]):
         self.schema = reading.schema
         self.came = Came(reading.id_path, reading.version_path)
         self._counted = SourceCount()
+        self.shop_time: datetime | None = None
         self._client = client
         self._reading = reading
         self._before = replace(client.statistics)
@@ -150,6 +153,7 @@ class Extraction(Iterator[pa.RecordBatch]):
                 raise PaginationError(f"{shown}: {CIRCLE}. {REMEDY}")
             guard.check_number(shown)
             answer = self._ask(request, page)
+            self.shop_time = _date_of(answer.headers) if page is None else self.shop_time
             if answer.body is None:
                 self._check_count(None, answer, is_first=page is None)
                 return
@@ -286,6 +290,14 @@ class Extraction(Iterator[pa.RecordBatch]):
 def _status_remedy(status: int | None, *, is_first: bool) -> str:
     when = "nothing to list" if is_first else "no further page"
     return f"If the shop answers so when there is {when}, add `ends_at_status: [{status}]` to its `pagination`"
+
+
+def _date_of(headers: Mapping[str, str]) -> datetime | None:
+    try:
+        stamp = parsedate_to_datetime(headers["Date"])
+    except (IndexError, KeyError, OverflowError, TypeError, ValueError):
+        return None
+    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
 
 
 def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extraction:

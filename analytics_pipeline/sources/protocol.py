@@ -313,13 +313,15 @@ class LateChanges(Model):
     Attributes:
         every_minutes: How often the shop is asked.
         overlap_minutes: How far before the newest change stamp changes are asked for again.
-        reread_days: Without `orders.changed_since`: the last days, which are read again once a day.
-        sweep_days: Every loaded day is read again at least so often; None for never.
+        reread_share: Loaded days are read again and compared, within this share of the other requests.
+        reread_days: Without `orders.changed_since`: the last days, which are read again once a day whatever that costs.
+        sweep_days: Every loaded day is read again at least so often, whatever that costs; None for as the share allows.
         most_days: Most business days that one look has loaded again; the others follow at the next ones.
     """
 
     every_minutes: float = Field(default=15, gt=0)
     overlap_minutes: int = Field(default=60, ge=0)
+    reread_share: float = Field(default=0.05, ge=0, le=1)
     reread_days: int = Field(default=30, ge=0)
     sweep_days: int | None = Field(default=None, ge=1)
     most_days: int = Field(default=62, ge=1)

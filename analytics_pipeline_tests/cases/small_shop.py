@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,11 +12,12 @@ import dagster as dg
 import yaml
 
 from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.jobs import LATE_CHANGES
 from analytics_pipeline.late_changes.look import Look, look
+from analytics_pipeline.ops_tables import MATERIALISED_DAYS
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import RunSummary, run_days
 from analytics_pipeline.sources.client import ShopClient
@@ -189,14 +190,20 @@ class Case:
         days = DayRange(date.fromisoformat(first), date.fromisoformat(last or first))
         return run_days(self.definitions, self.instance, days, job_name=job)
 
-    def poll(self) -> Look | None:
-        """Ask the shop once what changed."""
+    def poll(self, now: datetime | None = None) -> Look | None:
+        """Ask the shop once what changed, by default at noon after the last loaded day."""
         with ShopClient(load_shop(str(self.path))) as client:
-            return look(client, self.database)
+            return look(client, self.database, now=now or self._noon_after())
 
-    def catch_up(self) -> list[RunSummary]:
+    def _noon_after(self) -> datetime | None:
+        if not exists(self.database, MATERIALISED_DAYS):
+            return None
+        last = self.rows("select max(day) as day from ops.materialised_days where table_name = 'raw.orders'")[0]["day"]
+        return last and datetime.combine(last + timedelta(days=1), time(12), BERLIN)
+
+    def catch_up(self, now: datetime | None = None) -> list[RunSummary]:
         """Poll, and load what is stale, as one tick of the sensor has it done."""
-        self.poll()
+        self.poll(now)
         ranges = days_to_load(self.database, in_flight=(), most=1000)
         return [run_days(self.definitions, self.instance, days, job_name=LATE_CHANGES) for days in ranges]
 

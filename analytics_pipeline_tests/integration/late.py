@@ -1,6 +1,6 @@
 """A shop that changes while the pipeline follows it: late changes as the sensor and `catch-up` take them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -64,12 +64,12 @@ class CaughtUp:
         return {day for part in self.ranges for day in part}
 
 
-def look_at(pipeline: Pipeline, *, retries: int = 4, is_quiet: bool = True) -> Look:
+def look_at(pipeline: Pipeline, *, retries: int = 4, in_flight: Collection[date] = ()) -> Look:
     """Look at the shop once."""
     shop = load_shop(str(pipeline.description))
     patient = shop.model_copy(update={"limits": shop.limits.model_copy(update={"retries": retries})})
     with ShopClient(patient) as client:
-        found = look(client, pipeline.database, is_quiet=is_quiet)
+        found = look(client, pipeline.database, in_flight=in_flight)
     assert found is not None
     return found
 

@@ -21,7 +21,7 @@ from analytics_pipeline.sources.extraction import count_orders
 from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.command_line import run
-from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, look_at
+from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at
 from analytics_pipeline_tests.integration.loaded import redescribed
 from analytics_pipeline_tests.integration.tables import execute
 from analytics_pipeline_tests.integration.truth import agrees
@@ -94,26 +94,27 @@ def test_a_shop_that_cannot_be_asked_for_changes_has_its_last_days_read_again_da
         later, tmp_path, orders={"changed_since": None, "count": None},
         late_changes={"reread_days": 5000, "sweep_days": 9000},
     )  # fmt: skip
-    assert look_at(shy).stale == []  # everything was read just now
-    execute(shy.database, "update ops.materialised_days set read_at = read_at - interval '21 hours'")
+    assert look_at(shy).again.requests == 0  # everything was read just now
+    execute(shy.database, "update ops.day_proofs set held_at = held_at - interval '21 hours'")
+    moment = database_time(shy)
 
     done = catch_up(shy)
 
-    assert done.days == set(DayRange(OPENED, LOADED))
-    assert {stale.reason for stale in done.look.stale} == {"reread"}
     agrees(shy, OPENED, LOADED)
+    assert done.days == {stale.day for stale in done.look.again.stale}
+    assert done.look.again.held == set(DayRange(OPENED, LOADED)) - done.days
+    held = shy.rows(f"select day from ops.day_proofs where held_at < timestamptz '{moment}'")
+    assert {row["day"] for row in held} == set()
     swept = redescribed(
         later,
         tmp_path,
         orders={"changed_since": None, "count": None},
-        late_changes={"reread_days": 0, "sweep_days": 30},
+        late_changes={"reread_days": 0, "sweep_days": 30, "reread_share": 0.0},
     )
-    execute(
-        shy.database,
-        f"update ops.materialised_days set read_at = read_at - interval '40 days' where day = date '{OPENED}' + 3",
-    )
+    day = OPENED + timedelta(days=3)
+    execute(shy.database, f"update ops.day_proofs set held_at = held_at - interval '40 days' where day = '{day}'")
     found = look_at(swept)
-    assert [(stale.day, stale.reason) for stale in found.stale] == [(OPENED + timedelta(days=3), "sweep")]
+    assert (found.stale, found.again.held) == ([], {day})
 
 
 def test_the_shops_count_of_a_range_is_one_request_for_one_record(later: Pipeline) -> None:

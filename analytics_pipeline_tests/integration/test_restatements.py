@@ -201,7 +201,7 @@ def test_a_day_is_provisional_until_it_was_over_when_it_was_read_then_settles_th
 def test_lateness_is_what_was_observed_here_else_what_the_shops_stamps_say_else_assumed(later: Pipeline) -> None:
     shop = load_shop(str(later.description))
     assert lateness(later.database, shop).basis.startswith("assumed")
-    assert lateness(later.database, shop).days == shop.late_changes.reread_days
+    assert lateness(later.database, shop).days == 60
 
     execute(
         later.database,

@@ -33,7 +33,7 @@ def test_after_a_whole_run_nothing_is_unfinished_whatever_layer_is_run_again(lat
 def test_a_run_that_ends_after_the_raw_orders_is_brought_to_its_end(later: Pipeline) -> None:
     assert later.run(OPENED, LOADED, job="raw").succeeded  # all that a look could compare with is new
 
-    found = look_at(later, is_quiet=False)
+    found = look_at(later, in_flight=[LOADED])
     assert [stale for stale in found.stale if stale.reason == "unfinished"] == []  # as long as a run goes on
 
     done = catch_up(later)

@@ -1,0 +1,84 @@
+"""What a poll knows of the days that it may hold against the shop again, and how many requests it may spend on that."""
+
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
+from math import ceil
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import query
+from analytics_pipeline.history.maturity import lateness, state_of
+from analytics_pipeline.history.proofs import read_proofs
+from analytics_pipeline.late_changes.rounds import Budget, HeldDay, Pages, Rounds, rounds_of, shortest_rounds
+from analytics_pipeline.ops_tables import EXTRACTIONS, LOOKS
+from analytics_pipeline.sources.mapping import business_day
+from analytics_pipeline.sources.spec import Shop
+
+WINDOW_DAYS = 7
+"""Over which requests are counted: a day that costs more than a day's budget is read all the same."""
+FEWEST_A_DAY = 4
+WHATEVER_IT_COSTS = 10**9
+PAGE = 100
+"""Records of an answer, where the description does not ask for a number."""
+
+
+def read_budget(database: Database, shop: Shop, now: datetime) -> Budget:
+    """Return the budget: a share of all other requests of the last week, but at least a few a day."""
+    until = f"<= timestamptz '{now.isoformat()}'"
+    week, day = (
+        f"> timestamptz '{(now - timedelta(days=days)).isoformat()}' and {{0}} {until}" for days in (WINDOW_DAYS, 1)
+    )
+    found = query(
+        database,
+        f"""
+        select
+            (select coalesce(sum(requests), 0)::bigint from {EXTRACTIONS.qualified_name}
+             where read_at {week.format("read_at")})
+            + coalesce(sum(requests - requests_again), 0)::bigint as others,
+            coalesce(sum(requests_again), 0)::bigint as in_the_week,
+            coalesce(sum(requests_again) filter (where as_of {day.format("as_of")}), 0)::bigint as in_the_day
+        from {LOOKS.qualified_name} where as_of {week.format("as_of")}
+        """,
+    )[0]
+    a_day = max(float(FEWEST_A_DAY), shop.late_changes.reread_share * int(found["others"]) / WINDOW_DAYS)
+    in_the_week, in_the_day = int(found["in_the_week"]), int(found["in_the_day"])
+    left = max(0, int(a_day * WINDOW_DAYS) - in_the_week)
+    return Budget(
+        a_day,
+        min(left, max(0, ceil(a_day) - in_the_day)),
+        0 if in_the_day else left if in_the_week else WHATEVER_IT_COSTS,
+    )
+
+
+def pages_of(shop: Shop) -> Pages:
+    """Return what reading days of a shop costs."""
+    has_count = shop.orders.count is not None or shop.orders.count_header is not None
+    size = getattr(shop.orders.pagination, "size", None) or PAGE
+    return Pages(size, 0 if has_count else 1, is_whole=shop.orders.created_window is None)
+
+
+def held_days(
+    database: Database, shop: Shop, loaded: dict[date, datetime | None], now: datetime
+) -> dict[date, HeldDay]:
+    """Return the loaded days with the age of their proofs.
+
+    Args:
+        database: Where the tables lie.
+        shop: Its zone bounds the days.
+        loaded: The loaded days, each with the time its extraction began, for days without a proof on record.
+        now: An aware stamp.
+    """
+    proofs = read_proofs(database)
+    today, settles_after = business_day(now, shop.zone), lateness(database, shop).days
+    return {
+        day: HeldDay(
+            proofs[day].held_at if day in proofs else read_at,
+            proofs[day].orders if day in proofs else 0,
+            state_of(day, read_at, today, settles_after, shop) != "final",
+        )
+        for day, read_at in loaded.items()
+    }
+
+
+def rounds(shop: Shop, days: Collection[HeldDay], budget: Budget) -> Rounds:
+    """Return how long the rounds take at present."""
+    return rounds_of(days, pages_of(shop), budget.a_day, shortest_rounds(shop.late_changes.sweep_days))

@@ -1,0 +1,127 @@
+"""What came from the shop held against what is stored, order by order: which days differ, and why."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from analytics_pipeline.contracts import CLEAN_SALES, RAW_ORDERS
+from analytics_pipeline.database.connection import Connection, Database
+from analytics_pipeline.database.slices import exists
+from analytics_pipeline.history.stale import StaleDay
+from analytics_pipeline.late_changes.touched import OrderState, days_touched
+from analytics_pipeline.sources.mapping import is_same_record
+from analytics_pipeline.sources.records import UndatedRecord, keys_of
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.transforms.orders import clean_orders
+
+
+class Comparison:
+    """Holds records against the stored ones, page by page.
+
+    Attributes:
+        changed: Ids of the orders that differ from what is stored.
+        stale: The days that they touch, of those that are loaded.
+        undated: Orders that belong to no day and are stored under none, by key.
+    """
+
+    def __init__(self, database: Database, shop: Shop, loaded: Collection[date]) -> None:
+        self.changed: set[str] = set()
+        self.stale: list[StaleDay] = []
+        self.undated: dict[str, UndatedRecord] = {}
+        self._database, self._shop, self._loaded = database, shop, frozenset(loaded)
+
+    def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Compare the rows of one page."""
+        self.stale += [stale for stale in self._touched(rows) if stale.day in self._loaded]
+
+    def take_undated(self, records: Sequence[UndatedRecord]) -> None:
+        """Compare orders whose day cannot be read with the days under which they are stored; keep the others apart."""
+        keyed = list(zip(keys_of(records), records, strict=True))
+        stored = _stored_records(self._database, [key for key, _ in keyed])
+        now = datetime.now(UTC)
+        for key, record in keyed:
+            for day in dict.fromkeys(day for day, _ in stored.get(key, [])):
+                self.take([{"order_id": key, "order_date": day, "extracted_at": now, "payload": record.payload}])
+        self.undated |= {key: record for key, record in keyed if key not in stored}
+
+    def _touched(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[StaleDay]:
+        stored = _stored_records(self._database, [row["order_id"] for row in rows])
+        changed = [
+            row
+            for row in rows
+            if (row["order_date"] in self._loaded or row["order_id"] in stored)
+            and not any(
+                day == row["order_date"] and is_same_record(payload, row["payload"])
+                for day, payload in stored.get(row["order_id"], [])
+            )
+        ]
+        if not changed:
+            return
+        self.changed.update(row["order_id"] for row in changed)
+        before = _stored_states(self._database, stored)
+        after = _states(pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema), self._shop)
+        for row in changed:
+            order_id: str = row["order_id"]
+            yield from days_touched(order_id, before.get(order_id), after[order_id])
+
+
+def _stored_records(database: Database, ids: Sequence[str]) -> dict[str, list[tuple[date, str]]]:
+    """Return business day and record of each stored version of some orders."""
+    found: dict[str, list[tuple[date, str]]] = {}
+    if ids and exists(database, RAW_ORDERS.table):
+        with database.connect() as connection, closing(connection.cursor()) as cursor:
+            cursor.execute(
+                f"select order_id, order_date, payload::text from {RAW_ORDERS.table.qualified_name} "
+                "where order_id = any($1)",
+                (list(ids),),
+            )
+            for order_id, day, payload in cursor.fetchall():
+                found.setdefault(order_id, []).append((day, payload))
+    return found
+
+
+def events_of(database: Database, orders: Mapping[str, date]) -> dict[str, frozenset[date]]:
+    """Return the days of the events of stored orders, given with their business days."""
+    states = _stored_states(database, {order_id: [(day, "")] for order_id, day in orders.items()})
+    return {order_id: state.event_days for order_id, state in states.items()}
+
+
+def _stored_states(database: Database, stored: Mapping[str, list[tuple[date, str]]]) -> dict[str, OrderState]:
+    """Return how orders stand in the ledger; one that is in no clean table has no event."""
+    states = {order_id: OrderState(versions[0][0]) for order_id, versions in stored.items()}
+    if not stored or not exists(database, CLEAN_SALES.table):
+        return states
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        _select_events(cursor, list(stored), {versions[0][0] for versions in stored.values()})
+        for order_id, order_date, event_days, refunds, is_cancelled in cursor.fetchall():
+            states[order_id] = OrderState(order_date, frozenset(event_days), refunds, is_cancelled)
+    return states
+
+
+def _select_events(cursor: Connection, ids: Sequence[str], days: set[date]) -> None:
+    cursor.execute(
+        "select order_id, order_date, array_agg(distinct event_date), "
+        "count(*) filter (where not is_cancellation and event_type not in ('line_sold', 'shipping_charged')), "
+        f"bool_or(is_cancellation) from {CLEAN_SALES.table.qualified_name} "
+        "where order_date = any($1) and order_id = any($2) group by order_id, order_date",
+        (sorted(days), list(ids)),
+    )
+
+
+def _states(raw: pa.Table, shop: Shop) -> dict[str, OrderState]:
+    """Return how orders would stand in the ledger, as the shop shows them now."""
+    states = {row["order_id"]: OrderState(row["order_date"]) for row in raw.to_pylist()}
+    sales = clean_orders(raw.to_pandas(types_mapper=pd.ArrowDtype), shop).sales
+    for order_id, events in sales.groupby("order_id"):
+        takes_back = ~events["event_type"].isin(["line_sold", "shipping_charged"])
+        states[str(order_id)] = OrderState(
+            states[str(order_id)].order_date,
+            frozenset(events["event_date"]),
+            int((takes_back & ~events["is_cancellation"]).sum()),
+            bool(events["is_cancellation"].any()),
+        )
+    return states

@@ -1,0 +1,124 @@
+"""Changes of the shop that polls once missed, and days that nobody loaded."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from analytics_pipeline.cli.held import held_line, read_held
+from analytics_pipeline.errors import FeedError
+from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline_tests.cases.small_shop import BERLIN, Case, SmallShop, order
+from analytics_pipeline_tests.fake_shop import Asked, Reply
+from analytics_pipeline_tests.integration.tables import execute
+from analytics_pipeline_tests.shifting_shop import ShiftingShop, edit
+
+NOON = datetime(2026, 11, 16, 12, tzinfo=BERLIN)
+DAYS = [f"2026-11-{day}" for day in range(10, 16)]
+
+
+def paged(case: Case, size: int) -> None:
+    """Ask for pages of a size."""
+    case.describe(lambda description: description["orders"]["pagination"].update({"size": size}))
+
+
+def test_c7_an_order_that_slips_past_a_page_while_the_list_shifts_arrives_all_the_same(
+    case: Case, small_shop: SmallShop
+) -> None:
+    small_shop.orders = [order(f"O{number}", day) for number, day in enumerate(DAYS, 1)]
+    paged(case, 2)
+    assert case.run(DAYS[0], DAYS[-1]).succeeded
+    for number in range(1, 7):
+        edit(small_shop, f"O{number}", NOON + timedelta(hours=2 * number))
+    shop = ShiftingShop(small_shop)
+    shop.at_pages[2] = lambda: edit(small_shop, "O1", NOON + timedelta(hours=20, minutes=shop.readings))
+
+    assert all(summary.succeeded for summary in case.catch_up())
+
+    assert case.revenue() == dict.fromkeys(DAYS, "11.00")
+
+
+def test_c7_a_poll_that_saw_less_than_the_shop_counts_has_failed(case: Case, small_shop: SmallShop) -> None:
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    edit(small_shop, "O1", NOON + timedelta(days=7))
+
+    def lacks_one(asked: Asked) -> Reply:
+        found = small_shop.asked_for(asked)
+        return Reply({"orders": found[:-1] if asked.query["page"] == "1" else [], "total": len(found)})
+
+    small_shop.fake.routes["/orders"] = lacks_one
+    with pytest.raises(FeedError, match="orders and gave"):
+        case.poll()
+
+    assert case.rows("select * from ops.stale_days") == case.rows("select * from ops.looks") == []
+
+
+def hold(case: Case, now: datetime) -> None:
+    """Make the simulated time that of every proof that lies after it: the database's clock is no simulated one."""
+    execute(case.database, f"update ops.day_proofs set held_at = least(held_at, timestamptz '{now.isoformat()}')")
+
+
+def test_c11_a_refund_that_leaves_the_change_stamp_as_it_is_is_found_within_a_week(
+    case: Case, small_shop: SmallShop
+) -> None:
+    small_shop.orders = [order(f"O{number}", f"2026-11-0{number}") for number in (1, 2, 3)]
+    now = datetime(2026, 11, 4, 12, tzinfo=BERLIN)
+    assert case.run("2026-11-01", "2026-11-03").succeeded
+    hold(case, now)
+    small_shop.orders[0]["refunds"] = [{"id": "R1", "created_at": "2026-11-04T15:00:00+01:00", "adjustment": "4.00"}]
+    days = 0
+    while case.revenue("net_sales").get("2026-11-04") != "-4.00":
+        days += 1
+        assert days <= 7
+        now += timedelta(days=1)
+        told = held_line(read_held(case.database, load_shop(str(case.path)), now), load_shop(str(case.path)))
+        assert "each settling day every 4 days" in told
+        assert "oldest proof of a settling day: 2026-11-01, 2026-11-04 12:00 CET" in told
+        assert all(summary.succeeded for summary in case.catch_up(now))
+        hold(case, now)
+
+    assert days == 4
+    assert case.revenue()["2026-11-01"] == "10.00"
+    (restated,) = case.rows("select day, cause, order_ids from ops.restatements where metric = 'net_sales'")
+    assert (str(restated["day"]), restated["cause"], restated["order_ids"]) == ("2026-11-04", "refund", ["O1"])
+    # The days that had not changed were compared and not loaded, and are held as of now.
+    held = case.rows("select held_at from ops.day_proofs where day between '2026-11-02' and '2026-11-03'")
+    assert [row["held_at"] for row in held] == [now, now]
+    assert case.rows("select count(*) as runs from ops.extractions where first_day = '2026-11-02'") == [{"runs": 0}]
+
+
+def test_c11_an_order_deleted_or_put_in_without_a_word_is_found_where_its_day_is_read_again(
+    case: Case, small_shop: SmallShop
+) -> None:
+    case.describe(
+        lambda description: description["orders"].update({"changed_since": None}), late_changes={"reread_days": 30}
+    )
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    now = datetime(2026, 11, 23, 12, tzinfo=BERLIN)
+    hold(case, now)
+    # As many as before, so that no count tells.
+    small_shop.orders[0] = order("O9", "2026-11-20", "7.00")
+    later = now + timedelta(hours=21)
+    found = case.poll(later)
+
+    assert found is not None
+    assert {(str(stale.day), stale.reason, stale.order_ids) for stale in found.stale if stale.reason != "missing"} == {
+        ("2026-11-20", "deleted", ("O1",)),
+        ("2026-11-20", "late_order", ("O9",)),
+    }
+    assert all(summary.succeeded for summary in case.catch_up(now))
+    assert case.revenue()["2026-11-20"] == "7.00"
+
+
+def test_c12_a_day_on_which_the_shop_was_down_is_loaded_by_the_next_poll(case: Case, small_shop: SmallShop) -> None:
+    small_shop.orders = [order(f"O{day}", f"2026-11-{day}") for day in range(18, 23)]
+    assert case.run("2026-11-18", "2026-11-20").succeeded
+    small_shop.fake.routes["/orders"] = lambda _: Reply(status=503)
+    assert not case.run("2026-11-21").succeeded
+    small_shop.fake.routes["/orders"] = small_shop.answer_orders
+    assert case.run("2026-11-22").succeeded
+
+    for _ in range(2):
+        assert all(summary.succeeded for summary in case.catch_up())
+
+    assert case.revenue() == {f"2026-11-{day}": "10.00" for day in range(18, 23)}
+    assert case.rows("select * from ops.stale_days") == []
