@@ -70,19 +70,21 @@ class Reading:
         """Why this reading proves nothing by itself; None where it is whole."""
         if self.counted is not None and len(self.stamps) < self.counted:
             return f"it counts {self.counted} orders and gave {len(self.stamps)} different ones"
-        if self.answers == 1:
+        if self.answers == 1 or self._came_at_once:
             return None
         if self.has_moved:
             return "an order came again with another change stamp"
         if not self.is_ascending:
             return "its orders are not in the order of their change stamps"
-        if self.counted is None and not self._fits_one_page:
+        if self.counted is None:
             return "it has several pages and no count"
         return None
 
     @property
-    def _fits_one_page(self) -> bool:
-        return self.pages <= 1 and (not self.stamps or self.largest < (self.page_size or 0))
+    def _came_at_once(self) -> bool:
+        """Whether all orders came in one answer, though others without any were asked for."""
+        is_all = len(self.stamps) == self.counted or self.largest < (self.page_size or 0)
+        return self.pages <= 1 and (is_all or not self.stamps)
 
     def agrees_with(self, earlier: "Reading", began: datetime) -> bool:
         """Whether both have the orders that had changed when the earlier one began: nothing that it missed came.

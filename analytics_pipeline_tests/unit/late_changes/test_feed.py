@@ -64,10 +64,10 @@ def once(shop: ShiftingShop, happens: Callable[[], None]) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("has_count", [True, False])
-@pytest.mark.parametrize("size", range(1, 7))
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_c7_an_edit_before_any_page_hides_no_other_change(six: SmallShop, size: int, *, has_count: bool) -> None:
-    for page in range(2, 6):
-        for number, one in enumerate(SIX[::2]):
+    for page in (2, 3, 5):
+        for number, one in enumerate((SIX[0], SIX[3])):
             shop = ShiftingShop(six, has_count=has_count)
             at = NOON + timedelta(days=page, hours=number)
             shop.at_pages[page] = once(shop, lambda one=one, at=at: edit(six, one, at))  # type: ignore[misc]
@@ -75,13 +75,13 @@ def test_c7_an_edit_before_any_page_hides_no_other_change(six: SmallShop, size: 
 
 
 @pytest.mark.parametrize("has_count", [True, False])
-@pytest.mark.parametrize("size", range(1, 7))
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
 def test_c7_an_order_that_is_deleted_meanwhile_hides_no_other_change(
     six: SmallShop, size: int, *, has_count: bool
 ) -> None:
     orders = list(six.orders)
-    for page in range(2, 6):
-        for one in SIX[::2]:
+    for page in (2, 3, 5):
+        for one in (SIX[0], SIX[3]):
             six.orders = list(orders)
             shop = ShiftingShop(six, has_count=has_count)
             shop.at_pages[page] = once(shop, lambda one=one: delete(six, one))  # type: ignore[misc]
@@ -126,12 +126,14 @@ def test_a_list_in_another_order_than_its_stamps_is_read_until_it_is_the_same_tw
     assert shop.readings == 2 + READINGS
 
 
-def test_a_list_that_fits_one_answer_is_asked_for_once(six: SmallShop) -> None:
-    shop = ShiftingShop(six, key=lambda one: one["id"])
+@pytest.mark.parametrize("has_count", [True, False])
+def test_a_list_that_comes_in_one_answer_is_read_once_whatever_its_order(six: SmallShop, *, has_count: bool) -> None:
+    shop = ShiftingShop(six, key=lambda one: one["id"], has_count=has_count)
+    edit(six, "O1", NOON + timedelta(days=1))
 
     read(shop, 100)
 
-    assert len(six.fake.asked) == 1
+    assert shop.readings == 1
 
 
 @pytest.mark.parametrize("size", [2, 100])

@@ -103,7 +103,7 @@ def test_how_long_a_round_takes_follows_from_budget_and_size_and_is_told() -> No
     assert shortest_rounds(3) == Rounds(timedelta(days=3), timedelta(days=3))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_within_the_budget_every_settling_day_is_read_within_a_week_and_every_other_within_ninety_days(
     seed: int,
 ) -> None:
@@ -111,7 +111,7 @@ def test_within_the_budget_every_settling_day_is_read_within_a_week_and_every_ot
     orders = {day(number): chance.randint(10, 90) for number in range(1, 400)}
     read_at = {one: NOW - timedelta(days=chance.random() * 3) for one in orders}
     budget, oldest = 14, {True: timedelta(0), False: timedelta(0)}
-    for number in range(200):
+    for number in range(140):
         now = NOW + timedelta(days=number)
         days = {one: HeldDay(read_at[one], orders[one], (TODAY - one).days <= 60) for one in orders}
         for one in days.values():
