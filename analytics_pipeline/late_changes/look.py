@@ -6,7 +6,7 @@ A look that fails leaves list and cursor as they were, and is no "nothing change
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from analytics_pipeline.contracts import CLEAN_ORDERS, RAW_ORDERS
@@ -94,7 +94,7 @@ def look(
     before = client.statistics.requests
     prepare(database)
     began = database_clock(database)
-    now = now or began
+    now = (now or began).astimezone(UTC)  # the driver takes a stamp's wall clock for UTC's
     today = business_day(now, shop.zone)
     written = written_days(database, RAW_ORDERS.table)
     loadable = loadable_days(shop, today)
