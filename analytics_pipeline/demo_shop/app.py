@@ -81,7 +81,10 @@ class ListEndpoint(Generic[_T]):
         window = {name: _read_moment(name, text, self._shop.settings.zone) for name, text in query.window.items()}
         if (failure := await self._failure()) is not None:
             return failure
-        page = page_of(self._find(window), query)
+        records = self._find(window)
+        if query.paging.get("page", "1") != "1" and self._strikes(Fault.SHIFTED_LIST):
+            records = [*records[1:], *records[:1]]
+        page = page_of(records, query)
         return self._respond(request, page, query)
 
     def _respond(self, request: Request, page: Page[_T], query: Query) -> Response:

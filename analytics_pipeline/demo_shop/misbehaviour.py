@@ -20,6 +20,9 @@ class Fault(StrEnum):
     DUPLICATE_PAGE = "duplicate_page"  # every record of the page comes twice
     DUPLICATE_RECORD = "duplicate_record"  # the last record of the page comes twice
     MISSING_RECORD = "missing_record"  # the last record of the page is left out, but counted
+    SHIFTED_LIST = (
+        "shifted_list"  # the list's first record has gone to its end since the page before (page numbers only)
+    )
     NEW_FIELD = "new_field"  # every record carries a field that nobody knows
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+import dagster as dg
 import pytest
 
 from analytics_pipeline.cli.held import held_line, read_held
@@ -125,3 +126,9 @@ def test_c12_a_day_on_which_the_shop_was_down_is_loaded_by_the_next_poll(case: C
 
     assert case.revenue() == {f"2026-11-{day}": "10.00" for day in range(18, 23)}
     assert case.rows("select * from ops.stale_days") == []
+    written = case.instance.get_latest_materialization_event(dg.AssetKey(["marts", "daily_revenue"]))
+    assert written is not None
+    assert written.asset_materialization is not None
+    held_at = written.asset_materialization.metadata["last_held_against_the_shop"].value
+    (proof,) = case.rows("select held_at from ops.day_proofs where day = '2026-11-21'")
+    assert held_at == proof["held_at"].isoformat()

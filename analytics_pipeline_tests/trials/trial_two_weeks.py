@@ -5,7 +5,9 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-from analytics_pipeline.demo_shop import DemoShopSettings, serve
+import pytest
+
+from analytics_pipeline.demo_shop import DemoShopSettings, Fault, serve
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline_tests.conftest import Pipeline, at
 from analytics_pipeline_tests.integration.command_line import run
@@ -27,18 +29,27 @@ LOADED = OPENED + timedelta(days=DAYS - 1)
 SHOP = DemoShopSettings(opened=OPENED, orders_per_day=(40, 60), longest_refund_days=40, **CHANGEABLE)
 
 
-def test_each_day_of_two_weeks_ends_with_the_shops_truth(pipeline_of: Callable[..., Pipeline], tmp_path: Path) -> None:
+SHIFTING = {"pagination": {"type": "page_number", "param": "page", "size_param": "limit", "size": 40, "pages": "pages"}}
+"""Pages so small that the list of changed orders has several."""
+
+
+@pytest.mark.parametrize("is_shifting", [False, True])
+def test_each_day_of_two_weeks_ends_with_the_shops_truth(
+    pipeline_of: Callable[..., Pipeline], tmp_path: Path, *, is_shifting: bool
+) -> None:
     clock, last = Clock(at(f"{LOADED + timedelta(days=1)}T04:00:00+02:00")), LOADED
     causes: Counter[str] = Counter()
     loaded = marts = numbers_restated = runs = 0
     with serve(SHOP, now=clock) as shop:
-        pipeline = pipeline_of(shop)
+        pipeline = pipeline_of(shop, **({"orders": SHIFTING} if is_shifting else {}))
         assert pipeline.run(OPENED, last).succeeded
         agrees(pipeline, OPENED, last)
         for tick in range(1, TICKS + 1):
             earlier, numbers, moment = clock.now, revenue_numbers(pipeline), database_time(pipeline)
             truths = {day: shop.shop.truth(day) for day in DayRange(OPENED, last)}
             clock.now += timedelta(days=1)
+            if is_shifting and tick % 2:  # at every second poll the list shifts before its second page
+                shop.shop.misbehave(Fault.SHIFTED_LIST, next_requests=1, path="/orders")
 
             done = catch_up(pipeline)
 
