@@ -167,9 +167,9 @@ def test_a_failed_run_leaves_its_day_stale_and_the_third_one_parks_it(later: Pip
 
     assert parked_days(later.database) == [day]
     assert days_to_load(later.database, in_flight=(), most=1) != [DayRange(day, day)]
+    later.shop.shop.misbehaviour.stop()
     look_at(later)  # it is seen to be stale again, and stays parked
     assert parked_days(later.database) == [day]
-    later.shop.shop.misbehaviour.stop()
     unpark(later.database, [day])
     assert day in catch_up(later).days
     assert parked_days(later.database) == []
