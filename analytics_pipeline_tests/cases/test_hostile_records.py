@@ -1,0 +1,16 @@
+"""A few hundred hostile records in process; `trials/trial_hostile_records.py` takes a hundred thousand."""
+
+import pytest
+
+from analytics_pipeline_tests.hostile import check, hostile_shop, judge_orders, judge_things, orders, pages, things
+
+SHOP = hostile_shop("http://127.0.0.1:1")
+
+
+def test_each_hostile_order_is_clean_quarantined_or_left_out() -> None:
+    check(pages(orders, 25), lambda records: judge_orders(records, SHOP), max_examples=10)
+
+
+@pytest.mark.parametrize("name", ["customers", "products"])
+def test_each_hostile_customer_or_product_with_an_id_is_clean_and_the_others_are_told(name: str) -> None:
+    check(pages(things, 10), lambda records: judge_things(records, SHOP, name), max_examples=10)
