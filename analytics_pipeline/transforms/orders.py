@@ -48,7 +48,7 @@ from analytics_pipeline.transforms.values import (
 from analytics_pipeline.transforms.version import contract_version
 
 ONLY_IN_RAW = '"has a number or a nesting that only the whole record holds: see raw.orders"'
-_encode = msgspec.json.Encoder(decimal_format="number").encode
+_encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode  # a value that is none, as its text
 
 
 @dataclass(frozen=True)

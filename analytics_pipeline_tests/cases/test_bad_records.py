@@ -235,6 +235,14 @@ def test_c27_refunds_that_add_up_to_what_fits_no_column_leave_the_others_alone(b
     assert found.accounting.clean_orders + found.accounting.quarantined_orders == 3
 
 
+def test_c25_a_refund_of_nan_is_in_quarantine_and_its_sale_stays(bench: Bench) -> None:
+    refunds = f'[{{"id": 1, "created_at": "{DAY}T12:00:00Z", "adjustment": NaN, "meta": 1e99999999999999999999}}]'
+    found = bench.cleaned(written(without("refunds"), refunds=refunds))
+    assert total(found) == Decimal("22.00")
+    assert found.quarantine["kind"].tolist() == ["refund"]
+    assert json.loads(str(found.quarantine["payload"].iat[0]))["adjustment"] == "NaN"
+
+
 def numbered(records: dict[str, bytes]) -> list[bytes]:
     """The records with an id each, where theirs is the usual one."""
     return [record.replace(b'"BAD"', b'"BAD %d"' % number) for number, record in enumerate(records.values())]
