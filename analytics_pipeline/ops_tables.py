@@ -268,6 +268,29 @@ INCIDENTS = Table(
     key=("key", "opened_at"),
 )
 
+BLOCKED_ORDERS = Table(
+    schema="ops",
+    name="blocked_orders",
+    description="What quarantine would hold of the days that were not written for it, as of the last run that tried.",
+    columns=(
+        Column("order_date", DAY, "Business day of the order."),
+        Column("order_id", TEXT, "The order's id, as the shop gives it."),
+        Column("kind", TEXT, "The order, or a refund or the cancellation of one that is well."),
+        Column("event_id", TEXT, "Which refund; empty for an order and for a cancellation."),
+        Column("table_name", TEXT, "The table that the record was meant for."),
+        Column("reason", TEXT, "The first rule that it broke."),
+        Column("column_name", TEXT, "The field of the description that broke it, or the column made of it."),
+        Column("value", TEXT, "The offending value as text, cut at 200 characters.", is_nullable=True),
+        Column("currency", TEXT, "ISO 4217 code of the money at risk.", is_nullable=True),
+        Column("money_at_risk", MONEY, "What it claims to add up to, or gives back.", is_nullable=True),
+        Column("contract_version", TEXT, "Version of the rules that judged it.", is_nullable=True),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("blocked_at", STAMP, "When."),
+    ),
+    key=("order_date", "order_id", "kind", "event_id"),
+    day_column="order_date",
+)
+
 _ENDPOINT = "The shop's list: orders, customers or products."
 _PATH = "The field; [] stands for the entries of a list, * for the keys of a map."
 
@@ -349,6 +372,7 @@ OPS_TABLES = (
     PUBLICATIONS,
     RESTATEMENTS,
     INCIDENTS,
+    BLOCKED_ORDERS,
     FIELDS,
     FIELD_CHANGES,
     ERROR_EXCERPTS,

@@ -51,7 +51,8 @@ class RunSummary:
         run_id: Dagster's id of the run.
         succeeded: Whether every step and every blocking check passed.
         failures: What failed and why, a sentence each.
-        warnings: Checks that failed without blocking.
+        warnings: Checks that failed and only warn.
+        doubts: Checks that failed, block nothing, and have somebody look at what was written.
         checks: Number of checks that were evaluated.
     """
 
@@ -59,6 +60,7 @@ class RunSummary:
     succeeded: bool
     failures: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     checks: int = 0
 
 
@@ -130,8 +132,10 @@ def run_days(
         summary.checks += 1
         if not evaluation.passed:
             told = f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {_figures(evaluation)}"
-            is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
-            (summary.failures if is_error else summary.warnings).append(told)
+            if evaluation.severity == dg.AssetCheckSeverity.WARN:
+                summary.warnings.append(told)
+            else:
+                (summary.failures if evaluation.blocking else summary.doubts).append(told)
     return summary
 
 

@@ -33,6 +33,7 @@ from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.layout import add_columns
 from analytics_pipeline.database.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
 from analytics_pipeline.database.staging import StagedSlice, settle, stage
+from analytics_pipeline.history.blocked import BlockedForgotten, keep_blocked
 from analytics_pipeline.history.moves import LeftDaysListed, Moves, find_moves
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
 from analytics_pipeline.history.prepare import prepare
@@ -150,6 +151,10 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
                 context.log.info("orders have moved: cleaned with their other days %s", days_beside)
             results = [result for audit in audits.values() for result in audit.results()]
             results += [_balance_result(accounting), *quarantine.results()]
+            if quarantine.blocked:
+                blocked_days = [day.day for day in quarantine.blocked]
+                keep_blocked(database.database(), blocked_days, quarantine.held(), context.run.run_id)
+            yield quarantine.doubt()
             yield from publish(results, _outputs(staged))
 
     return [
@@ -160,6 +165,8 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
 
 
 def _companions(contract: Contract, writing: Writing, marts: Sequence[Table], moves: Moves) -> list[Companion]:
+    if contract is QUARANTINE:
+        return [DaysWritten(writing), BlockedForgotten()]
     if contract is not CLEAN_SALES:
         return [DaysWritten(writing)]
     return [SalesChanged(writing, marts), DaysWritten(writing), Settled(), LeftDaysListed(moves.left)]

@@ -89,6 +89,7 @@ def publish(
     if failed:
         names = "; ".join(
             f"{result.check_name} of {result.asset_key.to_user_string() if result.asset_key else '?'}"
+            + (f" ({result.description})" if result.description else "")
             for result in failed
         )
         description = (

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import click
 
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.cli.loading import load_days
+from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
+from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.database.connection import create_database, data_database
 from analytics_pipeline.history.excerpts import excerpts_apart
 from analytics_pipeline.history.stale import days_to_load, is_to_wait, parked_days, unpark
@@ -34,7 +35,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     """Ask the shop which orders changed since the last look, and load their business days again.
 
     Days are loaded oldest first, contiguous ones in one run. The exit code is 1 when the shop could not be asked or a
-    run failed; the days of a failed run stay stale.
+    run failed; the days of a failed run stay stale. It is 3 when something that was written has to be looked at.
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
@@ -60,11 +61,13 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
         is_answering=found.requests > 0,
     )
     click.echo(told(found, ranges))
-    failed = False
+    failed, doubtful = False, False
     for days in ranges:
         summary = load_days(settings, days, job_name=LATE_CHANGES, is_alerting=True)
         if summary.succeeded:
+            doubtful = doubtful or bool(summary.doubts)
             click.echo(f"{days}: done, {summary.checks} checks, run {summary.run_id}")
+            click.echo(quarantine_line(database, days))
         else:
             failed = True
             click.echo(f"{days}: run {summary.run_id} failed:", err=True)
@@ -75,5 +78,5 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
                 break
     for day in parked_days(database):
         click.echo(f"{day} is parked after three failures: mend the cause, then catch-up --parked", err=True)
-    if failed:
-        raise SystemExit(1)
+    if failed or doubtful:
+        raise SystemExit(FAILED if failed else DOUBTFUL)

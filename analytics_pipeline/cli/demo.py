@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics_pipeline.cli import Command, typed_command
+from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, orders_and_money
 from analytics_pipeline.cli.loading import load_days
 from analytics_pipeline.cli.shop import demo_settings
@@ -85,6 +86,8 @@ def command(days: int) -> None:
         "                              the tables, while `up` runs: marts.daily_revenue, clean.sales, ...\n"
         "  README.md                   how to point it at your own shop"
     )
+    if summary.doubts:
+        raise SystemExit(DOUBTFUL)
 
 
 def _show_last_week(database: Database, currency: str) -> None:

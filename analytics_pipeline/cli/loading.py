@@ -1,14 +1,18 @@
 """What the commands that load days share: a run with its progress on the terminal, and the alerts at its end."""
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import click
 import dagster as dg
 
 from analytics_pipeline.alerts.evaluate import evaluate
-from analytics_pipeline.database.connection import data_database
+from analytics_pipeline.cli.figures import counted, orders_and_money
+from analytics_pipeline.contracts import QUARANTINE
+from analytics_pipeline.database.connection import Database, data_database
 from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.history.quarantine import Row, Selection, reasons
 from analytics_pipeline.jobs import ASKING_JOBS
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.running import RunSummary, open_instance, run_days
@@ -45,7 +49,24 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting:
             tell_of_incidents(settings, instance, defs)
     for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
+    for doubt in summary.doubts:
+        click.echo(f"look at this: {doubt}", err=True)
     return summary
+
+
+def quarantine_line(database: Database, days: DayRange) -> str:
+    """Tell what of some days is in quarantine, and what for mostly."""
+    found = reasons(database, Selection(first_day=days.first, last_day=days.last))
+    if not found:
+        return "in quarantine: nothing"
+    held = orders_and_money(database, QUARANTINE.table, "money_at_risk", days)
+    return f"in quarantine: {held}; mostly: {commonest(found)}"
+
+
+def commonest(found: Sequence[Row]) -> str:
+    """Tell the most frequent of some reasons, as `history.quarantine.reasons` gives them, frequent ones first."""
+    first = found[0]
+    return f"{first['reason']} ({first['column_name']}), {counted(int(first['orders_of_reason']), first['kind'])}"
 
 
 def tell_of_incidents(settings: Settings, instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:

@@ -8,13 +8,15 @@ import click
 import msgspec
 
 from analytics_pipeline.cli import Command, Commands, shop_option
+from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, counted
 from analytics_pipeline.cli.run import Day
-from analytics_pipeline.contracts import ORDER
+from analytics_pipeline.contracts import ORDER, QUARANTINE
 from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
 from analytics_pipeline.history.undated import undated_orders, undated_record
+from analytics_pipeline.ops_tables import BLOCKED_ORDERS
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.plain import plain
 from analytics_pipeline.running import RunSummary
@@ -47,26 +49,29 @@ def command() -> None:
     examples=(
         "analytics-pipeline quarantine list",
         'analytics-pipeline quarantine list --reason "not a list" --day 2026-11-22',
+        "analytics-pipeline quarantine list --blocked",
     ),
     short_help="Tell reasons and orders with money at risk.",
 )
 @_reason_option
 @_day_option
+@click.option("--blocked", "is_blocked", is_flag=True, help="What it would hold of days that were not written for it.")
 @shop_option
-def list_orders(reason: str | None, day: date | None) -> None:
+def list_orders(reason: str | None, day: date | None, *, is_blocked: bool) -> None:
     """Tell the reasons with orders and money at risk, then the orders, newest first."""
     database = _database()
     selection = Selection(reason, day, day)
-    found = quarantine.reasons(database, selection)
-    for row in undated_orders(database, MOST_SHOWN, reason) if day is None else []:
+    table = BLOCKED_ORDERS if is_blocked else QUARANTINE.table
+    found = quarantine.reasons(database, selection, table)
+    for row in undated_orders(database, MOST_SHOWN, reason) if day is None and not is_blocked else []:
         click.echo(f"no day      {plain(row['order_id'])}  {_money(row)}  {_fault(row)}")
     if not found:
-        click.echo(_nothing(database))
+        click.echo("no such order is blocked" if is_blocked else _nothing(database))
         return
     for line in _reasons(found):
         click.echo(line)
     click.echo()
-    for row in quarantine.orders(database, selection, MOST_SHOWN):
+    for row in quarantine.orders(database, selection, MOST_SHOWN, table):
         click.echo(f"{row['order_date']}  {plain(row['order_id'])}{_event(row)}  {_money(row)}  {_fault(row)}")
     hidden = sum(row["orders"] for row in found) - MOST_SHOWN
     if hidden > 0:
@@ -127,7 +132,8 @@ def replay(reason: str | None, day: date | None, order_id: str | None, *, is_sto
     """Load the days of quarantined orders again, and tell which orders came back.
 
     The days are loaded through the normal path and replaced as a whole. After a repair in the shop, the shop is asked
-    again; after a change of the description, --stored is enough. The exit code is 1 when a run failed, else 0.
+    again; after a change of the description, --stored is enough. The exit code is 1 when a run failed, 3 when something
+    that was written has to be looked at, else 0.
     """
     from analytics_pipeline.cli import loading, replaying  # noqa: PLC0415 - only this command of the three loads days
 
@@ -146,6 +152,8 @@ def replay(reason: str | None, day: date | None, order_id: str | None, *, is_sto
         click.echo(line)
     if replayed.failures:
         raise click.ClickException("\n".join(replayed.failures))
+    if replayed.is_doubtful:
+        raise SystemExit(DOUBTFUL)
 
 
 def _database() -> Database:
@@ -161,8 +169,10 @@ def _nothing(database: Database) -> str:
 
 
 def _reasons(found: Sequence[Row]) -> Iterator[str]:
-    """Tell each reason on two lines; `found` has a row for each of its kinds and currencies."""
-    for (reason, kind), rows in groupby(found, key=lambda row: (row["reason"], row["kind"])):
+    """Tell each reason on two lines; `found` has a row for each of its fields, kinds and currencies."""
+    for (reason, column, kind), rows in groupby(
+        found, key=lambda row: (row["reason"], row["column_name"], row["kind"])
+    ):
         listed = list(rows)
         money = ", ".join(
             f"{cents(row['money'])} {row['currency']}" if row["money"] else f"{row['orders']} of unknown amount"
@@ -170,7 +180,7 @@ def _reasons(found: Sequence[Row]) -> Iterator[str]:
         )
         first, last = min(row["first_day"] for row in listed), max(row["last_day"] for row in listed)
         count = counted(sum(row["orders"] for row in listed), kind)
-        yield plain(reason)
+        yield f"{plain(reason)} ({column})"
         yield f"    {count}, {money} at risk; {DayRange(first, last)}, such as {plain(listed[0]['example'])}"
 
 

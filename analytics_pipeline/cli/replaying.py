@@ -36,11 +36,13 @@ class Replayed:
         outcomes: Where each of the chosen orders is now.
         newly: Orders of the same days that were not in quarantine before and are now.
         failures: Why runs failed, a text each.
+        is_doubtful: Whether something that was written has to be looked at.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     newly: list[Row] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
+    is_doubtful: bool = False
 
     def lines(self) -> list[str]:
         """Tell it to a person."""
@@ -85,6 +87,7 @@ def replay(database: Database, held: Sequence[Row], run: Run, *, is_stored: bool
 
 def _ran(replayed: Replayed, run: Run, days: DayRange, job: str) -> bool:
     summary = run(days, job)
+    replayed.is_doubtful = replayed.is_doubtful or bool(summary.doubts)
     if not summary.succeeded:
         reasons = "\n".join(f"  {reason}" for reason in summary.failures)
         replayed.failures.append(f"run {summary.run_id} of {days} ({job}) failed:\n{reasons}")

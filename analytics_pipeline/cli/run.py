@@ -6,14 +6,21 @@ from datetime import UTC, date, datetime
 import click
 
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.cli.loading import load_days
+from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
+from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.returns import missing_returns
 from analytics_pipeline.database.connection import data_database
 from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.history.blocked import days_blocked_by
+from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.jobs import DAILY, LAYERS
 from analytics_pipeline.partitions import DayRange, last_complete_day
+from analytics_pipeline.running import RunSummary
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
+
+CLEANING = (DAILY, "clean")
+"""Jobs that decide what goes into quarantine."""
 
 
 class Day(click.ParamType[date]):
@@ -50,20 +57,51 @@ def command(day: date | None, first: date | None, last: date | None, job: str) -
     """Load business days from the shop to the marts, with all checks.
 
     Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday. The exit code
-    is 0 when every step and every blocking check passed, else 1, with the reason and the run's id.
+    is 0 when every step and every check passed but for warnings; 3 when all was written and something has to be looked
+    at; else 1, with the reason and the run's id. Where quarantine blocks some days of a range, the others are written.
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     days = chosen_days(shop, day, first, last, datetime.now(UTC))
+    summary = _run(settings, days, job)
+    if not summary.succeeded:
+        failures = "\n".join(f"  {reason}" for reason in summary.failures)
+        click.echo(f"Error: run {summary.run_id} of {days} failed:\n{failures}", err=True)
+        _run_the_others(settings, days, summary.run_id, job)
+        raise SystemExit(FAILED)
+    if summary.doubts:
+        raise SystemExit(DOUBTFUL)
+
+
+def _run(settings: Settings, days: DayRange, job: str) -> RunSummary:
     started = time.monotonic()
     summary = load_days(settings, days, job_name=job, is_alerting=True)
-    if not summary.succeeded:
-        raise click.ClickException(
-            f"run {summary.run_id} of {days} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures)
-        )
-    click.echo(f"{days}: done in {time.monotonic() - started:.1f} s, {summary.checks} checks, run {summary.run_id}")
-    if job == DAILY and (missing := missing_returns(data_database(settings), shop, days)):
-        click.echo(missing)
+    if summary.succeeded:
+        click.echo(f"{days}: done in {time.monotonic() - started:.1f} s, {summary.checks} checks, run {summary.run_id}")
+        if job == DAILY and (missing := missing_returns(data_database(settings), load_shop(settings.shop), days)):
+            click.echo(missing)
+        if job in CLEANING:
+            click.echo(quarantine_line(data_database(settings), days))
+    return summary
+
+
+def _run_the_others(settings: Settings, days: DayRange, run_id: str, job: str) -> None:
+    """Write the days of a range that quarantine did not block; what the shop sent of them is stored already."""
+    database = data_database(settings)
+    blocked = days_blocked_by(database, run_id) if job in CLEANING else []
+    if not blocked:
+        return
+    for others in contiguous(set(days) - set(blocked)):
+        for layer in ("clean", "marts") if job == DAILY else (job,):
+            summary = _run(settings, others, layer)
+            if not summary.succeeded:
+                failures = "\n".join(f"  {reason}" for reason in summary.failures)
+                click.echo(f"Error: run {summary.run_id} of {others} ({layer}) failed:\n{failures}", err=True)
+                break
+    named = ", ".join(map(str, contiguous(blocked)))
+    click.echo(
+        f"Not written, for what is in quarantine: {named}. See: analytics-pipeline quarantine list --blocked", err=True
+    )
 
 
 def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | None, now: datetime) -> DayRange:

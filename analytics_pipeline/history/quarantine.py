@@ -87,31 +87,40 @@ class Outcome:
     reason: str | None = None
 
 
-def reasons(database: Database, selection: Selection) -> list[Row]:
-    """Return number, money, first and last day and an example of each reason, kind and currency, frequent ones first.
+def reasons(database: Database, selection: Selection, table: Table = QUARANTINE.table) -> list[Row]:
+    """Return number, money, first and last day and an example of each reason, field, kind and currency.
 
-    Amounts that are not known are rows of their own, without `money`.
+    Frequent reasons come first. Amounts that are not known are rows of their own, without `money`.
+
+    Args:
+        database: Where the tables lie.
+        selection: What is meant.
+        table: `ops.quarantine`, or `ops.blocked_orders` for what it would hold of blocked days.
     """
     return _read(
         database,
-        f"select reason, kind, coalesce(currency, '{UNKNOWN_CURRENCY}') as currency, count(*) as orders, "
+        f"select reason, column_name, kind, coalesce(currency, '{UNKNOWN_CURRENCY}') as currency, count(*) as orders, "
         "sum(money_at_risk)::text as money, min(order_date) as first_day, max(order_date) as last_day, "
         "(array_agg(order_id order by order_date desc, order_id))[1] as example, "
-        "sum(count(*)) over (partition by reason, kind) as orders_of_reason "
-        f"from {QUARANTINE.table.qualified_name} where {selection.condition} "
-        "group by 1, 2, 3, money_at_risk is null "
-        "order by orders_of_reason desc, reason, kind, money_at_risk is null, currency",
+        "(sum(count(*)) over (partition by reason, column_name, kind))::bigint as orders_of_reason "
+        f"from {table.qualified_name} where {selection.condition} "
+        "group by 1, 2, 3, 4, money_at_risk is null "
+        "order by orders_of_reason desc, reason, column_name, kind, money_at_risk is null, currency",
         selection.parameters,
+        tables=[table],
     )
 
 
-def orders(database: Database, selection: Selection, most: int | None = None) -> list[Row]:
-    """Return the quarantined orders without their payloads, newest first."""
+def orders(
+    database: Database, selection: Selection, most: int | None = None, table: Table = QUARANTINE.table
+) -> list[Row]:
+    """Return what is in quarantine without the payloads, newest first; of blocked days as `reasons` does."""
     return _read(
         database,
-        f"select {_LISTED} from {QUARANTINE.table.qualified_name} where {selection.condition} "
+        f"select {_LISTED} from {table.qualified_name} where {selection.condition} "
         "order by order_date desc, order_id, kind, event_id" + (f" limit {most}" if most is not None else ""),
         selection.parameters,
+        tables=[table],
     )
 
 

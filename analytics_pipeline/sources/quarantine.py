@@ -6,13 +6,14 @@ from analytics_pipeline.sources.protocol import Model
 
 
 class QuarantineLimits(Model):
-    """Largest share of a business day, of its orders or their money, that quarantine may hold; None sets no limit."""
+    """Largest share of a business day that quarantine may hold; null, or 1, sets no limit."""
 
-    warn_above: float | None = Field(default=None, ge=0, le=1)
-    block_above: float | None = Field(default=None, ge=0, le=1)
+    warn_above: float | None = Field(default=0.02, ge=0, le=1)
+    block_above: float | None = Field(default=0.2, ge=0, le=1)
 
     @model_validator(mode="after")
     def _warns_first(self) -> "QuarantineLimits":
-        if self.warn_above is not None and self.block_above is not None and self.warn_above > self.block_above:
+        is_asked_for = "warn_above" in self.model_fields_set
+        if is_asked_for and self.block_above is not None and (self.warn_above or 0) > self.block_above:
             raise ValueError("warn_above must not be larger than block_above: a warning comes before a stop")
         return self

@@ -1,12 +1,46 @@
 """Money that goes back without having come, and days of which all orders are in quarantine."""
 
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+
+from analytics_pipeline.cli import main
 from analytics_pipeline_tests.cases.small_shop import Case, Record, order
 
+Call = Callable[..., Result]
+
+OPEN = (
+    "select kind, subject from ops.incidents where closed_at is null and kind in ('run_failed', 'check_failed') "
+    "order by opened_at"
+)
 LEDGER = "select coalesce(sum(total_sales), 0)::numeric(19,2)::text as money from clean.sales"
 HELD = (
     "select order_id, kind, event_id, reason, money_at_risk::numeric(19,2)::text as money from ops.quarantine "
     "order by order_id, kind, event_id"
 )
+
+
+@pytest.fixture
+def call(
+    case: Case,
+    instance: dg.DagsterInstance,  # noqa: ARG001 - the one that the commands open
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Call]:
+    """Call a command on the case's shop within this process, with the case's code location."""
+    monkeypatch.chdir(tmp_path)
+
+    def invoke(*arguments: str) -> Result:
+        monkeypatch.setattr("analytics_pipeline.definitions.defs", case.definitions)
+        return CliRunner().invoke(main, [*arguments, "--shop", str(case.path)])
+
+    with patch.dict(os.environ):
+        yield invoke
 
 
 def refund(refund_id: str | None, moment: str, amount: str) -> Record:
@@ -33,3 +67,58 @@ def test_C29_refunds_of_1900_and_2999_are_in_quarantine_and_the_sale_stays(case:
         "select sum(unexplained_difference)::numeric(19,2)::text as money from marts.daily_reconciliation"
     )
     assert adds_up == [{"money": "0.00"}]
+
+
+def test_C32_a_wrong_mapping_is_blocked_and_seen_and_the_other_days_are_written(case: Case, call: Call) -> None:  # noqa: N802
+    amounts = {"total": "10.00", "subtotal": "9.00"}
+    case.shop.orders[:] = [order(f"O{number}", "2026-11-20", **amounts) for number in range(4)]
+    case.shop.orders.append(order("P1", "2026-11-21", total="10.00", subtotal="10.00"))
+    case.shop.orders += [order(f"Q{number}", "2026-11-22", **amounts) for number in (1, 2)]
+    right = call("run", "--from", "2026-11-20", "--to", "2026-11-22")
+    assert right.exit_code == 0, right.output
+    assert right.stdout.splitlines()[-1] == "in quarantine: nothing"
+    case.shop.orders[4] = order("P1", "2026-11-21", "12.00", total="12.00", subtotal="12.00")
+
+    case.describe(lambda description: description["orders"]["fields"].update(total="subtotal"))
+    wrong = call("run", "--from", "2026-11-20", "--to", "2026-11-22")
+
+    assert wrong.exit_code == 1
+    rule = "does not equal the sum of its parts (total)"
+    day = f"2026-11-20: 4 of 4 orders (100.00 %), mostly: {rule}"
+    assert f"quarantine_stays_below_the_limit of ops/quarantine ({day}; 2026-11-22: 2 of 2 orders" in wrong.stderr
+    not_written = "Not written, for what is in quarantine: 2026-11-20, 2026-11-22. See: "
+    assert wrong.stderr.splitlines()[-1] == f"{not_written}analytics-pipeline quarantine list --blocked"
+    assert "2026-11-21: done" in wrong.stdout
+    assert case.revenue() == {"2026-11-20": "40.00", "2026-11-21": "12.00", "2026-11-22": "20.00"}
+    listed = call("quarantine", "list", "--blocked").output
+    assert listed.startswith(f"{rule}\n    6 orders, 54.00 EUR at risk; 2026-11-20 to 2026-11-22, such as Q1\n")
+    assert call("quarantine", "list").output.startswith("no such order is in quarantine")
+    assert case.rows(OPEN) == [{"kind": "run_failed", "subject": "daily of 2026-11-20 to 2026-11-22"}]
+
+    case.describe(lambda description: description["orders"]["fields"].update(total="total"))
+    assert call("run", "--from", "2026-11-20", "--to", "2026-11-22").exit_code == 0
+    assert call("quarantine", "list", "--blocked").output == "no such order is blocked\n"
+
+
+def test_a_bad_order_of_a_day_with_few_is_written_told_as_an_incident_and_ends_with_3(case: Case, call: Call) -> None:
+    unknown = order("B2", "2026-11-20", price="N/A")
+    case.shop.orders[:] = [order("A", "2026-11-20", refunds=[refund("R", "2026-11-20T13:00:00Z", "10.01")]), unknown]
+    case.shop.orders.append(order("B1", "2026-11-20", total="11.00"))
+    ended = call("run", "--date", "2026-11-20")
+    assert ended.exit_code == 3, ended.output
+    assert "look at this: check quarantine_holds_little_of_a_day of ops/quarantine: limit 20.00 %" in ended.stderr
+    assert ended.stdout.splitlines()[-1] == (
+        "in quarantine: 1 order, 11.00 EUR; 1 order of unknown amount; 1 refund, 10.01 EUR; "
+        "mostly: does not equal the sum of its parts (total), 1 order"
+    )
+    assert case.revenue() == {"2026-11-20": "10.00"}
+    assert case.rows(OPEN) == [{"kind": "check_failed", "subject": "ops/quarantine:quarantine_holds_little_of_a_day"}]
+    shown = call("quarantine", "show", "A").output
+    assert "held back      refund R; the order itself is clean" in shown
+    case.shop.orders[0]["refunds"] = []
+    replayed = call("quarantine", "replay")
+    assert replayed.exit_code == 3, replayed.output
+    assert replayed.stdout.startswith("came back: 1 refund, 10.01 EUR\nstill in quarantine: 2 orders, 11.00 EUR, 1 of ")
+    case.shop.orders[1:] = []
+    assert call("run", "--date", "2026-11-20").exit_code == 0
+    assert case.rows(OPEN) == []

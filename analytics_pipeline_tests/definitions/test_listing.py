@@ -14,6 +14,7 @@ marts/daily_revenue marts daily
 marts/daily_revenue_as_closed marts whole
 ops/accounting ops daily
 ops/anomalies ops daily
+ops/blocked_orders history whole
 ops/day_proofs history whole
 ops/error_excerpts history whole
 ops/exclusions ops daily
@@ -65,7 +66,8 @@ daily_revenue_has_every_day, yesterday_has_landed (warns)
 ops/accounting: keys_are_unique, rows_fit_the_contract
 ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
-ops/quarantine: keys_are_unique, quarantine_is_rare (warns), quarantine_stays_below_the_limit, rows_fit_the_contract
+ops/quarantine: keys_are_unique, quarantine_holds_little_of_a_day (warns), quarantine_is_rare (warns), \
+quarantine_stays_below_the_limit, rows_fit_the_contract
 raw/customers: all_records_are_readable (warns), \
 extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), \
 mapped_paths_are_found (warns), rows_fit_the_contract

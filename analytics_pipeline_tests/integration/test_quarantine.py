@@ -77,16 +77,16 @@ def test_a_bad_day_among_good_ones_stops_the_range_and_the_old_rows_stay(
     assert (rare.passed, rare.severity) == (False, dg.AssetCheckSeverity.WARN)
     told = str(below.metadata["worst_days"].value)
     assert told.startswith(f"- {day(1)}: 2 of {len(truths[1].orders)} orders")
-    assert f"not an amount with at most four decimals: 2 ({bad[0]}, {bad[1]})" in told
+    assert f"not an amount with at most four decimals (shipping): 2, such as {bad[0]}, {bad[1]}" in told
 
-    # Without limits the bad day is written.
+    # Without limits (a share is never above 1) the bad day is written.
     unlimited = redescribed(pipeline, tmp_path, orders=mapped)
     summary = unlimited.run(day(1), job="clean")
     assert summary.succeeded
     below, rare = checks(unlimited, summary.run_id)
     assert below.passed
     assert rare.passed
-    assert below.metadata["limit"].value == "none is set (quarantine.block_above)"
+    assert below.metadata["limit"].value == "100.00 %"
     assert Decimal(str(below.metadata["largest_share"].value)) > 0
 
 
@@ -105,7 +105,7 @@ def test_a_mended_description_brings_the_orders_back_from_the_stored_answers(
     listed = call(mistaken, "list").output
     [sums] = mistaken.rows(
         "select count(*) as orders, sum(money_at_risk) as money, min(order_date) || ' to ' || max(order_date) as days "
-        "from ops.quarantine where reason = 'not an amount with at most four decimals'"
+        "from ops.quarantine where reason = 'not an amount with at most four decimals' and column_name = 'shipping'"
     )
     assert f"    {sums['orders']} orders, {str(sums['money'])[:-2]} EUR at risk; {sums['days']}, such as " in listed
     assert len(call(mistaken, "list", "--day", str(day(8))).output.splitlines()) < len(listed.splitlines())

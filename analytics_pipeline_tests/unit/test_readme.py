@@ -11,6 +11,7 @@ import pydantic
 import pytest
 
 from analytics_pipeline import settings
+from analytics_pipeline.assets.limits import LITTLE
 from analytics_pipeline.checks.landing import LANDED
 from analytics_pipeline.cli import COMMANDS
 from analytics_pipeline.cli import demo as demo_command
@@ -97,6 +98,7 @@ def test_the_readme_lists_every_check_of_every_table_and_what_it_stops(definitio
         for key in graph.asset_check_keys
     }
     checks[LANDED.name, LANDED.asset_key.to_user_string()] = "alerts"
+    checks[LITTLE, "ops/quarantine"] = "alerts"
     told: dict[tuple[str, str], str] = {}
     for row in rows_of(README, "Check"):
         name = codes_of(row["Check"])[0]

@@ -12,7 +12,7 @@ from analytics_pipeline.assets.limits import QuarantineAudit
 from analytics_pipeline.sources.spec import QuarantineLimits
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.shares import QuarantinedDay, quarantined_days
-from analytics_pipeline_tests.unit.transforms.conftest import cleaned, line, order, raw_rows, shop
+from analytics_pipeline_tests.unit.transforms.conftest import cleaned, line, order, raw_rows, refund, shop
 
 
 def good(number: int, **changes: object) -> dict[str, Any]:
@@ -63,11 +63,14 @@ def test_a_credit_note_hides_no_money() -> None:
 
 def test_reasons_come_with_their_numbers_and_at_most_five_ids() -> None:
     found = day_of(*(bad(number) for number in range(7)), order("Z", currency="E"))
-    assert [(reason.text, reason.orders, reason.examples) for reason in found.reasons] == [
-        ("does not equal the sum of its parts", 7, ("B0", "B1", "B2", "B3", "B4")),
-        ("not a three-letter currency code", 1, ("Z",)),
+    assert [(reason.text, reason.column, reason.orders, reason.examples) for reason in found.reasons] == [
+        ("does not equal the sum of its parts", "total", 7, ("B0", "B1", "B2", "B3", "B4")),
+        ("not a three-letter currency code", "currency", 1, ("Z",)),
     ]
-    assert str(found).startswith("2025-03-10: 8 of 8 orders, 199.9200 of 199.9200 EUR (100.00 %); does not equal")
+    amounts = "199.9200 of 199.9200 EUR, 1 of unknown amount"
+    assert str(found).startswith(f"2025-03-10: 8 of 8 orders, {amounts} (100.00 %); does not equal")
+    mostly = "mostly: does not equal the sum of its parts (total)"
+    assert found.summary == f"2025-03-10: 8 of 8 orders (100.00 %), {mostly}"
 
 
 def test_a_day_without_quarantine_is_not_there() -> None:
@@ -79,7 +82,7 @@ def results(limits: QuarantineLimits, *parts: CleanOrders) -> list[dg.AssetCheck
     audit = QuarantineAudit(limits)
     for part in parts:
         audit.look_at(part)
-    return list(audit.results())
+    return [*audit.results(), audit.doubt()]
 
 
 TENTH = [good(number) for number in range(9)] + [bad(1)]
@@ -88,16 +91,64 @@ TENTH = [good(number) for number in range(9)] + [bad(1)]
 
 @pytest.mark.parametrize(("limit", "passes"), [(0.0999, False), (0.1, True), (0.1001, True), (None, True), (0, False)])
 def test_a_limit_is_passed_at_it_and_not_above(limit: float | None, passes: bool) -> None:
-    below, rare = results(QuarantineLimits(warn_above=limit, block_above=limit), cleaned(*TENTH))
-    assert (below.passed, rare.passed) == (passes, passes)
+    below, rare, little = results(QuarantineLimits(warn_above=limit, block_above=limit), cleaned(*TENTH))
+    assert (below.passed, rare.passed, little.passed) == (passes, passes, True)
     assert (below.severity, rare.severity) == (dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN)
 
 
-def test_money_alone_can_exceed_the_limit() -> None:
+def test_money_alone_blocks_nothing_and_is_told() -> None:
     day = [good(number) for number in range(9)]
     limits = QuarantineLimits(block_above=0.1)
-    assert results(limits, cleaned(*day, bad(1, total="28.56")))[0].passed
-    assert not results(limits, cleaned(*day, bad(1, total="28.57")))[0].passed
+    for total, is_told in (("28.56", False), ("28.57", True), ("99999999999.99", True)):
+        below, rare, little = results(limits, cleaned(*day, bad(1, total=total)))
+        assert (below.passed, rare.passed, little.passed) == (True, False, not is_told)
+    assert little.severity is dg.AssetCheckSeverity.ERROR
+
+
+WRITTEN, DOUBTFUL, BLOCKED = "written", "doubtful", "blocked"
+
+
+@pytest.mark.parametrize(
+    ("orders", "quarantined", "outcome"),
+    [
+        (1, 1, DOUBTFUL),
+        (2, 1, DOUBTFUL),
+        (2, 2, BLOCKED),
+        (3, 1, DOUBTFUL),
+        (4, 1, DOUBTFUL),
+        (4, 3, DOUBTFUL),
+        (4, 4, BLOCKED),
+        (5, 1, WRITTEN),  # a fifth
+        (5, 2, BLOCKED),
+        (5, 5, BLOCKED),
+        (10, 2, WRITTEN),
+        (10, 3, BLOCKED),
+    ],
+)
+def test_by_default_a_fifth_of_five_and_more_may_be_bad_and_never_all_of_two(
+    orders: int, quarantined: int, outcome: str
+) -> None:
+    day = [*map(bad, range(quarantined)), *map(good, range(orders - quarantined))]
+    below, rare, little = results(QuarantineLimits(), cleaned(*day))
+    assert (below.passed, little.passed) == (outcome != BLOCKED, outcome != DOUBTFUL)
+    assert not rare.passed
+
+
+def test_a_hundredth_needs_no_word_and_three_do() -> None:
+    day = [good(number) for number in range(98)]
+    assert results(QuarantineLimits(), cleaned(*day, good(98), bad(1)))[1].passed
+    assert results(QuarantineLimits(), cleaned(*day, bad(1), bad(2)))[1].passed
+    assert not results(QuarantineLimits(), cleaned(*day[1:], bad(1), bad(2), bad(3)))[1].passed
+
+
+def test_a_refund_in_quarantine_is_told_and_blocks_nothing() -> None:
+    absurd = refund(adjustment="99999999999.99")
+    day = [good(number, refunds=[absurd]) for number in range(3)] + [good(number) for number in range(3, 6)]
+    found = day_of(*day)
+    assert (found.quarantined, found.marked, found.orders, found.money) == (0, 3, 6, {"EUR": Decimal("171.36")})
+    below, rare, little = results(QuarantineLimits(), cleaned(*day))
+    assert (below.passed, rare.passed, little.passed) == (True, False, False)
+    assert results(QuarantineLimits(), cleaned(*day[2:5], *map(good, range(10, 130))))[2].passed
 
 
 def test_days_are_judged_one_by_one_the_worst_first() -> None:
@@ -112,9 +163,9 @@ def test_days_are_judged_one_by_one_the_worst_first() -> None:
 
     half = cleaned(good(1), bad(1))
     parts = [cleaned(*TENTH), moved(half, 1), moved(cleaned(good(1)), 2)]
-    below, rare = results(QuarantineLimits(warn_above=0.05, block_above=0.2), *parts)
-    assert not below.passed
-    assert below.metadata["days_above"].value == 1
+    below, rare, little = results(QuarantineLimits(warn_above=0.05, block_above=0.2), *parts)
+    assert (below.passed, little.passed) == (True, False)
+    assert little.metadata["days_above"].value == 1
     assert rare.metadata["days_above"].value == 2
     told = str(rare.metadata["worst_days"].value).splitlines()
     assert [text.split(";")[0] for text in told] == [
@@ -124,9 +175,8 @@ def test_days_are_judged_one_by_one_the_worst_first() -> None:
     assert below.metadata["limit"].value == "20.00 %"
 
 
-def test_without_limits_and_without_orders_the_checks_pass() -> None:
-    for result in results(QuarantineLimits(), cleaned(*TENTH)):
-        assert result.passed
-        assert str(result.metadata["limit"].value).startswith("none is set (quarantine.")
-        assert result.metadata["largest_share"].value == 0.1
+@pytest.mark.parametrize("limit", [None, 1])
+def test_without_limits_and_without_orders_the_checks_pass(limit: float | None) -> None:
+    none = QuarantineLimits(warn_above=limit, block_above=limit)
+    assert all(result.passed for result in results(none, cleaned(bad(1), bad(2))))
     assert all(result.passed for result in results(QuarantineLimits(warn_above=0, block_above=0)))
