@@ -19,6 +19,7 @@ from analytics_pipeline.alerts.messages import Message, message_of
 from analytics_pipeline.alerts.sending import Receiver, receivers_of, send
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exclusive
+from analytics_pipeline.history.excerpts import forget_old_excerpts
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.settings import AlertSettings
 from analytics_pipeline.sources.spec import Shop
@@ -70,6 +71,7 @@ def evaluate(
     settings = AlertSettings.from_environment()
     receivers = receivers_of(settings.urls)
     prepare(database)
+    forget_old_excerpts(database)
     with exclusive(database, _LOCK):
         open_incidents = record.read_open(database)
         facts = gather(instance, database, shop, now, check_keys=check_keys, open_incidents=open_incidents)

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from importlib.metadata import version
 
@@ -17,6 +17,7 @@ from analytics_pipeline.database.connection import Database, create_database, da
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.errors import DatabaseRefusedError, PipelineError, SettingsError, ShopUnavailableError
 from analytics_pipeline.history.email_hashes import describe_key
+from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
 from analytics_pipeline.sources.client import ShopClient
@@ -49,7 +50,7 @@ def command(day: date | None) -> None:
     """Check shop, records, credentials, database, rights, time zone and versions, a line each.
 
     The exit code is 1 when one of them fails; a warning is no failure. Nothing is written, except that missing
-    databases are created.
+    databases are created and that what a refusal of the shop says is kept (excerpts).
     """
     settings = Settings.from_environment()
     click.echo(f"ok    {'versions':12} {_versions()}")
@@ -75,6 +76,9 @@ def _all_pass(looks: Iterable[Look]) -> bool:
         except PipelineError as error:
             failed = subject
             click.echo(f"FAIL  {subject:12} {error}")
+            if error.excerpt:
+                with suppress(PipelineError):
+                    keep(data_database(Settings.from_environment()), "doctor", str(error), error.excerpt)
     return not failed
 
 

@@ -43,7 +43,7 @@ from analytics_pipeline.sources.records import (
 )
 from analytics_pipeline.sources.spec import Endpoint, Shop
 from analytics_pipeline.sources.windows import changed_since_params, created_window_params
-from analytics_pipeline.sources.words import error_words
+from analytics_pipeline.sources.words import error_words, excerpt_of
 
 _SHOWN_CHARACTERS = 80
 _Body = tuple[Sequence[object], bytes]
@@ -252,9 +252,8 @@ class Extraction(Iterator[pa.RecordBatch]):
             path = self._reading.endpoint.records
             what = "nothing or null" if records is None else type(records).__name__
             words = error_words(body, self._client.redact)[1]
-            raise AnswerError(
-                f"GET {answer.shown}: no list of records at `{path}`, but {what}; check `records`.{words}"
-            )
+            fault = f"GET {answer.shown}: no list of records at `{path}`, but {what}; check `records`.{words}"
+            raise AnswerError(fault, excerpt=excerpt_of(body, self._client.redact))
         return records, dict(zip(self._reading.endpoint.body_paths, values, strict=True))
 
     def _check_count(self, count: int | None, answer: "Answer[_Body]", *, is_first: bool) -> None:
@@ -263,13 +262,16 @@ class Extraction(Iterator[pa.RecordBatch]):
             return
         place = self._reading.endpoint.count_place
         has_error, words = error_words(answer.body[1], self._client.redact) if answer.body else (False, "")
+        excerpt = excerpt_of(answer.body[1], self._client.redact) if answer.body and has_error else None
         if is_first and place is not None:
             raise AnswerError(
                 f"GET {answer.shown}: HTTP {answer.status} without the shop's count of records, described {place}: "
-                f"nothing proves that the list is whole, so nothing of it is used.{words}"
+                f"nothing proves that the list is whole, so nothing of it is used.{words}",
+                excerpt=excerpt,
             )
         if has_error:
-            raise AnswerError(f"GET {answer.shown}: HTTP {answer.status} with an error beside the list.{words}")
+            fault = f"GET {answer.shown}: HTTP {answer.status} with an error beside the list.{words}"
+            raise AnswerError(fault, excerpt=excerpt)
 
     def _count(self, answer: "Answer[_Body]", beside: Mapping[str, object]) -> int | None:
         header = self._reading.endpoint.count_header

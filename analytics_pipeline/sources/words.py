@@ -1,6 +1,7 @@
-"""The shop's own words in an answer that is an error: a few short texts, without secrets or control characters.
+"""The shop's own words in an answer that is an error: what a message may quote of them, and what goes into its excerpt.
 
-What looks like an e-mail address is hidden; everything else of an answer may tell of persons and is never quoted.
+A message quotes single words only, such as `rate_limited`, without secrets or control characters: a sentence may name a
+person. The excerpt has the sentences.
 """
 
 import re
@@ -12,23 +13,30 @@ import msgspec
 _ERROR_KEYS = ("error", "errors")
 _KEYS = (*_ERROR_KEYS, "message", "messages", "error_message", "error_description", "detail", "code")
 _MOST_TEXTS = 3
-_MOST_CHARACTERS = 80
-_ADDRESS = re.compile(r"\S*@\S*")
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
+_EXCERPT_BYTES = 2_048
 
 
 def error_words(body: bytes, redact: Callable[[str], str]) -> tuple[bool, str]:
     """Whether an answer has an error beside or in place of its list, and what it says.
 
     Returns:
-        Whether `error` or `errors` holds something, and a part of a sentence: empty, or ` The shop says: ...`.
+        Whether `error` or `errors` holds something, and a part of a sentence: empty, or ` The shop says: ...`, of the
+        words that a message may quote.
     """
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
     except (ValueError, RecursionError):
         return False, ""
     texts = [text for key in _KEYS if key in document for text in _texts(document[key])]
-    shown = "; ".join(dict.fromkeys(_shown(text, redact) for text in texts[:_MOST_TEXTS]))
+    words = [redact(text.strip()) for text in texts if _WORD.fullmatch(text.strip())]
+    shown = "; ".join(list(dict.fromkeys(words))[:_MOST_TEXTS])
     return any(document.get(key) for key in _ERROR_KEYS), f" The shop says: {shown}" if shown else ""
+
+
+def excerpt_of(body: bytes, redact: Callable[[str], str]) -> str | None:
+    """Return the beginning of an answer for an error's excerpt, None of an empty one."""
+    return redact(body[:_EXCERPT_BYTES].decode("utf-8", "replace")) or None
 
 
 def _texts(value: object, depth: int = 0) -> Iterator[str]:
@@ -40,9 +48,3 @@ def _texts(value: object, depth: int = 0) -> Iterator[str]:
     elif isinstance(value, dict) and depth < _MOST_TEXTS:
         for key in _KEYS:
             yield from _texts(value.get(key), depth + 1)
-
-
-def _shown(text: str, redact: Callable[[str], str]) -> str:
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in redact(text)).split())
-    line = _ADDRESS.sub("***", line)
-    return line if len(line) <= _MOST_CHARACTERS else line[:_MOST_CHARACTERS] + "..."

@@ -42,15 +42,16 @@ def refused(case: Case) -> None:
     case.shop.fake.routes["/orders"] = lambda _: Reply({"errors": [PERSON]}, 403)
 
 
-def no_order(case: Case) -> None:
-    case.shop.fake.routes["/orders"] = lambda _: Reply({"orders": [{"id": PERSON}], "total": 1})
-
-
 def no_count(case: Case) -> None:
     case.shop.fake.routes["/orders"] = lambda _: Reply({"orders": [], "total": PERSON})
 
 
-@pytest.mark.parametrize("bend", [refused, no_order, no_count])
+def error_as_200(case: Case) -> None:
+    fault = {"message": f"{NAME} of {STREET} is unknown", "detail": MAIL}
+    case.shop.fake.routes["/orders"] = lambda _: Reply({"orders": [], "errors": [fault]})
+
+
+@pytest.mark.parametrize("bend", [refused, no_count, error_as_200])
 def test_c44_what_a_bad_answer_says_of_a_person_is_kept_in_one_place_and_told_nowhere(
     case: Case, bend: object, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -66,8 +67,9 @@ def test_c44_what_a_bad_answer_says_of_a_person_is_kept_in_one_place_and_told_no
     assert NAME in excerpts(case)
 
 
-def test_c44_a_latin_1_answer_quotes_nobody(case: Case) -> None:
-    body = json.dumps({"orders": [order("O1", "2026-11-20", note=f"{NAME} J\xfcrgen")], "total": 1}, ensure_ascii=False)
+def test_c44_records_that_cannot_be_read_quote_nobody(case: Case) -> None:
+    strange = [order("O1", "2026-11-20", note=f"{NAME} J\xfcrgen"), order(PERSON, "2026-11-20"), {"id": PERSON}]
+    body = json.dumps({"orders": strange, "total": 3}, ensure_ascii=False)
     case.shop.fake.routes["/orders"] = lambda _: Reply(body.encode("latin-1"))
     summary = case.run("2026-11-20")
     assert [word for word in (*PERSONAL, "rgen") if word in everything_told(case, summary)] == []
@@ -85,7 +87,7 @@ def test_c44_a_country_that_is_an_object_is_told_by_its_kind(case: Case) -> None
 def test_c44_an_error_that_nobody_foresaw_is_told_by_kind_and_place(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyError(MAIL)
 
     monkeypatch.setattr("analytics_pipeline.assets.clean.clean_orders", fail)
@@ -96,7 +98,8 @@ def test_c44_an_error_that_nobody_foresaw_is_told_by_kind_and_place(
 
 
 def test_c44_a_row_that_the_database_refuses_is_not_quoted(case: Case) -> None:
-    assert case.run("2026-11-20").succeeded
+    loaded = case.run("2026-11-20")
+    assert loaded.succeeded, loaded.failures
     case.shop.orders[0]["country"] = NAME
     with case.database.connect() as connection, connection.cursor() as cursor:
         cursor.execute("alter table clean.orders add constraint small check (units < 2)")
