@@ -105,7 +105,7 @@ def start_embedded_server(data: Path) -> str:
 
 def is_running(data: Path) -> bool:
     """Return whether a server runs over the folder `data`; starts none and changes nothing."""
-    return _postmaster(data) is not None
+    return postmaster_of(data) is not None
 
 
 def psql_command(data: Path) -> str:

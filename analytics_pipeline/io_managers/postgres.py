@@ -33,6 +33,7 @@ from analytics_pipeline.history.proofs import read_proofs
 from analytics_pipeline.history.publishing import MartDays, Published
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.written import written_days
+from analytics_pipeline.io_managers.day_metadata import tell_days
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource
@@ -124,9 +125,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures[key], partition=key))
 
     def _tell_by_day(self, context: dg.OutputContext, figures: Figures) -> None:
-        for day in context.asset_partition_keys:
-            found = {ROW_COUNT: 0, **figures.get(day, {})}
-            context.step_context.add_asset_metadata(found, asset_key=context.asset_key, partition_key=day)
+        tell_days(context, {day: {ROW_COUNT: 0, **figures.get(day, {})} for day in context.asset_partition_keys})
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""

@@ -1,11 +1,13 @@
 """Marts, their numbers on record, and what noting changes costs when a history is long."""
 
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
@@ -14,9 +16,11 @@ from analytics_pipeline.database.slices import Slice, query, read_table
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.publishing import MartDays, publish
+from analytics_pipeline.io_managers.day_metadata import FEW, tell_days
 from analytics_pipeline.mart_sql import Mart, load_marts
 from analytics_pipeline.ops_tables import MATERIALISED_DAYS
 from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.running import range_tags
 from analytics_pipeline.tables import COUNT, MONEY
 from analytics_pipeline_tests.cases.long_history import FIRST, LongHistory
 
@@ -62,6 +66,47 @@ def test_all_ten_years_again_with_other_customers_records_costs_seconds(history:
         {"is_first_day": False, "without_order": False, "cause": "customer_record", "n": 6},
         {"is_first_day": True, "without_order": True, "cause": "customer_record", "n": 6},
     ]
+
+
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
+@pytest.mark.parametrize("days", [FEW, FEW + 1])
+def test_each_day_of_a_long_run_has_its_own_metadata_in_linear_time(days: int) -> None:
+    spent = []
+
+    class Telling(dg.IOManager):
+        def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+            del obj
+            began = time.process_time()
+            figures = {day: {"number": place} for place, day in enumerate(context.asset_partition_keys)}
+            tell_days(context, figures)
+            context.add_output_metadata({"of_all": 7})
+            if days > FEW:
+                tell_days(context, figures | {f"day {number}": {"number": number} for number in range(50_000)})
+            spent.append(time.process_time() - began)
+
+        def load_input(self, context: dg.InputContext) -> None:
+            raise NotImplementedError
+
+    @dg.asset(
+        partitions_def=dg.DailyPartitionsDefinition(str(FIRST)),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        io_manager_key="telling",
+    )
+    def table() -> int:
+        return 7
+
+    last = FIRST + timedelta(days=days - 1)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize(
+            [table], instance=instance, resources={"telling": Telling()}, tags=range_tags(DayRange(FIRST, last))
+        )
+    told = {
+        event.partition: {name: value.value for name, value in event.metadata.items()}
+        for event in result.asset_materializations_for_node("table")
+    }
+    assert told == {str(FIRST + timedelta(days=place)): {"number": place, "of_all": 7} for place in range(days)}
+    # Copying all earlier ones for each would take minutes.
+    assert spent[0] < FEW_SECONDS
 
 
 def mart_of(folder: Path, body: str, *, grain: str = "event_date", watched: str = "") -> Mart:
