@@ -73,13 +73,18 @@ class Claim:
             return self._examine(ask, settled) if settled else self.nothing_stored()
 
     def _examine(self, ask: Ask, ranges: Sequence[DayRange]) -> dg.AssetCheckResult:
+        # What is claimed of the whole table reads the same for each range, and is asked once.
         contradictions = " union all ".join(
-            "("
-            + self.contradictions.format(
-                slice=f"between date '{days.first}' and date '{days.last}'", first_day=days.first, last_day=days.last
+            dict.fromkeys(
+                "("
+                + self.contradictions.format(
+                    slice=f"between date '{days.first}' and date '{days.last}'",
+                    first_day=days.first,
+                    last_day=days.last,
+                )
+                + ")"
+                for days in ranges
             )
-            + ")"
-            for days in ranges
         )
         try:
             found = ask(

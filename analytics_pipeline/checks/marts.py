@@ -1,6 +1,7 @@
 """Claims about the marts: they agree with the ledger and with each other, and no day is missing."""
 
 from analytics_pipeline.checks.claims import Claim
+from analytics_pipeline.history.outside import DIFFERENCES
 
 _ADDITIVE = ("units_sold", "units_returned", "gross_sales", "discounts", "returns", "net_sales")
 """Columns that daily_revenue and daily_product_sales share and that sum up over products."""
@@ -70,5 +71,12 @@ MART_CLAIMS = (
             _ADDITIVE,
         ),
         compared_with=("marts/daily_product_sales",),
+    ),
+    Claim(
+        "the_ledger_is_all_days_and_what_lies_outside",
+        "marts/daily_revenue",
+        "All money of the ledger is in daily_revenue's days or on days outside them, which status names; of all days.",
+        DIFFERENCES,
+        is_blocking=False,
     ),
 )

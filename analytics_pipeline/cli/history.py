@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from decimal import Decimal
 
 from analytics_pipeline.cli.figures import cents
 from analytics_pipeline.cli.held import held_line, overdue_note, read_held
@@ -10,11 +11,13 @@ from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.extractions import vanished_count
 from analytics_pipeline.history.maturity import lateness, state_of
+from analytics_pipeline.history.outside import INSIDE, PLACES, Part, ledger_parts
 from analytics_pipeline.history.stale import listed_days, parked_days
 from analytics_pipeline.history.written import contiguous, written_days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
 from analytics_pipeline.mart_sql import load_marts
 from analytics_pipeline.ops_tables import LOOKS, RESTATEMENTS
+from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Shop
 
@@ -120,6 +123,29 @@ def _ladder(database: Database, note: str) -> Iterator[str]:
         + (f"; newest day that does not: {found['newest']}" if found["newest"] else "")
     )
     yield f"             {'; '.join(rungs)}"
+    yield from ledger_lines(database)
+
+
+def ledger_lines(database: Database) -> Iterator[str]:
+    """Tell the step over all days: a line for each currency; daily_revenue is there."""
+    by_currency: dict[str, list[Part]] = {}
+    for part in ledger_parts(database):
+        by_currency.setdefault(part.currency, []).append(part)
+    for currency, parts in by_currency.items():
+        inside = [part for part in parts if part.place == INSIDE]
+        revenue = sum((part.revenue for part in inside), Decimal("0.0000"))
+        difference = sum((part.ledger - part.revenue for part in inside), Decimal("0.0000"))
+        outside = "".join(
+            f" + {cents(str(part.ledger))} {PLACES[part.place]} ({_counted(part.days, 'day')}, "
+            f"{DayRange(part.first, part.last)})"
+            for part in parts
+            if part.place != INSIDE
+        )
+        total = sum((part.ledger for part in parts), Decimal("0.0000"))
+        yield (
+            f"             ledger = all days + outside: {cents(str(difference))}; {cents(str(total))} {currency} = "
+            f"{cents(str(revenue))} of daily_revenue{outside}"
+        )
 
 
 def _counted(number: int, noun: str) -> str:

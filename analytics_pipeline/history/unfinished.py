@@ -30,7 +30,7 @@ _HALF_COMMITTED = f"""
 """Days of which a run has written the orders and not the ledger, which it commits last."""
 
 
-def _behind(marts: str) -> str:
+def behind(marts: str) -> str:
     """Select the days on which some marts do not know a change of an order, or are older than the ledger."""
     return f"""
         select changes.event_date as day from {CHANGES} as changes
@@ -50,8 +50,8 @@ def waiting_days(ask: Ask, tables: Collection[str]) -> set[date]:
         ask: Asks the database.
         tables: Qualified names of the tables that are compared.
     """
-    behind = _behind(listed(name for name in tables if name.startswith("marts.")))
-    return {row["day"] for row in ask(f"{_NOT_CLEANED} union {_HALF_COMMITTED} union {behind}")}
+    late = behind(listed(name for name in tables if name.startswith("marts.")))
+    return {row["day"] for row in ask(f"{_NOT_CLEANED} union {_HALF_COMMITTED} union {late}")}
 
 
 def unfinished_days(database: Database, marts: Sequence[Table]) -> list[date]:
@@ -75,7 +75,7 @@ def unfinished_days(database: Database, marts: Sequence[Table]) -> list[date]:
         union
         {_HALF_COMMITTED}
         union
-        {_behind(daily)}
+        {behind(daily)}
         union
         select sales.day from sales cross join begun
         where begun.table_name in ({daily}) and sales.first_written_at > begun.since

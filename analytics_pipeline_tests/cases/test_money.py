@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from unittest.mock import patch
 
@@ -9,8 +10,12 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
+from analytics_pipeline.checks.marts import MART_CLAIMS
 from analytics_pipeline.cli import main
+from analytics_pipeline.cli.history import ledger_lines
+from analytics_pipeline.partitions import DayRange
 from analytics_pipeline_tests.cases.small_shop import Case, Record, order
+from analytics_pipeline_tests.integration.tables import execute
 
 Call = Callable[..., Result]
 
@@ -122,3 +127,24 @@ def test_a_bad_order_of_a_day_with_few_is_written_told_as_an_incident_and_ends_w
     case.shop.orders[1:] = []
     assert call("run", "--date", "2026-11-20").exit_code == 0
     assert case.rows(OPEN) == []
+
+
+def test_money_of_the_ledger_is_that_of_all_days_and_what_lies_outside_is_named(case: Case) -> None:
+    late = refund("R", "2026-11-25T12:00:00+01:00", "3.00")
+    case.shop.orders[:] = [order("O1", "2026-11-20", refunds=[refund("Q", "2026-11-21T12:00:00+01:00", "1.00"), late])]
+    case.run("2026-11-20")
+    start = "             ledger = all days + outside: "
+    after = "after the last loaded day (2 days, 2026-11-21 to 2026-11-25)"
+    assert list(ledger_lines(case.database)) == [f"{start}0.00; 6.00 EUR = 10.00 of daily_revenue + -4.00 {after}"]
+    case.run("2026-11-22")
+    later, between = "-3.00 after the last loaded day (1 day, 2026-11-25)", "-1.00 on days that are not loaded"
+    told = f"{start}0.00; 6.00 EUR = 10.00 of daily_revenue + {later} + {between} (1 day, 2026-11-21)"
+    assert list(ledger_lines(case.database)) == [told]
+    [claim] = [claim for claim in MART_CLAIMS if claim.name == "the_ledger_is_all_days_and_what_lies_outside"]
+    ranges = [DayRange(date(2026, 11, day), date(2026, 11, day)) for day in (20, 22)]
+    assert claim.examine(case.database, ranges).passed
+    execute(case.database, "update marts.daily_revenue set total_sales = 10.01 where event_date = '2026-11-20'")
+    # A wrong day is found by a run of another one.
+    failed = claim.examine(case.database, ranges[1:])
+    assert (failed.passed, failed.metadata["examples"].value) == (False, "2026-11-20 EUR")
+    assert next(iter(ledger_lines(case.database))).startswith(f"{start}-0.01; 6.00 EUR = 10.01 of daily_revenue")

@@ -62,7 +62,8 @@ history_equals_what_was_reported_and_restated, lines_equal_orders, orders_equal_
 raw_money_equals_clean_quarantined_and_excluded, raw_orders_equal_clean_quarantined_and_excluded, \
 the_ledger_equals_orders, the_shops_count_equals_raw
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
-daily_revenue_has_every_day, yesterday_has_landed (warns)
+daily_revenue_has_every_day, the_ledger_is_all_days_and_what_lies_outside (warns), \
+yesterday_has_landed (warns)
 ops/accounting: keys_are_unique, rows_fit_the_contract
 ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
