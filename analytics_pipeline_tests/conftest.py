@@ -35,6 +35,12 @@ DEMO_DESCRIPTION = Path(__file__).parent.parent / "analytics_pipeline" / "source
 INSTANCE_TEMPLATE = "dagster_template"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _email_key() -> None:
+    """One key of the e-mail hashes for all tests, for what modules and sessions load before a test begins, too."""
+    os.environ[EMAIL_KEY] = TESTS_KEY
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the settings of whoever runs it."""
