@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import psutil
 
+from analytics_pipeline.database.lost import LIBRARIES, is_lost, sentence
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.settings import Settings
@@ -207,7 +208,9 @@ def _reason(error: "SerializableErrorInfo | None") -> str:
     if error is None:
         return "no reason given"
     kind, _, told = error.message.strip().partition(": ")
-    return told if kind.startswith(f"{PipelineError.__module__}.") else error.message.strip()
+    if kind.startswith(f"{PipelineError.__module__}."):
+        return told
+    return sentence(told) if kind.partition(".")[0] in LIBRARIES and is_lost(told) else error.message.strip()
 
 
 def _figures(evaluation: dg.AssetCheckEvaluation) -> str:

@@ -17,7 +17,9 @@ from typing import Any
 import click
 from dotenv import load_dotenv
 
+from analytics_pipeline.cli.quiet import quiet_lost_database
 from analytics_pipeline.cli.screen import guard_screen
+from analytics_pipeline.database.lost import lost_database
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.settings import ALERT_REPEAT_HOURS, ALERT_URLS, DATABASE_URL, EMAIL_KEY, HOME, SHOP, UI_URL
 
@@ -109,6 +111,11 @@ class _Group(click.Group):
             return super().invoke(ctx)
         except PipelineError as error:
             raise click.ClickException(str(error)) from error
+        except Exception as error:
+            gone = lost_database(error)
+            if gone is None:
+                raise
+            raise click.ClickException(str(gone)) from error
 
 
 def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
@@ -122,6 +129,7 @@ def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> 
 def main() -> None:
     """From a shop's API to revenue in Postgres, right to the cent, as Dagster assets."""
     guard_screen()
+    quiet_lost_database()
     # `kill` ends a command as Ctrl-C does, in order: the last user of the embedded server stops it.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))

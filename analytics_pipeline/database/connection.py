@@ -18,6 +18,7 @@ import adbc_driver_manager
 from adbc_driver_postgresql import dbapi
 
 from analytics_pipeline.database.embedded import psql_command, start_embedded_server
+from analytics_pipeline.database.lost import is_lost, sentence
 from analytics_pipeline.database.rights import NEW_DATABASE, missing_right, quoted
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
 from analytics_pipeline.settings import DATABASE_URL, Settings
@@ -93,7 +94,7 @@ class Database:
         """Open a connection and close it at the end, rolling back what was not committed.
 
         Raises:
-            DatabaseUnavailableError: The server cannot be reached.
+            DatabaseUnavailableError: The server cannot be reached, or went away.
             DatabaseRefusedError: The login fails, or lacks a right for a statement.
         """
         try:
@@ -111,6 +112,8 @@ class Database:
         except adbc_driver_manager.Error as error:
             if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
                 raise self.missing_right(error) from None
+            if is_lost(str(error), sqlstate(error)):
+                raise DatabaseUnavailableError(f"{self.label}: {sentence(str(without_rows(error)))}") from None
             raise without_rows(error) from None
         finally:
             with _counting:
