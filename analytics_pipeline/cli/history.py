@@ -12,7 +12,7 @@ from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.extractions import vanished_count
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.outside import INSIDE, PLACES, Part, ledger_parts
-from analytics_pipeline.history.stale import listed_days, parked_days
+from analytics_pipeline.history.stale import days_that_wait, listed_days, parked_days
 from analytics_pipeline.history.written import contiguous, written_days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
 from analytics_pipeline.mart_sql import load_marts
@@ -42,7 +42,7 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
     yield f"late changes {_looked(database, shop)}"
     held = read_held(database, shop, now)
     yield f"held         {held_line(held, shop)}"
-    yield f"stale        {_stale(database)}"
+    yield f"stale        {_stale(database)}{_waiting(database, shop)}"
     for days in gaps_of(shop, written_days(database, CLEAN_SALES.table), now).too_large:
         yield f"gap          {describe_gap(days)}"
     yield f"restated     {_restated(database)}"
@@ -84,6 +84,14 @@ def _stale(database: Database) -> str:
     waiting = f"to be loaded again: {_counted(len(stale), 'day')}, {_days(stale)}"
     told = waiting if stale else "no day waits to be loaded again"
     return f"{told}; PARKED after three failures: {_days(parked)}" if parked else told
+
+
+def _waiting(database: Database, shop: Shop) -> str:
+    waiting = days_that_wait(database)
+    if not waiting:
+        return ""
+    again = f"{min(waiting.values()).astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
+    return f"; the shop did not answer for {_days(list(waiting))}: asked again from {again} on"
 
 
 def _restated(database: Database) -> str:

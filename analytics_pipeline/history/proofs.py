@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from analytics_pipeline.contracts import RAW_ORDERS
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import Slice, query
 from analytics_pipeline.ops_tables import DAY_PROOFS
@@ -63,14 +64,22 @@ def write_proofs(cursor: Connection, proofs: Iterable[DayProof]) -> None:
     )
 
 
-def renew(cursor: Connection, days: Iterable[date], held_at: datetime) -> None:
+def renew(cursor: Connection, days: Iterable[date], held_at: datetime, basis: str) -> None:
     """Note, in the caller's transaction, that days were read again and are as they are stored.
 
-    A day that somebody has held against the shop later keeps that, and one that is not proved stays so.
+    A day that somebody has held against the shop later keeps that, and one that is not proved stays so. A day without
+    any proof, which was loaded before proofs were kept, gets one.
     """
+    raw = RAW_ORDERS.table.qualified_name
     cursor.execute(
-        f"update {PROOFS} set held_at = $2 where day = any($1::text::date[]) and held_at < $2 and state = '{PROVED}'",
-        (f"{{{','.join(map(str, days))}}}", held_at),
+        f"""
+        insert into {PROOFS} as stored (day, state, basis, held_at, orders, since)
+        select day, '{PROVED}', $3, $2, (select count(distinct order_id) from {raw} where order_date = day), $2
+        from unnest($1::text::date[]) as held (day)
+        on conflict (day) do update set held_at = excluded.held_at
+        where stored.held_at < excluded.held_at and stored.state = '{PROVED}'
+        """,
+        (f"{{{','.join(map(str, days))}}}", held_at, basis),
     )
 
 

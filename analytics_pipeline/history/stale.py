@@ -167,6 +167,16 @@ def is_to_wait(database: Database, run_id: str) -> bool:
     return bool(found[0]["it"])
 
 
+def days_that_wait(database: Database) -> dict[date, datetime]:
+    """Return the days that are tried again only later, since the shop did not answer, each with the time."""
+    rows = query(
+        database,
+        f"select day, max(again_at) as again_at from {STALE} where again_at > clock_timestamp() "
+        "group by day order by day",
+    )
+    return {row["day"]: row["again_at"] for row in rows}
+
+
 def parked_days(database: Database) -> list[date]:
     """Return the days that were given up after too many failures."""
     rows = query(database, f"select distinct day from {STALE} where parked_at is not null order by day")

@@ -7,7 +7,7 @@ from math import ceil
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.history.maturity import lateness, state_of
-from analytics_pipeline.history.proofs import read_proofs
+from analytics_pipeline.history.proofs import PROVED, read_proofs
 from analytics_pipeline.late_changes.rounds import Budget, HeldDay, Pages, Rounds, rounds_of, shortest_rounds
 from analytics_pipeline.ops_tables import EXTRACTIONS, LOOKS
 from analytics_pipeline.sources.mapping import business_day
@@ -74,6 +74,7 @@ def held_days(
             proofs[day].held_at if day in proofs else read_at,
             proofs[day].orders if day in proofs else 0,
             state_of(day, read_at, today, settles_after, shop) != "final",
+            day not in proofs or proofs[day].state == PROVED,
         )
         for day, read_at in loaded.items()
     }

@@ -140,7 +140,7 @@ def _read_again(
     shop = client.shop
     days = held_days(database, shop, loaded, now)
     listed = listed_days(database)
-    free = {day: held for day, held in days.items() if day not in without and day not in listed}
+    free = {day: held for day, held in days.items() if held.is_proved and day not in without and day not in listed}
     due = aged_days(
         {day: held.held_at for day, held in free.items()},
         now,
@@ -182,7 +182,7 @@ def record(
         mark(cursor, found.stale)
         keep_undated(cursor, judged_table(found.undated))
         as_of = found.as_of or began
-        renew(cursor, found.again.held, as_of)
+        renew(cursor, found.again.held, as_of, found.again.basis)
         days, held = len({stale.day for stale in found.stale}), len(found.again.held)
         cursor.execute(
             f"insert into {LOOKS.qualified_name} (looked_at, asked_since, newest_change, orders_seen, orders_changed, "

@@ -12,6 +12,8 @@ from datetime import date
 from analytics_pipeline.contracts import RAW_ORDERS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.errors import DataError, TransientError
+from analytics_pipeline.history.proofs import COUNT as COUNTED
+from analytics_pipeline.history.proofs import NONE
 from analytics_pipeline.history.stale import REREAD, StaleDay
 from analytics_pipeline.late_changes.compare import Comparison, events_of
 from analytics_pipeline.partitions import DayRange
@@ -30,12 +32,14 @@ class Reread:
         stale: Days that differ, and why.
         requests: Requests that it cost.
         failure: Why a range could not be read, in words.
+        basis: What the days that are held are known by, a word of `ops.day_proofs`.
     """
 
     held: set[date] = field(default_factory=set)
     stale: list[StaleDay] = field(default_factory=list)
     requests: int = 0
     failure: str | None = None
+    basis: str = NONE
 
 
 def reread(client: ShopClient, database: Database, ranges: Iterable[DayRange], loaded: Collection[date]) -> Reread:
@@ -47,7 +51,8 @@ def reread(client: ShopClient, database: Database, ranges: Iterable[DayRange], l
         ranges: The days; those among them that are not loaded are passed over.
         loaded: The loaded days.
     """
-    found, before = Reread(), client.statistics.requests
+    has_count = client.shop.orders.count is not None or client.shop.orders.count_header is not None
+    found, before = Reread(basis=COUNTED if has_count else NONE), client.statistics.requests
     for days in ranges:
         wanted = {day for day in days if day in loaded}
         try:

@@ -31,11 +31,13 @@ class HeldDay:
         held_at: When it was last held against the shop; None where nobody knows.
         orders: Its orders.
         is_settling: Whether its figures can still move.
+        is_proved: Whether it is not waiting for a proof anyhow.
     """
 
     held_at: datetime | None
     orders: int
     is_settling: bool
+    is_proved: bool = True
 
     def age(self, now: datetime) -> timedelta:
         """Return how old its proof is."""

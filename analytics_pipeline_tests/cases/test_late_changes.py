@@ -1,12 +1,17 @@
 """Changes of the shop that polls once missed, and days that nobody loaded."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import dagster as dg
 import pytest
 
 from analytics_pipeline.cli.held import held_line, read_held
+from analytics_pipeline.database.connection import Database
 from analytics_pipeline.errors import FeedError
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.stale import ask_for, days_that_wait, days_to_load, note_failure, parked_days
+from analytics_pipeline.history.written import database_clock
+from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline_tests.cases.small_shop import BERLIN, Case, SmallShop, order
 from analytics_pipeline_tests.fake_shop import Asked, Reply
@@ -118,6 +123,7 @@ def test_c12_a_day_on_which_the_shop_was_down_is_loaded_by_the_next_poll(case: C
     assert case.run("2026-11-18", "2026-11-20").succeeded
     small_shop.fake.routes["/orders"] = lambda _: Reply(status=503)
     assert not case.run("2026-11-21").succeeded
+    assert case.rows("select reason, failures from ops.stale_days") == [{"reason": "missing", "failures": 0}]
     small_shop.fake.routes["/orders"] = small_shop.answer_orders
     assert case.run("2026-11-22").succeeded
 
@@ -132,3 +138,51 @@ def test_c12_a_day_on_which_the_shop_was_down_is_loaded_by_the_next_poll(case: C
     held_at = written.asset_materialization.metadata["last_held_against_the_shop"].value
     (proof,) = case.rows("select held_at from ops.day_proofs where day = '2026-11-21'")
     assert held_at == proof["held_at"].isoformat()
+
+
+def test_attempts_at_a_day_for_which_the_shop_does_not_answer_become_rarer_and_never_end(database: Database) -> None:
+    prepare(database)
+    day = date(2026, 11, 21)
+    ask_for(database, DayRange(day, day))
+    note_failure(database, DayRange(day, day), "daily", [], is_transient=True)
+    assert days_to_load(database, in_flight=(), most=9) == [DayRange(day, day)]  # the poll has asked the shop
+    waits = []
+    for hours in (0, 0.5, 1, 2, 30):
+        execute(
+            database,
+            "update ops.stale_days set again_at = null, "
+            f"first_seen_at = clock_timestamp() - interval '1 hour' * {hours}",
+        )
+        note_failure(database, DayRange(day, day), f"run {hours}", [], is_transient=True, waits=True)
+        waits.append(round((days_that_wait(database)[day] - database_clock(database)).total_seconds() / 60))
+        assert days_to_load(database, in_flight=(), most=9) == []
+
+    assert waits == [15, 30, 60, 120, 240]
+    assert parked_days(database) == []
+    execute(database, "update ops.stale_days set again_at = clock_timestamp() - interval '1 second'")
+    assert days_to_load(database, in_flight=(), most=9) == [DayRange(day, day)]
+
+
+def test_a_shop_that_polls_cannot_ask_is_tried_by_one_run_while_it_does_not_answer(database: Database) -> None:
+    prepare(database)
+    days = [date(2026, 11, number) for number in (10, 14, 18)]
+    for number, day in enumerate(days):
+        ask_for(database, DayRange(day, day))
+        note_failure(database, DayRange(day, day), f"run {number}", [], is_transient=True)
+
+    assert days_to_load(database, in_flight=(), most=9, is_answering=False) == [DayRange(days[0], days[0])]
+    assert len(days_to_load(database, in_flight=(), most=9, is_answering=True)) == 3
+
+
+def test_a_day_loaded_before_proofs_were_kept_gets_one_when_it_is_read_again(case: Case) -> None:
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    execute(case.database, "delete from ops.day_proofs where day = '2026-11-21'")
+    execute(case.database, "update ops.materialised_days set read_at = '2026-11-10' where day = '2026-11-21'")
+    now = datetime(2026, 11, 23, 12, tzinfo=BERLIN)
+
+    found = case.poll(now)
+
+    assert found is not None
+    assert found.again.held == {date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 22)}
+    (proof,) = case.rows("select state, basis, orders, held_at from ops.day_proofs where day = '2026-11-21'")
+    assert (proof["state"], proof["basis"], proof["orders"], proof["held_at"]) == ("proved", "count", 1, now)
