@@ -7,7 +7,8 @@ what may be shown at all is decided elsewhere.
 import re
 
 HIDDEN_ADDRESS = "(e-mail)"
-_ADDRESS = re.compile(r"[^\s@<>\"'(),;:=]+@[^\s@<>\"'(),;:=]+\.[^\s@<>\"'(),;:=.]{2,}")
+_ADDRESS = re.compile(r"(?<![/@\w.+%-])[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
+"""An address; the login in a URL is none."""
 _ADDRESS_BEGINS = "@"
 
 
