@@ -1,4 +1,4 @@
-"""What libraries write by themselves while the database is away: a line each instead of pages.
+"""What libraries write by themselves while the database is away: a line instead of pages.
 
 Dagster's storage tries again and logs each attempt with the driver's whole text, and Python reports what generators
 raise while they are thrown away. The command's own last line says what happened.
@@ -17,12 +17,19 @@ def quiet_lost_database() -> None:
         sys.unraisablehook = _report
 
 
+_told: set[str] = set()
+
+
 def _first_line(record: logging.LogRecord) -> bool:
+    """Cut a record about a lost database to its first line, and drop it when it says nothing new."""
     text = record.getMessage()
-    if is_lost(text):
-        record.msg, record.args = next(iter(text.splitlines()), ""), None
-        record.exc_info = None
-    return True
+    if not is_lost(text):
+        return True
+    first = next(iter(text.splitlines()), "")
+    record.msg, record.args, record.exc_info = first, None, None
+    is_new = first not in _told
+    _told.add(first)
+    return is_new
 
 
 def _report(unraisable: "sys.UnraisableHookArgs") -> None:

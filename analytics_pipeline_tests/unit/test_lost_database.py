@@ -58,3 +58,7 @@ def test_logs_of_attempts_to_connect_again_are_one_line() -> None:
     record = logging.LogRecord("root", logging.WARNING, "", 1, "Retrying failed: %s", (CLOSED,), None)
     assert _first_line(record)
     assert record.getMessage() == "Retrying failed: server closed the connection unexpectedly"
+    assert not _first_line(record)
+    other = logging.LogRecord("root", logging.WARNING, "", 1, "two\nlines of something else", None, None)
+    assert _first_line(other)
+    assert other.getMessage() == "two\nlines of something else"
