@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 LEAST_HISTORY = 28
-"""Days that have to lie before a day for it to be judged."""
+"""Open days that have to lie before a day for it to be judged: a shop that has just begun has days without orders."""
 WINDOW, RECENT, WEEK, YEAR, NEARBY = 84, 21, 7, 364, 3
 LIMIT = 4.0
 """Score from which on a figure is an anomaly: how many usual deviations it lies away."""
@@ -69,13 +69,16 @@ def expect(
     weeks = _windows(np.where(is_open, roots, np.nan))
     level, effects = _level(weeks, has_rhythm=has_rhythm)
     below, above = _usual_deviations(weeks - effects[:, None, :], least_deviation)
-    season = _season(roots, is_open) if has_rhythm else np.zeros(len(values))
+    season, before = _season(roots, is_open) if has_rhythm else (np.zeros(len(values)), level)
     is_clear = np.abs(season) > _CLEAR_SEASON * np.where(season < 0, below, above)
-    centre = level + np.where(is_clear, season, 0) + effects[:, 0]
+    # A shop that has grown since makes a larger step of the same season: as large a share of its level.
+    is_scaled = (before > 0) & (level > 0)
+    scale = np.divide(level, before, out=np.ones(len(values)), where=is_scaled)
+    centre = level + np.where(is_clear, season * scale, 0) + effects[:, 0]
 
     lowest = -np.inf if is_signed else np.sqrt(chance)
     centre = np.where(_is_closed(values, is_open), np.sqrt(chance), np.maximum(centre, lowest))
-    centre = np.where(_count(_windows(values)) >= LEAST_HISTORY, centre, np.nan)
+    centre = np.where(_count(_windows(np.where(is_open, values, np.nan))) >= LEAST_HISTORY, centre, np.nan)
     away = roots - centre
     return Expectations(
         expected=_squared(centre) - chance,
@@ -119,16 +122,20 @@ def _usual_deviations(weeks: Floats, least: Floats) -> tuple[Floats, Floats]:
     return np.fmax(doubt * downwards, least), np.fmax(doubt * upwards, least)
 
 
-def _season(roots: Floats, is_open: Flags) -> Floats:
-    """Return by how much the week around the same day of last year lay above the weeks before it; zero if unknown."""
-    season = np.zeros(len(roots))
+def _season(roots: Floats, is_open: Flags) -> tuple[Floats, Floats]:
+    """Return by how much the week around the same day of last year lay above the weeks before it, and these weeks.
+
+    Both are zero where they are not known.
+    """
+    season, level = np.zeros(len(roots)), np.zeros(len(roots))
     judged = len(roots) - YEAR - RECENT
     if judged > 0:
         known = np.where(is_open, roots, np.nan)
         around = np.lib.stride_tricks.sliding_window_view(known[RECENT - NEARBY :], 2 * NEARBY + 1)[:judged]
         before = np.lib.stride_tricks.sliding_window_view(known, RECENT)[:judged]
+        level[YEAR + RECENT :] = np.nan_to_num(_quantile(before, 0.5))
         season[YEAR + RECENT :] = np.nan_to_num(_quantile(around, 0.5) - _quantile(before, 0.5))
-    return season
+    return season, level
 
 
 def _is_closed(values: Floats, is_open: Flags) -> Flags:

@@ -18,6 +18,8 @@ MOST, CLEARLY_MORE = Decimal("0.5"), Decimal("0.2")
 """Share of the difference that a segment has to carry, and by how much that has to exceed its usual share."""
 KINDS = ("order", "customer", "product", "reason", "country", "customer kind", "discount")
 """Kinds of segments, the narrowest first: the first one that carries a difference is told."""
+_WIDE = frozenset({"country", "customer kind", "discount"})
+"""Kinds of which each order has one: a single one of them may be the whole shop."""
 _KINDS_OF = {
     Source.LEDGER: "order, customer, product, country or discount",
     Source.QUARANTINE: "order or reason",
@@ -97,13 +99,19 @@ def carrier(difference: Difference, parts: Sequence[Part], comparable: Iterable[
             for name, by_day in by_segment.items()
         }
         name = max(by_segment, key=lambda one: ((now[one] - usual[one]) / whole, one), default=None)
-        if name is None:
+        if name is None or (kind in _WIDE and _is_the_whole_shop(parts, kind, name)):
             continue
         change = now[name] - usual[name]
         share = change / whole
         if share >= MOST and share - _weight(difference, parts, days, (kind, name), usual[name]) >= CLEARLY_MORE:
             return Segment(kind, name, change, share)
     return None
+
+
+def _is_the_whole_shop(parts: Iterable[Part], kind: str, name: str) -> bool:
+    """Return whether no order of these days lies outside of a segment: the only country of a shop explains nothing."""
+    others = (part for part in parts if _is_of_orders(part) and part.segments.get(kind) != name)
+    return not any(any(part.amounts.values()) for part in others)
 
 
 def _by_segment(parts: Iterable[Part], kind: str, metric: Metric, ratio: Decimal) -> dict[str, dict[date, Decimal]]:
@@ -140,6 +148,12 @@ def figure(unit: Unit, value: Decimal) -> str:
     if unit is Unit.COUNT:
         return f"{value:,.0f}"
     return f"{100 * value:.1f} %" if unit is Unit.SHARE else f"{value:,.2f}"
+
+
+def is_inside(unit: Unit, value: Decimal, low: Decimal, high: Decimal) -> bool:
+    """Return whether a figure lies within a range as a person reads the three."""
+    decimals = {Unit.COUNT: 0, Unit.SHARE: 3}.get(unit, 2)
+    return round(low, decimals) <= round(value, decimals) <= round(high, decimals)
 
 
 def headline(difference: Difference, low: Decimal, high: Decimal) -> str:

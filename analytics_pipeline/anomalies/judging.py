@@ -6,7 +6,16 @@ from datetime import date
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
-from analytics_pipeline.anomalies.explanation import Difference, Part, Segment, carrier, cause, figure, headline
+from analytics_pipeline.anomalies.explanation import (
+    Difference,
+    Part,
+    Segment,
+    carrier,
+    cause,
+    figure,
+    headline,
+    is_inside,
+)
 from analytics_pipeline.anomalies.figures import DailyFigures, read_figures
 from analytics_pipeline.anomalies.metrics import METRICS, ORDERS, Metric, Source, Unit
 from analytics_pipeline.anomalies.segments import cancelled_at_once, order_detail, parts
@@ -89,7 +98,8 @@ def _judged(figures: DailyFigures, day: date) -> list[_Judged]:
             Decimal(float(numbers[position])).quantize(_FINE) + _ZERO  # no minus before a zero
             for numbers in (expectations.expected, expectations.low, expectations.high, expectations.score)
         )
-        found.append(_Judged(Difference(metric, day, value.quantize(_FINE), expected), low, high, score))
+        if not is_inside(metric.unit, value, low, high):
+            found.append(_Judged(Difference(metric, day, value.quantize(_FINE), expected), low, high, score))
     if day in figures.open_days:
         return found
     return [] if _was_closed_last_year(figures, day) else [one for one in found if one.difference.metric is ORDERS]

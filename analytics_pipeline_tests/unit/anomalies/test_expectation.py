@@ -153,3 +153,25 @@ def test_a_figure_that_can_be_negative_is_judged_on_both_sides_of_zero() -> None
     assert np.flatnonzero(loss.is_anomaly()).tolist() == [120]
     assert loss.score[120] < 0
     assert (judged(values, chance=5.0).low[LEAST_HISTORY:] >= 0).all()
+
+
+def test_last_years_season_grows_with_the_shop() -> None:
+    values = usual(364 + 120)
+    last, this = slice(60, 67), slice(60 + 364, 67 + 364)
+    values[last] *= 3
+    values[200:] = np.random.default_rng(9).poisson(np.resize(WEEK, len(values))[200:] * 9)
+    values[this] *= 3
+    found = judged(values)
+    assert not found.is_anomaly()[63 + 364]
+    assert found.expected[63 + 364] == pytest.approx(values[63 + 364], rel=0.15)
+
+
+def test_a_shop_that_has_just_begun_is_judged_once_it_had_orders_on_enough_days() -> None:
+    values = usual(80)
+    values[:40] = 0.0
+    values[3:40:9] = 1.0
+    found = judged(values)
+    open_days = np.cumsum(values > 0)
+    judged_first = int(np.flatnonzero(np.isfinite(found.score))[0])
+    assert open_days[judged_first - 1] == LEAST_HISTORY
+    assert not found.is_anomaly().any()

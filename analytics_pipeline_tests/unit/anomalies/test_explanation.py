@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from analytics_pipeline.anomalies.explanation import Difference, Part, Segment, carrier, cause, headline
-from analytics_pipeline.anomalies.metrics import METRICS
+from analytics_pipeline.anomalies.explanation import Difference, Part, Segment, carrier, cause, headline, is_inside
+from analytics_pipeline.anomalies.metrics import METRICS, Unit
 
 DAY = date(2025, 3, 3)
 EARLIER = [DAY - timedelta(weeks=week) for week in range(1, 5)]
@@ -144,3 +144,29 @@ def test_a_cause_names_the_segment_its_change_and_its_share_and_no_hash_of_a_gue
     guest = cause(returned, Segment("customer", "email:abcdef", Decimal(990), Decimal(1)))
     assert guest == "returns of a guest (+990.00, 100 % of the difference)"
     assert cause(returned, None).startswith("spread over all: no single order")
+
+
+def test_a_segment_that_is_the_whole_shop_explains_nothing() -> None:
+    at_home = [order(DAY, number, "300", country="DE") for number in range(2, 22, 2)]
+    assert carrier(difference("gross_sales", "3000", "1000"), at_home, []) is None
+    abroad = [order(DAY, number, "300", country="AT") for number in range(22, 62, 2)]
+    found = carrier(difference("gross_sales", "9000", "1000"), [*at_home, *abroad], [])
+    assert found is not None
+    assert (found.kind, found.name) == ("country", "AT")
+
+
+@pytest.mark.parametrize(
+    ("unit", "value", "low", "high", "inside"),
+    [
+        (Unit.COUNT, "12", "12.3", "40", True),
+        (Unit.COUNT, "11", "12.3", "40", False),
+        (Unit.MONEY, "99.996", "100.0040", "200", True),
+        (Unit.MONEY, "200.02", "100", "200.0101", False),
+        (Unit.SHARE, "0.1234", "0.1", "0.12339", True),
+        (Unit.SHARE, "0.13", "0.1", "0.12339", False),
+    ],
+)
+def test_a_figure_that_is_printed_within_its_range_is_no_finding(
+    unit: Unit, value: str, low: str, high: str, *, inside: bool
+) -> None:
+    assert is_inside(unit, Decimal(value), Decimal(low), Decimal(high)) is inside
