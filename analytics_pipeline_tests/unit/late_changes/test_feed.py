@@ -3,17 +3,20 @@
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from analytics_pipeline.demo_shop import DemoShopSettings, Fault, serve
 from analytics_pipeline.errors import FeedError
 from analytics_pipeline.late_changes.feed import READINGS, Feed, read_feed
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.records import UndatedRecord
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.sources.spec import Shop, load_shop
 from analytics_pipeline_tests.cases.small_shop import DESCRIPTION, SmallShop, order
+from analytics_pipeline_tests.conftest import at, describe
 from analytics_pipeline_tests.fake_shop import FakeShop, Reply
 from analytics_pipeline_tests.shifting_shop import ShiftingShop, delete, edit
 
@@ -174,3 +177,15 @@ def test_an_order_without_a_day_counts_among_those_that_came(six: SmallShop) -> 
     )
 
     assert read(shop, 2)[1] == set(SIX)
+
+
+def test_the_demo_shops_list_comes_whole_though_it_shifts_between_two_pages(tmp_path: Path) -> None:
+    now = at("2025-03-20T12:00:00+01:00")
+    pages = {"type": "page_number", "param": "page", "size_param": "limit", "size": 40, "pages": "pages"}
+    with serve(DemoShopSettings(opened=date(2025, 3, 1), orders_per_day=(20, 30)), now=lambda: now) as shop:
+        shop.shop.misbehave(Fault.SHIFTED_LIST, next_requests=1, path="/orders")
+        since, came = now - timedelta(days=4), Came()
+        with ShopClient(load_shop(str(describe(shop, tmp_path, orders={"pagination": pages})))) as client:
+            read_feed(client, since, now, came)
+
+        assert came.ids == {order.order_id for order in shop.shop.orders_updated_since(since)}
