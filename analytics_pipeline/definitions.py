@@ -52,7 +52,7 @@ def _assemble(shop_reference: str) -> dg.Definitions:
     partitions = daily_partitions(shop)
     marts = load_marts()
     jobs = build_jobs()
-    database = DatabaseResource()
+    database = DatabaseResource(shop=shop_reference)
     return dg.Definitions(
         assets=[
             *build_raw_assets(partitions),

@@ -11,6 +11,7 @@ from functools import cache
 import dagster as dg
 
 from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.email_hashes import email_key
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.client import ShopClient
@@ -25,7 +26,13 @@ def _created(database: Database) -> Database:
 
 
 class DatabaseResource(dg.ConfigurableResource[Database]):
-    """The database of the project's tables, as the environment says; created when missing."""
+    """The database of the project's tables, as the environment says; created when missing.
+
+    Attributes:
+        shop: Name or path of the description of the shop that it has to hold; any when None.
+    """
+
+    shop: str | None = None
 
     def database(self) -> Database:
         """Return the database, starting the embedded server when it is the one and does not run.
@@ -33,8 +40,12 @@ class DatabaseResource(dg.ConfigurableResource[Database]):
         Raises:
             DatabaseUnavailableError: The server cannot be reached.
             DatabaseRefusedError: The login fails, or may not create the database.
+            SettingsError: It is bound to another shop.
         """
-        return _created(data_database(Settings.from_environment()))
+        database = _created(data_database(Settings.from_environment()))
+        if self.shop is not None:
+            refuse_another_shop(database, _described(self.shop))
+        return database
 
     def email_key(self) -> EmailKey:
         """Return the key of the e-mail hashes, which is made for a new database.

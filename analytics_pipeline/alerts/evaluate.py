@@ -19,6 +19,7 @@ from analytics_pipeline.alerts.messages import Message, message_of
 from analytics_pipeline.alerts.sending import Receiver, receivers_of, send
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exclusive
+from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.excerpts import forget_old_excerpts
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.settings import AlertSettings
@@ -65,11 +66,12 @@ def evaluate(
         log: Takes a line for each incident that opens or closes, and for each receiver that could not be told.
 
     Raises:
-        SettingsError: A setting of the alerts makes no sense.
+        SettingsError: A setting of the alerts makes no sense, or the database is bound to another shop.
         TableMismatchError: A stored table of the history does not fit its shape.
     """
     settings = AlertSettings.from_environment()
     receivers = receivers_of(settings.urls)
+    refuse_another_shop(database, shop)
     prepare(database)
     forget_old_excerpts(database)
     with exclusive(database, _LOCK):

@@ -19,7 +19,6 @@ from analytics_pipeline.contracts import (
     EXCLUSIONS,
     QUARANTINE,
 )
-from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.partitions import days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
 
@@ -45,7 +44,6 @@ def build_anomalies_asset(partitions: dg.DailyPartitionsDefinition) -> dg.Assets
     )
     def anomalies(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
         described = shop.description
-        claim_database(database.database(), described.name)
         findings = judge(database.database(), described.currency, described.zone, days_of(context.partition_keys))
         rows = pa.Table.from_pylist([asdict(finding) for finding in findings], schema=table.arrow_schema)
         audit = ContractAudit(ANOMALIES)

@@ -28,7 +28,6 @@ from analytics_pipeline.contracts import (
     RAW_PRODUCTS,
     Contract,
 )
-from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.layout import add_columns
 from analytics_pipeline.database.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
@@ -107,7 +106,6 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
         database: DatabaseResource,
     ) -> Iterator[Any]:
         # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
-        claim_database(database.database(), shop.description.name)
         emails = database.email_key()
         with exclusive(database.database(), "clean orders"), ExitStack() as stack:
             days = days_of(context.partition_keys)
@@ -223,7 +221,6 @@ def _dimension(
     def clean_dimension(
         context: dg.AssetExecutionContext, raw: pa.RecordBatchReader, shop: ShopResource, database: DatabaseResource
     ) -> Iterator[Any]:
-        claim_database(database.database(), shop.description.name)
         prepare(database.database())
         emails = database.email_key()
         # The raw rows are read within: of two runs the later one would otherwise write what it had read earlier.

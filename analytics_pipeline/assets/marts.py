@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 
 from analytics_pipeline.assets.describe import by_day, mart_metadata, table_asset
-from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.slices import Query, Slice
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.prepare import prepare
@@ -40,7 +39,6 @@ def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: Map
         **(by_day(partitions) if mart.is_daily else {}),
     )
     def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Any:  # noqa: ANN401 - Query or MartDays
-        claim_database(database.database(), shop.description.name)
         stored = database.database()
         prepare(stored)
         sql = partial(mart.sql, shop_currency=shop.description.currency, shop_timezone=shop.description.timezone)

@@ -15,8 +15,8 @@ from analytics_pipeline.assets.drift import FieldAudit, field_specs
 from analytics_pipeline.assets.odd import readable_result, readable_spec
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
-from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.slices import Accompanied, Changes, newest_change
+from analytics_pipeline.history.binding import bind
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.proofs import COUNT, NONE, PROVED, DayProof, ProofsHeld
@@ -46,7 +46,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
     def raw_orders(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
         days = days_of(context.partition_keys)
         stored = database.database()
-        claim_database(stored, shop.description.name)
+        bind(stored, shop.description)
         prepare(stored)
         fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)
         ask_for(stored, days)
@@ -78,7 +78,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource
         ) -> Iterator[Any]:
             stored = database.database()
-            claim_database(stored, shop.description.name)
+            bind(stored, shop.description)
             endpoint: Endpoint = getattr(shop.description, name)
             extract = {"customers": extract_customers, "products": extract_products}[name]
             newest = newest_change(stored, contract.table) if endpoint.changed_since else None

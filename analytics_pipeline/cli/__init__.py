@@ -28,6 +28,7 @@ COMMANDS = {
     "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
     "run": "Load business days from the shop to the marts, without the UI.",
     "catch-up": "Ask the shop for late changes, and load the business days again that they touch.",
+    "rebind": "Confirm that the shop is the same under another name or address.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
     "status": "Tell what is loaded, whether it adds up and has landed, what changed, and what is left out.",
     "alerts": "List what is wrong and what was, or send a test message.",

@@ -7,7 +7,8 @@ from analytics_pipeline.alerts.messages import trial_message
 from analytics_pipeline.alerts.record import read_closed, read_open
 from analytics_pipeline.alerts.sending import receivers_of, send
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists
 from analytics_pipeline.ops_tables import INCIDENTS
 from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
@@ -36,8 +37,7 @@ def command(*, is_test: bool) -> None:
     if is_test:
         _test(shop)
         return
-    database = data_database(settings)
-    create_database(database)
+    database = open_database(settings, shop)
     for line in _listed(database, shop):
         click.echo(line)
 

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.contracts import ANOMALIES
-from analytics_pipeline.database.connection import create_database, data_database
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.spec import load_shop
 
 SHOWN_DAYS = 10
 _DAY = click.DateTime(["%Y-%m-%d"])
@@ -34,8 +35,8 @@ Row = dict[str, Any]
 @shop_option
 def command(first: datetime | None, last: datetime | None, *, is_all: bool) -> None:
     """List the days whose figures were not as expected, newest first, with what makes the difference."""
-    database = data_database(Settings.from_environment())
-    create_database(database)
+    settings = Settings.from_environment()
+    database = open_database(settings, load_shop(settings.shop))
     if not exists(database, ANOMALIES.table):
         click.echo("nothing is judged yet: analytics-pipeline run")
         return

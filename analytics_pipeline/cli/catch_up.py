@@ -7,7 +7,7 @@ import click
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
-from analytics_pipeline.database.connection import create_database, data_database
+from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.history.excerpts import excerpts_apart
 from analytics_pipeline.history.stale import days_to_load, is_to_wait, parked_days, unpark
 from analytics_pipeline.jobs import LATE_CHANGES
@@ -39,8 +39,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
-    database = data_database(settings)
-    create_database(database)
+    database = open_database(settings, shop)
     with open_instance(settings) as instance:
         end_dead_runs(instance)
         in_flight = days_in_flight(instance)

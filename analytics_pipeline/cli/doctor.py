@@ -16,6 +16,7 @@ from analytics_pipeline.cli.run import Day
 from analytics_pipeline.database.connection import Database, create_database, data_database, instance_database
 from analytics_pipeline.database.slices import query
 from analytics_pipeline.errors import DatabaseRefusedError, PipelineError, SettingsError, ShopUnavailableError
+from analytics_pipeline.history.binding import binding_of, refuse_another_shop
 from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.partitions import last_complete_day
@@ -93,6 +94,7 @@ def _shop_looks(settings: Settings, day: date | None) -> Iterator[Look]:
 def _database_looks(settings: Settings) -> Iterator[Look]:
     yield "database", lambda: _database(data_database(settings))
     yield "rights", lambda: _rights(data_database(settings))
+    yield "holds", lambda: _holds(data_database(settings), load_shop(settings.shop))
     yield "e-mail key", lambda: describe_key(data_database(settings), settings)
     yield "instance", lambda: _instance(instance_database(data_database(settings)))
 
@@ -176,6 +178,12 @@ def _rights(database: Database) -> str:
             raise
         connection.rollback()
     return "schemas and tables can be created in raw, clean, ops and marts"
+
+
+def _holds(database: Database, shop: Shop) -> str:
+    refuse_another_shop(database, shop)
+    bound = binding_of(database)
+    return "no shop yet: the first run binds it" if bound is None else f"the shop {bound.name}"
 
 
 def _instance(database: Database) -> str:

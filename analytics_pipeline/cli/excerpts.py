@@ -3,7 +3,7 @@
 import click
 
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.database.connection import create_database, data_database
+from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.history.excerpts import read_excerpts
 from analytics_pipeline.plain import plain, plain_lines
 from analytics_pipeline.settings import Settings
@@ -29,15 +29,14 @@ def command(run_id: str | None, *, is_all: bool) -> None:
     It may be of a person, so it is in no message, log or alert. It is kept for 30 days (ops.error_excerpts).
     """
     settings = Settings.from_environment()
-    zone = load_shop(settings.shop).zone
-    database = data_database(settings)
-    create_database(database)
+    shop = load_shop(settings.shop)
+    database = open_database(settings, shop)
     found = read_excerpts(database, run_id)
     if not found:
         click.echo("nothing is kept")
     for row in found if is_all else found[:SHOWN]:
         of_run = f", run {row['run_id']}" if row["run_id"] else ""
-        click.echo(f"{row['at'].astimezone(zone):%Y-%m-%d %H:%M %Z}  {plain(row['place'])}{of_run}")
+        click.echo(f"{row['at'].astimezone(shop.zone):%Y-%m-%d %H:%M %Z}  {plain(row['place'])}{of_run}")
         click.echo(f"  {plain(row['message'])}")
         for line in plain_lines(row["excerpt"]).splitlines():
             click.echo(f"    {line}")

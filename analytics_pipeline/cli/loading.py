@@ -9,6 +9,7 @@ import dagster as dg
 
 from analytics_pipeline.alerts.evaluate import evaluate
 from analytics_pipeline.cli.figures import counted, orders_and_money
+from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.contracts import QUARANTINE
 from analytics_pipeline.database.connection import Database, data_database
 from analytics_pipeline.errors import PipelineError
@@ -31,7 +32,8 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting:
         is_alerting: Whether to look for incidents afterwards and to tell of them.
 
     Raises:
-        PipelineError: The shop description is wrong, a secret of it is not set, or the database is out of reach.
+        PipelineError: The shop description is wrong, a secret of it is not set, or the database is out of reach or
+            another shop's.
     """
     if job_name in ASKING_JOBS:
         refuse_missing_secrets(load_shop(settings.shop))
@@ -41,6 +43,7 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting:
         click.echo(f"{time.monotonic() - started:6.1f} s {line}", err=True)
 
     report(f"opening database and instance for {days}")
+    open_database(settings, load_shop(settings.shop))
     with open_instance(settings) as instance:
         from analytics_pipeline.definitions import defs  # noqa: PLC0415 - reads the shop that the options have chosen
 

@@ -10,9 +10,10 @@ import msgspec
 from analytics_pipeline.cli import Command, Commands, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, counted
+from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.contracts import ORDER, QUARANTINE
-from analytics_pipeline.database.connection import Database, create_database, data_database
+from analytics_pipeline.database.connection import Database
 from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
 from analytics_pipeline.history.undated import undated_orders, undated_record
@@ -157,9 +158,8 @@ def replay(reason: str | None, day: date | None, order_id: str | None, *, is_sto
 
 
 def _database() -> Database:
-    database = data_database(Settings.from_environment())
-    create_database(database)
-    return database
+    settings = Settings.from_environment()
+    return open_database(settings, load_shop(settings.shop))
 
 
 def _nothing(database: Database) -> str:

@@ -8,8 +8,9 @@ import click
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
+from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
-from analytics_pipeline.database.connection import Database, create_database, data_database, psql_line
+from analytics_pipeline.database.connection import Database, psql_line
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.undated import undated_line
@@ -47,8 +48,7 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
     if is_json or without_daemon:
         raise click.UsageError("--json and --without-daemon go with --check")
     shop = load_shop(settings.shop)
-    database = data_database(settings)
-    create_database(database)
+    database = open_database(settings, shop)
     revenue = next(mart.table for mart in load_marts() if mart.table.name == "daily_revenue")
     click.echo(f"shop         {shop.name} ({shop.timezone}, {shop.currency})")
     click.echo(f"database     {database.label}")

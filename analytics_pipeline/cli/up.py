@@ -17,9 +17,10 @@ import yaml
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.demo import SHOP_URL
 from analytics_pipeline.cli.guard import host_of
+from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.processes import Processes
 from analytics_pipeline.cli.shop import DEFAULT_PORT, demo_settings
-from analytics_pipeline.database.connection import data_database, psql_line
+from analytics_pipeline.database.connection import psql_line
 from analytics_pipeline.demo_shop import serve
 from analytics_pipeline.running import end_dead_runs, open_instance
 from analytics_pipeline.settings import DEFAULT_SHOP, UI_URL, Settings
@@ -69,7 +70,7 @@ def command(port: int, allowed_hosts: tuple[str, ...]) -> None:
         os.environ.setdefault(UI_URL, f"http://{LOOPBACK}:{port}")
         with open_instance(settings) as instance, _demo_shop(settings, shop):
             end_dead_runs(instance)
-            click.echo(f"database  {data_database(settings).label}")
+            click.echo(f"database  {open_database(settings, shop).label}")
             click.echo(f"UI        http://{LOOPBACK}:{port}   (Ctrl-C ends it)")
             click.echo(f"psql      {psql_line(settings)}")
             raise SystemExit(_serve(Processes([lock]), port, hosts))

@@ -12,6 +12,7 @@ from typing import Any
 from analytics_pipeline.contracts import CLEAN_ORDERS, RAW_ORDERS
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query, take_turns
+from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.proofs import renew
 from analytics_pipeline.history.stale import (
@@ -87,10 +88,12 @@ def look(
         What was found; None when no day is loaded yet, so that nothing can have changed.
 
     Raises:
+        SettingsError: The database is bound to another shop; nothing was asked.
         ShopUnavailableError, ShopRefusedError, AnswerError, PaginationError, FeedError: The poll failed, and changed
             nothing.
     """
     shop = client.shop
+    refuse_another_shop(database, shop)
     before = client.statistics.requests
     prepare(database)
     began = database_clock(database)

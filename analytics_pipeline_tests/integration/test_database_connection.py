@@ -9,10 +9,12 @@ from contextlib import closing
 
 import pytest
 
-from analytics_pipeline.database.claim import claim_database
 from analytics_pipeline.database.connection import Database, create_database
 from analytics_pipeline.database.slices import query, write
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
+from analytics_pipeline.history.binding import bind, rebind
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.sources.spec import Shop, load_shop
 from analytics_pipeline_tests.conftest import with_login
 from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import THINGS, execute, things, value
@@ -202,47 +204,80 @@ def test_a_role_that_may_create_databases_creates_its_own(missing: Database, log
     own = Database(login("createdb")).named(missing.name)
 
     assert create_database(own) is True
-    claim_database(own, "demo")
-    assert value(own, "select obj_description('raw'::regnamespace)") == "Answers of the shop demo"
+    bind(own, load_shop("demo"))
+    assert value(own, "select value from ops.installation where name = 'shop_name'") == "demo"
 
 
-def test_a_database_belongs_to_the_first_shop_that_claims_it(database: Database) -> None:
+def named(name: str) -> Shop:
+    return load_shop("demo").model_copy(update={"name": name})
+
+
+def test_a_database_is_bound_to_the_first_shop_that_loads_into_it(database: Database) -> None:
     for _ in range(2):
-        claim_database(database, "first")
+        bind(database, named("first"))
 
     with pytest.raises(SettingsError, match="holds the shop first, not second") as raised:
-        claim_database(database, "second")
+        bind(database, named("second"))
     assert "ANALYTICS_HOME or ANALYTICS_DATABASE_URL" in str(raised.value)
-    claim_database(database, "first")
+    bind(database, named("first"))
 
 
-def test_two_shops_that_claim_at_once_do_not_both_get_it(database: Database) -> None:
+def test_a_database_of_an_earlier_version_is_bound_to_the_shop_in_its_comment(database: Database) -> None:
+    with database.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute("create schema raw")
+        cursor.execute("comment on schema raw is 'Answers of the shop first'")
+
+    with pytest.raises(SettingsError, match="holds the shop first, not second"):
+        bind(database, named("second"))
+    bind(database, named("first"))
+
+    elsewhere = named("first").model_copy(update={"base_url": "https://shop.example"})
+    with pytest.raises(SettingsError, match=r"not first at https://shop\.example"):
+        bind(database, elsewhere)
+
+
+def test_the_place_of_a_reference_counts_unless_it_is_on_this_machine(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = named("first").model_copy(update={"base_url": "${SHOP_PLACE:-https://one.example}"})
+    monkeypatch.setenv("SHOP_PLACE", "http://127.0.0.1:1")
+    bind(database, shop)
+    monkeypatch.setenv("SHOP_PLACE", "http://127.0.0.1:2")
+    bind(database, shop)
+
+    monkeypatch.delenv("SHOP_PLACE")
+    rebind(database, shop)
+    monkeypatch.setenv("SHOP_PLACE", "https://two.example")
+    with pytest.raises(SettingsError, match="holds the shop first"):
+        bind(database, shop)
+
+
+def test_two_shops_that_bind_at_once_do_not_both_get_it(database: Database) -> None:
     outcomes: dict[str, str] = {}
+    prepare(database)
 
     def claim(shop: str) -> None:
         try:
-            claim_database(database, shop)
-            outcomes[shop] = "claimed"
+            bind(database, named(shop))
+            outcomes[shop] = "bound"
         except SettingsError:
             outcomes[shop] = "refused"
 
     threads = [threading.Thread(target=claim, args=(shop,)) for shop in ("first", "second")]
     waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
     with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended('analytics_pipeline claim', 0))")
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended('analytics_pipeline bind', 0))")
         for thread in threads:
             thread.start()
         wait_until(lambda: value(database, waiting) == 2)
     for thread in threads:
         thread.join(20)
 
-    assert sorted(outcomes.values()) == ["claimed", "refused"]
+    assert sorted(outcomes.values()) == ["bound", "refused"]
 
 
-def test_the_claim_survives_writes_and_needs_a_right_that_is_told(
-    database: Database, login: Callable[..., str]
-) -> None:
-    error, trace = told(login(), lambda restricted: claim_database(restricted, "demo"))
+def test_binding_needs_a_right_that_is_told(database: Database, login: Callable[..., str]) -> None:
+    error, trace = told(login(), lambda restricted: bind(restricted, load_shop("demo")))
 
     assert isinstance(error, DatabaseRefusedError)
     assert "permission denied for database" in str(error)

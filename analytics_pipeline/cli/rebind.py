@@ -1,0 +1,45 @@
+"""`analytics-pipeline rebind`: the shop has another name or address and is still the one whose orders are stored."""
+
+import click
+
+from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.database.connection import create_database, data_database
+from analytics_pipeline.history.binding import binding_of, rebind
+from analytics_pipeline.late_changes.same_shop import ask_for_stored_orders
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.spec import load_shop
+
+
+@click.command(
+    "rebind",
+    cls=Command,
+    examples=("analytics-pipeline rebind --shop my-shop.yaml",),
+)
+@shop_option
+def command() -> None:
+    """Confirm that the described shop is the one whose orders are stored, after its name or address has changed.
+
+    A few stored orders are asked for at the shop. The exit code is 1 when it has none of them, and nothing is written.
+    """
+    settings = Settings.from_environment()
+    shop = load_shop(settings.shop)
+    database = data_database(settings)
+    create_database(database)
+    bound = binding_of(database)
+    if bound is None:
+        click.echo(f"{database.label} is not bound yet: the first run binds it to {shop.name}")
+        return
+    if bound.fits(shop):
+        click.echo(f"{database.label} is bound to {shop.name} already")
+        return
+    with ShopClient(shop) as client:
+        sample = ask_for_stored_orders(client, database)
+    if sample.asked and not sample.found:
+        raise click.ClickException(
+            f"{shop.name} has none of {sample.asked} orders that {database.label} holds of {bound.name}: it is another "
+            "shop, and nothing was written"
+        )
+    rebind(database, shop)
+    told = f"{sample.found} of {sample.asked} stored orders are there" if sample.asked else "no order is stored"
+    click.echo(f"{database.label} is bound to {shop.name} now: {told}")

@@ -1,0 +1,142 @@
+"""Whose a database is: bound to one shop by a random id that the first load gives it, with the shop's name and address.
+
+Two shops in one database would overwrite each other's days without a word, and move each other's cursors. So whoever
+writes looks here first; under another name or address nothing is written until `rebind` has asked the shop.
+"""
+
+import hashlib
+import os
+import uuid
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from analytics_pipeline.database.connection import Connection, Database
+from analytics_pipeline.errors import MissingSecretError, SettingsError
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.ops_tables import INSTALLATION
+from analytics_pipeline.settings import DATABASE_URL, HOME
+from analytics_pipeline.sources.references import has_reference, resolve
+from analytics_pipeline.sources.spec import Shop
+
+ID, NAME, BASE_URL, RESOLVED = "shop_id", "shop_name", "shop_base_url", "shop_base_url_hash"
+COMMENT = "Answers of the shop "
+"""How the schema `raw` was marked before there was a table."""
+THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True)
+class Binding:
+    """The shop that a database is bound to.
+
+    Attributes:
+        name: Its name in the description.
+        base_url: Its address as the description has it, references unresolved; None where it was not kept.
+        resolved: Hash of the address that references led to; empty where there are none.
+    """
+
+    name: str
+    base_url: str | None
+    resolved: str = ""
+
+    def fits(self, shop: Shop) -> bool:
+        """Return whether the description is of this shop, by name and address."""
+        other = _described(shop)
+        if self.name != other.name or self.base_url not in {None, other.base_url}:
+            return False
+        return not (self.resolved and other.resolved) or self.resolved == other.resolved
+
+
+def refuse_another_shop(database: Database, shop: Shop) -> None:
+    """Look whose the database is, before anything is written to it; one that nobody has bound is free.
+
+    Raises:
+        SettingsError: It is bound to another shop, or to one of another name or address.
+    """
+    bound = binding_of(database)
+    if bound is not None and not bound.fits(shop):
+        raise _refusal(database, bound, shop)
+
+
+def binding_of(database: Database) -> Binding | None:
+    """Return to which shop the database is bound, None for a new one."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        return _stored(cursor)
+
+
+def bind(database: Database, shop: Shop) -> None:
+    """Bind the database to the shop, or look whether it is; of two that bind at once one is refused.
+
+    Raises:
+        SettingsError: It is bound to another shop.
+    """
+    refuse_another_shop(database, shop)
+    prepare(database)
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended('analytics_pipeline bind', 0))")
+        bound = _stored(cursor)
+        if bound is not None and not bound.fits(shop):
+            raise _refusal(database, bound, shop)
+        if bound is None or bound.base_url is None:
+            _keep(cursor, shop)
+            connection.commit()
+
+
+def rebind(database: Database, shop: Shop) -> None:
+    """Bind the database to the shop whatever it was bound to; whoever calls has made sure that it is the same one."""
+    prepare(database)
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        _keep(cursor, shop)
+        connection.commit()
+
+
+def _stored(cursor: Connection) -> Binding | None:
+    cursor.execute(
+        f"select to_regclass('{INSTALLATION.qualified_name}') is not null, "
+        "(select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = 'raw')"
+    )
+    has_table, comment = cursor.fetchone()
+    if has_table:
+        cursor.execute(f"select name, value from {INSTALLATION.qualified_name}")
+        kept = dict(cursor.fetchall())
+        if NAME in kept:
+            return Binding(kept[NAME], kept.get(BASE_URL), kept.get(RESOLVED, ""))
+    return Binding(comment.removeprefix(COMMENT), None) if comment and comment.startswith(COMMENT) else None
+
+
+def _keep(cursor: Connection, shop: Shop) -> None:
+    described = _described(shop)
+    names = {NAME: described.name, BASE_URL: described.base_url or "", RESOLVED: described.resolved}
+    table = INSTALLATION.qualified_name
+    cursor.execute(
+        f"insert into {table} (name, value, set_at) values ($1, $2, clock_timestamp()) on conflict (name) do nothing",
+        (ID, str(uuid.uuid4())),
+    )
+    for name, value in names.items():
+        cursor.execute(
+            f"insert into {table} (name, value, set_at) values ($1, $2, clock_timestamp()) "
+            "on conflict (name) do update set value = excluded.value, set_at = excluded.set_at",
+            (name, value),
+        )
+
+
+def _described(shop: Shop) -> Binding:
+    resolved = ""
+    if has_reference(shop.base_url):
+        with suppress(MissingSecretError, ValueError):
+            url = resolve(shop.base_url, os.environ, where="base_url").rstrip("/")
+            # A demo shop or a tunnel takes another port each time; an address elsewhere is another place.
+            if urlsplit(url).hostname not in THIS_MACHINE:
+                resolved = hashlib.sha256(url.encode()).hexdigest()
+    return Binding(shop.name, shop.base_url.rstrip("/"), resolved)
+
+
+def _refusal(database: Database, bound: Binding, shop: Shop) -> SettingsError:
+    described = _described(shop)
+    place = f" at {bound.base_url}" if bound.base_url is not None and bound.name == shop.name else ""
+    other_place = f" at {described.base_url}" if place else ""
+    return SettingsError(
+        f"{database.label} holds the shop {bound.name}{place}, not {shop.name}{other_place}; nothing was written. "
+        f"One database holds one shop: set {HOME} or {DATABASE_URL} to another place for {shop.name}. If it is the "
+        "same shop under another name or address, `analytics-pipeline rebind` asks it for stored orders and binds it."
+    )
