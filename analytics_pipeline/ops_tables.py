@@ -46,6 +46,36 @@ MATERIALISED_DAYS = Table(
     key=("table_name", "day"),
 )
 
+DEFINITIONS = Table(
+    schema="ops",
+    name="definitions",
+    description="What the hashes in ops.materialised_days stand for: the rules that days of orders were made by.",
+    columns=(
+        Column("hash", TEXT, "The hash."),
+        Column("timezone", TEXT, "Time zone that bounded the days."),
+        Column("currency", TEXT, "Currency of orders that name none."),
+        Column("cut", TEXT, "Hash of all that decides on which day an order is."),
+        Column("mapping", TEXT, "Hash of all that decides what becomes of a record."),
+        Column("rules", TEXT, "These parts of the description.", is_json=True),
+        Column("first_seen_at", STAMP, "When days were first made by them."),
+    ),
+    key=("hash",),
+)
+
+REPLACED_ORDERS = Table(
+    schema="ops",
+    name="replaced_orders",
+    description="Records that an extraction replaced on days made by other rules, until the ledger is written: they "
+    "tell apart what the shop changed and what the rules did.",
+    columns=(
+        Column("order_id", TEXT, "The order's id."),
+        Column("order_date", DAY, "Its business day by the new rules."),
+        Column("extracted_at", STAMP, "When the record was read."),
+        Column("payload", TEXT, "The record as the shop sent it then.", is_json=True, is_personal=True),
+    ),
+    key=("order_id",),
+)
+
 EXTRACTIONS = Table(
     schema="ops",
     name="extractions",
@@ -167,9 +197,9 @@ STALE_DAYS = Table(
             "reason",
             TEXT,
             "Why: late_order, edit, refund, cancellation, deleted (in the shop), count (the shop has another number), "
-            "reread (it could not be compared), replay, today, moved (to or from another day), unfinished (a run was "
-            "killed or failed between two layers), missing (a run was to load it and did not, or it lies "
-            "between loaded days).",
+            "reread (it could not be compared), replay, today, moved (to or from another day), rules (made by others "
+            "than those of now), unfinished (a run was killed or failed between two layers), missing (a run was to "
+            "load it and did not, or it lies between loaded days).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),
@@ -362,7 +392,9 @@ INSTALLATION = Table(
 
 OPS_TABLES = (
     MATERIALISED_DAYS,
+    DEFINITIONS,
     EXTRACTIONS,
+    REPLACED_ORDERS,
     DAY_PROOFS,
     VANISHED_ORDERS,
     UNDATED_ORDERS,

@@ -33,9 +33,11 @@ from analytics_pipeline.database.layout import add_columns
 from analytics_pipeline.database.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
 from analytics_pipeline.database.staging import StagedSlice, settle, stage
 from analytics_pipeline.history.blocked import BlockedForgotten, keep_blocked
-from analytics_pipeline.history.moves import LeftDaysListed, Moves, find_moves
+from analytics_pipeline.history.moves import LeftDaysListed, find_moves
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
 from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.replaced import ReplacedForgotten, replaced_records
+from analytics_pipeline.history.rules import keep_rules
 from analytics_pipeline.history.stale import Settled
 from analytics_pipeline.history.written import DaysWritten, Writing, contiguous, read_at
 from analytics_pipeline.io_managers.postgres import COLUMNS
@@ -61,7 +63,7 @@ ORDER_TABLES = {
     "balances": ACCOUNTING,
     "sales": CLEAN_SALES,
 }
-"""In the order in which they are committed. The ledger comes last: a day is stale until then (`_companions`)."""
+"""In the order in which they are committed. The ledger comes last: a day is stale until then (`Settled`)."""
 RAW_COLUMNS = ["order_id", "order_date", "extracted_at", "payload"]
 CHUNK_ORDERS = 2_000
 """Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
@@ -111,6 +113,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
             days = days_of(context.partition_keys)
             part = Slice(days.first, days.last)
             prepare(database.database())
+            keep_rules(database.database(), shop.description)
             add_columns(database.database(), [contract.table for contract in ORDER_TABLES.values()])
             # Before the raw rows are read, which are at least as new as this.
             as_of = read_at(database.database(), RAW_ORDERS.table, days)
@@ -118,14 +121,26 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
                 moves = find_moves(cursor, part, shop.description)
                 asked = _begun(raw_orders)
                 beside = stack.enter_context(_beside(database.database(), moves.part))
+                replaced = replaced_records(cursor, moves.part)
             writing = Writing(context.run.run_id, definition(shop.description), as_of)
+            replaced_sales = _replaced_sales(replaced, shop.description, emails)
+            companions: dict[str, list[Companion]] = {
+                "quarantine": [DaysWritten(writing), BlockedForgotten()],
+                "sales": [
+                    SalesChanged(writing, daily_marts, replaced["order_id"].to_pylist(), replaced_sales),
+                    DaysWritten(writing),
+                    ReplacedForgotten(),
+                    Settled(),
+                    LeftDaysListed(moves.left),
+                ],
+            }
             staged = {
                 name: stack.enter_context(
                     stage(
                         database.database(),
                         contract.table,
                         moves.part,
-                        _companions(contract, writing, daily_marts, moves),
+                        companions.get(name, [DaysWritten(writing)]),
                     )
                 )
                 for name, contract in ORDER_TABLES.items()
@@ -162,12 +177,11 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
     ]
 
 
-def _companions(contract: Contract, writing: Writing, marts: Sequence[Table], moves: Moves) -> list[Companion]:
-    if contract is QUARANTINE:
-        return [DaysWritten(writing), BlockedForgotten()]
-    if contract is not CLEAN_SALES:
-        return [DaysWritten(writing)]
-    return [SalesChanged(writing, marts), DaysWritten(writing), Settled(), LeftDaysListed(moves.left)]
+def _replaced_sales(replaced: pa.Table, shop: Shop, emails: EmailKey) -> pa.Table:
+    """Return what replaced records come to in the ledger, by the rules of now."""
+    records = replaced.to_pandas(types_mapper=pd.ArrowDtype)
+    sales = clean_orders(records, shop, emails, superseded=()).sales
+    return pa.Table.from_pandas(sales, schema=CLEAN_SALES.table.arrow_schema, preserve_index=False)
 
 
 def _begun(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -12,6 +12,7 @@ from analytics_pipeline.ops_tables import (
     EXTRACTIONS,
     OPS_TABLES,
     ORDER_CHANGES,
+    REPLACED_ORDERS,
     UNDATED_ORDERS,
     VANISHED_ORDERS,
 )
@@ -22,6 +23,7 @@ WRITTEN_BESIDE = {
     DAY_PROOFS.name: (RAW_ORDERS.table,),
     VANISHED_ORDERS.name: (RAW_ORDERS.table,),
     UNDATED_ORDERS.name: (RAW_ORDERS.table,),
+    REPLACED_ORDERS.name: (RAW_ORDERS.table,),
     ORDER_CHANGES.name: (CLEAN_SALES.table, CLEAN_CUSTOMERS.table),
 }
 """The assets whose transactions write a table, where it is not read by what depends on them."""

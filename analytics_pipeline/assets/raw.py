@@ -2,7 +2,8 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,8 @@ from analytics_pipeline.history.binding import bind
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.proofs import COUNT, NONE, PROVED, DayProof, ProofsHeld
+from analytics_pipeline.history.replaced import ReplacedKept
+from analytics_pipeline.history.rules import OtherRules, keep_rules, other_rules
 from analytics_pipeline.history.stale import ask_for
 from analytics_pipeline.history.undated import UndatedKept, judged_table
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
@@ -29,10 +32,12 @@ from analytics_pipeline.sources.extraction import Extraction, extract_customers,
 from analytics_pipeline.sources.mapping import business_day
 from analytics_pipeline.sources.spec import Endpoint
 from analytics_pipeline.spool import Spool, spool
+from analytics_pipeline.transforms.records import day_reader
 from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.transforms.version import definition
 
 SOURCE_COUNT = "extracted_records_equal_the_shops_count"
+SAME_RULES = "days_are_made_by_the_same_rules"
 SECONDS_BETWEEN_REPORTS = 5.0
 OVERLAP = timedelta(days=1)
 """How far before the newest change stamp the changed records are asked for again: a shop may show a change late, and
@@ -48,6 +53,8 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         stored = database.database()
         bind(stored, shop.description)
         prepare(stored)
+        keep_rules(stored, shop.description)
+        yield _rules_result(other_rules(stored, shop.description), days)
         fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)
         ask_for(stored, days)
         # Before the first request: whatever the shop changes from here on, this extraction may lack.
@@ -66,7 +73,8 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                 proofs = ProofsHeld(_proofs(days, began, _by_day(ids), extraction.source_count))
                 today = business_day(began, shop.description.zone)
                 undated = UndatedKept(judged_table(judge_undated(extraction.undated, today, shop.description)))
-                return Accompanied(rows.reader(), (DaysWritten(writing), extracted, proofs, undated))
+                replaced = ReplacedKept(writing, day_reader(shop.description))
+                return Accompanied(rows.reader(), (DaysWritten(writing), replaced, extracted, proofs, undated))
 
             yield from _extracted(
                 context, RAW_ORDERS, extraction, rows, value=value, ids=ids, fields=fields, is_over=is_over
@@ -103,6 +111,9 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
         description="As many records arrived as the shop counts, where it gives a count; checked before the write.",
     )
     checks = [*contract_specs(table), count_check, readable_spec(contract), *field_specs(contract)]
+    if contract is RAW_ORDERS:
+        description = "No other day was made by another time zone, currency or mapping than the description's of now."
+        checks.append(dg.AssetCheckSpec(SAME_RULES, asset=dg.AssetKey(table.path), description=description))
     return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
 
 
@@ -145,6 +156,19 @@ def _extracted(
     results = [*audit.results(), counted, readable_result(contract, extraction), *fields.results()]
     yield from publish(results, _outputs(value, metadata))
     fields.record(context.run.run_id)
+
+
+def _rules_result(found: Sequence[OtherRules], days: DayRange) -> dg.AssetCheckResult:
+    others = [replace(other, days=tuple(day for day in other.days if day not in days)) for other in found]
+    told = [str(other) for other in others if other.days]
+    remedy = "polls load them again, newest first; analytics-pipeline catch-up does so now"
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(RAW_ORDERS.table.path),
+        check_name=SAME_RULES,
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"other_days": "; ".join(told), "remedy": remedy} if told else {},
+    )
 
 
 def _by_day(orders: Iterable[tuple[Any, ...]]) -> Counter[date]:

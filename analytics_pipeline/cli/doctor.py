@@ -15,10 +15,17 @@ from analytics_pipeline.cli.doctor_shop import Warned, record_looks
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.database.connection import Database, create_database, data_database, instance_database
 from analytics_pipeline.database.slices import query
-from analytics_pipeline.errors import DatabaseRefusedError, PipelineError, SettingsError, ShopUnavailableError
+from analytics_pipeline.errors import (
+    DatabaseRefusedError,
+    DescriptionError,
+    PipelineError,
+    SettingsError,
+    ShopUnavailableError,
+)
 from analytics_pipeline.history.binding import binding_of, refuse_another_shop
 from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.history.excerpts import keep
+from analytics_pipeline.history.rules import describe_rules
 from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
 from analytics_pipeline.sources.client import ShopClient
@@ -94,9 +101,11 @@ def _shop_looks(settings: Settings, day: date | None) -> Iterator[Look]:
 def _database_looks(settings: Settings) -> Iterator[Look]:
     yield "database", lambda: _database(data_database(settings))
     yield "rights", lambda: _rights(data_database(settings))
-    yield "holds", lambda: _holds(data_database(settings), load_shop(settings.shop))
     yield "e-mail key", lambda: describe_key(data_database(settings), settings)
     yield "instance", lambda: _instance(instance_database(data_database(settings)))
+    with suppress(DescriptionError):  # which has a line of its own
+        shop = load_shop(settings.shop)
+        yield "holds", lambda: _holds(data_database(settings), shop)
 
 
 def _alert_looks() -> Iterator[Look]:
@@ -183,7 +192,9 @@ def _rights(database: Database) -> str:
 def _holds(database: Database, shop: Shop) -> str:
     refuse_another_shop(database, shop)
     bound = binding_of(database)
-    return "no shop yet: the first run binds it" if bound is None else f"the shop {bound.name}"
+    if bound is None:
+        return "no shop yet: the first run binds it"
+    return f"the shop {bound.name}; {describe_rules(database, shop)}"
 
 
 def _instance(database: Database) -> str:

@@ -12,6 +12,7 @@ from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.extractions import vanished_count
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.outside import INSIDE, PLACES, Part, ledger_parts
+from analytics_pipeline.history.rules import describe_rules
 from analytics_pipeline.history.stale import days_that_wait, listed_days, parked_days
 from analytics_pipeline.history.written import contiguous, written_days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
@@ -45,6 +46,7 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
     yield f"stale        {_stale(database)}{_waiting(database, shop)}"
     for days in gaps_of(shop, written_days(database, CLEAN_SALES.table), now).too_large:
         yield f"gap          {describe_gap(days)}"
+    yield f"rules        {describe_rules(database, shop)}"
     yield f"restated     {_restated(database)}"
     vanished = _counted(vanished_count(database), "order")
     yield f"vanished     {vanished} that the shop no longer has (ops.vanished_orders)"

@@ -7,6 +7,8 @@ their cause. Nothing is noted of days that no mart has: there is no number yet t
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.database.connection import Connection
 from analytics_pipeline.database.slices import Slice
@@ -22,51 +24,64 @@ _FINGERPRINT = (
     "event_type, is_cancellation, customer_key, product_id, quantity, gross_sales, discounts, returns, shipping, taxes"
 )
 """What makes an event count differently; everything else of it follows or counts nowhere."""
-_ORDER_DAYS = f"""
+_ORDER_DAYS = """
     select
         order_date, order_id, event_date, currency, min(customer_key) as customer_key,
         (sum(gross_sales) > 0)::int as orders,
         coalesce(sum(quantity) filter (where gross_sales > 0), 0) as units_sold,
         coalesce(-sum(quantity) filter (where event_type = 'line_returned'), 0) as units_returned,
-        {", ".join(f"sum({name}) as {name}" for name in LEDGER_MEASURES[3:])},
+        {measures},
         count(*) filter (where is_cancellation) as cancellations,
         count(*) filter (
             where not is_cancellation and event_type in ('line_returned', 'shipping_refunded', 'adjustment')
         ) as refunds,
-        sum(hash_record_extended(row({_FINGERPRINT}), 0)) as fingerprint
-    from {SALES}
-    where {{slice}}
+        sum(hash_record_extended(row({fingerprint}), 0)) as fingerprint
+    from {ledger}
+    where {slice}
     group by order_date, order_id, event_date, currency
 """
 """What each order adds to each business day."""
+
+
+def _order_days(ledger: str, slice_: str) -> str:
+    measures = ", ".join(f"sum({name}) as {name}" for name in LEDGER_MEASURES[3:])
+    return _ORDER_DAYS.format(ledger=ledger, slice=slice_, measures=measures, fingerprint=_FINGERPRINT)
 
 
 @dataclass(frozen=True)
 class SalesChanged:
     """Notes what the new rows of the ledger change, order by order, with the cause.
 
+    Where the rules have changed as well, there is a step between: the old records under the new rules. What differs up
+    to there is the new definition's doing, the rest the shop's.
+
     Attributes:
         writing: The run, and the definition of its rows.
         marts: Tables of the marts by business day.
+        replaced: Ids of orders whose old record has been kept since it came otherwise or no more.
+        replaced_sales: What these records come to in the ledger under the new rules.
     """
 
     writing: Writing
     marts: Sequence[Table]
+    replaced: Sequence[str] = ()
+    replaced_sales: pa.Table | None = None
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Sum up the old rows: whether a mart could change is known only when none is being computed any more."""
         if part is not None:
-            _keep(
-                cursor, "sales_before", _ORDER_DAYS.format(slice=part.where(table)), joined_by="order_id, customer_key"
-            )
+            _keep(cursor, "sales_before", _order_days(SALES, part.where(table)), joined_by="order_id, customer_key")
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Compare, and note the differences; no mart is computed meanwhile, so that none misses them."""
         lock_marts(cursor, self.marts)
         if part is None or not _any_mart_is_written(cursor, self.marts):
             return
-        _keep(cursor, "sales_after", _ORDER_DAYS.format(slice=part.where(table)), joined_by="order_id, customer_key")
-        _keep(cursor, "sales_differing", self._differing)
+        _keep(cursor, "sales_after", _order_days(SALES, part.where(table)), joined_by="order_id, customer_key")
+        self._keep_between(cursor, table, part)
+        differing = [self._differing("sales_before", "sales_between", by_rules=True)]
+        differing.append(self._differing("sales_between", "sales_after", by_rules=False))
+        _keep(cursor, "sales_differing", " union all ".join(differing))
         _keep(cursor, "sales_changes", self._compared(cursor), self.writing.definition)
         measures = ", ".join(LEDGER_MEASURES)
         self._note(
@@ -77,8 +92,32 @@ class SalesChanged:
         cursor.execute(f"select to_regclass('{CUSTOMERS}') is not null")
         self._note(cursor, _first_orders_moved(part.where(table), customers_tell=cursor.fetchone()[0]))
 
-    @property
-    def _differing(self) -> str:
+    def _keep_between(self, cursor: Connection, table: Table, part: Slice) -> None:
+        """Keep what the old records add to each day under the new rules: all that they did, where these are the old."""
+        cursor.execute("create temporary table orders_replaced (order_id text primary key) on commit drop")
+        cursor.execute(f"create temporary table ledger_replaced (like {SALES}) on commit drop")
+        if self.replaced:
+            ids = pa.table({"order_id": pa.array(self.replaced, pa.string())})
+            cursor.adbc_ingest("orders_replaced", ids, mode="append", temporary=True)
+            cursor.adbc_ingest("ledger_replaced", self.replaced_sales, mode="append", temporary=True)
+        _keep(
+            cursor,
+            "orders_of_other_rules",
+            f"select distinct order_id from sales_before join {DAYS} as days "
+            f"on days.table_name = '{SALES}' and days.day = order_date where days.definition <> $1",
+            self.writing.definition,
+        )
+        untouched = "order_id not in (select order_id from orders_replaced)"
+        ruled = "order_id in (select order_id from orders_of_other_rules)"
+        _keep(
+            cursor,
+            "sales_between",
+            f"select * from sales_before where not {ruled} and {untouched} "
+            f"union all select * from sales_after where {ruled} and {untouched} "
+            f"union all {_order_days('ledger_replaced', part.where(table))}",
+        )
+
+    def _differing(self, old: str, new: str, *, by_rules: bool) -> str:
         """Select what orders add to days differently than before, with what tells why."""
         differences = ", ".join(
             f"coalesce(new.{name}, 0) - coalesce(old.{name}, 0) as {name}" for name in LEDGER_MEASURES
@@ -87,8 +126,9 @@ class SalesChanged:
             select
                 order_id, order_date, event_date, currency, {differences},
                 coalesce(new.cancellations, 0) > coalesce(old.cancellations, 0) as is_cancelled,
-                coalesce(new.refunds, 0) > coalesce(old.refunds, 0) as is_refunded
-            from sales_before as old full join sales_after as new using (order_id, order_date, event_date, currency)
+                coalesce(new.refunds, 0) > coalesce(old.refunds, 0) as is_refunded,
+                {by_rules} as is_by_rules
+            from {old} as old full join {new} as new using (order_id, order_date, event_date, currency)
             where old.fingerprint is distinct from new.fingerprint
         """
 
@@ -107,19 +147,18 @@ class SalesChanged:
                 order_id, order_date, event_date, currency, {measures},
                 case
                     when days.day is null then 'backfill'
+                    when is_by_rules then 'definition_change'
                     when was.order_id is null then case
+                        when was_quarantined.order_id is null and was_left_out.order_id is null then 'late_order'
+                        when days.definition <> $1 and replaced.order_id is null then 'definition_change'
                         when was_quarantined.order_id is not null then 'quarantine_replay'
-                        when was_left_out.order_id is not null then 'edit'
-                        when days.definition <> $1 then 'definition_change'
-                        else 'late_order'
+                        else 'edit'
                     end
                     when stays.order_id is null then case
                         when sent.order_id is null and not {has_moved_away("differing")} then 'vanished'
                         when sent_for_the_day.order_id is null then 'edit'
-                        when days.definition <> $1 then 'definition_change'
                         else 'left_out'
                     end
-                    when days.definition <> $1 then 'definition_change'
                     when is_cancelled then 'cancellation'
                     when is_refunded then 'refund'
                     else 'edit'
@@ -130,6 +169,7 @@ class SalesChanged:
             left join was_quarantined using (order_id)
             left join was_left_out using (order_id)
             left join sent using (order_id)
+            left join orders_replaced as replaced using (order_id)
             left join sent_for_the_day using (order_id, order_date)
             left join {DAYS} as days
                 on days.table_name = '{SALES}' and days.day = order_date

@@ -18,11 +18,11 @@ from analytics_pipeline.tables import Table
 STALE = STALE_DAYS.qualified_name
 FAILURES_TO_PARK = 3
 DAYS_OF_A_RUN = 31
-MOVED = "moved"
+MOVED, RULES = "moved", "rules"
 FIRST_WAIT, LONGEST_WAIT = "15 minutes", "4 hours"
 """Between two attempts at a day for which the shop has not answered; in between as long as it has been stale."""
 REREAD, TODAY, UNFINISHED, MISSING = "reread", "today", "unfinished", "missing"
-UNSEEN = (REREAD, TODAY, UNFINISHED, MISSING)
+UNSEEN = (REREAD, TODAY, UNFINISHED, MISSING, RULES)
 """Reasons of days that are loaded again without the shop having named a change."""
 
 

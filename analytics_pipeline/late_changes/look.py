@@ -15,8 +15,10 @@ from analytics_pipeline.database.slices import exists, query, take_turns
 from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.proofs import renew
+from analytics_pipeline.history.rules import days_by_other_rules
 from analytics_pipeline.history.stale import (
     MISSING,
+    RULES,
     TODAY,
     UNFINISHED,
     StaleDay,
@@ -116,10 +118,15 @@ def look(
     unfinished = unfinished_days(database, daily_tables())
     if not in_flight:
         stale += [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in unfinished if day in loadable]
+    # What the shop shows is of days as they are cut now: others cannot be held against it.
+    by_other_rules = [day for day in days_by_other_rules(database, shop) if day in loaded]
+    chosen = by_other_rules[: shop.late_changes.most_days]
+    stale += [StaleDay(day, RULES, event_days=frozenset({day})) for day in chosen]
     if can_count_orders(shop):
-        known = {*listed_days(database), *(day.day for day in stale), today}
+        known = {*listed_days(database), *by_other_rules, *(day.day for day in stale), today}
         stale += _differing_in_number(client, database, [day for day in loaded if day not in known])
-    again = _read_again(client, database, loaded, now, without={*in_flight, today, *(day.day for day in stale)})
+    without = {*in_flight, *by_other_rules, today, *(day.day for day in stale)}
+    again = _read_again(client, database, loaded, now, without=without)
     found = Look(
         feed.asked_since,
         feed.newest_change,

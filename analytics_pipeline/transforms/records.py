@@ -4,14 +4,14 @@ Values stay as the API gave them; a record that breaks a rule is noted as a faul
 values mean is `orders`' part, `lines`' and `refunds`'.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
 
-from analytics_pipeline.sources.mapping import column_reader, compile_path, decode, parse_stamp
+from analytics_pipeline.sources.mapping import business_day, column_reader, compile_path, decode, parse_stamp
 from analytics_pipeline.sources.protocol import Model
 from analytics_pipeline.sources.spec import Shop, as_text
 
@@ -116,6 +116,19 @@ def newest_versions(raw: pd.DataFrame, shop: Shop) -> tuple[pd.DataFrame, list[o
             newest[order_id, day] = (version, place)
     is_kept[[place for _, place in newest.values()]] = True
     return raw[is_kept].reset_index(drop=True), [documents[place] for place in np.flatnonzero(is_kept)]
+
+
+def day_reader(shop: Shop) -> Callable[[str], date | None]:
+    """Return what tells the business day of a record as the description has it, None of one that it cannot read."""
+    moment = compile_path(shop.orders.fields.created_at)
+
+    def day(payload: str) -> date | None:
+        try:
+            return business_day(parse_stamp(moment(decode(payload)), shop.times, shop.zone), shop.zone)
+        except ValueError:
+            return None
+
+    return day
 
 
 def superseded_days(versions: Iterable[Version], shop: Shop) -> frozenset[tuple[str, date]]:

@@ -5,6 +5,7 @@ What is asked of the shop, how fast and with which credentials, decides nothing 
 
 import hashlib
 import json
+from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -16,6 +17,44 @@ JUDGING_KEYS = {"fields", "lines", "refunds", "exclude", "returns_when"}
 """Keys of the description's `orders` that decide what becomes of a record."""
 JUDGING_CONTRACTS = (CLEAN_ORDERS, CLEAN_ORDER_LINES, CLEAN_SALES)
 DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a description alone decides about days of orders; what is left at its default is no part of it.
+
+    Attributes:
+        timezone: Bounds the days.
+        currency: Of orders that name none.
+        cut: Hash of all that decides on which day an order is: time zone, stamps, paths of id and moment.
+        mapping: Hash of all that decides what becomes of a record.
+        text: The rules as JSON.
+    """
+
+    timezone: str
+    currency: str
+    cut: str
+    mapping: str
+    text: str
+
+
+def rules_of(shop: Shop) -> Rules:
+    """Return the rules of a description, the same for every version of the project.
+
+    Args:
+        shop: The description.
+    """
+    orders = shop.orders.model_dump(mode="json", include=JUDGING_KEYS, exclude_defaults=True)
+    times = shop.times.model_dump(mode="json", exclude_defaults=True)
+    rules = {"orders": orders, "times": times, "currency": shop.currency, "timezone": shop.timezone}
+    fields = {name: getattr(shop.orders.fields, name) for name in ("order_id", "created_at")}
+    return Rules(
+        shop.timezone,
+        shop.currency,
+        cut=_hash({"fields": fields, "times": times, "timezone": shop.timezone}),
+        mapping=_hash({"orders": orders, "times": times}),
+        text=json.dumps(rules, sort_keys=True),
+    )
 
 
 def contract_version(shop: Shop) -> str:
