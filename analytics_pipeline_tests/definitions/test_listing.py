@@ -16,6 +16,7 @@ ops/accounting ops daily
 ops/anomalies ops daily
 ops/blocked_orders history whole
 ops/day_proofs history whole
+ops/definitions history whole
 ops/error_excerpts history whole
 ops/exclusions ops daily
 ops/extractions history whole
@@ -28,6 +29,7 @@ ops/materialised_days history whole
 ops/order_changes history whole
 ops/publications history whole
 ops/quarantine ops daily
+ops/replaced_orders history whole
 ops/restatements history whole
 ops/stale_days history whole
 ops/undated_orders history whole
