@@ -15,7 +15,7 @@ from analytics_pipeline.late_changes.readings import Reading, Stamp
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import Extraction, extract_changed_orders
 from analytics_pipeline.sources.mapping import compile_path, decode, parse_stamp
-from analytics_pipeline.sources.records import UndatedRecord
+from analytics_pipeline.sources.records import UndatedRecord, keys_of
 from analytics_pipeline.sources.spec import Shop
 
 READINGS = 5
@@ -146,7 +146,7 @@ class _Pages:
 
     def _seen_undated(self, extraction: Extraction) -> set[str]:
         self._taker.take_undated(extraction.undated)
-        names = {record.name for record in extraction.undated}
+        names = set(keys_of(extraction.undated))
         self.ids |= names
         return names
 
