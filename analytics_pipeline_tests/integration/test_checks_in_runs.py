@@ -33,10 +33,12 @@ def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unex
     before_the_write = {
         "rows_fit_the_contract",
         "keys_are_unique",
+        "all_records_are_readable",
         "all_values_are_readable",
         "fields_are_the_known_ones",
         "mapped_paths_are_found",
         "quarantine_stays_below_the_limit",
+        "quarantine_holds_little_of_a_day",
         "quarantine_is_rare",
         "figures_are_as_expected",
     }
