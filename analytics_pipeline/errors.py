@@ -71,6 +71,19 @@ class ProofError(DataError):
     """A list may lack something: it does not agree with the shop's own count, or it shifted while it was read."""
 
 
+class CountError(ProofError):
+    """Another number of records came than the shop counts.
+
+    Attributes:
+        arrived: Different records that came.
+        counted: What the shop counts.
+    """
+
+    def __init__(self, message: str, *, arrived: int, counted: int) -> None:
+        super().__init__(message)
+        self.arrived, self.counted = arrived, counted
+
+
 class PaginationError(DataError):
     """Paging did not come to an end, or led away from the shop."""
 

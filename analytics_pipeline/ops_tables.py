@@ -199,7 +199,7 @@ STALE_DAYS = Table(
             "Why: late_order, edit, refund, cancellation, deleted (in the shop), count (the shop has another number), "
             "reread (it could not be compared), replay, today, moved (to or from another day), rules (made by others "
             "than those of now), unfinished (a run was killed or failed between two layers), missing (a run was to "
-            "load it and did not, or it lies between loaded days).",
+            "load it and did not, or it lies between loaded days), unproved (to be held against the shop again).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),

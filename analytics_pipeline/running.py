@@ -19,6 +19,7 @@ import psutil
 
 from analytics_pipeline.database.lost import LIBRARIES, is_lost, sentence
 from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.history.proofs import DAYS_PROVED
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.settings import Settings
 
@@ -50,7 +51,7 @@ class RunSummary:
 
     Attributes:
         run_id: Dagster's id of the run.
-        succeeded: Whether every step and every blocking check passed.
+        succeeded: Whether every step and every check passed, but for warnings.
         failures: What failed and why, a sentence each.
         warnings: Checks that failed and only warn.
         doubts: Checks that failed, block nothing, and have somebody look at what was written.
@@ -136,7 +137,9 @@ def run_days(
             if evaluation.severity == dg.AssetCheckSeverity.WARN:
                 summary.warnings.append(told)
             else:
-                (summary.failures if evaluation.blocking else summary.doubts).append(told)
+                is_failure = evaluation.blocking or evaluation.check_name == DAYS_PROVED
+                (summary.failures if is_failure else summary.doubts).append(told)
+    summary.succeeded = summary.succeeded and not summary.failures
     return summary
 
 

@@ -23,14 +23,17 @@ class Spool:
         self.schema = schema
         self._file = file
         self._writer = pa.ipc.new_stream(file, schema)
+        self._is_ended = False
 
     def write(self, rows: pa.RecordBatch) -> None:
         """Append rows; their columns are the schema's, in its order."""
         self._writer.write_batch(rows.cast(self.schema))
 
     def reader(self) -> pa.RecordBatchReader:
-        """End the writing and return a stream of all rows."""
-        self._writer.close()
+        """End the writing and return a stream of all rows; each call reads them from the start, after the last."""
+        if not self._is_ended:
+            self._writer.close()
+            self._is_ended = True
         self._file.seek(0)
         return pa.ipc.open_stream(self._file)
 

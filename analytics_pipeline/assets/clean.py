@@ -39,7 +39,7 @@ from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.replaced import ReplacedForgotten, replaced_records
 from analytics_pipeline.history.rules import keep_rules
 from analytics_pipeline.history.stale import Settled
-from analytics_pipeline.history.written import DaysWritten, Writing, contiguous, read_at
+from analytics_pipeline.history.written import DaysWritten, Writing, contiguous, read_at, written_days
 from analytics_pipeline.io_managers.postgres import COLUMNS
 from analytics_pipeline.mart_sql import Mart
 from analytics_pipeline.partitions import days_of
@@ -111,10 +111,12 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
         emails = database.email_key()
         with exclusive(database.database(), "clean orders"), ExitStack() as stack:
             days = days_of(context.partition_keys)
-            part = Slice(days.first, days.last)
             prepare(database.database())
             keep_rules(database.database(), shop.description)
             add_columns(database.database(), [contract.table for contract in ORDER_TABLES.values()])
+            # A day that was refused before it was ever loaded is not loaded by being cleaned.
+            loaded = written_days(database.database(), RAW_ORDERS.table)
+            part = Slice(days.first, days.last, left=tuple(day for day in days if day not in loaded))
             # Before the raw rows are read, which are at least as new as this.
             as_of = read_at(database.database(), RAW_ORDERS.table, days)
             with unchanged(database.database(), RAW_ORDERS.table) as cursor:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_pipeline.contracts import RAW_ORDERS, Contract
-from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.sources.records import OddRecords
 
 READABLE_RECORDS = "all_records_are_readable"
 
@@ -24,13 +24,18 @@ def readable_spec(contract: Contract) -> dg.AssetCheckSpec:
     )
 
 
-def readable_result(contract: Contract, extraction: Extraction) -> dg.AssetCheckResult:
-    """Return how many records of a finished extraction are not so, and where the first of them stand."""
-    odd = extraction.odd
+def readable_result(contract: Contract, odd: OddRecords, undated: int) -> dg.AssetCheckResult:
+    """Return how many records of a finished reading are not so, and where the first of them stand.
+
+    Args:
+        contract: The raw table's.
+        odd: What was not as described.
+        undated: Number of records that belong to no day.
+    """
     metadata: dict[str, Any] = {
         "without_id": odd.without_id,
         "without_day": odd.without_day,
-        "of_no_day": len(extraction.undated),
+        "of_no_day": undated,
         "kept_escaped": odd.escaped,
     }
     if odd.examples:

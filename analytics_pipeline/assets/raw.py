@@ -1,10 +1,10 @@
 """The raw layer: the shop's answers as they came."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -14,22 +14,28 @@ import pyarrow as pa
 from analytics_pipeline.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.assets.drift import FieldAudit, field_specs
 from analytics_pipeline.assets.odd import readable_result, readable_spec
+from analytics_pipeline.assets.proof import OrdersFound, days_spec
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
-from analytics_pipeline.database.slices import Accompanied, Changes, newest_change
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.slices import Accompanied, Changes, exists, newest_change, query
 from analytics_pipeline.history.binding import bind
-from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
+from analytics_pipeline.history.excerpts import keep
+from analytics_pipeline.history.extractions import Extracted
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.history.proofs import COUNT, NONE, PROVED, DayProof, ProofsHeld
+from analytics_pipeline.history.proofs import ProofsHeld
+from analytics_pipeline.history.proving import note_refusals
 from analytics_pipeline.history.replaced import ReplacedKept
 from analytics_pipeline.history.rules import OtherRules, keep_rules, other_rules
-from analytics_pipeline.history.stale import ask_for
+from analytics_pipeline.history.stale import ask_for, note_failure
 from analytics_pipeline.history.undated import UndatedKept, judged_table
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.partitions import DayRange, days_of
 from analytics_pipeline.resources import DatabaseResource, ShopResource
-from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_orders, extract_products
+from analytics_pipeline.sources.client import Statistics
+from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_products
 from analytics_pipeline.sources.mapping import business_day
+from analytics_pipeline.sources.ranges import DaysRead, RangeReader
 from analytics_pipeline.sources.spec import Endpoint
 from analytics_pipeline.spool import Spool, spool
 from analytics_pipeline.transforms.records import day_reader
@@ -62,23 +68,37 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         writing = Writing(context.run.run_id, definition(shop.description), dict.fromkeys(days, began))
         # Orders come in while today's list is read, so its count may differ.
         is_over = days.last < business_day(began, shop.description.zone)
-        with shop.client() as client, spool(RAW_ORDERS.table.arrow_schema) as rows:
-            extraction = extract_orders(client, days.first, days.last)
-            ids: set[tuple[object, ...]] = set()
+        with shop.client() as client, ExitStack() as stack:
+            reader = RangeReader(client, stack, is_over=is_over, progress=_reports(context, RAW_ORDERS))
+            read = reader.read(days.first, days.last)
+            _keep_words(stored, read, context.run.run_id)
+            found = OrdersFound(read, stored, days, began, shop.description.zone, is_over=is_over)
+            audit = _audited(found, fields)
 
             def value() -> Accompanied:
-                # An order that came for two days counts on each of them, as the shop counts it.
-                different = list({str(order_id) for order_id, _ in ids})
-                extracted = Extracted(writing, _figures(extraction, len(ids)), different)
-                proofs = ProofsHeld(_proofs(days, began, _by_day(ids), extraction.source_count))
+                extracted = Extracted(writing, found.extraction_figures(client.statistics), found.ids())
+                rows = pa.RecordBatchReader.from_batches(RAW_ORDERS.table.arrow_schema, found.rows())
                 today = business_day(began, shop.description.zone)
-                undated = UndatedKept(judged_table(judge_undated(extraction.undated, today, shop.description)))
+                undated = UndatedKept(judged_table(judge_undated(found.undated, today, shop.description)))
                 replaced = ReplacedKept(writing, day_reader(shop.description))
-                return Accompanied(rows.reader(), (DaysWritten(writing), replaced, extracted, proofs, undated))
+                companions = (DaysWritten(writing), replaced, extracted, ProofsHeld(tuple(found.proofs)), undated)
+                return Accompanied(rows, companions, found.left())
 
-            yield from _extracted(
-                context, RAW_ORDERS, extraction, rows, value=value, ids=ids, fields=fields, is_over=is_over
-            )
+            days_proved = found.days_result()
+            results = [
+                *audit.results(),
+                found.count_result(SOURCE_COUNT),
+                readable_result(RAW_ORDERS, found.odd, len(found.undated)),
+                *fields.results(),
+            ]
+            if found.all_refused:
+                note_refusals(stored, found.proofs)
+                results.append(days_proved)
+            else:
+                yield days_proved
+            yield from publish(results, _outputs(value, {**found.figures(), **_costs(client.statistics)}))
+            _count_refusals(stored, read, context.run.run_id)
+            fields.record(context.run.run_id)
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
         @_raw_asset(contract)
@@ -95,7 +115,10 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             with shop.client() as client, spool(contract.table.arrow_schema) as rows:
                 extraction = extract(client, since)
                 value = lambda: Changes(rows.reader()) if since else rows.reader()  # noqa: E731
-                yield from _extracted(context, contract, extraction, rows, value=value, ids=set(), fields=fields)
+                had_rows = since is None and _has_rows(stored, contract)
+                yield from _extracted(
+                    context, contract, extraction, rows, value=value, fields=fields, had_rows=had_rows
+                )
 
         return raw_dimension
 
@@ -114,7 +137,29 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
     if contract is RAW_ORDERS:
         description = "No other day was made by another time zone, currency or mapping than the description's of now."
         checks.append(dg.AssetCheckSpec(SAME_RULES, asset=dg.AssetKey(table.path), description=description))
+        checks.append(days_spec())
     return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
+
+
+def _keep_words(database: Database, read: DaysRead, run_id: str) -> None:
+    """Keep what the first of the refused days quotes of the shop, apart from its message."""
+    for error in list(read.refused.values())[:1]:
+        if error.excerpt:
+            keep(database, "raw/orders", str(error), error.excerpt, run_id)
+
+
+def _audited(found: OrdersFound, fields: FieldAudit) -> ContractAudit:
+    audit = ContractAudit(RAW_ORDERS)
+    for batch in found.rows():
+        audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
+        fields.look_at(batch)
+    return audit
+
+
+def _count_refusals(database: Database, read: DaysRead, run_id: str) -> None:
+    """Count the refusal of single days as a failed run is counted, which this one is not."""
+    for day in sorted(read.refused):
+        note_failure(database, DayRange(day, day), run_id, ())
 
 
 def _extracted(
@@ -124,38 +169,55 @@ def _extracted(
     rows: Spool,
     *,
     value: Callable[[], Any],
-    ids: set[tuple[object, ...]],
     fields: FieldAudit,
-    is_over: bool = True,
+    had_rows: bool,
 ) -> Iterator[Any]:
-    """Read the whole extraction into the spool and its ids into `ids`, then publish what `value` makes of it."""
+    """Read the whole extraction into the spool, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
-    reported = time.monotonic()
+    report = _reports(context, contract)
     for batch in extraction:
         rows.write(batch)
-        key_columns = batch.columns[:2] if contract is RAW_ORDERS else batch.columns[:1]
-        ids.update(zip(*(column.to_pylist() for column in key_columns), strict=True))
         audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
         fields.look_at(batch)
-        if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
-            reported = time.monotonic()
-            total = "" if extraction.source_count is None else f" of {extraction.source_count}"
-            context.log.info("%s: %s%s records read", contract.table.qualified_name, extraction.records, total)
-    statistics = extraction.statistics
+        report(extraction)
     metadata = {
         "records": extraction.records,
         "records_of_other_days": extraction.outside_window,
         "records_without_day": len(extraction.undated),
         "records_kept_escaped": extraction.odd.escaped,
+        **_costs(extraction.statistics),
+    }
+    results = [
+        *audit.results(),
+        _count_result(contract, extraction, had_rows=had_rows),
+        readable_result(contract, extraction.odd, len(extraction.undated)),
+        *fields.results(),
+    ]
+    yield from publish(results, _outputs(value, metadata))
+    fields.record(context.run.run_id)
+
+
+def _reports(context: dg.AssetExecutionContext, contract: Contract) -> Callable[[Extraction], None]:
+    """Return what reports on a long extraction, every few seconds."""
+    reported = time.monotonic()
+
+    def report(extraction: Extraction) -> None:
+        nonlocal reported
+        if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
+            reported = time.monotonic()
+            total = "" if extraction.source_count is None else f" of {extraction.source_count}"
+            context.log.info("%s: %s%s records read", contract.table.qualified_name, extraction.records, total)
+
+    return report
+
+
+def _costs(statistics: Statistics) -> dict[str, Any]:
+    return {
         "requests": statistics.requests,
         "retries": statistics.retries,
         "megabytes": round(statistics.bytes / 1_000_000, 3),
         "seconds_waited": round(statistics.seconds_waited, 3),
     }
-    counted = _count_result(contract, extraction, len(ids), is_blocking=is_over and _count_blocks(contract))
-    results = [*audit.results(), counted, readable_result(contract, extraction), *fields.results()]
-    yield from publish(results, _outputs(value, metadata))
-    fields.record(context.run.run_id)
 
 
 def _rules_result(found: Sequence[OtherRules], days: DayRange) -> dg.AssetCheckResult:
@@ -171,30 +233,6 @@ def _rules_result(found: Sequence[OtherRules], days: DayRange) -> dg.AssetCheckR
     )
 
 
-def _by_day(orders: Iterable[tuple[Any, ...]]) -> Counter[date]:
-    return Counter(day for _, day in orders)
-
-
-def _proofs(days: DayRange, began: datetime, orders: Counter[date], count: int | None) -> tuple[DayProof, ...]:
-    basis = NONE if count is None else COUNT
-    alone = count if len(days) == 1 else None
-    return tuple(DayProof(day, PROVED, basis, began, orders[day], began, source_count=alone) for day in days)
-
-
-def _figures(extraction: Extraction, different: int) -> ExtractionFigures:
-    statistics = extraction.statistics
-    return ExtractionFigures(
-        records=extraction.records,
-        orders=different,
-        records_of_other_days=extraction.outside_window + len(extraction.undated),
-        source_count=extraction.source_count,
-        requests=statistics.requests,
-        retries=statistics.retries,
-        bytes=statistics.bytes,
-        milliseconds_waited=round(statistics.seconds_waited * 1000),
-    )
-
-
 def _outputs(value: Callable[[], Any], metadata: dict[str, Any]) -> Iterator[dg.Output[Any]]:
     yield dg.Output(value(), metadata=metadata)
 
@@ -204,22 +242,28 @@ def _count_blocks(contract: Contract) -> bool:
     return contract is RAW_ORDERS
 
 
-def _count_result(
-    contract: Contract, extraction: Extraction, different: int, *, is_blocking: bool
-) -> dg.AssetCheckResult:
-    # Different ids, since a page that shifts while it is read brings one record twice and another one never.
-    arrived = different + extraction.outside_window + len(extraction.undated)
-    counted = extraction.source_count
-    difference = 0 if counted is None else arrived - counted
+def _has_rows(database: Database, contract: Contract) -> bool:
+    name = contract.table.qualified_name
+    return exists(database, contract.table) and bool(query(database, f"select 1 as one from {name} limit 1"))
+
+
+def _count_result(contract: Contract, extraction: Extraction, *, had_rows: bool) -> dg.AssetCheckResult:
+    """Return how many customers or products came, and how many there should be.
+
+    An empty list that nobody counted does not clear a table (`had_rows`).
+    """
+    came, counted = extraction.came, extraction.source_count
+    clears = had_rows and counted is None and not came.distinct
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(contract.table.path),
         check_name=SOURCE_COUNT,
-        passed=difference == 0,
-        severity=dg.AssetCheckSeverity.ERROR if is_blocking else dg.AssetCheckSeverity.WARN,
+        passed=extraction.agrees if counted is not None else not came.shifted and not clears,
+        severity=dg.AssetCheckSeverity.ERROR if clears else dg.AssetCheckSeverity.WARN,
         metadata={
-            "unexplained_difference": difference,
-            "arrived": arrived,
-            "arrived_again": extraction.records - different,
-            "counted_by_the_shop": "the shop gives no count" if counted is None else counted,
+            "unexplained_difference": 0 if counted is None else came.distinct - counted,
+            "arrived": came.distinct,
+            "arrived_again": extraction.records - came.distinct,
+            "came_again_on_another_page": came.shifted,
+            "counted_by_the_shop": extraction.count_fault or "the shop gives no count" if counted is None else counted,
         },
     )

@@ -49,6 +49,8 @@ class Claim:
     contradictions: str
     compared_with: tuple[str, ...] = ()
     is_blocking: bool = True
+    compared: str | None = None
+    """A `select` of one number, `compared`: how many days of the slice could be compared at all."""
 
     @property
     def key(self) -> dg.AssetKey:
@@ -98,13 +100,18 @@ class Claim:
             reason = str(error).partition("ERROR:")[2].strip().splitlines()[0]
             return self._result(passed=False, figures={NOT_EXAMINED: f"{reason}; materialise it first"})
         difference = Decimal(found["difference"])
-        figures = {
+        figures: dict[str, Any] = {
             "unexplained_difference": figure(difference),
             "unexplained_difference_exact": str(difference),
             "contradictions": found["cases"],
             "examples": found["examples"],
             "business_days": ", ".join(map(str, ranges)),
         }
+        if self.compared is not None:
+            figures["compared_days"] = sum(
+                ask(self.compared.format(slice=f"between date '{days.first}' and date '{days.last}'"))[0]["compared"]
+                for days in ranges
+            )
         return self._result(passed=found["cases"] == 0, figures=figures)
 
     def days_of(self, database: Database, asked: DayRange | None, run_id: str) -> list[DayRange]:

@@ -7,7 +7,10 @@ from analytics_pipeline.checks.claims import Claim
 
 RECONCILIATION = "marts/daily_reconciliation"
 RUNGS = {
-    "source_orders_difference": ("the_shops_count_equals_raw", "As many orders came as the shop counts."),
+    "source_orders_difference": (
+        "the_shops_count_equals_raw",
+        "As many orders came as the shop counts, on the days that it gave a count of.",
+    ),
     "raw_orders_difference": (
         "raw_orders_equal_clean_quarantined_and_excluded",
         "Every order that came is clean, in quarantine or left out.",
@@ -35,6 +38,8 @@ LADDER_CLAIMS = tuple(
         description,
         f"select business_day::text as example, {column} as difference "
         f"from {RECONCILIATION.replace('/', '.')} where business_day {{slice}} and {column} <> 0",
+        compared=f"select count({column}) as compared from {RECONCILIATION.replace('/', '.')} "
+        "where business_day {slice}",
     )
     for column, (name, description) in RUNGS.items()
 )

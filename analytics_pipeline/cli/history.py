@@ -1,11 +1,13 @@
 """What `status` tells of the pipeline's own history: settled days, stale ones, restatements, and whether it adds up."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 
 from analytics_pipeline.cli.figures import cents
 from analytics_pipeline.cli.held import held_line, overdue_note, read_held
+from analytics_pipeline.cli.proofs import proof_lines
 from analytics_pipeline.contracts import CLEAN_SALES
 from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query
@@ -50,6 +52,7 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
     yield f"restated     {_restated(database)}"
     vanished = _counted(vanished_count(database), "order")
     yield f"vanished     {vanished} that the shop no longer has (ops.vanished_orders)"
+    yield from proof_lines(database, shop)
     yield from _ladder(database, overdue_note(held.overdue))
 
 
@@ -117,7 +120,10 @@ def _ladder(database: Database, note: str) -> Iterator[str]:
     if not exists(database, reconciliation):
         yield "adds up      not known: no run has come that far"
         return
-    columns = ", ".join(f"sum({column})::text as rung_{number}" for number, column in enumerate(RUNGS.values()))
+    columns = ", ".join(
+        f"sum({column})::text as rung_{number}, count({column}) as compared_{number}"
+        for number, column in enumerate(RUNGS.values())
+    )
     found = query(
         database,
         "select count(*) as days, "
@@ -126,7 +132,7 @@ def _ladder(database: Database, note: str) -> Iterator[str]:
         "max(business_day) filter (where unexplained_difference <> 0 or unexplained_orders <> 0) as newest "
         "from marts.daily_reconciliation",
     )[0]
-    rungs = [f"{name}: {_amount(found[f'rung_{number}'])}" for number, name in enumerate(RUNGS)]
+    rungs = [f"{name}: {_rung(found, number)}" for number, name in enumerate(RUNGS)]
     yield (
         f"adds up      {found['good']} of {found['days']} days{note}; unexplained difference "
         f"{_amount(found['difference'])}, unexplained orders {_amount(found['orders'])}"
@@ -156,6 +162,15 @@ def ledger_lines(database: Database) -> Iterator[str]:
             f"             ledger = all days + outside: {cents(str(difference))}; {cents(str(total))} {currency} = "
             f"{cents(str(revenue))} of daily_revenue{outside}"
         )
+
+
+def _rung(found: Mapping[str, Any], number: int) -> str:
+    """Tell a rung, with the number of days that were compared where these are not all."""
+    compared, days = found[f"compared_{number}"], found["days"]
+    if days and not compared:
+        return "not compared"
+    of = "" if compared == days else f" ({compared} of {days} days compared)"
+    return f"{_amount(found[f'rung_{number}'])}{of}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -3,9 +3,9 @@
 Which rows, and whether they are right, is decided elsewhere; so is when a table exists (`layout`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -49,23 +49,33 @@ class Accompanied:
 
     rows: "Rows"
     companions: "tuple[Companion, ...]"
+    left: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
+    """Business days whose rows are left as they are, with what is to be said of them."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """The rows of the business days `first` to `last`, both included, and of single days `beside` them."""
+    """The rows of the business days `first` to `last`, both included, and of single days `beside` them.
+
+    Days that are `left` between them do not belong to it.
+    """
 
     first: date
     last: date
     beside: tuple[date, ...] = ()
+    left: tuple[date, ...] = ()
 
-    def where(self, table: Table) -> str:
-        """Return the condition in SQL."""
-        condition = f"{table.day_column} between date '{self.first}' and date '{self.last}'"
+    def where(self, table: Table, alias: str | None = None) -> str:
+        """Return the condition in SQL; of the table under another name where it is given."""
+        column = table.day_column if alias is None else f"{alias}.{table.day_column}"
+        condition = f"{column} between date '{self.first}' and date '{self.last}'"
+        if self.left:
+            days = ", ".join(f"date '{day}'" for day in self.left)
+            condition = f"({condition} and {column} not in ({days}))"
         if not self.beside:
             return condition
         days = ", ".join(f"date '{day}'" for day in self.beside)
-        return f"({condition} or {table.day_column} in ({days}))"
+        return f"({condition} or {column} in ({days}))"
 
 
 @dataclass(frozen=True)

@@ -57,10 +57,13 @@ class Extracted:
     def _refuse_outdated(self, cursor: Connection, table: Table, part: Slice) -> None:
         cursor.execute(
             f"select day, run_id from {MATERIALISED_DAYS.qualified_name} "
-            "where table_name = $1 and day between $2 and $3 and read_at > $4 "
+            "where table_name = $1 and day between $2 and $3 and day <> all ($5::text::date[]) and read_at > $4 "
             "and read_at <= clock_timestamp() "  # the clock may have been set back
             "order by day limit 1",
-            (table.qualified_name, part.first, part.last, self.writing.read_at[part.first]),
+            (
+                *(table.qualified_name, part.first, part.last, self.writing.read_at[part.first]),
+                f"{{{','.join(map(str, part.left))}}}",
+            ),
         )
         newer = cursor.fetchone()
         if newer:
@@ -94,8 +97,8 @@ class Extracted:
         )
         cursor.execute(
             f"update {VANISHED_ORDERS.qualified_name} as gone set reappeared_at = clock_timestamp() "
-            f"from {table.qualified_name} as new where gone.reappeared_at is null and new.order_id = gone.order_id "
-            f"and new.{part.where(table)}"
+            f"from (select order_id from {table.qualified_name} where {part.where(table)}) as new "
+            "where gone.reappeared_at is null and new.order_id = gone.order_id"
         )
 
 

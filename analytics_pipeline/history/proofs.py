@@ -11,9 +11,12 @@ from datetime import date, datetime
 from analytics_pipeline.contracts import RAW_ORDERS
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import Slice, query
+from analytics_pipeline.history.stale import STALE, lock_list
 from analytics_pipeline.ops_tables import DAY_PROOFS
 from analytics_pipeline.tables import Table
 
+DAYS_PROVED = "every_day_is_proved"
+"""The check that names the days of a run which are not; where rows were left as they are, the run is not whole."""
 PROVED, UNPROVED, REFUSED = "proved", "unproved", "refused"
 COUNT, REPEAT, NONE = "count", "repeat", "none"
 PROOFS = DAY_PROOFS.qualified_name
@@ -49,6 +52,7 @@ class ProofsHeld:
         """Write them."""
         del table, part  # what was judged is of these days
         write_proofs(cursor, self.proofs)
+        wait_for_turn(cursor, self.proofs)
 
 
 def write_proofs(cursor: Connection, proofs: Iterable[DayProof]) -> None:
@@ -81,6 +85,14 @@ def renew(cursor: Connection, days: Iterable[date], held_at: datetime, basis: st
         """,
         (f"{{{','.join(map(str, days))}}}", held_at, basis),
     )
+
+
+def wait_for_turn(cursor: Connection, proofs: Iterable[DayProof]) -> None:
+    """Take days off the list of stale ones that are on it to be proved only: a poll lists them in their turn."""
+    waiting = ", ".join(f"date '{proof.day}'" for proof in proofs if proof.again_at is not None)
+    if waiting:
+        lock_list(cursor)
+        cursor.execute(f"delete from {STALE} where reason = '{UNPROVED}' and day in ({waiting})")
 
 
 def read_proofs(database: Database, days: Iterable[date] | None = None) -> dict[date, DayProof]:

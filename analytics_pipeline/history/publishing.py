@@ -79,8 +79,11 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor, table.qualified_name)  # with changed orders, too: see order_changes.lock_marts
         key_statements = ensure_table(connection, table)
-        ranges = contiguous([*mart.days, *stale_days(cursor, table, reads_first_orders=mart.reads_first_orders)])
+        days = [*_loaded(cursor, mart.days), *stale_days(cursor, table, reads_first_orders=mart.reads_first_orders)]
+        ranges = contiguous(days)
         rows = 0
+        if not ranges:
+            return Published(0, [])
         try:
             record = NumbersOnRecord(cursor, table, mart.watched, ranges, writing, mart.closed_until)
             record.before()
@@ -97,6 +100,20 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
                 raise duplicate_key(table, error) from None
             raise
     return Published(rows, ranges)
+
+
+def _loaded(cursor: Connection, days: DayRange) -> list[date]:
+    """Return the days whose orders are loaded, or that have events of other days' orders.
+
+    A day that was refused and never loaded has no figure, not even 0.
+    """
+    sales = CLEAN_SALES.table.qualified_name
+    cursor.execute(
+        f"select day from {DAYS} where table_name = $1 and day between $2 and $3 "
+        f"union select event_date from {sales} where event_date between $2 and $3",
+        (sales, days.first, days.last),
+    )
+    return [row[0] for row in cursor.fetchall()]
 
 
 def stale_days(cursor: Connection, table: Table, *, reads_first_orders: bool) -> list[date]:

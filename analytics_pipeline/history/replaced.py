@@ -52,7 +52,7 @@ class ReplacedKept:
             return
         cursor.execute(
             f"delete from records_replaced as old using {table.qualified_name} as new "
-            f"where new.order_id = old.order_id and new.{part.where(table)} and new.payload::text = old.payload"
+            f"where new.order_id = old.order_id and {part.where(table, 'new')} and new.payload::text = old.payload"
         )
         cursor.execute("select order_id, order_date, payload from records_replaced")
         rows = [(order_id, self.day_of(payload) or day) for order_id, day, payload in cursor.fetchall()]

@@ -11,7 +11,7 @@ from datetime import date, datetime
 from analytics_pipeline.database.connection import Connection, Database
 from analytics_pipeline.database.slices import Slice, query, take_turns
 from analytics_pipeline.history.written import contiguous
-from analytics_pipeline.ops_tables import MATERIALISED_DAYS, STALE_DAYS
+from analytics_pipeline.ops_tables import DAY_PROOFS, MATERIALISED_DAYS, STALE_DAYS
 from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.tables import Table
 
@@ -192,7 +192,7 @@ def days_to_load(
     loadable: DayRange | None = None,
     is_answering: bool = True,
 ) -> list[DayRange]:
-    """Return what to load now: stale days, oldest first, contiguous ones in one run.
+    """Return what to load now: stale days, oldest first, contiguous ones in one run; an unproved one in its turn.
 
     A day that failed twice has a run of its own, so that it takes no other one along: the first time, all days of the
     run have failed with it. So has today, which changes while it is read.
@@ -209,7 +209,9 @@ def days_to_load(
     rows = query(
         database,
         "select day, max(failures) as failures, bool_or(failures = 0 and failed_run_id is not null) as is_unanswered "
-        f"from {STALE} group by day having max(parked_at) is null "
+        f"from {STALE} where not exists (select from {DAY_PROOFS.qualified_name} as proofs "
+        "where proofs.day = stale_days.day and proofs.state = 'unproved' and proofs.again_at > clock_timestamp()) "
+        "group by day having max(parked_at) is null "
         "and coalesce(max(again_at), '-infinity') <= clock_timestamp() order by day",
     )
     eligible = [row for row in rows if row["day"] not in in_flight and (loadable is None or row["day"] in loadable)]

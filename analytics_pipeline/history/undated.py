@@ -38,8 +38,9 @@ class UndatedKept:
         keep_undated(cursor, self.judged)
         if part is not None:
             cursor.execute(
-                f"delete from {NAME} as kept using {table.qualified_name} as new "
-                f"where new.order_id = kept.order_id and new.{part.where(table)}"
+                f"delete from {NAME} as kept using "
+                f"(select order_id from {table.qualified_name} where {part.where(table)}) as new "
+                "where new.order_id = kept.order_id"
             )
 
 

@@ -52,11 +52,15 @@ class DaysWritten:
             from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series (day)
             left join (values {stamps or "(null::date, null::timestamptz)"}) as stamps (day, read_at)
                 on stamps.day = series.day::date
+            where series.day::date <> all ($6::text::date[])
             on conflict (table_name, day) do update set
                 written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
                 definition = excluded.definition
             """,
-            (table.qualified_name, part.first, part.last, self.writing.run_id, self.writing.definition),
+            (
+                *(table.qualified_name, part.first, part.last, self.writing.run_id, self.writing.definition),
+                f"{{{','.join(map(str, part.left))}}}",
+            ),
         )
         # Days beside are as they were but for an order that moved; they count as half written meanwhile.
         for day in part.beside:

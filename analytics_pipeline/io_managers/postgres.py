@@ -5,8 +5,9 @@ and writing.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import dagster as dg
@@ -92,9 +93,10 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             else value
         )
         if context.has_asset_partitions:
-            part = _slice(context.asset_partition_keys)
+            left = obj.left if isinstance(obj, Accompanied) else {}
+            part = replace(_slice(context.asset_partition_keys), left=tuple(sorted(left)))
             written, figures = _write_days(database, table, rows, part, companions)
-            self._tell_by_day(context, figures)
+            self._tell_by_day(context, figures, {day.isoformat(): note for day, note in left.items()})
         else:
             if isinstance(rows, StagedSlice):
                 raise TypeError(f"a staged slice of {table.qualified_name} has business days")
@@ -106,9 +108,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         """Tell of the run's days as its output, and of stale days beside them as materialisations of their own."""
         database = self.database.database()
         read_at = written_days(database, table)
-        stored = _figures_by_day(
-            database, table, SomeDays(tuple(Slice(days.first, days.last) for days in published.days))
-        )
+        slices = tuple(Slice(days.first, days.last) for days in published.days)
+        stored = _figures_by_day(database, table, SomeDays(slices)) if slices else {}
         proofs = read_proofs(database)
         figures: Figures = {
             day.isoformat(): {
@@ -124,8 +125,11 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         for key in sorted(figures.keys() - set(context.asset_partition_keys)):
             context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures[key], partition=key))
 
-    def _tell_by_day(self, context: dg.OutputContext, figures: Figures) -> None:
-        tell_days(context, {day: {ROW_COUNT: 0, **figures.get(day, {})} for day in context.asset_partition_keys})
+    def _tell_by_day(
+        self, context: dg.OutputContext, figures: Figures, left: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        said = {day: {ROW_COUNT: 0, **figures.get(day, {})} for day in context.asset_partition_keys}
+        tell_days(context, {**said, **{day: dict(note) for day, note in (left or {}).items()}})
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""

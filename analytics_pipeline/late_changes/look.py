@@ -14,7 +14,8 @@ from analytics_pipeline.database.connection import Database
 from analytics_pipeline.database.slices import exists, query, take_turns
 from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.history.proofs import renew
+from analytics_pipeline.history.proofs import COUNT, read_proofs, renew
+from analytics_pipeline.history.proving import days_to_prove
 from analytics_pipeline.history.rules import days_by_other_rules
 from analytics_pipeline.history.stale import (
     MISSING,
@@ -25,6 +26,7 @@ from analytics_pipeline.history.stale import (
     forget_finished,
     listed_days,
     mark,
+    unpark,
 )
 from analytics_pipeline.history.undated import judged_table, keep_undated
 from analytics_pipeline.history.unfinished import unfinished_days
@@ -115,6 +117,9 @@ def look(
         stale.append(StaleDay(today, TODAY))
     gaps = gaps_of(shop, loaded, now)
     stale += [StaleDay(day, MISSING) for day in gaps.days if day not in in_flight]
+    due = [day for day in days_to_prove(database, now) if day.day in loadable]
+    unpark(database, [day.day for day in due])
+    stale += due
     unfinished = unfinished_days(database, daily_tables())
     if not in_flight:
         stale += [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in unfinished if day in loadable]
@@ -124,7 +129,8 @@ def look(
     stale += [StaleDay(day, RULES, event_days=frozenset({day})) for day in chosen]
     if can_count_orders(shop):
         known = {*listed_days(database), *by_other_rules, *(day.day for day in stale), today}
-        stale += _differing_in_number(client, database, [day for day in loaded if day not in known])
+        counted = {day for day, proof in read_proofs(database).items() if proof.basis == COUNT}
+        stale += _differing_in_number(client, database, [day for day in loaded if day in counted - known])
     without = {*in_flight, *by_other_rules, today, *(day.day for day in stale)}
     again = _read_again(client, database, loaded, now, without=without)
     found = Look(
@@ -281,10 +287,12 @@ def _differing_in_number(client: ShopClient, database: Database, days: Sequence[
 
     found = [day for part in contiguous(days) for day in differing_days(part, stored, count)]
     as_counted = _days_as_counted(database)
+    # The count of a day that was found is often a difference of two others, of which one may be capped.
+    asked = {day: count(DayRange(day, day)) for day in found}
     return [
         StaleDay(day, "count", event_days=frozenset({day}))
-        for day in found
-        if day not in as_counted or as_counted[day] != count(DayRange(day, day))
+        for day, counted in asked.items()
+        if counted not in {stored.get(day, 0), as_counted.get(day)}
     ]
 
 

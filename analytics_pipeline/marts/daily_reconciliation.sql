@@ -170,7 +170,7 @@ history as (
 rungs as (
     select
         days.business_day,
-        cast(coalesce(abs(source.difference), 0) as bigint) as source_orders_difference,
+        cast(abs(source.difference) as bigint) as source_orders_difference,
         cast(
             abs(coalesce(stored.orders, 0) - coalesce(balances.orders, 0)) + coalesce(balances.orders_difference, 0)
             + abs(coalesce(balances.clean_orders, 0) - coalesce(placed.orders, 0)) as bigint
@@ -206,7 +206,7 @@ rungs as (
 
 select
     business_day, -- Business day: of the orders for the rungs up to the ledger, of the events from there on.
-    source_orders_difference, -- The shop's own count of orders less what came, of the extraction that read the day; 0 where it gives no count.
+    source_orders_difference, -- The shop's own count of orders less what came, of the extraction that read the day; null where nothing was compared, since the shop gives no count.
     raw_orders_difference, -- Orders sent less those that are clean, in quarantine or left out.
     raw_money_difference, -- The same in money.
     order_difference, -- order_total less its parts, over all clean orders.
@@ -215,7 +215,7 @@ select
     revenue_difference, -- daily_revenue less the ledger's events of the day.
     product_difference, -- daily_revenue less daily_product_sales: gross sales, discounts and returns.
     history_difference, -- daily_revenue less what was published first and every restatement since.
-    source_orders_difference + raw_orders_difference as unexplained_orders, -- Sum of the rungs in orders.
+    coalesce(source_orders_difference, 0) + raw_orders_difference as unexplained_orders, -- Sum of the rungs in orders that were compared; whether the shop's count was says source_orders_difference.
     raw_money_difference + order_difference + line_difference + ledger_difference + revenue_difference
     + product_difference + history_difference as unexplained_difference -- Sum of the rungs in money: 0.0000 where the day adds up.
 from rungs

@@ -3,7 +3,7 @@
 Memory is one entry for each id. Whether the list is whole is judged by whoever asked for it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -126,10 +126,10 @@ class SourceCount:
         self.said = count
 
 
-def fingerprint(came: Came, ids: Sequence[str]) -> str:
+def fingerprint(marks: Mapping[str, int], ids: Iterable[str]) -> str:
     """A text that is the same for the same ids in the same versions, in whatever order they came."""
-    total = sum(_number(record_id.encode("utf-8", "replace")) * (came.marks(record_id) | 1) for record_id in ids)
-    return f"{len(ids)}-{total & ((1 << 128) - 1):032x}"
+    numbers = [_number(name.encode("utf-8", "replace")) * (marks.get(name, 0) | 1) for name in ids]
+    return f"{len(numbers)}-{sum(numbers) & ((1 << 128) - 1):032x}"
 
 
 def _number(text: bytes) -> int:

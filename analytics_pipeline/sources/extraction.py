@@ -7,7 +7,7 @@ it belongs to the transforms. Memory is one page, whatever the range.
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import chain
 
@@ -42,7 +42,7 @@ from analytics_pipeline.sources.records import (
     order_reading,
 )
 from analytics_pipeline.sources.spec import Endpoint, Shop
-from analytics_pipeline.sources.windows import changed_since_params, created_window_params
+from analytics_pipeline.sources.windows import changed_since_params, created_window_params, instants_params
 from analytics_pipeline.sources.words import error_words, excerpt_of
 
 _SHOWN_CHARACTERS = 80
@@ -336,6 +336,19 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
     return extraction
 
 
+def extract_created(client: ShopClient, start: datetime, end: datetime, first_day: date, last_day: date) -> Extraction:
+    """Reads the orders created from an instant to before another, of some business days, as `extract_orders` does.
+
+    Some that were created shortly before or after may come too.
+    """
+    window, shop = client.shop.orders.created_window, client.shop
+    params = instants_params(window, start, end, shop.zone) if window else {}
+    if window is not None and window.format == "date":
+        ends = (start.astimezone(shop.zone).date(), (end - timedelta(seconds=1)).astimezone(shop.zone).date())
+        params = created_window_params(window, *ends, shop.zone)
+    return Extraction(client, order_reading(shop, lambda day: first_day <= day <= last_day), params)
+
+
 def extract_changed_orders(client: ShopClient, changed_since: datetime) -> Extraction:
     """Reads the orders of all business days that changed since an aware stamp, as `extract_orders` does.
 
@@ -361,14 +374,24 @@ def can_count_orders(shop: Shop) -> bool:
 def count_orders(client: ShopClient, first_day: date, last_day: date) -> int | None:
     """Returns the shop's own number of orders of some business days, by one request for the shortest of pages.
 
+    A count of 1 may be that of the page alone: it is asked for again with a page of the usual size. None where that
+    gives another one.
+
     Raises:
         ShopUnavailableError, ShopRefusedError, SettingsError, AnswerError: As `extract_orders`.
     """
     shop = client.shop
     paging = shop.orders.pagination
-    if getattr(paging, "size", None) is not None:
-        short = shop.orders.model_copy(update={"pagination": paging.model_copy(update={"size": 1})})
-        shop = shop.model_copy(update={"orders": short})
+    if getattr(paging, "size", None) in {None, 1}:
+        return _counted_on_the_first_page(client, shop, first_day, last_day)
+    short = shop.orders.model_copy(update={"pagination": paging.model_copy(update={"size": 1})})
+    counted = _counted_on_the_first_page(client, shop.model_copy(update={"orders": short}), first_day, last_day)
+    if counted == 1 and _counted_on_the_first_page(client, shop, first_day, last_day) != counted:
+        return None
+    return counted
+
+
+def _counted_on_the_first_page(client: ShopClient, shop: Shop, first_day: date, last_day: date) -> int | None:
     window = shop.orders.created_window
     params = created_window_params(window, first_day, last_day, shop.zone) if window else {}
     page = Extraction(client, order_reading(shop, lambda _: True), params)

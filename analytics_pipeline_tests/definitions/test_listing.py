@@ -74,7 +74,7 @@ quarantine_stays_below_the_limit, rows_fit_the_contract
 raw/customers: all_records_are_readable (warns), \
 extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), \
 mapped_paths_are_found (warns), rows_fit_the_contract
-raw/orders: all_records_are_readable (warns), days_are_made_by_the_same_rules (warns), \
+raw/orders: all_records_are_readable (warns), days_are_made_by_the_same_rules (warns), every_day_is_proved (warns), \
 extracted_records_equal_the_shops_count, fields_are_the_known_ones (warns), \
 mapped_paths_are_found (warns), rows_fit_the_contract
 raw/products: all_records_are_readable (warns), \

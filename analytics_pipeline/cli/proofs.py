@@ -1,0 +1,39 @@
+"""What `status` tells of the proof of days: what they were held against, and which are in doubt."""
+
+from collections.abc import Iterator
+
+from analytics_pipeline.database.connection import Database
+from analytics_pipeline.history.proofs import COUNT, PROVED, REFUSED, REPEAT, DayProof, read_proofs
+from analytics_pipeline.history.written import contiguous
+from analytics_pipeline.sources.spec import Shop
+
+MOST_SHOWN = 5
+
+
+def proof_lines(database: Database, shop: Shop) -> Iterator[str]:
+    """Yield the lines of `status`; the tables of the history are there."""
+    proofs = list(read_proofs(database).values())
+    proved = [proof for proof in proofs if proof.state == PROVED]
+    counted = [proof for proof in proved if proof.basis == COUNT]
+    repeated = [proof for proof in proved if proof.basis == REPEAT]
+    uncounted = [proof for proof in proofs if proof.state != REFUSED and proof.basis != COUNT]
+    parts = [f"{len(counted)} of {len(proofs)} days held against the shop's count"]
+    if uncounted:
+        faults = sorted({proof.reason for proof in uncounted if proof.basis != REPEAT and proof.reason})
+        is_described = shop.orders.count_place is not None
+        why = faults[-1] if is_described and faults else "the shop gives no count"
+        parts.append(f"{len(uncounted)} not compared ({why})")
+    if repeated:
+        parts.append(f"{len(repeated)} believed since the same came again on another day")
+    yield f"proof        {'; '.join(parts) if proofs else 'no day was held against the shop yet'}"
+    for state in ("unproved", "refused"):
+        found = [proof for proof in proofs if proof.state == state]
+        yield from (_line(proof, shop) for proof in found[-MOST_SHOWN:])
+        if len(found) > MOST_SHOWN:
+            others = contiguous(proof.day for proof in found[:-MOST_SHOWN])
+            yield f"             {state} too: {', '.join(map(str, others))}"
+
+
+def _line(proof: DayProof, shop: Shop) -> str:
+    again = "" if proof.again_at is None else f"; again from {proof.again_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
+    return f"             {proof.state.upper()} {proof.day}: {proof.reason}{again}"
