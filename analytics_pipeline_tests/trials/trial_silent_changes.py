@@ -1,7 +1,7 @@
 """A thousand refunds and edits that no list of changes tells, over sixty simulated days: how soon each is found.
 
 The days pass in the shop and in what polls take for now. What a poll finds is taken over into the raw orders as a run
-would, so that half a year passes in minutes; in the end all days are loaded as users do, and compared with the truth.
+would, so that half a year passes in minutes; in the end all days are loaded as users do, which must change no raw order.
 """
 
 from collections import Counter
@@ -19,9 +19,9 @@ from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
 from analytics_pipeline.sources.spec import load_shop
-from analytics_pipeline_tests.conftest import Pipeline, at
+from analytics_pipeline_tests.conftest import Pipeline, at, content_hash
 from analytics_pipeline_tests.integration.late import Clock
-from analytics_pipeline_tests.integration.tables import execute, value
+from analytics_pipeline_tests.integration.tables import execute
 from analytics_pipeline_tests.integration.truth import agrees
 
 OPENED, DAYS = date(2025, 1, 1), 150
@@ -89,17 +89,22 @@ def test_silent_changes_are_found_within_a_week_on_settling_days_and_within_nine
                 _take_over(pipeline, found, clock.now)
             if not waiting and number >= CHANGING_DAYS:
                 break
-        assert pipeline.run(OPENED, LOADED, job="clean").succeeded
-        assert pipeline.run(OPENED, LOADED, job="marts").succeeded
+        for kind, times in took.items():
+            ordered = sorted(times)
+            half = ordered[len(ordered) // 2]
+            print(
+                f"{kind}: {made[kind]} made, {len(times)} found, half within {half}, all within {ordered[-1]}",
+                flush=True,
+            )
+        print(
+            f"{number + 1} days: {again} requests to read again, {others} others: {again / others:.1%} more", flush=True
+        )
+        found_so_far = content_hash(pipeline.database, "raw.orders")
+        assert pipeline.run(OPENED, LOADED).succeeded
         agrees(pipeline, OPENED, LOADED)
-        left_in_list = value(pipeline.database, "select count(*) from ops.stale_days where reason <> 'missing'")
-    for kind, times in took.items():
-        ordered = sorted(times)
-        half = ordered[len(ordered) // 2]
-        print(f"{kind}: {made[kind]} made, {len(times)} found, half within {half}, all within {ordered[-1]}")
-    print(f"{number + 1} days: {again} requests to read again, {others} others: {again / others:.1%} more")
+        as_the_shop_has_it = content_hash(pipeline.database, "raw.orders")
     assert waiting == {}
-    assert left_in_list == 0
+    assert found_so_far == as_the_shop_has_it
     assert max(took["settling"]) <= timedelta(days=7)
     assert max(took["others"]) <= timedelta(days=90)
     assert again / others <= 0.05
