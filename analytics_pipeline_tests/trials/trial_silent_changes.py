@@ -1,7 +1,7 @@
 """A thousand refunds and edits that no list of changes tells, over sixty simulated days: how soon each is found.
 
 The days pass in the shop and in what polls take for now. What a poll finds is taken over into the raw orders as a run
-would, so that half a year passes in minutes; in the end all days are loaded as users do, which must change no raw order.
+would, so that half a year passes in minutes; in the end all days are loaded as users do: no raw order may change.
 """
 
 from collections import Counter
