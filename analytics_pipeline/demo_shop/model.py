@@ -29,7 +29,7 @@ class Defect(StrEnum):
     UNIT_PRICE_NOT_A_NUMBER = "unit_price_not_a_number"
     QUANTITY_MISSING = "quantity_missing"
     QUANTITY_ZERO = "quantity_zero"
-    CURRENCY_EMPTY = "currency_empty"
+    CURRENCY_NOT_A_CODE = "currency_not_a_code"
 
 
 @dataclass(frozen=True, slots=True)

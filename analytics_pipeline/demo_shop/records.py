@@ -99,8 +99,8 @@ def _spoil(record: dict[str, Any], defect: Defect | None) -> None:
         del line["quantity"]
     elif defect is Defect.QUANTITY_ZERO:
         line["quantity"] = 0
-    elif defect is Defect.CURRENCY_EMPTY:
-        record["currency"] = ""
+    elif defect is Defect.CURRENCY_NOT_A_CODE:
+        record["currency"] = "EURO"
 
 
 def _money(amount: Decimal) -> str:

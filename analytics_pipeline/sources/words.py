@@ -1,7 +1,8 @@
 """The shop's own words in an answer that is an error: what a message may quote of them, and what goes into its excerpt.
 
-A message quotes single words only, such as `rate_limited`, without secrets or control characters: a sentence may name a
-person. The excerpt has the sentences.
+A message quotes single words, such as `rate_limited`, and short sentences in lower case, such as `Shard timed out`,
+without secrets or control characters: where other words begin with a capital, or hold digits or signs, a person may be
+named. The excerpt has all of it.
 """
 
 import re
@@ -14,6 +15,8 @@ _ERROR_KEYS = ("error", "errors")
 _KEYS = (*_ERROR_KEYS, "message", "messages", "error_message", "error_description", "detail", "code")
 _MOST_TEXTS = 3
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
+_SENTENCE = re.compile(r"[A-Za-z][a-z]*(?:[,:;]? (?:[a-z]+|[0-9]{1,3}|Server|Error|Gateway|Timeout|Request|API))+[.!]?")
+_LONGEST_SENTENCE = 80
 _EXCERPT_BYTES = 2_048
 
 
@@ -29,9 +32,15 @@ def error_words(body: bytes, redact: Callable[[str], str]) -> tuple[bool, str]:
     except (ValueError, RecursionError):
         return False, ""
     texts = [text for key in _KEYS if key in document for text in _texts(document[key])]
-    words = [redact(text.strip()) for text in texts if _WORD.fullmatch(text.strip())]
+    words = [redact(text.strip()) for text in texts if _may_be_quoted(text.strip())]
     shown = "; ".join(list(dict.fromkeys(words))[:_MOST_TEXTS])
     return any(document.get(key) for key in _ERROR_KEYS), f" The shop says: {shown}" if shown else ""
+
+
+def _may_be_quoted(text: str) -> bool:
+    if _WORD.fullmatch(text):
+        return True
+    return len(text) <= _LONGEST_SENTENCE and _SENTENCE.fullmatch(text) is not None
 
 
 def excerpt_of(body: bytes, redact: Callable[[str], str]) -> str | None:
