@@ -37,6 +37,15 @@ _SLICES = (
     f"{_TESTS}/integration/test_io_manager.py",
     f"{_TESTS}/integration/test_runs_at_once.py",
 )
+_FEED = (f"{_TESTS}/unit/late_changes/test_feed.py",)
+_PLANS = (
+    f"{_TESTS}/unit/late_changes/test_gaps.py",
+    f"{_TESTS}/unit/late_changes/test_rounds.py",
+    f"{_TESTS}/unit/late_changes/test_due.py",
+)
+_POLLS = (f"{_TESTS}/integration/test_late_changes.py", f"{_TESTS}/cases/test_late_changes.py")
+_PROVING = (f"{_TESTS}/unit/history/test_proving.py",)
+_RECONCILIATION = (f"{_TESTS}/integration/test_checks_claims.py",)
 
 
 def _of(path: str, tests: tuple[str, ...], *changes: tuple[str, str]) -> tuple[Damage, ...]:
@@ -72,5 +81,99 @@ DAMAGES: tuple[Damage, ...] = (
         ("where {column} in (select {column} from {staged})", "where false"),
         ("where changed_at <= extracted_at", "where true"),
         ("set transaction isolation level read committed", "set transaction isolation level repeatable read"),
+    ),
+    *_of(
+        "late_changes/readings.py",
+        _FEED,
+        ("if self.counted is not None and len(self.stamps) < self.counted:", "if False:"),
+        ("self.has_moved = True", "self.has_moved = False"),
+        ("stamp < self._newest", "stamp > self._newest"),
+        ("self.is_ascending = False", "self.is_ascending = True"),
+        ("return known <= earlier.stamps.keys() <= self.stamps.keys()", "return True"),
+        ("if self.counted is None:\n            return", "if False:\n            return"),
+        ("return self.pages <= 1 and (is_all or not self.stamps)", "return self.pages <= 1"),
+        ("stamp is None or stamp <= began", "stamp is not None and stamp <= began"),
+    ),
+    *_of(
+        "late_changes/feed.py",
+        _FEED,
+        ("READINGS = 5", "READINGS = 1"),
+        ("return counted is None or len(seen) >= counted", "return True"),
+        ('if stamp and stamp <= row["extracted_at"]', "if stamp"),
+        ("newest.replace(microsecond=0) <= since", "newest.replace(microsecond=0) < since"),
+        ("is_whole = reading.fault is None\n", "is_whole = True\n"),
+        ("not page.is_ascending:\n                return False", "not page.is_ascending:\n                return True"),
+    ),
+    *_of(
+        "late_changes/gaps.py",
+        _PLANS,
+        ("if len(days) <= most for", "if len(days) < most for"),
+        ("days=1 if is_due else 2", "days=1"),
+        ("last = max(last, *loaded)", "last = max(loaded)"),
+    ),
+    *_of(
+        "late_changes/rounds.py",
+        _PLANS,
+        (
+            "SETTLING, OTHERS = timedelta(days=4), timedelta(days=70)",
+            "SETTLING, OTHERS = timedelta(days=9), timedelta(days=70)",
+        ),
+        ("return needed if is_late or needed >= 1 else 0.0", "return 0.0"),
+        ("key=lambda day: (-days[day].age(now), day)", "key=lambda day: day"),
+        ("SHARE_OF_SETTLING = 0.75", "SHARE_OF_SETTLING = 1.0"),
+        ("if left <= 0 or self.spent >= most:", "if left <= 0:"),
+        ("is_late = is_late or left <= timedelta(0)", "is_late = False"),
+    ),
+    *_of(
+        "late_changes/due.py",
+        _PLANS,
+        ("(today - day).days <= reread_days", "(today - day).days < reread_days"),
+        ("if day < today and (", "if ("),
+        ("age >= timedelta(days=sweep_days)", "age > timedelta(days=2 * sweep_days)"),
+        ("if len(days) == 1:", "if False:"),
+    ),
+    *_of(
+        "late_changes/look.py",
+        _POLLS,
+        ("found.began_at - overlap)", "found.began_at + overlap)"),
+        ("_loads_since_the_last_look(self._database)]) - overlap", "_loads_since_the_last_look(self._database)])"),
+        ("for day in gaps.days if day not in in_flight]", "for day in gaps.too_large if day not in in_flight]"),
+        ("        mark(cursor, found.stale)\n", ""),
+    ),
+    *_of(
+        "late_changes/reread.py",
+        _POLLS,
+        ("found.held |= wanted - {one.day for one in stale}", "found.held |= wanted"),
+        ("items() if order_id not in came}", "items() if order_id in came}"),
+    ),
+    *_of(
+        "history/proving.py",
+        _PROVING,
+        ("if 2 * lost > had:", "if lost > had:"),
+        ("if had and not came.orders:", "if False:"),
+        ("waited >= AGAIN_AFTER and began", "began"),
+        ("began.astimezone(zone).date() > first_day", "True"),
+        ("and all(came.day - weeks in busy", "and any(came.day - weeks in busy"),
+        ("before.state == UNPROVED and before.fingerprint == came.fingerprint", "before.state == UNPROVED"),
+        ("(proof.state == UNPROVED and proof.day not in written)", "proof.state == UNPROVED"),
+    ),
+    *_of(
+        "marts/daily_reconciliation.sql",
+        _RECONCILIATION,
+        ("sum(abs(raw_orders - clean_orders - quarantined_orders - excluded_orders))", "sum(0 * raw_orders)"),
+        ("sum(abs(raw_money - clean_money - quarantined_money - excluded_money))", "sum(0 * raw_money)"),
+        ("sum(abs(order_total - (gross_sales - discounts - returns + shipping + taxes)))", "sum(0 * order_total)"),
+        ("abs(coalesce(placed.gross_sales, 0) - coalesce(lines.gross_sales, 0))", "0"),
+        ("abs(coalesce(placed.kept, 0) - coalesce(ledger_of_orders.total_sales, 0))", "0"),
+        ("abs(coalesce(revenue.gross_sales, 0) - coalesce(ledger_of_events.gross_sales, 0))", "0"),
+        ("abs(coalesce(revenue.gross_sales, 0) - coalesce(products.gross_sales, 0))", "0"),
+        ("sum(abs(coalesce(current_numbers.value, 0) - coalesce(reported.value, 0)))", "sum(0 * reported.value)"),
+    ),
+    *_of(
+        "checks/claims.py",
+        _RECONCILIATION,
+        ("sum(abs(difference))", "sum(difference)"),
+        ('passed=found["cases"] == 0', "passed=True"),
+        ("if day not in waiting)", "if day in waiting)"),
     ),
 )

@@ -9,7 +9,7 @@ from analytics_pipeline_tests.trials.damages import DAMAGES, Damage
 PROJECT = Path(__file__).parent.parent.parent
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: f"{damage.path}: {damage.old[:40]}")
+@pytest.mark.parametrize("damage", DAMAGES, ids=[f"{number} of {one.path}" for number, one in enumerate(DAMAGES)])
 def test_a_damage_changes_its_file_and_names_tests_that_exist(damage: Damage) -> None:
     whole = (PROJECT / damage.path).read_text(encoding="utf-8")
     assert damage.applied_to(whole) != whole
