@@ -37,6 +37,7 @@ _SLICES = (
     f"{_TESTS}/integration/test_io_manager.py",
     f"{_TESTS}/integration/test_runs_at_once.py",
 )
+_READINGS = (f"{_TESTS}/unit/late_changes/test_readings.py", f"{_TESTS}/unit/late_changes/test_feed.py")
 _FEED = (f"{_TESTS}/unit/late_changes/test_feed.py",)
 _PLANS = (
     f"{_TESTS}/unit/late_changes/test_gaps.py",
@@ -84,7 +85,7 @@ DAMAGES: tuple[Damage, ...] = (
     ),
     *_of(
         "late_changes/readings.py",
-        _FEED,
+        _READINGS,
         ("if self.counted is not None and len(self.stamps) < self.counted:", "if False:"),
         ("self.has_moved = True", "self.has_moved = False"),
         ("stamp < self._newest", "stamp > self._newest"),
@@ -100,7 +101,6 @@ DAMAGES: tuple[Damage, ...] = (
         ("READINGS = 5", "READINGS = 1"),
         ("return counted is None or len(seen) >= counted", "return True"),
         ('if stamp and stamp <= row["extracted_at"]', "if stamp"),
-        ("newest.replace(microsecond=0) <= since", "newest.replace(microsecond=0) < since"),
         ("is_whole = reading.fault is None\n", "is_whole = True\n"),
         ("not page.is_ascending:\n                return False", "not page.is_ascending:\n                return True"),
     ),

@@ -189,3 +189,10 @@ def test_the_demo_shops_list_comes_whole_though_it_shifts_between_two_pages(tmp_
             read_feed(client, since, now, came)
 
         assert came.ids == {order.order_id for order in shop.shop.orders_updated_since(since)}
+
+
+def test_a_change_stamp_of_the_future_is_not_the_newest_change(six: SmallShop) -> None:
+    edit(six, "O2", datetime.now(UTC) + timedelta(days=30))
+    found, came = read(ShiftingShop(six), 10)
+    assert came == set(SIX)
+    assert found.newest == NOON + timedelta(hours=12)
