@@ -7,7 +7,7 @@ import pytest
 
 from analytics_pipeline.database.layout import create_statements, migration_statements
 from analytics_pipeline.errors import TableMismatchError
-from analytics_pipeline.tables import COUNT, DAY, MONEY, POSTGRES_TYPES, TEXT, Column, Table
+from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table, postgres_type
 
 TABLE = Table(
     schema="clean",
@@ -88,8 +88,15 @@ def test_no_statement_drops_or_retypes() -> None:
 
 
 def test_every_arrow_type_of_the_project_has_a_postgres_type() -> None:
-    assert set(POSTGRES_TYPES) >= {COUNT, DAY, MONEY, TEXT}
-    assert all(isinstance(kind, pa.DataType) for kind in POSTGRES_TYPES)
+    assert {postgres_type(kind) for kind in (COUNT, DAY, FLAG, MONEY, STAMP, TEXT)} == {
+        "bigint",
+        "date",
+        "boolean",
+        "numeric(19,4)",
+        "timestamp with time zone",
+        "text",
+    }
+    assert postgres_type(pa.decimal128(12, 8)) == "numeric(12,8)"
 
 
 def test_a_key_may_grow_by_a_column_that_old_rows_get_a_value_for_and_never_shrink() -> None:

@@ -1,5 +1,6 @@
 """The truth about a day: identities, and a recount from nothing but the public JSON."""
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +46,7 @@ def _is_sound(record: dict[str, Any]) -> bool:
     discounts = sum(Decimal(line["discount"]) for line in lines) + Decimal(record["order_discount"])
     total = goods - discounts + Decimal(record["shipping"]) + (0 if record["prices_include_tax"] else taxes)
     return (
-        bool(record["currency"])
+        re.fullmatch("[A-Z]{3}", record["currency"]) is not None
         and all(line["quantity"] > 0 for line in lines)
         and discounts == Decimal(record["discount_total"])
         and taxes == Decimal(record["tax_total"])
