@@ -1,6 +1,7 @@
 """Changes of the shop that polls once missed, and days that nobody loaded."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from email.utils import format_datetime
 
 import dagster as dg
 import pytest
@@ -56,6 +57,55 @@ def test_c7_a_poll_that_saw_less_than_the_shop_counts_has_failed(case: Case, sma
         case.poll()
 
     assert case.rows("select * from ops.stale_days") == case.rows("select * from ops.looks") == []
+
+
+def told_the_time(case: Case, stamp: datetime) -> None:
+    """Set the shop's own time, and have no day read again: what is found comes from the list of changes."""
+    case.shop.fake.date = format_datetime(stamp.astimezone(UTC), usegmt=True)
+    case.describe(late_changes={"overlap_minutes": 10, "reread_share": 0.0})
+
+
+def cursor_of(case: Case) -> datetime:
+    """The stamp from which the next poll asks, but for the overlap."""
+    (last,) = case.rows("select newest_change from ops.looks order by looked_at desc limit 1")
+    stamp: datetime = last["newest_change"]
+    return stamp
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=21), timedelta(days=365 * 900)], ids=["a day", "centuries"])
+def test_a_stamp_of_the_future_does_not_move_the_cursor_past_the_shops_time(
+    case: Case, small_shop: SmallShop, ahead: timedelta
+) -> None:
+    shops_time = datetime(2026, 11, 23, 12, tzinfo=BERLIN)
+    told_the_time(case, shops_time)
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    edit(small_shop, "O1", shops_time + ahead)
+    assert all(summary.succeeded for summary in case.catch_up())
+    assert case.revenue()["2026-11-20"] == "11.00"
+    assert cursor_of(case) <= shops_time - timedelta(minutes=10)
+
+    edit(small_shop, "O2", shops_time + timedelta(minutes=1))
+    told_the_time(case, shops_time + timedelta(hours=1))
+    assert all(summary.succeeded for summary in case.catch_up())
+
+    assert case.revenue()["2026-11-21"] == "11.00"
+
+
+def test_a_change_that_the_shop_shows_late_is_found_within_the_overlap_and_not_before_it(
+    case: Case, small_shop: SmallShop
+) -> None:
+    seen = datetime(2026, 11, 23, 11, tzinfo=BERLIN)
+    told_the_time(case, seen + timedelta(hours=1))
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    edit(small_shop, "O3", seen)
+    assert all(summary.succeeded for summary in case.catch_up())
+    assert cursor_of(case) == seen
+
+    edit(small_shop, "O1", seen - timedelta(minutes=9))
+    edit(small_shop, "O2", seen - timedelta(minutes=11))
+    assert all(summary.succeeded for summary in case.catch_up())
+
+    assert case.revenue() == {"2026-11-20": "11.00", "2026-11-21": "10.00", "2026-11-22": "11.00"}
 
 
 def hold(case: Case, now: datetime) -> None:

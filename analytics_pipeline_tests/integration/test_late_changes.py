@@ -135,14 +135,6 @@ def test_an_order_that_is_named_again_unchanged_marks_no_day(later: Pipeline) ->
     assert (found.orders_changed, found.stale) == (0, [])
 
 
-def test_a_stamp_of_the_future_does_not_move_the_cursor(later: Pipeline) -> None:
-    execute(later.database, "update raw.orders set extracted_at = extracted_at")
-    found = look_at(later)
-
-    newest = max(order.updated_at for order in later.shop.shop.orders_between())
-    assert found.newest_change == newest
-
-
 def test_a_day_that_goes_stale_while_it_is_loaded_stays_stale(later: Pipeline) -> None:
     look_at(later)
     days = listed_days(later.database)
