@@ -53,7 +53,7 @@ def check_that_nothing_changed(loaded: Pipeline, check: str, asset: str) -> dg.A
 
 def damage_cleaning(monkeypatch: pytest.MonkeyPatch, damage: Callable[[CleanOrders], CleanOrders]) -> None:
     sound = clean_orders
-    monkeypatch.setattr(f"{clean.__name__}.clean_orders", lambda *arguments: damage(sound(*arguments)))
+    monkeypatch.setattr(f"{clean.__name__}.clean_orders", lambda *given, **named: damage(sound(*given, **named)))
 
 
 def test_rows_that_break_their_contract_are_not_written(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

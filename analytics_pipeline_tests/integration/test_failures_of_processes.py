@@ -27,31 +27,6 @@ FIRST, LAST = date(2025, 1, 1), date(2025, 1, 4)
 SHOP = DemoShopSettings(
     opened=FIRST, orders_per_day=(8, 12), refund_share=0.4, cancel_share=0.1, edit_share=0.2, bad_share=0.05
 )
-SHOP = DemoShopSettings(
-    opened=FIRST, orders_per_day=(8, 12), refund_share=0.4, cancel_share=0.1, edit_share=0.2, bad_share=0.05
-)
-TABLES = [
-    *("raw.orders", "raw.customers", "raw.products"),
-    *("clean.orders", "clean.order_lines", "clean.sales", "clean.customers", "clean.products"),
-    *("ops.quarantine", "ops.exclusions", "marts.daily_revenue", "marts.daily_product_sales"),
-]
-SHOP = DemoShopSettings(
-    opened=FIRST, orders_per_day=(8, 12), refund_share=0.4, cancel_share=0.1, edit_share=0.2, bad_share=0.05
-)
-TABLES = [
-    "raw.orders",
-    "raw.customers",
-    "raw.products",
-    "clean.orders",
-    "clean.order_lines",
-    "clean.sales",
-    "clean.customers",
-    "clean.products",
-    "ops.quarantine",
-    "ops.exclusions",
-    "marts.daily_revenue",
-    "marts.daily_product_sales",
-]
 
 
 class Clock:
