@@ -108,7 +108,7 @@ def embedded_database(home: Path) -> Database:
 
 def wait_until(holds: Callable[[], bool]) -> None:
     """Wait for what another process or thread does."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)

@@ -4,7 +4,7 @@ That they pass on good data is part of every other run. No cleaning breaks its p
 put in its place.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -18,6 +18,8 @@ import pytest
 from analytics_pipeline.assets import clean
 from analytics_pipeline.history.proofs import DAYS_PROVED
 from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.loaded import evaluations, hashes, materialised, redescribed
@@ -52,8 +54,13 @@ def check_that_nothing_changed(loaded: Pipeline, check: str, asset: str) -> dg.A
 
 
 def damage_cleaning(monkeypatch: pytest.MonkeyPatch, damage: Callable[[CleanOrders], CleanOrders]) -> None:
-    sound = clean_orders
-    monkeypatch.setattr(f"{clean.__name__}.clean_orders", lambda *given, **named: damage(sound(*given, **named)))
+    def damaged(
+        raw: pd.DataFrame, shop: Shop, emails: EmailKey, *, superseded: Collection[tuple[str, date]]
+    ) -> CleanOrders:
+        cleaned = clean_orders(raw, shop, emails, superseded=superseded)
+        return cleaned if cleaned.orders.empty else damage(cleaned)  # empty: what replaced records came to
+
+    monkeypatch.setattr(f"{clean.__name__}.clean_orders", damaged)
 
 
 def test_rows_that_break_their_contract_are_not_written(loaded: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:

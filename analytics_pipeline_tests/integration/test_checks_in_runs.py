@@ -34,6 +34,7 @@ def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unex
         "rows_fit_the_contract",
         "keys_are_unique",
         "all_records_are_readable",
+        "every_day_is_proved",
         "all_values_are_readable",
         "fields_are_the_known_ones",
         "mapped_paths_are_found",
