@@ -35,6 +35,7 @@ def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unex
         "keys_are_unique",
         "all_records_are_readable",
         "every_day_is_proved",
+        "days_are_made_by_the_same_rules",
         "all_values_are_readable",
         "fields_are_the_known_ones",
         "mapped_paths_are_found",

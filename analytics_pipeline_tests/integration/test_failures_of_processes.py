@@ -123,7 +123,7 @@ def test_two_runs_of_the_same_days_at_once_end_with_the_right_tables(
 ) -> None:
     runs = [start_run(environment_of(pipeline, tmp_path / str(number)), FIRST, LAST) for number in range(2)]
     for run in runs:
-        run.join(60)
+        run.join(240)
 
     assert [run.exitcode for run in runs] == [0, 0]
     assert hashes(pipeline.database) == undisturbed
