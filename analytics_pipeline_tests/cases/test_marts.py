@@ -11,7 +11,9 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
+from analytics_pipeline.contracts import CLEAN_SALES
 from analytics_pipeline.database.connection import Database
+from analytics_pipeline.database.layout import ensure_schema, ensure_table
 from analytics_pipeline.database.slices import Slice, query, read_table
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.history.prepare import prepare
@@ -139,7 +141,9 @@ class Publisher:
     def __init__(self, database: Database, mart: Mart) -> None:
         self.database, self.mart = database, mart
         prepare(database)
+        ensure_schema(database, CLEAN_SALES.table.schema)
         with database.connect() as connection, closing(connection.cursor()) as cursor:
+            ensure_table(connection, CLEAN_SALES.table)
             cursor.execute(
                 f"insert into {MATERIALISED_DAYS.qualified_name} "
                 "(table_name, day, first_written_at, written_at, run_id, read_at, definition) "
