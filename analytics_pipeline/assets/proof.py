@@ -25,6 +25,8 @@ from analytics_pipeline.sources.ranges import DaysRead, Part
 from analytics_pipeline.sources.records import EXAMPLES, OddRecords, UndatedRecord
 
 MOST_REASONS = 10
+TOLD_DAYS = 2
+"""Days whose reasons stand in the sentence of a step that failed; the check's figures have `MOST_REASONS`."""
 _KEY = dg.AssetKey(RAW_ORDERS.table.path)
 
 
@@ -162,12 +164,13 @@ class OrdersFound:
             passed=not refused and not unproved,
             severity=dg.AssetCheckSeverity.ERROR if is_lacking else dg.AssetCheckSeverity.WARN,
             metadata={"refused": _listed(refused), "unproved": _listed(unproved)},
+            description=_listed(refused, TOLD_DAYS) or None,
         )
 
 
-def _listed(proofs: list[DayProof]) -> str:
-    shown = [f"{proof.day}: {proof.reason}" for proof in proofs[:MOST_REASONS]]
-    rest = contiguous(proof.day for proof in proofs[MOST_REASONS:])
+def _listed(proofs: list[DayProof], most: int = MOST_REASONS) -> str:
+    shown = [f"{proof.day}: {proof.reason}" for proof in proofs[:most]]
+    rest = contiguous(proof.day for proof in proofs[most:])
     return "; ".join([*shown, *([f"and {', '.join(map(str, rest))}"] if rest else [])])
 
 

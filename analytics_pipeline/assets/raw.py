@@ -14,7 +14,7 @@ import pyarrow as pa
 from analytics_pipeline.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.assets.drift import FieldAudit, field_specs
 from analytics_pipeline.assets.odd import readable_result, readable_spec
-from analytics_pipeline.assets.proof import OrdersFound, days_spec
+from analytics_pipeline.assets.proof import MOST_REASONS, OrdersFound, days_spec
 from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
 from analytics_pipeline.database.connection import Database
@@ -142,10 +142,11 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
 
 
 def _keep_words(database: Database, read: DaysRead, run_id: str) -> None:
-    """Keep what the first of the refused days quotes of the shop, apart from its message."""
-    for error in list(read.refused.values())[:1]:
-        if error.excerpt:
-            keep(database, "raw/orders", str(error), error.excerpt, run_id)
+    """Keep what the refused days that are told one by one quote of the shop, apart from their messages."""
+    told = list(read.refused.values())[:MOST_REASONS]
+    for excerpt, error in {error.excerpt: error for error in reversed(told)}.items():
+        if excerpt:
+            keep(database, "raw_orders", str(error), excerpt, run_id)
 
 
 def _audited(found: OrdersFound, fields: FieldAudit) -> ContractAudit:

@@ -1,5 +1,6 @@
 """Where a list ends: short pages, counts that are none of the list, cursors and statuses, and its first instant."""
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
@@ -225,23 +226,27 @@ def test_a_flag_ends_a_list_of_pages_without_a_further_request(small_shop: Small
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "quoted"),
     [
-        {"orders": []},
-        {"orders": [], "errors": ["the index is being built for anna@example.com"]},
-        {"orders": None, "total": 0},
-        {"error": {"message": "the index is being built", "order": {"name": "Anna"}}},
-        {"orders": {"error": "x"}, "total": 0},
-        {"orders": [], "total": None},
+        ({"orders": []}, None),
+        ({"orders": [], "errors": ["the index is being built for anna@example.com"]}, None),
+        ({"orders": None, "total": 0}, None),
+        ({"error": {"message": "the index is being built", "order": {"name": "Anna"}}}, "the index is being built"),
+        ({"orders": {"error": "x"}, "total": 0}, None),
+        ({"orders": [], "total": None}, None),
     ],
 )
-def test_a_described_proof_that_is_absent_is_told_with_its_place(small_shop: SmallShop, body: object) -> None:
+def test_a_described_proof_that_is_absent_is_told_with_its_place(
+    small_shop: SmallShop, body: object, quoted: str | None
+) -> None:
     small_shop.fake.answers("/orders", Reply(body))
     with pytest.raises(DataError, match=r"GET http.*(at `total`|at `orders`)") as caught:
         read(small_shop)
     told = str(caught.value)
     assert ("the index is being built" in (caught.value.excerpt or "")) == ("index" in str(body))
-    assert "index" not in told
+    said = re.search(r" The shop says: (.*?) \(its words: ", told)
+    assert (said and said[1]) == quoted
+    assert ("index" in told) == (quoted is not None)
     assert "@" not in told
     assert "Anna" not in told
 
@@ -279,3 +284,73 @@ def test_an_order_of_local_midnight_is_in_its_day_whatever_the_lower_bound_means
         summary = case.run(f"2026-11-{first}", f"2026-11-{last or first}")
         assert summary.succeeded, summary.failures
     assert case.revenue() == {"2026-11-20": "10.00", "2026-11-21": "7.00"}
+
+
+def one_twice_and_one_never(case: Case, *, lists: int = 1_000) -> Callable[[Asked], Reply]:
+    """Pages of three of a list that shifts: each further page begins with the last record of the page before.
+
+    A list of six lacks its last one. After some lists of more than a page it does so no more.
+    """
+    begun = 0
+
+    def answer(asked: Asked) -> Reply:
+        nonlocal begun
+        found, number = case.shop.asked_for(asked), int(asked.query["page"])
+        begun += number == 1 and len(found) > 3
+        start = (number - 1) * 3
+        if 0 < start < len(found) and begun <= lists:
+            start -= 1
+        return Reply({"orders": found[start : start + 3]})
+
+    return answer
+
+
+def six_orders_of_one_day(case: Case, stamps: Sequence[str]) -> None:
+    case.shop.orders = [order(f"O{number}", stamps[number % len(stamps)]) for number in range(6)]
+    case.shop.orders.sort(key=lambda one: one["created_at"])
+    case.describe(lambda described: described["orders"]["pagination"].update({"size": 3}))
+    case.describe(lambda described: described["orders"].pop("count"))
+
+
+NOON = "2026-11-20T12:00:00+01:00"
+
+
+def test_c6_equal_stamps_of_which_one_comes_twice_and_one_never_are_read_again_and_then_refused(case: Case) -> None:
+    six_orders_of_one_day(case, [NOON])
+    assert case.run("2026-11-20").succeeded
+    assert case.revenue() == {"2026-11-20": "60.00"}
+    case.shop.orders[0]["lines"][0]["price"] = "11.00"
+    case.shop.fake.routes["/orders"] = one_twice_and_one_never(case)
+    case.shop.fake.asked.clear()
+
+    summary = case.run("2026-11-20")
+
+    assert not summary.succeeded
+    told = "2026-11-20 11:00:00 UTC come on several pages, one of them came twice, and the shop gives no count"
+    assert told in summary.failures[0]
+    noon = [one for one in case.shop.fake.asked if one.path == "/orders" and case.shop.asked_for(one)]
+    assert len([one for one in noon if one.query["page"] == "2"]) >= 3, "the list and then the instant, twice"
+    assert case.revenue() == {"2026-11-20": "60.00"}
+    stored = case.rows("select distinct order_id from raw.orders order by 1")
+    assert [row["order_id"] for row in stored] == [f"O{number}" for number in range(6)]
+    assert case.rows("select state, orders from ops.day_proofs") == [{"state": "refused", "orders": 6}]
+    assert case.rows("select * from ops.vanished_orders") == []
+
+
+@pytest.mark.parametrize(
+    ("stamps", "lists"),
+    [
+        ([f"2026-11-20T{hour}:00:00+01:00" for hour in range(10, 16)], 1_000),
+        ([NOON, "2026-11-20T12:00:02+01:00"], 1_000),
+        ([NOON], 5),
+    ],
+    ids=["six instants", "two instants of three, two seconds apart", "one instant whose ties settle"],
+)
+def test_c6_a_window_that_is_cut_until_it_fits_a_page_or_is_read_again_lacks_nothing(
+    case: Case, stamps: list[str], lists: int
+) -> None:
+    six_orders_of_one_day(case, stamps)
+    case.shop.fake.routes["/orders"] = one_twice_and_one_never(case, lists=lists)
+    summary = case.run("2026-11-20")
+    assert summary.succeeded, summary.failures
+    assert case.revenue() == {"2026-11-20": "60.00"}
