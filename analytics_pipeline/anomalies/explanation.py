@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from statistics import median
 
 from analytics_pipeline.anomalies.metrics import Amounts, Metric, Source, Unit
@@ -152,13 +152,25 @@ def figure(unit: Unit, value: Decimal) -> str:
 
 def is_inside(unit: Unit, value: Decimal, low: Decimal, high: Decimal) -> bool:
     """Return whether a figure lies within a range as a person reads the three."""
-    decimals = {Unit.COUNT: 0, Unit.SHARE: 3}.get(unit, 2)
-    return round(low, decimals) <= round(value, decimals) <= round(high, decimals)
+    lowest, highest = _as_read(unit, low, high)
+    return lowest <= value.quantize(_step(unit)) <= highest
+
+
+def _as_read(unit: Unit, low: Decimal, high: Decimal) -> tuple[Decimal, Decimal]:
+    """Return the ends of a range as they are printed: rounded inwards, since 7 orders are more than 6.5."""
+    step = _step(unit)
+    lowest, highest = low.quantize(step, ROUND_CEILING) + 0, high.quantize(step, ROUND_FLOOR) + 0  # no minus before 0
+    return (lowest, highest) if lowest <= highest else (low.quantize(step), high.quantize(step))
+
+
+def _step(unit: Unit) -> Decimal:
+    return {Unit.COUNT: Decimal(1), Unit.SHARE: Decimal("0.001")}.get(unit, Decimal("0.01"))
 
 
 def headline(difference: Difference, low: Decimal, high: Decimal) -> str:
     """Tell the difference without its cause."""
     unit = difference.metric.unit
+    low, high = _as_read(unit, low, high)
     size = figure(unit, abs(difference.size)).replace(" %", " points")
     return (
         f"{difference.metric.name} {size} {difference.direction} expectation ({figure(unit, difference.value)}; "

@@ -46,9 +46,10 @@ def year(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def stored(server: Database, year: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
-    """A copy of the loaded database, to be changed, which the settings name."""
+    """A copy of the loaded database, to be changed, which the settings name with its shop."""
     with copy_of(server, year.database) as database:
         monkeypatch.setenv("ANALYTICS_DATABASE_URL", database.url)
+        monkeypatch.setenv("ANALYTICS_SHOP", str(year.description))
         yield database
 
 
@@ -102,12 +103,12 @@ def test_a_bad_feed_shows_in_quarantine(year: Pipeline) -> None:
 def test_what_is_missing_and_lies_in_quarantine_makes_the_pipeline_a_suspect(
     stored: Database, orders: int, is_suspect: bool
 ) -> None:
-    columns = "order_date, order_id, table_name, reason, column_name, currency, money_at_risk, payload"
+    columns = "order_date, order_id, kind, event_id, table_name, reason, column_name, currency, money_at_risk, payload"
     execute(
         stored,
         f"delete from ops.quarantine where order_date = date '{OUTAGE}'",
-        f"insert into ops.quarantine ({columns}) select date '{OUTAGE}', 'Q' || number, 'clean.orders', 'total', "
-        f"'total', 'EUR', 100, '{{}}' from generate_series(1, {orders}) as numbers(number)",
+        f"insert into ops.quarantine ({columns}) select date '{OUTAGE}', 'Q' || number, 'order', '', "
+        f"'clean.orders', 'total', 'total', 'EUR', 100, '{{}}' from generate_series(1, {orders}) as numbers(number)",
         "insert into raw.orders (order_id, order_date, extracted_at, payload) "
         f"select order_id, order_date, now(), '{{}}' from ops.quarantine where order_date = date '{OUTAGE}'",
     )

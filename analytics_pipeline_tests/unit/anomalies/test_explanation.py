@@ -158,15 +158,24 @@ def test_a_segment_that_is_the_whole_shop_explains_nothing() -> None:
 @pytest.mark.parametrize(
     ("unit", "value", "low", "high", "inside"),
     [
-        (Unit.COUNT, "12", "12.3", "40", True),
-        (Unit.COUNT, "11", "12.3", "40", False),
-        (Unit.MONEY, "99.996", "100.0040", "200", True),
+        (Unit.COUNT, "13", "12.3", "40", True),
+        (Unit.COUNT, "12", "12.3", "40", False),
+        (Unit.COUNT, "7", "0", "6.55", False),
+        (Unit.COUNT, "6", "0", "6.55", True),
+        (Unit.MONEY, "100.006", "100.0040", "200", True),
+        (Unit.MONEY, "99.996", "100.0040", "200", False),
         (Unit.MONEY, "200.02", "100", "200.0101", False),
         (Unit.SHARE, "0.1234", "0.1", "0.12339", True),
         (Unit.SHARE, "0.13", "0.1", "0.12339", False),
+        (Unit.SHARE, "0.1234", "0.12341", "0.12349", True),
     ],
 )
 def test_a_figure_that_is_printed_within_its_range_is_no_finding(
     unit: Unit, value: str, low: str, high: str, *, inside: bool
 ) -> None:
     assert is_inside(unit, Decimal(value), Decimal(low), Decimal(high)) is inside
+
+
+def test_the_ends_of_a_range_are_printed_rounded_inwards() -> None:
+    told = headline(difference("orders", "7", "2"), Decimal("-0.3"), Decimal("6.55"))
+    assert "(7; 2 expected, 0 to 6 usual)" in told
