@@ -5,6 +5,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -29,15 +30,15 @@ def _day(number: int) -> date:
     return OPENED + timedelta(days=number)
 
 
-def test_a_closed_day_has_a_row_of_zeros_and_loses_the_rows_that_stood_there(
-    start_shop: StartShop, pipeline_of: PipelineOf
-) -> None:
+def test_a_closed_day_has_a_row_of_zeros_and_loses_the_rows_that_stood_there(pipeline_of: PipelineOf) -> None:
     quiet = SMALL | {"currency": "CHF", "refund_share": 0, "cancel_share": 0, "bad_share": 0.3, "test_share": 0.2}
-    open_shop = pipeline_of(start_shop(now=NOW, **quiet))
-    truths = run_rightly(open_shop, _day(0), _day(1))
+    with serve(DemoShopSettings(**quiet), now=lambda: NOW) as shop:
+        truths = run_rightly(pipeline_of(shop), _day(0), _day(1))
     assert truths[1].revenue["CHF"].orders > 0
-    closed_shop = pipeline_of(start_shop(now=NOW, closed_days=frozenset({_day(1)}), **quiet))
-    (closed,) = run_rightly(closed_shop, _day(1), _day(1))
+    port = urlsplit(shop.url).port or 0  # a database belongs to the shop at one address
+    with serve(DemoShopSettings(**quiet, closed_days=frozenset({_day(1)})), port, now=lambda: NOW) as shop:
+        closed_shop = pipeline_of(shop)
+        (closed,) = run_rightly(closed_shop, _day(1), _day(1))
     assert closed.revenue["CHF"].orders == 0
     assert closed_shop.rows("select * from marts.daily_revenue order by event_date")[1] == {
         "event_date": _day(1),
