@@ -45,6 +45,8 @@ from analytics_pipeline.partitions import DayRange, loadable_days
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import can_count_orders, count_orders
 from analytics_pipeline.sources.mapping import business_day
+from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.sources.windows import start_of_day
 from analytics_pipeline.transforms.undated import judge_undated
 
 
@@ -289,11 +291,28 @@ def _differing_in_number(client: ShopClient, database: Database, days: Sequence[
     as_counted = _days_as_counted(database)
     # The count of a day that was found is often a difference of two others, of which one may be capped.
     asked = {day: count(DayRange(day, day)) for day in found}
+    # A second before the day is asked for too: an order of that second may be counted, or not.
+    before = _orders_of_the_second_before(database, client.shop, found)
     return [
         StaleDay(day, "count", event_days=frozenset({day}))
         for day, counted in asked.items()
-        if counted not in {stored.get(day, 0), as_counted.get(day)}
+        if counted not in {stored.get(day, 0), stored.get(day, 0) + before[day], as_counted.get(day)}
     ]
+
+
+def _orders_of_the_second_before(database: Database, shop: Shop, days: Sequence[date]) -> dict[date, int]:
+    """Return how many stored orders were placed within the last second before each of some days."""
+    found = dict.fromkeys(days, 0)
+    if days and exists(database, CLEAN_ORDERS.table):
+        with database.connect() as connection, closing(connection.cursor()) as cursor:
+            for day in days:
+                cursor.execute(
+                    f"select count(*) from {CLEAN_ORDERS.table.qualified_name} "
+                    "where order_date = $1 and ordered_at >= $2::timestamptz - interval '1 second'",
+                    (day - timedelta(days=1), start_of_day(day, shop.zone)),
+                )
+                found[day] = cursor.fetchone()[0]
+    return found
 
 
 def _days_as_counted(database: Database) -> dict[date, int]:
