@@ -29,8 +29,10 @@ from analytics_pipeline.sources.pagination import (
     first_request,
     following_request,
     page_number_reached,
+    promises_more,
+    whole_number,
 )
-from analytics_pipeline.sources.protocol import Offset, PageNumber
+from analytics_pipeline.sources.protocol import Offset
 from analytics_pipeline.sources.records import (
     CUSTOMERS_SCHEMA,
     PRODUCTS_SCHEMA,
@@ -43,7 +45,7 @@ from analytics_pipeline.sources.records import (
 )
 from analytics_pipeline.sources.spec import Endpoint, Shop
 from analytics_pipeline.sources.windows import changed_since_params, created_window_params, instants_params
-from analytics_pipeline.sources.words import error_words, excerpt_of
+from analytics_pipeline.sources.words import error_words, excerpt_of, may_be_failure
 
 _SHOWN_CHARACTERS = 80
 _Body = tuple[Sequence[object], bytes]
@@ -154,9 +156,6 @@ class Extraction(Iterator[pa.RecordBatch]):
             guard.check_number(shown)
             answer = self._ask(request, page)
             self.shop_time = _date_of(answer.headers) if page is None else self.shop_time
-            if answer.body is None:
-                self._check_count(None, answer, is_first=page is None)
-                return
             records, beside = self._take_apart(answer)
             if guard.is_repeated(hash(tuple(records)) if records else None):
                 if self._repeats_at_the_end(page, largest):
@@ -167,11 +166,13 @@ class Extraction(Iterator[pa.RecordBatch]):
             before = self.came.distinct
             self.came.look_at(records)
             self._counted.look_at(count, records=len(records), before=before, after=self.came.distinct)
+            if answer.body is None:
+                return
             batch = self._rows.batch(records, answer.shown)
             if batch.num_rows:
                 yield batch
             largest, empty = max(largest, len(records)), 0 if records else empty + 1
-            if empty and self._is_empty_end(empty, answer.shown):
+            if empty and self._is_empty_end(empty, count, answer.shown):
                 return
             page = self._page(request, answer, beside, records=len(records), largest=largest)
             request = following_request(style, page)
@@ -205,6 +206,10 @@ class Extraction(Iterator[pa.RecordBatch]):
                 raise
             message, status, excerpt = str(error).removesuffix(f" {ITS_WORDS}"), error.status, error.excerpt
         else:
+            if answer.body is None and before is not None and not self._is_counted and promises_more(style, before):
+                raise AnswerError(
+                    f"GET {answer.shown}: HTTP {answer.status}, where the page before says that more follow"
+                )
             if answer.body is not None or answer.status in ends:
                 return answer
             message = f"GET {answer.shown}: HTTP {answer.status} where a list is described"
@@ -227,12 +232,16 @@ class Extraction(Iterator[pa.RecordBatch]):
         size = getattr(style, "size", None)
         return self._is_counted and (self.came.pages > 1 or (size is not None and largest < size))
 
-    def _is_empty_end(self, empty: int, shown: str) -> bool:
-        """Whether an empty page of a list that goes on by cursors or links is the end of it."""
+    def _is_empty_end(self, empty: int, count: int | None, shown: str) -> bool:
+        """Whether an empty page, with the count on it, ends a list that may go on behind it.
+
+        A count that the empty page does not repeat may be that of the page before alone.
+        """
         style = self._reading.endpoint.pagination
-        if isinstance(style, PageNumber | Offset):
+        if isinstance(style, Offset):
             return False
-        if getattr(style, "empty_page_ends", False) or (self._is_counted and self.came.pages > 0):
+        is_counted = self._is_counted and count == self.source_count and self.came.pages > 0
+        if getattr(style, "empty_page_ends", False) or is_counted:
             return True
         if empty > MOST_EMPTY_PAGES:
             raise PaginationError(f"{shown}: {MOST_EMPTY_PAGES} empty pages in a row. {REMEDY}")
@@ -258,12 +267,13 @@ class Extraction(Iterator[pa.RecordBatch]):
 
     def _check_count(self, count: int | None, answer: "Answer[_Body]", *, is_first: bool) -> None:
         """Refuses an answer without the count that is described, and one that says itself that it failed."""
-        if count is not None:
+        place = self._reading.endpoint.count_place if is_first and count is None else None
+        body = answer.body[1] if answer.body else b""
+        if place is None and not may_be_failure(body):
             return
-        place = self._reading.endpoint.count_place
-        has_error, words = error_words(answer.body[1], self._client.redact) if answer.body else (False, "")
-        excerpt = excerpt_of(answer.body[1], self._client.redact) if answer.body and has_error else None
-        if is_first and place is not None:
+        has_error, words = error_words(body, self._client.redact)
+        excerpt = excerpt_of(body, self._client.redact) if has_error else None
+        if place is not None:
             raise AnswerError(
                 f"GET {answer.shown}: HTTP {answer.status} without the shop's count of records, described {place}: "
                 f"nothing proves that the list is whole, so nothing of it is used.{words}",
@@ -278,12 +288,12 @@ class Extraction(Iterator[pa.RecordBatch]):
         value = answer.headers.get(header) if header is not None else beside.get("count")
         if value is None:
             return None
-        if isinstance(value, str) and value.isascii() and value.isdigit():
-            return int(value)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-        fault = f"GET {answer.shown}: the shop's count of records is no number, but {type(value).__name__}."
-        raise AnswerError(fault, excerpt=self._cut(value))
+        number = whole_number(value)
+        if number is None:
+            what = type(value).__name__
+            fault = f"GET {answer.shown}: the shop's count of records is no number from 0 on ({what})."
+            raise AnswerError(fault, excerpt=self._cut(value))
+        return number
 
     def _cut(self, value: object) -> str:
         return self._client.redact(repr(value))[:_SHOWN_CHARACTERS]

@@ -4,6 +4,7 @@ Nothing here makes a request. What ends a list:
 
 - A flag at `more` that is false, where it is described.
 - page_number: the number of pages at `pages` or in `pages_header`, where the last page is not full; else an empty page.
+  An empty one before the last goes on, unless the description says otherwise.
 - offset: an empty page.
 - cursor, next_link, link_header: a missing cursor or link, or one of `ends_at`; an empty page with one goes on, unless
   the description says otherwise.
@@ -15,6 +16,7 @@ count of records, which may be capped or of the page alone. So page numbers and 
 
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import assert_never
 
 from requests.utils import parse_header_links
@@ -95,6 +97,23 @@ def page_number_reached(pagination: Pagination, page: Page) -> bool:
     return pages is not None and int(page.request.params[pagination.param]) - pagination.first + 1 >= pages
 
 
+def promises_more(pagination: Pagination, page: Page) -> bool:
+    """Whether the shop itself says that pages follow after this one: by its flag, or by its number of pages."""
+    more = _says_more(pagination, page)
+    if more is not None or not isinstance(pagination, PageNumber):
+        return more is True
+    return _number_of_pages(pagination, page) is not None and not page_number_reached(pagination, page)
+
+
+def whole_number(value: object) -> int | None:
+    """A number of the shop that counts something, which may come as text or as `3.0`; None where it is none."""
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        return int(value) if len(value) <= _MOST_DIGITS else None
+    if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 0 <= value < 10**_MOST_DIGITS:
+        return None
+    return int(value) if value == int(value) else None
+
+
 def _following(pagination: Pagination, page: Page, *, goes_on: bool) -> PageRequest | None:
     match pagination:
         case PageNumber():
@@ -131,14 +150,14 @@ def _says_more(pagination: Pagination, page: Page) -> bool | None:
 
 
 def _number_of_pages(style: PageNumber, page: Page) -> int | None:
-    pages = page.pages
-    if pages is None:
+    if page.pages is None:
         return None
-    is_text = isinstance(pages, str) and pages.isascii() and pages.isdigit()
-    if not is_text and (isinstance(pages, bool) or not isinstance(pages, int) or pages < 0):
+    pages = whole_number(page.pages)
+    if pages is None:
         place = f"`{style.pages}`" if style.pages is not None else f"the header {style.pages_header}"
-        raise PaginationError(f"{page.shown}: {place} should be the number of pages, but is {pages!r:.80}")
-    return int(str(pages))
+        what = type(page.pages).__name__
+        raise PaginationError(f"{page.shown}: {place} should be the number of pages, but no such number came ({what})")
+    return pages
 
 
 def _after_page_number(style: PageNumber, page: Page, *, goes_on: bool) -> PageRequest | None:
@@ -244,4 +263,5 @@ REMEDY = (
     "where a flag beside the records does"
 )
 MOST_EMPTY_PAGES = 50
+_MOST_DIGITS = 15
 _FLAGS = {"true": True, "false": False, "1": True, "0": False}

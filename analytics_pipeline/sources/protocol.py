@@ -195,14 +195,12 @@ class PageNumber(Paged):
     first: int = Field(default=1, ge=0)
     pages: DottedPath | None = None
     pages_header: Text | None = None
-    empty_page_ends: bool = True
+    empty_page_ends: bool = False
 
     @model_validator(mode="after")
-    def _has_an_end(self) -> "PageNumber":
+    def _has_one_number_of_pages(self) -> "PageNumber":
         if self.pages is not None and self.pages_header is not None:
             raise ValueError("give pages or pages_header, not both")
-        if not self.empty_page_ends and self.pages is None and self.pages_header is None:
-            raise ValueError("empty_page_ends: false needs pages or pages_header, or paging would never end")
         return self
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 _ERROR_KEYS = ("error", "errors")
+_SUCCESS_KEYS = ("success", "ok")
+_MAY_FAIL = re.compile(rb'"(?:errors?|success|ok)"\s*:')
 _KEYS = (*_ERROR_KEYS, "message", "messages", "error_message", "error_description", "detail", "code")
 _MOST_TEXTS = 3
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
@@ -20,12 +22,17 @@ _LONGEST_SENTENCE = 80
 _EXCERPT_BYTES = 2_048
 
 
+def may_be_failure(body: bytes) -> bool:
+    """Whether an answer has one of the keys, at whatever level, by which answers say that they failed."""
+    return _MAY_FAIL.search(body) is not None
+
+
 def error_words(body: bytes, redact: Callable[[str], str]) -> tuple[bool, str]:
     """Whether an answer has an error beside or in place of its list, and what it says.
 
     Returns:
-        Whether `error` or `errors` holds something, and a part of a sentence: empty, or ` The shop says: ...`, of the
-        words that a message may quote.
+        Whether `error` or `errors` holds something, or `success` or `ok` is false; and a part of a sentence: empty, or
+        ` The shop says: ...`, of the words that a message may quote.
     """
     try:
         document = msgspec.json.decode(body, type=dict[str, Any])
@@ -34,7 +41,8 @@ def error_words(body: bytes, redact: Callable[[str], str]) -> tuple[bool, str]:
     texts = [text for key in _KEYS if key in document for text in _texts(document[key])]
     words = [redact(text.strip()) for text in texts if _may_be_quoted(text.strip())]
     shown = "; ".join(list(dict.fromkeys(words))[:_MOST_TEXTS])
-    return any(document.get(key) for key in _ERROR_KEYS), f" The shop says: {shown}" if shown else ""
+    is_failure = any(map(document.get, _ERROR_KEYS)) or any(document.get(key) is False for key in _SUCCESS_KEYS)
+    return is_failure, f" The shop says: {shown}" if shown else ""
 
 
 def _may_be_quoted(text: str) -> bool:

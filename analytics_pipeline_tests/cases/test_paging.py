@@ -251,6 +251,77 @@ def test_a_described_proof_that_is_absent_is_told_with_its_place(
     assert "Anna" not in told
 
 
+@pytest.mark.parametrize("first", [3, 0])
+def test_an_empty_page_before_the_last_of_the_shops_own_number_of_pages_is_no_end(
+    small_shop: SmallShop, first: int
+) -> None:
+    pages = cut(orders(6), [first, 3 - first, 3])
+    small_shop.fake.routes["/orders"] = numbered(pages, of=lambda _: 3)
+    assert len(read(small_shop, count=None, pagination={**PAGE, "pages": "of"})[0]) == 6
+
+
+def test_an_empty_page_behind_a_page_that_counts_itself_is_no_end(small_shop: SmallShop) -> None:
+    pages = cut(orders(6), [3, 0, 3])
+
+    def answer(asked: Asked) -> Reply:
+        number = int(asked.query.get("cursor", 1))
+        following = {"next": number + 1} if number < 3 else {}
+        return Reply({"orders": pages[number - 1], "total": len(pages[number - 1]), **following})
+
+    small_shop.fake.routes["/orders"] = answer
+    ids, extraction = read(small_shop, pagination=CURSOR)
+    assert (len(ids), extraction.source_count) == (6, None)
+
+
+def test_a_status_ends_no_list_of_which_the_shop_says_that_more_pages_follow(small_shop: SmallShop) -> None:
+    def answer(asked: Asked) -> Reply:
+        return Reply({"orders": orders(3), "of": 2}) if asked.query["page"] == "1" else Reply({}, 404)
+
+    small_shop.fake.routes["/orders"] = answer
+    with pytest.raises(AnswerError, match="page=2: HTTP 404, where the page before says that more follow"):
+        read(small_shop, count=None, pagination={**PAGE, "pages": "of", "ends_at_status": [404]})
+
+
+def test_a_flag_that_is_never_false_does_not_ask_for_empty_pages_for_ever(small_shop: SmallShop) -> None:
+    small_shop.fake.routes["/orders"] = numbered(cut(orders(3), [3]), more=lambda _: True)
+    with pytest.raises(PaginationError, match="50 empty pages in a row"):
+        read(small_shop, count=None, pagination={**PAGE, "more": "more"})
+
+
+@pytest.mark.parametrize(("counted", "agrees"), [("0", True), ("5", False)])
+def test_a_status_for_nothing_is_held_against_the_count_in_its_header(
+    small_shop: SmallShop, counted: str, agrees: bool
+) -> None:
+    small_shop.fake.answers("/orders", Reply(status=204, headers={"X-Total": counted}))
+    style = {"type": "single", "ends_at_status": [204]}
+    assert read(small_shop, count=None, count_header="X-Total", pagination=style)[1].agrees is agrees
+    small_shop.fake.answers("/orders", Reply(status=204))
+    with pytest.raises(AnswerError, match="without the shop's count of records, described in the header X-Total"):
+        read(small_shop, count=None, count_header="X-Total", pagination=style)
+
+
+@pytest.mark.parametrize("failure", [{"errors": ["index_unavailable"]}, {"success": False}, {"ok": False}])
+@pytest.mark.parametrize("count", ["total", None])
+def test_an_answer_that_says_that_it_failed_is_refused_whatever_it_counts(
+    small_shop: SmallShop, failure: dict[str, object], count: str | None
+) -> None:
+    small_shop.fake.answers("/orders", Reply({"orders": [], "total": 0, **failure}))
+    with pytest.raises(AnswerError, match="an error beside the list"):
+        read(small_shop, count=count)
+
+
+@pytest.mark.parametrize("said", ["1", " 1 ", 1.0], ids=repr)
+def test_a_count_may_come_as_text_or_as_a_fraction_of_nothing(small_shop: SmallShop, said: object) -> None:
+    small_shop.fake.answers("/orders", Reply({"orders": orders(1), "total": said}))
+    assert read(small_shop, pagination={"type": "single"})[1].agrees
+
+
+def test_a_number_of_pages_that_is_none_is_told_without_what_it_holds(small_shop: SmallShop) -> None:
+    small_shop.fake.routes["/orders"] = numbered([], of=lambda _: {"name": "Anna"})
+    with pytest.raises(PaginationError, match=r"`of` should be the number of pages, .* \(dict\)$"):
+        read(small_shop, count=None, pagination={**PAGE, "pages": "of"})
+
+
 def test_an_error_beside_the_list_is_refused_where_no_count_is_described(small_shop: SmallShop) -> None:
     faults = [{"message": "half of it\x1b[2J", "code": "partial"}]
     small_shop.fake.answers("/orders", Reply({"orders": orders(1), "errors": faults}))

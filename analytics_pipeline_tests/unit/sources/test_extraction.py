@@ -230,8 +230,8 @@ def test_changed_since_is_asked_for_where_the_shop_knows_it(fake: FakeShop, benc
         ({"orders": None}, "no list of records at `orders`, but nothing or null"),
         ({"orders": {"1": {}}}, "no list of records at `orders`, but dict"),
         ([], "Expected `object`, got `array`"),
-        ({"orders": [], "total": "many"}, "the shop's count of records is no number, but str."),
-        ({"orders": [], "total": -1}, "the shop's count of records is no number, but int."),
+        ({"orders": [], "total": "many"}, "the shop's count of records is no number from 0 on (str)."),
+        ({"orders": [], "total": -1}, "the shop's count of records is no number from 0 on (int)."),
     ],
 )
 def test_an_answer_that_breaks_its_description_is_told(fake: FakeShop, bench: Bench, body: object, told: str) -> None:

@@ -27,7 +27,7 @@ def params_of(request: PageRequest | None) -> dict[str, str] | None:
 
 NUMBER = style(type="page_number", param="page", size_param="size", size=2)
 PAGES = style(type="page_number", param="page", pages="pages", first=0)
-STUBBORN = style(type="page_number", param="page", pages="pages", empty_page_ends=False)
+EAGER = style(type="page_number", param="page", pages="pages", empty_page_ends=True)
 OFFSET = style(type="offset", param="offset", size_param="limit", size=2)
 CURSOR = style(type="cursor", param="cursor", next="next", size_param="limit", size=2)
 LEAN = style(type="cursor", param="cursor", next="next", size_param="limit", size=2, repeat_params=False)
@@ -115,14 +115,14 @@ def test_a_certain_cursor_may_end(last: object) -> None:
     assert following(CURSOR, {}, next=last) is not None
 
 
-def test_an_empty_page_before_the_last_ends_page_numbers_unless_the_description_says_no() -> None:
-    assert following(PAGES, {"page": "0"}, records=0, pages=5) is None
-    assert params_of(following(STUBBORN, {"page": "1"}, records=0, pages=5)) == {"page": "2"}
-    assert following(STUBBORN, {"page": "5"}, records=0, pages=5) is None
+def test_an_empty_page_before_the_last_ends_page_numbers_only_where_the_description_says_so() -> None:
+    assert params_of(following(PAGES, {"page": "1"}, records=0, pages=5)) == {"page": "2"}
+    assert following(PAGES, {"page": "4"}, records=0, pages=5) is None
+    assert following(EAGER, {"page": "1"}, records=0, pages=5) is None
 
 
 def test_a_number_of_pages_that_is_none_is_told() -> None:
-    with pytest.raises(PaginationError, match=r"`pages` should be the number of pages, but is 'many'"):
+    with pytest.raises(PaginationError, match=r"`pages` should be the number of pages, .* \(str\)"):
         following(PAGES, {"page": "0"}, pages="many")
 
 

@@ -7,8 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from analytics_pipeline.errors import DescriptionError, MissingSecretError
-from analytics_pipeline.sources.spec import Shop, load_shop, packaged_shops, resolve
-from analytics_pipeline_tests.unit.sources.conftest import description, shop_of
+from analytics_pipeline.sources.spec import load_shop, packaged_shops, resolve
+from analytics_pipeline_tests.unit.sources.conftest import shop_of
 
 DEMO = (Path(__file__).parents[3] / "analytics_pipeline/sources/shops/demo.yaml").read_text()
 
@@ -209,12 +209,6 @@ def test_secret_references_are_accepted_and_stay_unresolved(monkeypatch: pytest.
     shop = shop_of(auth={"type": "bearer", "token": "${SHOP_TOKEN}"})
     assert "${SHOP_TOKEN}" in repr(shop)
     assert SECRET not in repr(shop)
-
-
-def test_paging_that_could_not_end_is_refused() -> None:
-    pagination = {"type": "page_number", "param": "page", "empty_page_ends": False}
-    with pytest.raises(ValidationError, match="needs pages"):
-        Shop.model_validate(description(orders={"pagination": pagination}))
 
 
 def test_a_description_cannot_be_changed_after_loading() -> None:
