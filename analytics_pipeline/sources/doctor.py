@@ -41,7 +41,8 @@ def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
         f"the shop {counted}"
     )
     notes = []
-    if extraction.outside_window:
+    window = shop.orders.created_window
+    if extraction.outside_window and (window is None or window.format != "date"):
         notes.append(
             f"{extraction.outside_window} orders were created on another day: check timezone, times and created_window"
         )

@@ -17,7 +17,7 @@ from analytics_pipeline.errors import ITS_WORDS, AnswerError, DescriptionError, 
 from analytics_pipeline.sources.came import Came, SourceCount
 from analytics_pipeline.sources.client import Answer, ShopClient, Statistics
 from analytics_pipeline.sources.envelope import envelope_reader
-from analytics_pipeline.sources.locating import LEAST_REQUESTS, located
+from analytics_pipeline.sources.locating import LEAST_REQUESTS, among, located
 from analytics_pipeline.sources.pagination import (
     CIRCLE,
     MOST_EMPTY_PAGES,
@@ -44,7 +44,12 @@ from analytics_pipeline.sources.records import (
     order_reading,
 )
 from analytics_pipeline.sources.spec import Endpoint, Shop
-from analytics_pipeline.sources.windows import changed_since_params, created_window_params, instants_params
+from analytics_pipeline.sources.windows import (
+    changed_since_params,
+    covering_params,
+    created_window_params,
+    instants_params,
+)
 from analytics_pipeline.sources.words import error_words, excerpt_of, may_be_failure
 
 _SHOWN_CHARACTERS = 80
@@ -56,7 +61,8 @@ _PERHAPS_AN_END = {400, 404, 410, 416, 422}
 _PERHAPS_NOTHING = {404, 410}
 
 
-Locate = Callable[[Sequence[UndatedRecord]], list[tuple[date, UndatedRecord]]]
+Locate = Callable[[Sequence[UndatedRecord]], tuple[list[tuple[date, UndatedRecord]], list[UndatedRecord]]]
+"""Returns records with their days, and those that belong to the range and whose day is not found."""
 
 
 class Extraction(Iterator[pa.RecordBatch]):
@@ -248,9 +254,11 @@ class Extraction(Iterator[pa.RecordBatch]):
         return False
 
     def _located(self) -> Iterator[pa.RecordBatch]:
-        found = self._locate(self.undated) if self._locate is not None and self.undated else []
-        if found:
-            yield self._rows.located(found)
+        if self._locate is None or not self.undated:
+            return
+        batch = self._rows.located(*self._locate(self.undated))
+        if batch.num_rows:
+            yield batch
 
     def _take_apart(self, answer: "Answer[_Body]") -> tuple[list[bytes], dict[str, object]]:
         """The texts of an answer's records, and the values beside them by what they are for."""
@@ -317,6 +325,7 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
 
     An order of another business day that the shop serves all the same is left out and counted: its own day has it.
     Duplicates stay. An order whose day cannot be read is of the day for which the shop gives it.
+    Asked for by days, the shop may cut them by another zone: a day more is read on each side.
 
     Raises, while the batches are taken:
         ShopUnavailableError, ShopRefusedError, SettingsError: As `ShopClient.get`.
@@ -328,7 +337,8 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
     window, zone = client.shop.orders.created_window, client.shop.zone
     if window is None:
         return Extraction(client, order_reading(client.shop, lambda day: first_day <= day <= last_day), {})
-    only_day = first_day if first_day == last_day else None
+    is_by_days = window.format == "date"
+    only_day = first_day if first_day == last_day and not is_by_days else None
     reading = order_reading(client.shop, lambda day: first_day <= day <= last_day, only_day)
 
     def ask(first: date, last: date) -> tuple[Counter[str], int]:
@@ -339,10 +349,15 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
             pass
         return Counter(record.name for record in part.undated), part.statistics.requests
 
-    def locate(undated: Sequence[UndatedRecord]) -> list[tuple[date, UndatedRecord]]:
-        return located(undated, first_day, last_day, ask, most_requests=LEAST_REQUESTS + extraction.statistics.requests)
+    def locate(undated: Sequence[UndatedRecord]) -> tuple[list[tuple[date, UndatedRecord]], list[UndatedRecord]]:
+        if is_by_days:  # those of the days beside the range came too
+            undated = among(undated, ask(first_day, last_day)[0])
+        most = LEAST_REQUESTS + extraction.statistics.requests
+        found = located(undated, first_day, last_day, ask, most_requests=most)
+        placed = {id(record) for _, record in found}
+        return found, [record for record in undated if id(record) not in placed]
 
-    extraction = Extraction(client, reading, created_window_params(window, first_day, last_day, zone), locate)
+    extraction = Extraction(client, reading, covering_params(window, first_day, last_day, zone), locate)
     return extraction
 
 

@@ -16,6 +16,17 @@ Ask = Callable[[date, date], tuple[Counter[str], int]]
 """Returns how often each undated record, by its name, comes for a range of days, and the requests that took."""
 
 
+def among(records: Sequence[UndatedRecord], came: Counter[str]) -> list[UndatedRecord]:
+    """Return the first of the records that came, each as often as it did."""
+    left = came.copy()
+    found = []
+    for record in records:
+        left[record.name] -= 1
+        if left[record.name] >= 0:
+            found.append(record)
+    return found
+
+
 def located(
     undated: Sequence[UndatedRecord], first: date, last: date, ask: Ask, *, most_requests: int
 ) -> list[tuple[date, UndatedRecord]]:
@@ -43,11 +54,9 @@ def located(
         middle = start + timedelta(days=(end - start).days // 2)
         came, cost = ask(start, middle)
         requests += cost
-        earlier: list[UndatedRecord] = []
-        later: list[UndatedRecord] = []
-        for record in records:
-            came[record.name] -= 1
-            (earlier if came[record.name] >= 0 else later).append(record)
+        earlier = among(records, came)
+        places = set(map(id, earlier))
+        later = [record for record in records if id(record) not in places]
         parts = ((start, middle, earlier), (middle + timedelta(days=1), end, later))
         waiting += [part for part in parts if part[2]]
     return found

@@ -183,7 +183,9 @@ class RangeReader:
     def _read_pieces(self, part: Part, shifted: "_ShiftedError") -> None:
         """Read a part by windows that fit one page each, since its pages shift while they are read."""
         zone = self._client.shop.zone
-        pieces = [(start_of_day(part.first, zone), start_of_day(part.last + ONE_DAY, zone))]
+        window = self._client.shop.orders.created_window
+        more = ONE_DAY if window is not None and window.format == "date" else timedelta()  # as in `covering_params`
+        pieces = [(start_of_day(part.first - more, zone), start_of_day(part.last + ONE_DAY + more, zone))]
         left = LEAST_PIECES + 8 * shifted.pages
         while pieces:
             left -= 1

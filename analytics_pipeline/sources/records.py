@@ -163,14 +163,13 @@ class RecordRows:
             )
             return self._of([(*row[:-1], payload) for row, payload in zip(rows, whole, strict=True)])
 
-    def located(self, found: Sequence[tuple[date, UndatedRecord]]) -> pa.RecordBatch:
-        """The rows of records that were set aside and whose day is known meanwhile."""
+    def located(self, found: Sequence[tuple[date, UndatedRecord]], rest: Sequence[UndatedRecord]) -> pa.RecordBatch:
+        """The rows of records that were set aside and whose day is known meanwhile; the rest stay aside."""
         rows = [
             (record.record_id or self._content_key(record.payload.encode(), day), day, record.payload.encode())
             for day, record in found
         ]
-        places = {id(record) for _, record in found}
-        self.undated = [record for record in self.undated if id(record) not in places]
+        self.undated = list(rest)
         return self._of(rows)
 
     def _of(self, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:

@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 from analytics_pipeline.sources.protocol import ChangedSince, StampFormat, Window
 
+ONE_DAY = timedelta(days=1)
+
 
 def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     """The first instant of a business day, in UTC.
@@ -22,12 +24,18 @@ def created_window_params(window: Window, first_day: date, last_day: date, zone:
     of the day's last second, and what lies outside the window is dropped by the extraction anyway. So is the second
     before the first midnight, which a shop needs whose lower bound is exclusive.
     """
-    after = last_day + timedelta(days=1)
+    after = last_day + ONE_DAY
     if window.format == "date":
-        begin = first_day - timedelta(days=1) if window.lower == "exclusive" else first_day
+        begin = first_day - ONE_DAY if window.lower == "exclusive" else first_day
         end = last_day if window.to == "inclusive" else after
         return {window.from_param: begin.isoformat(), window.to_param: end.isoformat()}
     return instants_params(window, start_of_day(first_day, zone), start_of_day(after, zone), zone)
+
+
+def covering_params(window: Window, first_day: date, last_day: date, zone: ZoneInfo) -> dict[str, str]:
+    """The same where the shop may cut days by another zone: a format of days asks for one more on each side."""
+    more = ONE_DAY if window.format == "date" else timedelta()
+    return created_window_params(window, first_day - more, last_day + more, zone)
 
 
 def instants_params(window: Window, start: datetime, end: datetime, zone: ZoneInfo) -> dict[str, str]:
@@ -40,8 +48,12 @@ def instants_params(window: Window, start: datetime, end: datetime, zone: ZoneIn
 
 
 def changed_since_params(described: ChangedSince, since: datetime, zone: ZoneInfo) -> dict[str, str]:
-    """The parameter for records changed since an aware stamp, cut to whole seconds, which asks for a little more."""
-    return {described.param: format_stamp(since, described.format, zone)}
+    """The parameter for records changed since an aware stamp, cut to whole seconds, which asks for a little more.
+
+    As a day it is the one before: the shop may cut days by another zone, and leave out the day itself.
+    """
+    more = ONE_DAY if described.format == "date" else timedelta()
+    return {described.param: format_stamp(since - more, described.format, zone)}
 
 
 def format_stamp(stamp: datetime, stamp_format: StampFormat, zone: ZoneInfo) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -355,6 +356,33 @@ def test_an_order_of_local_midnight_is_in_its_day_whatever_the_lower_bound_means
         summary = case.run(f"2026-11-{first}", f"2026-11-{last or first}")
         assert summary.succeeded, summary.failures
     assert case.revenue() == {"2026-11-20": "10.00", "2026-11-21": "7.00"}
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Pacific/Auckland"])
+def test_a_shop_that_cuts_days_by_another_zone_loses_no_order_when_it_is_asked_by_days(
+    small_shop: SmallShop, zone: str
+) -> None:
+    first = order("first", "2026-11-20T00:00:00+01:00")
+    last = order("last", "2026-11-20T23:59:59+01:00")
+    before, after = order("before", "2026-11-19T23:59:59+01:00"), order("after", "2026-11-21T00:00:00+01:00")
+    undated = [{**order(name, "2026-11-20"), "created_at": None} for name in ("lost", "lost before")]
+
+    def answer(asked: Asked) -> Reply:
+        def is_asked(stamp: str) -> bool:
+            day = datetime.fromisoformat(stamp).astimezone(ZoneInfo(zone)).date()
+            return asked.query["from"] <= day.isoformat() < asked.query["to"]
+
+        dated = [one for one in (before, first, last, after) if is_asked(one["created_at"])]
+        kept = zip(undated, ("2026-11-20T12:00:00+01:00", "2026-11-19T06:00:00+01:00"), strict=True)
+        found = dated + [one for one, stamp in kept if is_asked(stamp)]
+        return Reply({"orders": found, "total": len(found)})
+
+    small_shop.fake.routes["/orders"] = answer
+    window = {"from_param": "from", "to_param": "to", "format": "date"}
+    ids, extraction = read(small_shop, created_window=window, pagination={"type": "single"})
+    assert ids == ["first", "last", "lost"]
+    assert list(extraction.undated) == []
+    assert extraction.agrees
 
 
 def one_twice_and_one_never(case: Case, *, lists: int = 1_000) -> Callable[[Asked], Reply]:

@@ -7,7 +7,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from analytics_pipeline.sources.protocol import ChangedSince, StampFormat, Window
-from analytics_pipeline.sources.windows import changed_since_params, created_window_params, start_of_day
+from analytics_pipeline.sources.windows import (
+    changed_since_params,
+    covering_params,
+    created_window_params,
+    start_of_day,
+)
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -78,6 +83,16 @@ def test_a_window_of_days_is_inclusive_unless_it_is_known_not_to_be() -> None:
     day = date(2026, 7, 1)
     assert window("date", day, lower=None) == ("2026-07-01", "2026-07-02")
     assert window("date", day, lower="exclusive") == ("2026-06-30", "2026-07-02")
+
+
+def test_a_day_more_is_asked_for_where_days_may_be_those_of_another_zone() -> None:
+    day, bounds = date(2026, 7, 1), {"from_param": "from", "to_param": "to", "from": "inclusive"}
+    days = Window.model_validate({**bounds, "format": "date"})
+    assert covering_params(days, day, day, BERLIN) == {"from": "2026-06-30", "to": "2026-07-03"}
+    stamps = Window.model_validate({**bounds, "format": "iso_utc"})
+    assert covering_params(stamps, day, day, BERLIN) == created_window_params(stamps, day, day, BERLIN)
+    since = datetime(2026, 7, 1, 12, tzinfo=UTC)
+    assert changed_since_params(ChangedSince(param="s", format="date"), since, BERLIN) == {"s": "2026-06-30"}
 
 
 def test_changed_since_is_cut_to_whole_seconds() -> None:
