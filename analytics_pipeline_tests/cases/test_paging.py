@@ -373,7 +373,7 @@ def test_a_shop_that_cuts_days_by_another_zone_loses_no_order_when_it_is_asked_b
             return asked.query["from"] <= day.isoformat() < asked.query["to"]
 
         dated = [one for one in (before, first, last, after) if is_asked(one["created_at"])]
-        kept = zip(undated, ("2026-11-20T12:00:00+01:00", "2026-11-19T06:00:00+01:00"), strict=True)
+        kept = zip(undated, ("2026-11-20T10:00:00+01:00", "2026-11-19T06:00:00+01:00"), strict=True)
         found = dated + [one for one, stamp in kept if is_asked(stamp)]
         return Reply({"orders": found, "total": len(found)})
 
