@@ -97,6 +97,7 @@ class _Pages:
             self.began_at = self.began_at or extraction.shop_time
         self.began_at = self.began_at or extraction.shop_time
         reading.see_undated(self._seen_undated(extraction), extraction.source_count)
+        reading.versions_beside = extraction.came.versions_beside
         reading.answers = extraction.statistics.requests - extraction.statistics.retries
         return reading
 
@@ -126,7 +127,7 @@ class _Pages:
                 return False
             first = len(batches[0]) if batches[0] is not None else 0
             if page.pages <= 1 and first < shifted.largest:
-                return counted is None or len(seen) >= counted
+                return counted is None or len(seen) + shifted.versions_beside >= counted
             newest = list(page.stamps.values())[:first][-1] or since
             if newest > began_at:
                 return True

@@ -24,7 +24,8 @@ class Reading:
         first_count: The shop's own count as its first answer gave it, None where it gives none.
         last_count: The same of its last answer.
         is_ascending: Whether no order came after one with a later stamp.
-        has_moved: Whether an order came again with another stamp.
+        has_moved: Whether an order came again with another stamp, on another page.
+        versions_beside: Versions of orders beside another one on the same page: a count may count them.
     """
 
     page_size: int | None = None
@@ -36,6 +37,7 @@ class Reading:
     last_count: int | None = None
     is_ascending: bool = True
     has_moved: bool = False
+    versions_beside: int = 0
     _newest: Stamp = None
 
     def see(self, orders: Iterable[tuple[str, Stamp]], count: int | None) -> None:
@@ -45,8 +47,9 @@ class Reading:
         self.last_count = count
         self.pages += 1
         self.largest = max(self.largest, len(listed))
+        before = {order_id: self.stamps[order_id] for order_id, _ in listed if order_id in self.stamps}
         for order_id, stamp in listed:
-            if order_id in self.stamps and self.stamps[order_id] != stamp:
+            if before.get(order_id, stamp) != stamp:
                 self.has_moved = True
             if stamp is not None and self._newest is not None and stamp < self._newest:
                 self.is_ascending = False
@@ -66,9 +69,14 @@ class Reading:
         return max(counts) if counts and max(counts) >= len(self.stamps) else None
 
     @property
+    def lacks_some(self) -> bool:
+        """Whether fewer orders came, with the versions beside them, than the shop counts."""
+        return self.counted is not None and len(self.stamps) + self.versions_beside < self.counted
+
+    @property
     def fault(self) -> str | None:
         """Why this reading proves nothing by itself; None where it is whole."""
-        if self.counted is not None and len(self.stamps) < self.counted:
+        if self.lacks_some:
             return f"it counts {self.counted} orders and gave {len(self.stamps)} different ones"
         if self.answers == 1 or self._came_at_once:
             return None
@@ -83,7 +91,7 @@ class Reading:
     @property
     def _came_at_once(self) -> bool:
         """Whether all orders came in one answer, though others without any were asked for."""
-        is_all = len(self.stamps) == self.counted or self.largest < (self.page_size or 0)
+        is_all = (self.counted is not None and not self.lacks_some) or self.largest < (self.page_size or 0)
         return self.pages <= 1 and (is_all or not self.stamps)
 
     def agrees_with(self, earlier: "Reading", began: datetime) -> bool:
@@ -91,7 +99,7 @@ class Reading:
 
         An order that changed while they were read may be missing in the earlier one, since its stamp is later.
         """
-        if self.has_moved or (self.counted is not None and len(self.stamps) < self.counted):
+        if self.has_moved or self.lacks_some:
             return False
         known = {order_id for order_id, stamp in self.stamps.items() if stamp is None or stamp <= began}
         return known <= earlier.stamps.keys() <= self.stamps.keys()

@@ -59,9 +59,11 @@ class Came:
         """Notes the records of the next page."""
         if records:
             self.pages += 1
+        texts: dict[Key, bytes] = {}
         for position, record in enumerate(records):
             key, mark = self._key_and_mark(bytes(record), position)
             known = self._ids.get(key)
+            text = texts.setdefault(key, record)
             if known is None:
                 self._ids[key] = _Id(self.pages, mark, mark)
                 continue
@@ -69,7 +71,7 @@ class Came:
             if not is_same:
                 known.marks = (known.marks + mark) & _MASK
             if is_beside:
-                self.versions_beside += not is_same
+                self.versions_beside += not is_same or text != record
             elif is_same:
                 self.shifted += 1
             else:

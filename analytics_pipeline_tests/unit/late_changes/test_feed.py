@@ -115,6 +115,26 @@ def test_c7_orders_with_equal_stamps_all_come(six: SmallShop, size: int) -> None
     assert read(shop, size)[1] == set(SIX)
 
 
+@pytest.mark.parametrize("hours", [0, 1])
+@pytest.mark.parametrize("size", [3, 4, 100])
+def test_two_versions_of_an_order_that_stand_side_by_side_and_are_counted_hinder_no_poll(
+    six: SmallShop, size: int, hours: int
+) -> None:
+    second = {**six.orders[0], "created_at": "2026-11-12T09:00:00+01:00"}
+    six.orders.insert(1, second)
+    second["updated_at"] = (NOON + timedelta(hours=2 + hours)).isoformat()
+    shop = ShiftingShop(six)
+    assert read(shop, size)[1] == set(SIX)
+    assert shop.readings == 1
+
+
+def test_a_record_that_comes_twice_as_it_is_stands_for_no_other_that_is_counted(six: SmallShop) -> None:
+    six.orders.insert(1, six.orders[0])
+    six.orders.pop()
+    with pytest.raises(FeedError, match="counts 6 orders and gave 5 different ones"):
+        read(ShiftingShop(six), 100)
+
+
 def test_a_list_in_another_order_than_its_stamps_is_read_until_it_is_the_same_twice(six: SmallShop) -> None:
     shop = ShiftingShop(six, key=lambda one: one["id"])
     for number, one in enumerate(reversed(SIX)):
