@@ -14,6 +14,7 @@ import pandas as pd
 from analytics_pipeline.sources.mapping import business_day, column_reader, compile_path, decode, parse_stamp
 from analytics_pipeline.sources.protocol import Model
 from analytics_pipeline.sources.spec import Shop, as_text
+from analytics_pipeline.transforms.values import means_nothing
 
 Columns = dict[str, list[object]]
 Version = tuple[str, date, datetime, str]
@@ -217,13 +218,9 @@ class OrderReader:
                 if _is_true(found):
                     excluded.setdefault(record, reason)
         returned = self._is_credit_note.read(documents, everyone, faults) if self._is_credit_note else []
-        line_owners, lines = _flat(
-            documents, everyone, self._lines_of, faults, table=LINES, column="lines", is_required=True
-        )
-        refund_places, refunds = _flat(documents, everyone, self._refunds_of, faults, table=SALES, column="refunds")
-        refund_of, refund_lines = _flat(
-            refunds, refund_places, self._refund_lines_of, faults, table=SALES, column="refund_lines"
-        )
+        line_owners, lines = _flat(documents, everyone, self._lines_of, faults, is_required=True)
+        refund_places, refunds = _flat(documents, everyone, self._refunds_of, faults)
+        refund_of, refund_lines = _flat(refunds, refund_places, self._refund_lines_of, faults)
         refund_line_owners = [refund_places[refund] for refund in refund_of]
         return OrderRecords(
             orders=_columns(self._orders, documents, everyone, faults),
@@ -264,13 +261,12 @@ def _flat(
     lists: Path | None,
     faults: Faults,
     *,
-    table: str,
-    column: str,
     is_required: bool = False,
 ) -> tuple[list[int], list[object]]:
     """Return the entries of all holders' lists, and the position of the holder that each belongs to.
 
     `owners` are the positions of the holders' records, for the faults; nothing is read without a path of the lists.
+    What is no list is a fault where one is required, else an entry, so that only the entry is judged by it.
     """
     places: list[int] = []
     entries: list[object] = []
@@ -280,6 +276,9 @@ def _flat(
         if isinstance(found, list):
             entries += found
             places += [place] * len(found)
-        elif found is not None or is_required:
-            faults.note(owners[place], "not a list", table, column, found)
+        elif is_required:
+            faults.note(owners[place], "not a list", LINES, "lines", found)
+        elif found != {} and not means_nothing(found):
+            entries.append(found)
+            places.append(place)
     return places, entries

@@ -52,7 +52,7 @@ class ListedRefund:
         record: Position of its record.
         refund_id: The shop's id of it, None where it gives none.
         refund: What it gives back, or what is wrong with it.
-        money: What it gives back in all, None where an amount cannot be read.
+        money: What it gives back in all, None where an amount cannot be read, or none is found beside a fault.
     """
 
     record: int
@@ -87,8 +87,9 @@ def read_refunds(orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecord
         shipping, shipping_tax, adjustment = (amount or ZERO for amount in others)
         without_tax = shipping - shipping_tax if includes_tax[record] else shipping
         refund = Refund(moment or _NEVER, without_tax, shipping_tax, adjustment, goods[place])
-        money = None if place in unread or None in others else refund.given_back
-        found.append(ListedRefund(record, ids[place], faults.by_record.get(place, refund), money))
+        fault, is_unread = faults.by_record.get(place), place in unread or None in others
+        money = None if is_unread or (fault and not refund.given_back) else refund.given_back
+        found.append(ListedRefund(record, ids[place], fault or refund, money))
     return found
 
 

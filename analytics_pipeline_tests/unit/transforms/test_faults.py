@@ -87,9 +87,7 @@ def test_lists_that_are_none_are_faults_and_empty_ones_are_not() -> None:
         assert fault(order(lines=absent))[:3] == ("clean.order_lines", "lines", "not a list")
     nothing_sold = {"discount_total": "0", "tax_total": "0.95", "total": "5.95"}
     assert len(cleaned(order(lines=[], **nothing_sold)).orders) == 1
-    assert fault(order(refunds={"a": 1})) == ("clean.sales", "refunds", "not a list", "{'a': 1}")
     assert len(cleaned(order(refunds=None), order("B", refunds=[refund(lines=None)])).orders) == 2
-    assert fault(order(refunds=[refund(lines="all")])) == ("clean.sales", "refund_lines", "not a list", "all")
 
 
 @pytest.mark.parametrize("entry", [None, 5, "line", []])

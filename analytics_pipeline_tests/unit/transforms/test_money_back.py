@@ -56,6 +56,24 @@ def held(result: CleanOrders) -> list[tuple[Any, ...]]:
     return rows_of(result.quarantine, "kind", "event_id", "reason", "money_at_risk")
 
 
+@pytest.mark.parametrize("odd", ["all", {"R1": {"amount": "5.00"}}, 5, True])
+def test_refunds_and_refund_lines_that_are_no_list_are_held_back_alone(odd: object) -> None:
+    missing = ("refund", "#1", "missing", None), ("refund", "R1", "missing", None)
+    assert held(cleaned({**plain(), "refunds": odd})) == [missing[0]]
+    assert held(cleaned(plain({**back("5.00"), "lines": odd}))) == [missing[1]]
+
+
+@pytest.mark.parametrize("nothing", [{}, "", False, None])
+def test_what_stands_for_no_refunds_is_none(nothing: object) -> None:
+    assert held(cleaned({**plain(), "refunds": nothing})) == []
+
+
+def test_a_refund_that_is_no_list_of_one_is_a_refund() -> None:
+    result = cleaned({**plain(), "refunds": back("5.00")})
+    assert held(result) == []
+    assert rows_of(result.sales, "event_type")[-1] == ("adjustment",)
+
+
 # How much
 
 
