@@ -25,7 +25,7 @@ from sqlglot.optimizer.scope import build_scope
 
 from analytics_pipeline.contracts import CONTRACTS
 from analytics_pipeline.errors import MartError
-from analytics_pipeline.mart_types import OutputTypes, UnfixedError, sql_type
+from analytics_pipeline.mart_types import OutputTypes, UnfixedError, mark_fractions, sql_type
 from analytics_pipeline.ops_tables import OPS_TABLES
 from analytics_pipeline.tables import COUNT, DAY, MONEY, Column, Table
 
@@ -196,6 +196,7 @@ def _mart(path: Path, statement: exp.Query, schema: SqlSchema, earlier: Mapping[
             raise MartError(f"{path}: reads {layer}.{name}, which no contract and no other mart describes.")
     try:
         qualified = qualify(statement.copy(), schema={**schema}, dialect=DIALECT)
+        mark_fractions(qualified)
         typed = annotate_types(qualified, schema={**schema}, dialect=DIALECT)
     except SqlglotError as error:
         raise MartError(f"{path}: {error}") from error

@@ -28,6 +28,7 @@ _PLAIN: dict[object, pa.DataType] = {
     exp.DataType.Type.TIMESTAMPTZ: STAMP,
     exp.DataType.Type.BOOLEAN: FLAG,
 }
+_FRACTIONS = frozenset({"EPOCH", "SECOND", "SECONDS", "MILLISECOND", "MILLISECONDS", "JULIAN"})
 _NOT_FIXED = "has no fixed number of decimals"
 _LIKE_THEIR_PARTS = (
     *(exp.Neg, exp.Paren, exp.Abs, exp.Sum, exp.Min, exp.Max, exp.Add, exp.Sub, exp.Mod, exp.Coalesce, exp.Greatest),
@@ -43,6 +44,16 @@ class UnfixedError(Exception):
 def sql_type(kind: pa.DataType) -> str:
     """Return how sqlglot writes a column's type."""
     return f"decimal({kind.precision},{kind.scale})" if pa.types.is_decimal(kind) else _SQL_TYPES[kind]
+
+
+def mark_fractions(query: exp.Expr) -> None:
+    """Have the parts of a moment that need not be whole, such as `epoch`, taken for fractions when types are annotated.
+
+    sqlglot takes every `extract` for a whole number.
+    """
+    for node in list(query.find_all(exp.Extract)):
+        if node.name.upper() in _FRACTIONS:
+            node.replace(exp.cast(node.copy(), exp.DataType.Type.DOUBLE))
 
 
 class OutputTypes:

@@ -284,6 +284,13 @@ def test_c40_nothing_and_zero_are_different_published_numbers(
         ("cast(avg(net_sales) as numeric)", "has no fixed number of decimals"),
         ("cast(1 as numeric(60, 30))", "has more than 38 digits"),
         ("sum(fine * fine * fine * fine * fine)", "has more than 38 digits"),
+        (
+            "sum(extract(epoch from now() - event_date)) / 3600",
+            r"cannot be derived; cast it, as in cast\(number as numeric",
+        ),
+        ("max(date_part('second', now()))", r"cannot be derived; cast it, as in cast\(number as numeric"),
+        ("cast(max(extract(epoch from now())) / 3600 as numeric(19, 4))", MONEY),
+        ("max(extract(year from event_date))", COUNT),
         ("1.0 / 3", r"cannot be derived; cast it, as in cast\(number as numeric\(19, 4\)\)"),
         ("array_agg(product_id)", r"cannot be derived; cast it, as in cast\(number as bigint\)"),
     ],
