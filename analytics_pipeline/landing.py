@@ -66,6 +66,7 @@ class Landing:
         is_due: Whether that time has come.
         missing: Daily marts that do not hold the whole day.
         landed_at: When the last of them had it; None while one is missing.
+        unawaited: Why nobody waits for the day; empty where somebody does.
     """
 
     day: date
@@ -73,6 +74,7 @@ class Landing:
     is_due: bool
     missing: tuple[str, ...]
     landed_at: datetime | None
+    unawaited: str = ""
 
     @property
     def has_landed(self) -> bool:
@@ -132,17 +134,26 @@ def landing(
     marts = daily_marts() if tables is None else tables
     older = [table for table in marts if table in past.first_writes and past.first_writes[table] <= over_at]
     wanted = [table for table in marts if table in older or table in whole] if older else marts
-    is_awaited = shop.first_day <= asked <= (shop.last_day or asked) and (
-        past.newest_order is None or asked - past.newest_order <= timedelta(days=QUIET_DAYS)
-    )
+    unawaited = _unawaited(shop, asked, past)
     missing = tuple(table for table in wanted if table not in whole)
     return Landing(
         day=asked,
         due_at=due_at,
-        is_due=now >= due_at and is_awaited,
+        is_due=now >= due_at and not unawaited,
         missing=missing,
         landed_at=None if missing else max(whole[table] for table in wanted),
+        unawaited=unawaited,
     )
+
+
+def _unawaited(shop: Shop, day: date, past: Past) -> str:
+    if day < shop.first_day:
+        return f"the shop's first_day is {shop.first_day}"
+    if shop.last_day is not None and day > shop.last_day:
+        return f"the shop's last_day is {shop.last_day}"
+    if past.newest_order is not None and day - past.newest_order > timedelta(days=QUIET_DAYS):
+        return f"the newest order is of {past.newest_order}, over {QUIET_DAYS} days earlier"
+    return ""
 
 
 def read_written_days(database: Database, days: Sequence[date]) -> list[WrittenDay]:
@@ -186,13 +197,15 @@ def told(found: Landing, shop: Shop) -> str:
     due = f"due {_clock(found.due_at, shop, found.day)}"
     if found.landed_at is not None:
         return f"{found.day} by {_clock(found.landed_at, shop, found.day)} ({due})"
+    if found.unawaited:
+        return f"{found.day} is not awaited: {found.unawaited}"
     return f"{found.day} is not whole in {', '.join(found.missing)} ({due})"
 
 
 def landed_line(database: Database, shop: Shop, now: datetime) -> str:
     """Return the line of `analytics-pipeline status`."""
     found = last_landing(database, shop, now)
-    heading = "NOT LANDED" if found.is_late else "landed" if found.has_landed else "landing"
+    heading = "NOT LANDED" if found.is_late else "landed" if found.has_landed or found.unawaited else "landing"
     return f"{heading:12} {told(found, shop)}"
 
 

@@ -14,7 +14,7 @@ from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.blocked import days_blocked_by
 from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.jobs import DAILY, LAYERS
-from analytics_pipeline.partitions import DayRange, last_complete_day
+from analytics_pipeline.partitions import DayRange, last_awaited_day, last_complete_day
 from analytics_pipeline.running import RunSummary
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
@@ -116,6 +116,8 @@ def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | N
         raise click.UsageError("give --date, or --from and --to")
     if last is not None and first is None:
         raise click.UsageError("--to needs --from")
+    if first is not None and last is None and first <= last_awaited_day(shop, now):
+        last = last_awaited_day(shop, now)
     begin, end = (day, day) if day is not None else (first or yesterday, last or yesterday)
     if begin > end:
         raise click.UsageError(f"--from {begin} is after --to {end}")

@@ -16,7 +16,7 @@ from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.undated import undated_line
 from analytics_pipeline.landing import landed_line
 from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.partitions import last_complete_day
+from analytics_pipeline.partitions import last_awaited_day
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
 from analytics_pipeline.tables import Table
@@ -52,7 +52,8 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
     revenue = next(mart.table for mart in load_marts() if mart.table.name == "daily_revenue")
     click.echo(f"shop         {shop.name} ({shop.timezone}, {shop.currency})")
     click.echo(f"database     {database.label}")
-    click.echo(f"psql         {psql_line(settings)}")
+    note = "   (while `up` runs)" if settings.database_url is None else ""
+    click.echo(f"psql         {psql_line(settings)}{note}")
     if not exists(database, revenue):
         click.echo("loaded       nothing yet: analytics-pipeline run")
         return
@@ -107,7 +108,9 @@ def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> li
 
 
 def _freshness(last: date, extracted_at: datetime | None, shop: Shop, now: datetime) -> str:
-    behind = (last_complete_day(shop, now) - last).days
+    awaited = last_awaited_day(shop, now)
+    behind = (awaited - last).days
     word = "fresh" if behind <= 0 else f"{behind} {'day' if behind == 1 else 'days'} behind"
     read = "" if extracted_at is None else f"; orders last read {extracted_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
-    return f"{word}: the last complete business day is {last_complete_day(shop, now)}{read}"
+    which = "last day of the shop" if awaited == shop.last_day else "last complete business day"
+    return f"{word}: the {which} is {awaited}{read}"

@@ -28,10 +28,14 @@ class Gaps:
 
 
 def gaps_of(shop: Shop, loaded: Collection[date], now: datetime) -> Gaps:
-    """Return the gaps between a shop's loaded days and up to yesterday, which counts from the time it is due."""
+    """Return the gaps between a shop's loaded days and up to yesterday, which counts from the time it is due.
+
+    Nothing is missing after the last day of a shop that has ended.
+    """
     today = now.astimezone(shop.zone)
     is_due = today.time() >= due_time(shop)
-    return gaps(loaded, today.date() - timedelta(days=1 if is_due else 2), shop.late_changes.most_days)
+    last = today.date() - timedelta(days=1 if is_due else 2)
+    return gaps(loaded, min(last, shop.last_day or last), shop.late_changes.most_days)
 
 
 def gaps(loaded: Collection[date], last: date, most: int) -> Gaps:

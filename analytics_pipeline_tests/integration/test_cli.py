@@ -145,6 +145,14 @@ def test_the_days_that_options_mean() -> None:
     assert chosen_days(shop, None, first, None, NOON) == DayRange(first, yesterday)
 
 
+def test_a_range_without_an_end_ends_with_the_shops_last_day() -> None:
+    first, last, yesterday = date(2026, 11, 1), date(2026, 11, 3), date(2026, 11, 22)
+    shop = load_shop("demo").model_copy(update={"last_day": last})
+    assert chosen_days(shop, None, first, None, NOON) == DayRange(first, last)
+    assert chosen_days(shop, None, first, yesterday, NOON) == DayRange(first, yesterday)
+    assert chosen_days(shop, None, yesterday, None, NOON) == DayRange(yesterday, yesterday)
+
+
 def test_a_day_is_over_at_the_shops_midnight_and_not_at_utcs() -> None:
     shop = load_shop("demo")
     day = date(2026, 11, 22)

@@ -161,3 +161,18 @@ def test_a_shop_without_an_order_for_thirty_days_is_history(days: int, is_late: 
 def test_nothing_is_late_after_the_last_day_of_a_shop() -> None:
     assert not landing(shop_of(last_day=DAY - timedelta(days=1)), DUE, [], tables=TABLES).is_late
     assert landing(shop_of(last_day=DAY), DUE, [], tables=TABLES).is_late
+
+
+def test_a_day_that_nobody_waits_for_is_told_with_the_reason() -> None:
+    ended, past = shop_of(last_day=DAY - timedelta(days=1)), Past(newest_order=DAY - timedelta(days=31))
+
+    assert told(landing(ended, DUE, [], tables=TABLES), ended) == (
+        "2026-11-24 is not awaited: the shop's last_day is 2026-11-23"
+    )
+    assert told(landing(shop_of(), DUE, [], tables=TABLES, past=past), shop_of()) == (
+        "2026-11-24 is not awaited: the newest order is of 2026-10-24, over 30 days earlier"
+    )
+    young = shop_of(first_day=DAY + timedelta(days=1))
+    assert told(landing(young, DUE, [], tables=TABLES), young) == (
+        "2026-11-24 is not awaited: the shop's first_day is 2026-11-25"
+    )

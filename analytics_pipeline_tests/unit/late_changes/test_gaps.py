@@ -43,3 +43,11 @@ def test_yesterday_counts_from_the_time_when_it_is_due(hour: int, missing: list[
     found = gaps_of(shop, [date(2026, 11, 20)], datetime(2026, 11, 22, hour - 1, tzinfo=UTC))
 
     assert [day.day for day in found.days] == missing
+
+
+def test_nothing_is_missing_after_the_last_day_of_a_shop() -> None:
+    described = {**DESCRIPTION, "base_url": "http://localhost", "first_day": "2026-11-01", "last_day": "2026-11-21"}
+    shop, now = Shop.model_validate(described), datetime(2027, 11, 22, 12, tzinfo=UTC)
+
+    assert gaps_of(shop, [date(2026, 11, 19)], now).days == [date(2026, 11, 20), date(2026, 11, 21)]
+    assert gaps_of(shop, [date(2026, 11, 21)], now).too_large == []
