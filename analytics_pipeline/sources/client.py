@@ -7,6 +7,7 @@ shop only); a private certificate authority is taken from `REQUESTS_CA_BUNDLE` o
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -42,6 +43,8 @@ _ADVICE = {
     403: "the credentials lack a right; check what the shop allows to {source}",
     404: "there is no such path; check base_url and path of the description",
 }
+_CONNECTION_OBJECT = re.compile(r"^\w+\(host='[^']*', port=\d+\): ")
+"""How urllib3 names the connection that failed; the URL before it says as much."""
 # Order matters: the first that fits names the cause.
 _BROKEN = (
     (requests.ConnectTimeout, "no connection in time"),
@@ -327,7 +330,7 @@ class ShopClient:
         if self._deadline.has_passed:
             return self._late()
         inner = error.args[0] if error.args else error
-        told = self.redact.shown(str(getattr(inner, "reason", inner)))
+        told = self.redact.shown(_CONNECTION_OBJECT.sub("", str(getattr(inner, "reason", inner))))
         if "CERTIFICATE_VERIFY_FAILED" in told:
             raise SettingsError(
                 f"GET {shown}: the shop's certificate is not trusted ({told}); "

@@ -29,6 +29,8 @@ _EQUALS_LITERAL = re.compile(rf"({_PLAIN_PATH.pattern})\s*==\s*'([^'\\]*)'")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_JSON_NAMES = {bool: "true or false", list: "a list", dict: "an object"}
+"""What people call a value of JSON; any other one that is no text is a number."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 LONGEST_ID = 1_000
@@ -228,7 +230,8 @@ def parse_stamp(value: object, times: "Times", zone: ZoneInfo) -> datetime:
 
 def _iso_stamp(value: object) -> datetime:
     if not isinstance(value, str):
-        raise ValueError(f"an ISO 8601 stamp is text, not {type(value).__name__}")  # noqa: TRY004  # documented ValueError
+        found = "there is none" if value is None else f"this is {_JSON_NAMES.get(type(value), 'a number')}"
+        raise ValueError(f"an ISO 8601 stamp is text, and {found}")  # noqa: TRY004  # documented ValueError
     try:
         return datetime.fromisoformat(value)
     except ValueError:

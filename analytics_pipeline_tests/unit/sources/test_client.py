@@ -64,7 +64,7 @@ def test_a_shop_that_is_not_there_is_unavailable_after_all_attempts(bench: Bench
         get(client, day="1")
     message = str(caught.value)
     assert "GET http://127.0.0.1:1/orders?day=1 gave no whole answer in 3 attempts" in message
-    assert "refused" in message
+    assert "the last: no connection (Failed to establish a new connection: [Errno 111] Connection refused)" in message
     assert "limits.retries" in message
 
 

@@ -147,6 +147,20 @@ def test_iso_stamps_are_read_as_utc(text: str, times: Times, utc: datetime) -> N
     assert parse_stamp(text, times, BERLIN).tzinfo is UTC
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (None, "there is none"),
+        (1767225600, "this is a number"),
+        (True, "this is true or false"),
+        ([], "this is a list"),
+    ],
+)
+def test_a_stamp_that_is_no_text_is_told_in_the_words_of_json(value: object, told: str) -> None:
+    with pytest.raises(ValueError, match=f"^an ISO 8601 stamp is text, and {told}$"):
+        parse_stamp(value, Times(), BERLIN)
+
+
 def test_a_local_stamp_in_the_repeated_hour_is_the_first_one() -> None:
     assert parse_stamp("2026-10-25T02:30:00", LOCAL, BERLIN) == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)
     assert parse_stamp("2026-10-25T03:00:00", LOCAL, BERLIN) == datetime(2026, 10, 25, 2, 0, tzinfo=UTC)
