@@ -5,6 +5,7 @@ The command line and the benchmarks use it; schedules and the UI start runs by t
 
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.
 """A run that is executed in this process is not started until all its planned events are written."""
 CLOCK_TOLERANCE = 2.0
 """Seconds by which processes may differ in telling when one of them began: they reckon it from the boot time."""
+_NOT_BEGUN = re.compile(r"Dependencies for step .* Not executing\.", re.DOTALL)
+"""How Dagster tells of a step that does not begin, since one before it has failed."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -218,12 +221,19 @@ def _reason(error: "SerializableErrorInfo | None") -> str:
 
 def _figures(evaluation: dg.AssetCheckEvaluation) -> str:
     shown = {name: value.value for name, value in evaluation.metadata.items() if value.value not in ("", 0)}
-    return ", ".join(f"{name} {value}" for name, value in shown.items())
+    return ", ".join(f"{name} {_rounded(value)}" for name, value in shown.items())
+
+
+def _rounded(value: object) -> object:
+    """Show a share with no more digits than tell something."""
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1 else value
 
 
 def _line(entry: dg.EventLogEntry) -> str | None:
     """Tell an entry of a run's log as a line for a person, where it is worth one."""
     event = entry.dagster_event
+    if event is None and _NOT_BEGUN.fullmatch(entry.user_message):
+        return None  # the failure before it says why, and the same of a dozen steps says no more
     if event is None:
         return f"    {entry.user_message}" if int(entry.level) >= logging.INFO else None
     if event.is_step_success:

@@ -11,11 +11,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from analytics_pipeline.contracts import RAW_ORDERS
 from analytics_pipeline.database.connection import Connection, Database
+from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.errors import MissingSecretError, SettingsError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.ops_tables import INSTALLATION
-from analytics_pipeline.settings import DATABASE_URL, HOME
+from analytics_pipeline.settings import DATABASE_URL, HOME, SHOP
 from analytics_pipeline.sources.references import has_reference, resolve
 from analytics_pipeline.sources.spec import Shop
 
@@ -135,8 +137,19 @@ def _refusal(database: Database, bound: Binding, shop: Shop) -> SettingsError:
     described = _described(shop)
     place = f" at {bound.base_url}" if bound.base_url is not None and bound.name == shop.name else ""
     other_place = f" at {described.base_url}" if place else ""
+    holds = f"{database.label} holds the shop {bound.name}{place}, not {shop.name}{other_place}; nothing was written. "
+    if place and not _has_orders(database):
+        return SettingsError(
+            f"{holds}No order is stored yet: `analytics-pipeline rebind` binds it to the address of the description."
+        )
+    meant = "" if place else f"If {bound.name} is meant, name its description with --shop or {SHOP}. "
     return SettingsError(
-        f"{database.label} holds the shop {bound.name}{place}, not {shop.name}{other_place}; nothing was written. "
-        f"One database holds one shop: set {HOME} or {DATABASE_URL} to another place for {shop.name}. If it is the "
-        "same shop under another name or address, `analytics-pipeline rebind` asks it for stored orders and binds it."
+        f"{holds}{meant}One database holds one shop: set {HOME} or {DATABASE_URL} to another place for {shop.name}. If "
+        "it is the same shop under another name or address, `analytics-pipeline rebind` asks it for stored orders and "
+        "binds it."
     )
+
+
+def _has_orders(database: Database) -> bool:
+    table = RAW_ORDERS.table
+    return exists(database, table) and bool(query(database, f"select 1 from {table.qualified_name} limit 1"))

@@ -1,6 +1,7 @@
 """The description of another shop on a database, and the same shop under another name or address."""
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import dagster as dg
@@ -9,7 +10,9 @@ from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import main
 from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.resources import DatabaseResource, ShopResource
+from analytics_pipeline.running import run_days
 from analytics_pipeline_tests.cases.small_shop import Case, SmallShop, order
 from analytics_pipeline_tests.fake_shop import FakeShop
 
@@ -63,6 +66,7 @@ def test_c17_another_shops_description_is_refused_before_anything_is_written(cas
         refused = command(case, *arguments)
         assert refused.exit_code == 1, refused.output
         assert "holds the shop small, not second" in refused.output
+        assert "If small is meant, name its description with --shop or ANALYTICS_SHOP." in refused.output
     doctor = command(case, "doctor")
     assert "FAIL  holds" in doctor.output
     assert doctor.exit_code == 1
@@ -100,3 +104,30 @@ def test_c17_the_same_shop_at_another_address_is_confirmed_by_its_stored_orders(
     assert case.poll() is not None
     (identity,) = case.rows("select value from ops.installation where name = 'shop_id'")
     assert len(identity["value"]) == 36
+
+
+def test_a_database_without_an_order_is_bound_to_a_mended_address_by_a_command_that_the_refusal_names(
+    case: Case, other: SmallShop
+) -> None:
+    case.shop.fake.routes.clear()
+    assert not case.run("2026-11-20").succeeded
+    case.shop = other
+    case.describe()
+
+    refused = command(case, "status")
+    assert refused.exit_code == 1
+    assert "No order is stored yet: `analytics-pipeline rebind` binds it" in refused.output
+    assert "no order is stored" in command(case, "rebind").output
+    assert case.run("2026-11-20").succeeded
+
+
+def test_steps_that_do_not_begin_after_a_failed_one_are_not_told_one_by_one(case: Case) -> None:
+    case.shop.fake.routes.clear()
+    told: list[str] = []
+    days = DayRange(date(2026, 11, 20), date(2026, 11, 20))
+
+    summary = run_days(case.definitions, case.instance, days, job_name="daily", report=told.append)
+
+    assert not summary.succeeded
+    assert [line for line in told if "FAILED" in line]
+    assert not [line for line in told if "Dependencies" in line]
