@@ -1,7 +1,7 @@
 """`analytics-pipeline anomalies`: the days whose figures were not as expected, and why."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date
 from itertools import groupby
 from typing import Any
 
@@ -9,13 +9,13 @@ import click
 
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.cli.run import Day
 from analytics_pipeline.contracts import ANOMALIES
 from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources.spec import load_shop
 
 SHOWN_DAYS = 10
-_DAY = click.DateTime(["%Y-%m-%d"])
 
 Row = dict[str, Any]
 
@@ -29,11 +29,11 @@ Row = dict[str, Any]
         "analytics-pipeline anomalies --all",
     ),
 )
-@click.option("--from", "first", type=_DAY, help="First business day to tell of.")
-@click.option("--to", "last", type=_DAY, help="Last business day to tell of, included.")
+@click.option("--from", "first", type=Day(), help="First business day to tell of.")
+@click.option("--to", "last", type=Day(), help="Last business day to tell of, included.")
 @click.option("--all", "is_all", is_flag=True, help=f"All days that have findings, not the newest {SHOWN_DAYS}.")
 @shop_option
-def command(first: datetime | None, last: datetime | None, *, is_all: bool) -> None:
+def command(first: date | None, last: date | None, *, is_all: bool) -> None:
     """List the days whose figures were not as expected, newest first, with what makes the difference."""
     settings = Settings.from_environment()
     database = open_database(settings, load_shop(settings.shop))
@@ -52,9 +52,9 @@ def command(first: datetime | None, last: datetime | None, *, is_all: bool) -> N
     click.echo(_counted(by_day, shown))
 
 
-def _within(first: datetime | None, last: datetime | None) -> str:
-    since = f"day >= date '{first.date()}'" if first else "true"
-    until = f"day <= date '{last.date()}'" if last else "true"
+def _within(first: date | None, last: date | None) -> str:
+    since = f"day >= date '{first}'" if first else "true"
+    until = f"day <= date '{last}'" if last else "true"
     return f"{since} and {until}"
 
 
