@@ -26,7 +26,7 @@ from analytics_pipeline.landing import last_landing, told
 from analytics_pipeline.ops_tables import DAY_PROOFS, INCIDENTS, STALE_DAYS
 from analytics_pipeline.plain import plain
 from analytics_pipeline.running import open_instance
-from analytics_pipeline.settings import Settings
+from analytics_pipeline.settings import DATABASE_URL, Settings
 from analytics_pipeline.sources.spec import Shop, load_shop
 
 MISSED_TICKS = 3
@@ -104,9 +104,10 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
         shop = load_shop(settings.shop)
         health.shop = shop.name
         if settings.database_url is None and not is_running(settings.embedded_data):
-            raise DatabaseUnavailableError(
-                "the embedded database does not run, so nothing else does: analytics-pipeline up"
-            )
+            remedy = "analytics-pipeline up"
+            if not with_daemon:
+                remedy += f", or a server of your own ({DATABASE_URL}), which also runs between the commands of cron"
+            raise DatabaseUnavailableError(f"the embedded database does not run, so nothing else does: {remedy}")
         database = data_database(settings)
         _look_at_tables(health, database, shop, now)
         if with_daemon:

@@ -146,6 +146,12 @@ def test_without_a_daemon_nothing_is_well_unless_cron_does_the_work(checked: Cal
     assert "database" in " ".join(json.loads(found.output)["problems"])
 
 
+def test_where_cron_calls_the_commands_the_embedded_database_is_told_to_be_no_place_for_a_watch(checked: Call) -> None:
+    found = checked("--without-daemon", ANALYTICS_DATABASE_URL="")
+    assert found.exit_code == 1
+    assert "or a server of your own (ANALYTICS_DATABASE_URL)" in found.output
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
