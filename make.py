@@ -71,12 +71,19 @@ def main() -> int:
     _, extra, commands = TASKS[chosen.task]
     arguments = chosen.arguments or WITHOUT_ARGUMENTS.get(chosen.task, [])
     python = install(extra)
-    for number, command in enumerate(commands, start=1):
-        passed_on = arguments if number == len(commands) else []
-        code = subprocess.call([python, *command, *passed_on], cwd=HERE)
+    if not commands:
+        return 0
+    for command in commands[:-1]:
+        code = subprocess.call([python, *command], cwd=HERE)
         if code:
             return code
-    return 0
+    last = [python, *commands[-1], *arguments]
+    if os.name != "nt":
+        # The task takes this process's place: Ctrl-C and `kill` reach it, and it ends in its own time.
+        sys.stdout.flush()
+        os.chdir(HERE)
+        os.execv(python, last)  # noqa: S606 - no shell is wanted
+    return subprocess.call(last, cwd=HERE)
 
 
 def install(extra: str) -> str:
