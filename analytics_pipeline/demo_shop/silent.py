@@ -9,10 +9,19 @@ from analytics_pipeline.demo_shop.model import History, Order
 
 
 def can_change(history: History, moment: datetime) -> bool:
-    """Whether nothing more becomes of an order that has goods to refund or to edit, so that the change stays."""
+    """Whether nothing more becomes of an order that has goods to refund or to edit, so that the change stays.
+
+    A second edit could undo the first.
+    """
     order = history.versions[-1]
     is_sound = not (order.is_test or order.defect or order.cancelled_at or history.deleted_at)
-    return is_sound and order.updated_at < moment and not order.refunds and goods_value(order) > 0
+    return (
+        is_sound
+        and order.updated_at < moment
+        and not order.refunds
+        and order.shown_stamp is None
+        and goods_value(order) > 0
+    )
 
 
 def changed_silently(history: History, moment: datetime, rng: Random) -> History:

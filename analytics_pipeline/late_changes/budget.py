@@ -61,6 +61,8 @@ def held_days(
 ) -> dict[date, HeldDay]:
     """Return the loaded days with the age of their proofs.
 
+    A day that settles after its proof was made keeps the short round once more: it may have moved until then.
+
     Args:
         database: Where the tables lie.
         shop: Its zone bounds the days.
@@ -68,16 +70,20 @@ def held_days(
         now: An aware stamp.
     """
     proofs = read_proofs(database)
-    today, settles_after = business_day(now, shop.zone), lateness(database, shop).days
-    return {
-        day: HeldDay(
-            proofs[day].held_at if day in proofs else read_at,
-            proofs[day].orders if day in proofs else 0,
-            state_of(day, read_at, today, settles_after, shop) != "final",
-            day not in proofs or proofs[day].state == PROVED,
+    settles_after = lateness(database, shop).days
+
+    def held(day: date, read_at: datetime | None) -> HeldDay:
+        proof = proofs.get(day)
+        held_at = proof.held_at if proof else read_at
+        moved_until = now if held_at is None else held_at
+        return HeldDay(
+            held_at,
+            proof.orders if proof else 0,
+            state_of(day, read_at, business_day(moved_until, shop.zone), settles_after, shop) != "final",
+            proof is None or proof.state == PROVED,
         )
-        for day, read_at in loaded.items()
-    }
+
+    return {day: held(day, read_at) for day, read_at in loaded.items()}
 
 
 def rounds(shop: Shop, days: Collection[HeldDay], budget: Budget) -> Rounds:

@@ -236,3 +236,16 @@ def test_a_day_loaded_before_proofs_were_kept_gets_one_when_it_is_read_again(cas
     assert found.again.held == {date(2026, 11, 20), date(2026, 11, 21), date(2026, 11, 22)}
     (proof,) = case.rows("select state, basis, orders, held_at from ops.day_proofs where day = '2026-11-21'")
     assert (proof["state"], proof["basis"], proof["orders"], proof["held_at"]) == ("proved", "count", 1, now)
+
+
+def test_a_day_that_has_settled_since_it_was_read_is_read_once_more_as_soon_as_a_settling_one(case: Case) -> None:
+    assert case.run("2026-11-22").succeeded
+    day = date(2026, 11, 22)
+
+    read = []
+    for age in (59, 64, 69):  # it settles until it is 60 days old
+        found = case.poll(datetime(2026, 11, 22, 12, tzinfo=BERLIN) + timedelta(days=age))
+        assert found is not None
+        read.append(found.again.held)
+
+    assert read == [{day}, {day}, set()]
