@@ -114,11 +114,12 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             fields = FieldAudit(contract, endpoint, stored)
             with shop.client() as client, spool(contract.table.arrow_schema) as rows:
                 extraction = extract(client, since)
-                value = lambda: Changes(rows.reader()) if since else rows.reader()  # noqa: E731
-                had_rows = since is None and _has_rows(stored, contract)
-                yield from _extracted(
-                    context, contract, extraction, rows, value=value, fields=fields, had_rows=had_rows
-                )
+                before = _stored_records(stored, contract) if since is None else 0
+
+                def value() -> Any:  # noqa: ANN401  # what the IO manager takes
+                    return Changes(rows.reader()) if since or _lacks_some(extraction, before) else rows.reader()
+
+                yield from _extracted(context, contract, extraction, rows, value=value, fields=fields, before=before)
 
         return raw_dimension
 
@@ -171,7 +172,7 @@ def _extracted(
     *,
     value: Callable[[], Any],
     fields: FieldAudit,
-    had_rows: bool,
+    before: int,
 ) -> Iterator[Any]:
     """Read the whole extraction into the spool, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
@@ -190,7 +191,7 @@ def _extracted(
     }
     results = [
         *audit.results(),
-        _count_result(contract, extraction, had_rows=had_rows),
+        _count_result(contract, extraction, before),
         readable_result(contract, extraction.odd, len(extraction.undated)),
         *fields.results(),
     ]
@@ -243,22 +244,33 @@ def _count_blocks(contract: Contract) -> bool:
     return contract is RAW_ORDERS
 
 
-def _has_rows(database: Database, contract: Contract) -> bool:
-    name = contract.table.qualified_name
-    return exists(database, contract.table) and bool(query(database, f"select 1 as one from {name} limit 1"))
+def _stored_records(database: Database, contract: Contract) -> int:
+    """Return how many different customers or products are stored."""
+    if not exists(database, contract.table):
+        return 0
+    name, key = contract.table.qualified_name, contract.table.arrow_schema.names[0]
+    stored: int = query(database, f"select count(distinct {key}) as n from {name}")[0]["n"]
+    return stored
 
 
-def _count_result(contract: Contract, extraction: Extraction, *, had_rows: bool) -> dg.AssetCheckResult:
+def _lacks_some(extraction: Extraction, before: int) -> bool:
+    """Return whether a whole list has fewer than the shop counts; without a count, below half of what is stored."""
+    came, counted = extraction.came.distinct, extraction.source_count
+    return before > 0 and not extraction.agrees and (2 * came < before if counted is None else came < counted)
+
+
+def _count_result(contract: Contract, extraction: Extraction, before: int) -> dg.AssetCheckResult:
     """Return how many customers or products came, and how many there should be.
 
-    An empty list that nobody counted does not clear a table (`had_rows`).
+    An empty list that nobody counted does not clear a table; one that lacks some of what was stored `before` takes
+    nothing away.
     """
     came, counted = extraction.came, extraction.source_count
-    clears = had_rows and counted is None and not came.distinct
+    clears, lacks = before > 0 and counted is None and not came.distinct, _lacks_some(extraction, before)
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(contract.table.path),
         check_name=SOURCE_COUNT,
-        passed=extraction.agrees if counted is not None else not came.shifted and not clears,
+        passed=extraction.agrees if counted is not None else not came.shifted and not lacks,
         severity=dg.AssetCheckSeverity.ERROR if clears else dg.AssetCheckSeverity.WARN,
         metadata={
             "unexplained_difference": 0 if counted is None else came.distinct - counted,
@@ -266,5 +278,6 @@ def _count_result(contract: Contract, extraction: Extraction, *, had_rows: bool)
             "arrived_again": extraction.records - came.distinct,
             "came_again_on_another_page": came.shifted,
             "counted_by_the_shop": extraction.count_fault or "the shop gives no count" if counted is None else counted,
+            **({"stored_and_kept": before} if lacks else {}),
         },
     )

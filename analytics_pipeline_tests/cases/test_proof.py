@@ -76,6 +76,21 @@ def test_a_refused_day_leaves_the_others_of_its_range_written_and_comes_again_by
     assert not case.rows("select 1 as one from ops.day_proofs where state <> 'proved'")
 
 
+def test_a_list_of_customers_takes_none_away_that_lacks_some_unless_the_shop_counts_as_few(case: Case) -> None:
+    everybody = [{"id": number, "email": f"{number}@example.com"} for number in range(5)]
+
+    def stored_after(came: int, **total: int) -> object:
+        case.shop.fake.answers("/customers", Reply({"customers": everybody[:came], **total}))
+        assert case.run("2026-11-20").succeeded
+        return case.rows("select count(*) as n from clean.customers")[0]["n"]
+
+    assert stored_after(5) == 5
+    assert stored_after(2) == 5, "without a count"
+    case.describe(lambda described: described["customers"].update({"count": "total"}))
+    assert stored_after(4, total=5) == 5
+    assert stored_after(2, total=2) == 2
+
+
 def turn(case: Case, column: str, interval: str) -> None:
     """Let so much time have passed since what stands in some columns of the proofs."""
     changes = ", ".join(f"{name} = {name} - interval '{interval}'" for name in column.split())
