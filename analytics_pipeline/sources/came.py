@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from analytics_pipeline.sources.envelope import record_reader
+from analytics_pipeline.sources.mapping import id_text
 
 _MASK = (1 << 64) - 1
 Key = str | tuple[int, int]
@@ -81,12 +82,11 @@ class Came:
     def _key_and_mark(self, record: bytes, position: int) -> tuple[Key, int]:
         try:
             value, *rest = self._read(record)
+            name = id_text(value)
         except (ValueError, ArithmeticError, RecursionError):  # an odd record is judged elsewhere
             return (self.pages, position), _number(record)
-        if isinstance(value, bool) or not isinstance(value, str | int):
-            return (self.pages, position), _number(record)
         stamp = rest[0] if self._has_stamp else None
-        return str(value), _number(record if stamp is None else repr(stamp).encode("utf-8", "replace"))
+        return name, _number(record if stamp is None else repr(stamp).encode("utf-8", "replace"))
 
 
 class SourceCount:

@@ -58,6 +58,7 @@ class Bench:
             extraction = extract_orders(client, day, day)
             table = pa.Table.from_batches(extraction, schema=extraction.schema)
         assert not extraction.undated
+        assert extraction.agrees
         assert extraction.records == extraction.source_count
         found = clean_orders(table.to_pandas(types_mapper=pd.ArrowDtype), self.shop)
         assert not found.accounting.unexplained_orders
@@ -191,6 +192,12 @@ def test_c19_equal_records_without_an_id_are_different_ones_with_the_same_keys_e
     assert len(set(first)) == 3
     assert sorted(bench.cleaned(one, one, other).quarantine["order_id"]) == first
     assert set(bench.cleaned(other, one).quarantine["order_id"]) < set(first)
+
+
+@pytest.mark.parametrize("no_id", ["", " ", "a\x00b", "x" * 6000, True])
+def test_records_whose_id_is_none_are_each_counted_for_themselves(bench: Bench, no_id: object) -> None:
+    one, other = written({**BAD, "id": no_id}), written({**BAD, "id": no_id, "note": "another"})
+    assert len(set(bench.cleaned(one, other).quarantine["order_id"])) == 2
 
 
 def test_c26_values_that_fit_no_column_are_in_quarantine(bench: Bench) -> None:
