@@ -86,7 +86,7 @@ DAMAGES: tuple[Damage, ...] = (
     *_of(
         "late_changes/readings.py",
         _READINGS,
-        ("if self.counted is not None and len(self.stamps) < self.counted:", "if False:"),
+        ("return self.counted is not None and len(self.stamps) + self.versions_beside < self.counted", "return False"),
         ("self.has_moved = True", "self.has_moved = False"),
         ("stamp < self._newest", "stamp > self._newest"),
         ("self.is_ascending = False", "self.is_ascending = True"),
@@ -99,7 +99,7 @@ DAMAGES: tuple[Damage, ...] = (
         "late_changes/feed.py",
         _FEED,
         ("READINGS = 5", "READINGS = 1"),
-        ("return counted is None or len(seen) >= counted", "return True"),
+        ("return counted is None or len(seen) + shifted.versions_beside >= counted", "return True"),
         ('if stamp and stamp <= row["extracted_at"]', "if stamp"),
         ("is_whole = reading.fault is None\n", "is_whole = True\n"),
         ("not page.is_ascending:\n                return False", "not page.is_ascending:\n                return True"),
