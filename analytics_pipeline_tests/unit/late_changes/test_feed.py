@@ -149,6 +149,18 @@ def test_a_list_in_another_order_than_its_stamps_is_read_until_it_is_the_same_tw
     assert shop.readings == 2 + READINGS
 
 
+def test_a_list_that_loses_its_order_while_it_is_read_by_stamps_is_read_as_a_whole_again(six: SmallShop) -> None:
+    shop = ShiftingShop(six)
+
+    def turn() -> None:
+        if shop.readings > 1:
+            shop.key = lambda one: -datetime.fromisoformat(one["updated_at"]).timestamp()
+
+    shop.at_pages = {1: turn, 2: once(shop, lambda: edit(six, "O1", NOON + timedelta(days=1)))}
+
+    assert read(shop, 2)[1] == set(SIX)
+
+
 @pytest.mark.parametrize("has_count", [True, False])
 def test_a_list_that_comes_in_one_answer_is_read_once_whatever_its_order(six: SmallShop, *, has_count: bool) -> None:
     shop = ShiftingShop(six, key=lambda one: one["id"], has_count=has_count)
