@@ -221,7 +221,7 @@ class _Plan:
         """
         left = share - sum(self._pages.share(self._days[day]) for day in self._taken.intersection(wanted))
         for day in wanted:
-            if left <= 0 or self.spent >= most:
+            if left <= 0:
                 return
             cost = self._pages.of(self._days[day].orders)
             is_large = not self.spent and most < cost <= self._budget.largest

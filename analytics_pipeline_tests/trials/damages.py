@@ -121,7 +121,7 @@ DAMAGES: tuple[Damage, ...] = (
         ("return needed if is_late or needed >= 1 else 0.0", "return 0.0"),
         ("key=lambda day: (-days[day].age(now), day)", "key=lambda day: day"),
         ("SHARE_OF_SETTLING = 0.75", "SHARE_OF_SETTLING = 1.0"),
-        ("if left <= 0 or self.spent >= most:", "if left <= 0:"),
+        ("if left <= 0:", "if False:"),
         ("is_late = is_late or left <= timedelta(0)", "is_late = False"),
     ),
     *_of(

@@ -75,6 +75,7 @@ def test_the_last_days_are_read_again_daily_and_not_more_often() -> None:
     read_at = read(d1=30, d2=21, d3=19, d4=200)
 
     assert due(read_at, reread_days=3) == [TODAY - timedelta(days=2), TODAY - timedelta(days=1)]
+    assert due(read_at, reread_days=4) == [TODAY - timedelta(days=days) for days in (4, 2, 1)]
 
 
 def test_every_day_is_swept_once_it_is_old_enough() -> None:
