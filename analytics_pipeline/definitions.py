@@ -7,27 +7,27 @@ import warnings
 
 import dagster as dg
 
-from analytics_pipeline.assets.anomalies import build_anomalies_asset
-from analytics_pipeline.assets.clean import build_clean_assets
-from analytics_pipeline.assets.describe import IO_MANAGER
-from analytics_pipeline.assets.history import history_specs
-from analytics_pipeline.assets.marts import build_mart_assets
-from analytics_pipeline.assets.raw import build_raw_assets
-from analytics_pipeline.checks.claims import build_check
-from analytics_pipeline.checks.ladder import LADDER_CLAIMS
-from analytics_pipeline.checks.landing import build_landed_check
-from analytics_pipeline.checks.marts import MART_CLAIMS
-from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
-from analytics_pipeline.io_managers.postgres import PostgresIOManager
-from analytics_pipeline.jobs import build_jobs, replay_quarantine
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.partitions import daily_partitions
-from analytics_pipeline.resources import DatabaseResource, ShopResource
-from analytics_pipeline.schedules import build_daily_schedule
-from analytics_pipeline.sensors import build_late_changes_sensor
-from analytics_pipeline.sensors_alerts import build_alert_sensors
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
+from analytics_pipeline.orchestration.assets.anomalies import build_anomalies_asset
+from analytics_pipeline.orchestration.assets.clean import build_clean_assets
+from analytics_pipeline.orchestration.assets.describe import IO_MANAGER
+from analytics_pipeline.orchestration.assets.history import history_specs
+from analytics_pipeline.orchestration.assets.marts import build_mart_assets
+from analytics_pipeline.orchestration.assets.raw import build_raw_assets
+from analytics_pipeline.orchestration.checks.claims import build_check
+from analytics_pipeline.orchestration.checks.ladder import LADDER_CLAIMS
+from analytics_pipeline.orchestration.checks.landing import build_landed_check
+from analytics_pipeline.orchestration.checks.marts import MART_CLAIMS
+from analytics_pipeline.orchestration.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
+from analytics_pipeline.orchestration.io_manager import PostgresIOManager
+from analytics_pipeline.orchestration.jobs import build_jobs, replay_quarantine
+from analytics_pipeline.orchestration.partitions import daily_partitions
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.orchestration.schedules import build_daily_schedule
+from analytics_pipeline.orchestration.sensors import build_late_changes_sensor
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
 
 
 def build_definitions(shop_reference: str) -> dg.Definitions:

@@ -20,18 +20,18 @@ import dagster as dg
 import pytest
 import yaml
 
-from analytics_pipeline.database.connection import Database, create_database, instance_database
-from analytics_pipeline.database.embedded import start_embedded_server
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
-from analytics_pipeline.instance_storage import InstanceStorage, sqlalchemy_url
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import RunSummary, open_instance, run_days
+from analytics_pipeline.orchestration.instance_storage import InstanceStorage, sqlalchemy_url
+from analytics_pipeline.orchestration.running import RunSummary, open_instance, run_days
 from analytics_pipeline.settings import EMAIL_KEY, Settings
+from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
+from analytics_pipeline.warehouse.embedded import start_embedded_server
+from analytics_pipeline.warehouse.slices import query
 
 TESTS_KEY = "the key of the e-mail hashes of tests"
-DEMO_DESCRIPTION = Path(__file__).parent.parent / "analytics_pipeline" / "sources" / "shops" / "demo.yaml"
+DEMO_DESCRIPTION = Path(__file__).parent.parent / "analytics_pipeline" / "shop" / "packaged" / "demo.yaml"
 INSTANCE_TEMPLATE = "dagster_template"
 
 

@@ -15,10 +15,14 @@ import pyarrow as pa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analytics_pipeline.contracts import ORDER
-from analytics_pipeline.sources.envelope import envelope_reader
-from analytics_pipeline.sources.mapping import is_same_record
-from analytics_pipeline.sources.records import (
+from analytics_pipeline.decoding.envelope import envelope_reader
+from analytics_pipeline.decoding.mapping import is_same_record
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import ORDER
+from analytics_pipeline.transforms.dimensions import clean_customers, clean_products
+from analytics_pipeline.transforms.email import EmailKey
+from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
+from analytics_pipeline.transforms.raw import (
     CUSTOMERS_SCHEMA,
     NO_ID,
     PRODUCTS_SCHEMA,
@@ -26,10 +30,6 @@ from analytics_pipeline.sources.records import (
     dimension_reading,
     order_reading,
 )
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.transforms.dimensions import clean_customers, clean_products
-from analytics_pipeline.transforms.email import EmailKey
-from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline_tests.cases.small_shop import DESCRIPTION
 
 EMAILS = EmailKey(b"k" * 32)

@@ -14,8 +14,8 @@ from decimal import Decimal
 from analytics_pipeline.anomalies.expectation import LEAST_HISTORY
 from analytics_pipeline.anomalies.figures import DailyFigures
 from analytics_pipeline.anomalies.metrics import METRICS, Amounts, Source
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, Happening, HappeningKind, Truth
-from analytics_pipeline.partitions import DayRange
 from benchmarks.measuring import note
 from benchmarks.report import goal, table
 

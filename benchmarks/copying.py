@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.layout import create_statements, ensure_schema, key_statements
-from analytics_pipeline.database.slices import query
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.layout import create_statements, ensure_schema, key_statements
+from analytics_pipeline.warehouse.slices import query
 
 
 def copy_out(database: Database, tables: Sequence[Table]) -> None:

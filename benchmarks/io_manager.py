@@ -15,14 +15,14 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy
 
-from analytics_pipeline.contracts import CLEAN_SALES
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.layout import create_statements, ensure_schema, key_statements
-from analytics_pipeline.instance_storage import sqlalchemy_url
-from analytics_pipeline.io_managers.postgres import PostgresIOManager
-from analytics_pipeline.resources import DatabaseResource
-from analytics_pipeline.running import QUIET, RANGE_END, RANGE_START
+from analytics_pipeline.orchestration.instance_storage import sqlalchemy_url
+from analytics_pipeline.orchestration.io_manager import PostgresIOManager
+from analytics_pipeline.orchestration.resources import DatabaseResource
+from analytics_pipeline.orchestration.running import QUIET, RANGE_END, RANGE_START
 from analytics_pipeline.settings import DATABASE_URL
+from analytics_pipeline.tables.contracts import CLEAN_SALES
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.layout import create_statements, ensure_schema, key_statements
 from benchmarks.copying import copy_in, copy_out, copy_over
 from benchmarks.laboratory import Laboratory
 from benchmarks.ledger import DAYS, FIRST_DAY, make_ledger

@@ -16,10 +16,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from analytics_pipeline.database.connection import Database, instance_database
-from analytics_pipeline.database.embedded import start_embedded_server
-from analytics_pipeline.database.slices import query
-from analytics_pipeline.instance_storage import InstanceStorage, sqlalchemy_url
+from analytics_pipeline.orchestration.instance_storage import InstanceStorage, sqlalchemy_url
+from analytics_pipeline.warehouse.connection import Database, instance_database
+from analytics_pipeline.warehouse.embedded import start_embedded_server
+from analytics_pipeline.warehouse.slices import query
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SECONDS_TO_STOP = 10

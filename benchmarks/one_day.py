@@ -10,7 +10,7 @@ import sys
 from collections import defaultdict
 from typing import Any
 
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.warehouse.connection import Database
 from benchmarks.laboratory import Laboratory, free_port
 from benchmarks.measuring import Measured, Results, note, run_process, take_turns
 from benchmarks.report import goal, megabytes, seconds, spread, table

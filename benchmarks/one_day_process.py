@@ -17,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import dagster as dg
 
-    from analytics_pipeline.running import RunSummary
+    from analytics_pipeline.orchestration.running import RunSummary
 
 
 def main(days: Sequence[date]) -> None:
     """Run the days, and print the times."""
     started = time.perf_counter()
+    from analytics_pipeline.days import DayRange  # noqa: PLC0415
     from analytics_pipeline.definitions import defs  # noqa: PLC0415 - imports are part of what is measured
-    from analytics_pipeline.jobs import DAILY  # noqa: PLC0415
-    from analytics_pipeline.partitions import DayRange  # noqa: PLC0415
-    from analytics_pipeline.running import open_instance, run_days  # noqa: PLC0415
+    from analytics_pipeline.job_names import DAILY  # noqa: PLC0415
+    from analytics_pipeline.orchestration.running import open_instance, run_days  # noqa: PLC0415
     from analytics_pipeline.settings import Settings  # noqa: PLC0415
 
     imported = time.perf_counter()

@@ -18,11 +18,11 @@ from pathlib import Path
 
 import requests
 
-from analytics_pipeline.contracts import CONTRACTS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
-from analytics_pipeline.instance_storage import sqlalchemy_url
-from analytics_pipeline.mart_sql import load_marts
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.orchestration.instance_storage import sqlalchemy_url
+from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
 from benchmarks.copying import copy_in, copy_out
 from benchmarks.laboratory import CHECKOUT, Laboratory, free_port
 from benchmarks.measuring import Measured, Results, note, run_process, stopwatch, take_turns

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from analytics_pipeline.jobs import DAILY, LATE_CHANGES
-from analytics_pipeline.landing import Landing
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.history.landing import Landing
+from analytics_pipeline.job_names import DAILY, LATE_CHANGES
+from analytics_pipeline.shop.spec import Shop
 
 RUN_FAILED, CHECK_FAILED, DAY_PARKED, DAY_NOT_LANDED = "run_failed", "check_failed", "day_parked", "day_not_landed"
 NO_LOOK = "no_look"

@@ -12,7 +12,7 @@ from analytics_pipeline.alerts.incidents import (
     Phase,
 )
 from analytics_pipeline.plain import plain, without_addresses
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
 
 _KINDS = {
     RUN_FAILED: "run failed",

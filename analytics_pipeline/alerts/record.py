@@ -6,8 +6,8 @@ from dataclasses import fields, replace
 from datetime import datetime
 
 from analytics_pipeline.alerts.incidents import Decision, Incident
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.ops_tables import INCIDENTS
+from analytics_pipeline.tables.history import INCIDENTS
+from analytics_pipeline.warehouse.connection import Connection, Database
 
 _COLUMNS = ", ".join(column.name for column in fields(Incident))
 _UNTOLD = "closed_at is null or over_told_at is null or unreached <> '{}'"

@@ -14,7 +14,8 @@ import numpy as np
 
 from analytics_pipeline.anomalies.expectation import RECENT, WINDOW, YEAR, Expectations, Flags, Floats, expect, typical
 from analytics_pipeline.anomalies.metrics import METRICS, ORDERS, Amounts, Metric, Source
-from analytics_pipeline.contracts import (
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.tables.contracts import (
     CLEAN_CUSTOMERS,
     CLEAN_ORDER_LINES,
     CLEAN_ORDERS,
@@ -23,9 +24,8 @@ from analytics_pipeline.contracts import (
     ORDER,
     QUARANTINE,
 )
-from analytics_pipeline.database.connection import Database, sqlstate
-from analytics_pipeline.database.slices import INVALID_SCHEMA, UNDEFINED_TABLE, query
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.warehouse.connection import Database, sqlstate
+from analytics_pipeline.warehouse.slices import INVALID_SCHEMA, UNDEFINED_TABLE, query
 
 DAILY_REVENUE = "marts.daily_revenue"
 LOOK_BACK = YEAR + RECENT + 2 * WINDOW

@@ -20,8 +20,8 @@ from analytics_pipeline.anomalies.figures import DailyFigures, read_figures
 from analytics_pipeline.anomalies.metrics import METRICS, ORDERS, Metric, Source, Unit
 from analytics_pipeline.anomalies.segments import cancelled_at_once, order_detail, parts
 from analytics_pipeline.anomalies.suspicion import suspicions
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.warehouse.connection import Database
 
 COMPARABLE, WEEK, LONGEST_AGO = 6, 7, 84
 """A day's segments are held against as many days of the same weekday, of the last twelve weeks."""

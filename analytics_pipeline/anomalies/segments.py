@@ -8,9 +8,9 @@ from typing import Any
 from analytics_pipeline.anomalies.explanation import Part
 from analytics_pipeline.anomalies.figures import orders_with_warnings
 from analytics_pipeline.anomalies.metrics import Source
-from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
 
 _SALES, _ORDERS = CLEAN_SALES.table.qualified_name, CLEAN_ORDERS.table.qualified_name
 _GUEST = "guest"

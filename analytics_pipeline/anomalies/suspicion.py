@@ -7,11 +7,11 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from analytics_pipeline.anomalies.segments import dates
-from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.ops_tables import EXTRACTIONS, VANISHED_ORDERS
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.tables.history import EXTRACTIONS, VANISHED_ORDERS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
 
 
 def suspicions(database: Database, days: Sequence[date], zone: ZoneInfo) -> dict[date, list[str]]:

@@ -19,9 +19,9 @@ from dotenv import load_dotenv
 
 from analytics_pipeline.cli.quiet import quiet_lost_database
 from analytics_pipeline.cli.screen import guard_screen
-from analytics_pipeline.database.lost import lost_database
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.settings import ALERT_REPEAT_HOURS, ALERT_URLS, DATABASE_URL, EMAIL_KEY, HOME, SHOP, UI_URL
+from analytics_pipeline.warehouse.lost import lost_database
 
 COMMANDS = {
     "demo": "Load the last 30 days of a demo shop into Postgres and show the last week.",

@@ -8,11 +8,11 @@ from analytics_pipeline.alerts.record import read_closed, read_open
 from analytics_pipeline.alerts.sending import receivers_of, send
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.opening import open_database
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists
-from analytics_pipeline.ops_tables import INCIDENTS
 from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
-from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.tables.history import INCIDENTS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists
 
 SHOWN_CLOSED = 10
 

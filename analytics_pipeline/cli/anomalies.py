@@ -10,10 +10,10 @@ import click
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.run import Day
-from analytics_pipeline.contracts import ANOMALIES
-from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.contracts import ANOMALIES
+from analytics_pipeline.warehouse.slices import exists, query
 
 SHOWN_DAYS = 10
 

@@ -8,17 +8,17 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.days import business_day
 from analytics_pipeline.history.excerpts import excerpts_apart
 from analytics_pipeline.history.stale import days_to_load, is_to_wait, parked_days, unpark
-from analytics_pipeline.jobs import LATE_CHANGES
+from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline.late_changes.look import look
-from analytics_pipeline.partitions import loadable_days
-from analytics_pipeline.running import days_in_flight, end_dead_runs, open_instance
-from analytics_pipeline.sensors import told
+from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, open_instance
+from analytics_pipeline.orchestration.sensors import told
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.shop.calendar import loadable_days
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.mapping import business_day
-from analytics_pipeline.sources.spec import load_shop
 
 
 @click.command(

@@ -13,14 +13,15 @@ from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, orders_and_money
 from analytics_pipeline.cli.loading import load_days
 from analytics_pipeline.cli.shop import demo_settings
-from analytics_pipeline.contracts import QUARANTINE
-from analytics_pipeline.database.connection import Database, data_database, psql_line
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import serve
-from analytics_pipeline.jobs import DAILY
-from analytics_pipeline.partitions import DayRange, last_complete_day
+from analytics_pipeline.job_names import DAILY
 from analytics_pipeline.settings import DEFAULT_SHOP, SHOP, Settings
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.contracts import QUARANTINE
+from analytics_pipeline.warehouse.connection import Database, data_database, psql_line
+from analytics_pipeline.warehouse.slices import query
 
 SHOP_URL = "ANALYTICS_DEMO_SHOP_URL"
 SHOWN_DAYS = 7

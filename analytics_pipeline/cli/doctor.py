@@ -13,8 +13,6 @@ from analytics_pipeline.alerts.sending import fault_of, receivers_of
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.doctor_shop import Warned, record_looks
 from analytics_pipeline.cli.run import Day
-from analytics_pipeline.database.connection import Database, create_database, data_database, instance_database
-from analytics_pipeline.database.slices import query
 from analytics_pipeline.errors import (
     DatabaseRefusedError,
     DescriptionError,
@@ -26,11 +24,13 @@ from analytics_pipeline.history.binding import binding_of, refuse_another_shop
 from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.rules import describe_rules
-from analytics_pipeline.partitions import last_complete_day
 from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.doctor import check_shop
-from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.warehouse.connection import Database, create_database, data_database, instance_database
+from analytics_pipeline.warehouse.slices import query
 
 OLDEST_SERVER = 140000
 RETRIES = 1

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from functools import partial
 
-from analytics_pipeline.errors import AnswerError
-from analytics_pipeline.partitions import last_complete_day
-from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.transforms.preview import (
+from analytics_pipeline.cli.preview import (
     Preview,
     last_day_with_orders,
     preview_customers,
     preview_orders,
     preview_products,
 )
+from analytics_pipeline.errors import AnswerError
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.sources.client import ShopClient
 
 
 class Warned(str):

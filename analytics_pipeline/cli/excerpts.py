@@ -7,7 +7,7 @@ from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.history.excerpts import read_excerpts
 from analytics_pipeline.plain import plain, plain_lines
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
 
 SHOWN = 10
 

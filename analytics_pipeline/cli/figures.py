@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 
-from analytics_pipeline.contracts import HELD_KINDS, ORDER
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Slice, exists, query
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.tables import Table
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.tables.contracts import HELD_KINDS, ORDER
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import Slice, exists, query
 
 
 def orders_and_money(database: Database, table: Table, column: str, days: DayRange | None = None) -> str:

@@ -16,18 +16,18 @@ import sqlalchemy.exc
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus  # no public name
 
 from analytics_pipeline.alerts.record import read_open
-from analytics_pipeline.database.connection import Database, data_database, instance_database
-from analytics_pipeline.database.embedded import is_running
-from analytics_pipeline.database.slices import exists
 from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
+from analytics_pipeline.history.landing import last_landing, told
 from analytics_pipeline.history.proofs import PROVED, read_proofs
 from analytics_pipeline.history.stale import parked_days
-from analytics_pipeline.landing import last_landing, told
-from analytics_pipeline.ops_tables import DAY_PROOFS, INCIDENTS, STALE_DAYS
+from analytics_pipeline.orchestration.running import open_instance
 from analytics_pipeline.plain import plain
-from analytics_pipeline.running import open_instance
 from analytics_pipeline.settings import DATABASE_URL, Settings
-from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.tables.history import DAY_PROOFS, INCIDENTS, STALE_DAYS
+from analytics_pipeline.warehouse.connection import Database, data_database, instance_database
+from analytics_pipeline.warehouse.embedded import is_running
+from analytics_pipeline.warehouse.slices import exists
 
 MISSED_TICKS = 3
 GRACE = timedelta(minutes=5)

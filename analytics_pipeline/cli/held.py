@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.connection import Database
 from analytics_pipeline.history.written import written_days
 from analytics_pipeline.late_changes.budget import held_days, read_budget, rounds
 from analytics_pipeline.late_changes.rounds import LATE, HeldDay, Rounds
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.warehouse.connection import Database
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,7 @@ from typing import Any
 from analytics_pipeline.cli.figures import cents
 from analytics_pipeline.cli.held import held_line, overdue_note, read_held
 from analytics_pipeline.cli.proofs import proof_lines
-from analytics_pipeline.contracts import CLEAN_SALES
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.days import DayRange, business_day
 from analytics_pipeline.history.extractions import vanished_count
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.outside import INSIDE, PLACES, Part, ledger_parts
@@ -18,11 +16,12 @@ from analytics_pipeline.history.rules import describe_rules
 from analytics_pipeline.history.stale import days_that_wait, listed_days, parked_days
 from analytics_pipeline.history.written import contiguous, written_days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.ops_tables import LOOKS, RESTATEMENTS
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.sources.mapping import business_day
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CLEAN_SALES
+from analytics_pipeline.tables.history import LOOKS, RESTATEMENTS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
 
 RECENT_DAYS = 7
 MOST_SHOWN = 5

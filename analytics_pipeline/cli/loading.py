@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 import click
 import dagster as dg
 
-from analytics_pipeline.alerts.evaluate import evaluate
 from analytics_pipeline.cli.figures import counted, orders_and_money
 from analytics_pipeline.cli.opening import open_database
-from analytics_pipeline.contracts import QUARANTINE
-from analytics_pipeline.database.connection import Database, data_database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.quarantine import Row, Selection, reasons
-from analytics_pipeline.jobs import ASKING_JOBS
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import RunSummary, open_instance, run_days
+from analytics_pipeline.orchestration.alerting import evaluate
+from analytics_pipeline.orchestration.jobs import ASKING_JOBS
+from analytics_pipeline.orchestration.running import RunSummary, open_instance, run_days
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import refuse_missing_secrets
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.tables.contracts import QUARANTINE
+from analytics_pipeline.warehouse.connection import Database, data_database
 
 
 def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting: bool = False) -> RunSummary:

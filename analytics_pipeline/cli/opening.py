@@ -1,9 +1,9 @@
 """Opening the database for a command: created when missing, and refused when it is another shop's."""
 
-from analytics_pipeline.database.connection import Database, create_database, data_database
 from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.warehouse.connection import Database, create_database, data_database
 
 
 def open_database(settings: Settings, shop: Shop) -> Database:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from analytics_pipeline.database.connection import Database
 from analytics_pipeline.history.proofs import COUNT, PROVED, REFUSED, REPEAT, DayProof, read_proofs
 from analytics_pipeline.history.written import contiguous
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.warehouse.connection import Database
 
 MOST_SHOWN = 5
 

@@ -12,18 +12,18 @@ from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, counted
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.run import Day
-from analytics_pipeline.contracts import ORDER, QUARANTINE
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
 from analytics_pipeline.history.undated import undated_orders, undated_record
-from analytics_pipeline.ops_tables import BLOCKED_ORDERS
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline.plain import plain
-from analytics_pipeline.running import RunSummary
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.contracts import ORDER, QUARANTINE
+from analytics_pipeline.tables.history import BLOCKED_ORDERS
 from analytics_pipeline.transforms.version import contract_version
+from analytics_pipeline.warehouse.connection import Database
 
 MOST_SHOWN = 50
 

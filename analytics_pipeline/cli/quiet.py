@@ -7,7 +7,7 @@ raise while they are thrown away. The command's own last line says what happened
 import logging
 import sys
 
-from analytics_pipeline.database.lost import is_lost, lost_database
+from analytics_pipeline.warehouse.lost import is_lost, lost_database
 
 
 def quiet_lost_database() -> None:

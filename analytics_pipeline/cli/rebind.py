@@ -3,12 +3,12 @@
 import click
 
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.database.connection import create_database, data_database
 from analytics_pipeline.history.binding import binding_of, rebind
 from analytics_pipeline.late_changes.same_shop import ask_for_stored_orders
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.warehouse.connection import create_database, data_database
 
 
 @click.command(

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from analytics_pipeline.cli.figures import counted_kinds, money_by_currency
-from analytics_pipeline.contracts import EXAMPLES
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.quarantine import (
     CLEAN,
     EXCLUDED,
@@ -19,10 +18,11 @@ from analytics_pipeline.history.quarantine import (
     outcomes,
 )
 from analytics_pipeline.history.written import contiguous
-from analytics_pipeline.jobs import DAILY
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.job_names import DAILY
+from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline.plain import plain
-from analytics_pipeline.running import RunSummary
+from analytics_pipeline.tables.contracts import EXAMPLES
+from analytics_pipeline.warehouse.connection import Database
 
 Run = Callable[[DayRange, str], RunSummary]
 """Runs a job, given by name, over some days."""

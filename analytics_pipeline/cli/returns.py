@@ -2,11 +2,11 @@
 
 from datetime import timedelta
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.written import written_days
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.warehouse.connection import Database
 
 DAYS_OF_RETURNS = 60
 """Days before a day whose orders may be returned on it; what comes later than that is rare."""

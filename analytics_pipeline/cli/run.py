@@ -9,15 +9,17 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.returns import missing_returns
-from analytics_pipeline.database.connection import data_database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.blocked import days_blocked_by
 from analytics_pipeline.history.written import contiguous
-from analytics_pipeline.jobs import DAILY, LAYERS
-from analytics_pipeline.partitions import DayRange, last_awaited_day, last_complete_day
-from analytics_pipeline.running import RunSummary
+from analytics_pipeline.job_names import DAILY
+from analytics_pipeline.orchestration.jobs import LAYERS
+from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.shop.calendar import last_awaited_day, last_complete_day
+from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.warehouse.connection import data_database
 
 CLEANING = (DAILY, "clean")
 """Jobs that decide what goes into quarantine."""

@@ -7,7 +7,7 @@ import click
 from analytics_pipeline.cli import Command
 from analytics_pipeline.demo_shop import DemoShopSettings, run_forever
 from analytics_pipeline.settings import DEFAULT_SHOP
-from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.shop.spec import Shop, load_shop
 
 DEFAULT_PORT = 8899
 

@@ -9,17 +9,17 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.cli.opening import open_database
-from analytics_pipeline.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
-from analytics_pipeline.database.connection import Database, psql_line
-from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.history.landing import landed_line
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.undated import undated_line
-from analytics_pipeline.landing import landed_line
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.partitions import last_awaited_day
+from analytics_pipeline.marts.engine import load_marts
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import Shop, load_shop
-from analytics_pipeline.tables import Table
+from analytics_pipeline.shop.calendar import last_awaited_day
+from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.tables.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Database, psql_line
+from analytics_pipeline.warehouse.slices import exists, query
 
 
 @click.command(

@@ -11,15 +11,15 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.errors import MissingSecretError, SettingsError
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.ops_tables import INSTALLATION
 from analytics_pipeline.settings import DATABASE_URL, HOME, SHOP
-from analytics_pipeline.sources.references import has_reference, resolve
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.references import has_reference, resolve
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.tables.history import INSTALLATION
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import exists, query
 
 ID, NAME, BASE_URL, RESOLVED = "shop_id", "shop_name", "shop_base_url", "shop_base_url_hash"
 COMMENT = "Answers of the shop "

@@ -11,10 +11,10 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Slice, SomeDays, replace_rows, take_turns
-from analytics_pipeline.ops_tables import BLOCKED_ORDERS
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.history import BLOCKED_ORDERS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import Slice, SomeDays, replace_rows, take_turns
 
 BLOCKED = BLOCKED_ORDERS.qualified_name
 

@@ -10,14 +10,14 @@ from contextlib import closing
 
 import pyarrow as pa
 
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import exclusive, exists, query
-from analytics_pipeline.email_key import key_file, make_key, place_of_key, read_key
 from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.history.email_key import key_file, make_key, place_of_key, read_key
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.ops_tables import INSTALLATION
 from analytics_pipeline.settings import EMAIL_KEY, Settings
+from analytics_pipeline.tables.history import INSTALLATION
 from analytics_pipeline.transforms.email import EmailKey
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import exclusive, exists, query
 
 NAME = "email_key"
 GUEST = "email:"

@@ -12,12 +12,12 @@ from typing import Any
 
 import adbc_driver_manager
 
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.errors import PipelineError, UnforeseenError
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.ops_tables import ERROR_EXCERPTS
 from analytics_pipeline.plain import plain_lines
+from analytics_pipeline.tables.history import ERROR_EXCERPTS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
 
 DAYS_KEPT = 30
 ROWS_KEPT = 200

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Slice, query
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.stale import has_moved_away
 from analytics_pipeline.history.written import Writing
-from analytics_pipeline.ops_tables import EXTRACTIONS, MATERIALISED_DAYS, VANISHED_ORDERS
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.history import EXTRACTIONS, MATERIALISED_DAYS, VANISHED_ORDERS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import Slice, query
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from analytics_pipeline.database.connection import Database
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.ops_tables import FIELD_CHANGES, FIELDS
-from analytics_pipeline.sources.drift import FieldChange, KnownField
+from analytics_pipeline.profile.drift import FieldChange, KnownField
+from analytics_pipeline.tables.history import FIELD_CHANGES, FIELDS
+from analytics_pipeline.warehouse.connection import Database
 
 
 def known_fields(database: Database, endpoint: str) -> list[KnownField]:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from analytics_pipeline.contracts import CLEAN_ORDERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query
-from analytics_pipeline.ops_tables import DAY_PROOFS, ORDER_CHANGES
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.sources.windows import start_of_day
+from analytics_pipeline.days import start_of_day
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS
+from analytics_pipeline.tables.history import DAY_PROOFS, ORDER_CHANGES
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
 
 State = Literal["provisional", "settling", "final"]
 SHARE = 0.99

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 
-from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, MOVED, RAW_ORDERS
-from analytics_pipeline.database.connection import Connection
-from analytics_pipeline.database.slices import Slice
 from analytics_pipeline.history import stale
 from analytics_pipeline.history.stale import StaleDay, mark
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import Table
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, MOVED, RAW_ORDERS
+from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.records import Version, superseded_days
+from analytics_pipeline.warehouse.connection import Connection
+from analytics_pipeline.warehouse.slices import Slice
 
 RAW, ORDERS, EXCLUDED = (contract.table.qualified_name for contract in (RAW_ORDERS, CLEAN_ORDERS, EXCLUSIONS))
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
-from analytics_pipeline.database.connection import Connection
-from analytics_pipeline.database.slices import Slice
 from analytics_pipeline.history.stale import has_moved_away
 from analytics_pipeline.history.written import Writing, listed
-from analytics_pipeline.ops_tables import LEDGER_MEASURES, MATERIALISED_DAYS, ORDER_CHANGES
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.tables.history import LEDGER_MEASURES, MATERIALISED_DAYS, ORDER_CHANGES
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection
+from analytics_pipeline.warehouse.slices import Slice
 
 SALES, CUSTOMERS = CLEAN_SALES.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
 CHANGES, DAYS = ORDER_CHANGES.qualified_name, MATERIALISED_DAYS.qualified_name

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from analytics_pipeline.contracts import CLEAN_SALES
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
 from analytics_pipeline.history.unfinished import behind
+from analytics_pipeline.tables.contracts import CLEAN_SALES
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
 
 REVENUE = "marts.daily_revenue"
 INSIDE = "inside"

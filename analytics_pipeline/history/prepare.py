@@ -2,12 +2,12 @@
 
 from contextlib import closing
 
-from analytics_pipeline.contracts import QUARANTINE
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.layout import DDL_LOCK, add_columns, ensure_schema, ensure_table
-from analytics_pipeline.database.slices import query
 from analytics_pipeline.history.restatements import AS_REPORTED
-from analytics_pipeline.ops_tables import OPS_TABLES
+from analytics_pipeline.tables.contracts import QUARANTINE
+from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.layout import DDL_LOCK, add_columns, ensure_schema, ensure_table
+from analytics_pipeline.warehouse.slices import query
 
 _prepared: set[Database] = set()
 """Databases whose tables this process has held against their shapes."""

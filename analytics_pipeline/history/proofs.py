@@ -8,12 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Slice, query
 from analytics_pipeline.history.stale import STALE, lock_list
-from analytics_pipeline.ops_tables import DAY_PROOFS
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.tables.history import DAY_PROOFS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import Slice, query
 
 DAYS_PROVED = "every_day_is_proved"
 """The check that names the days of a run which are not; where rows were left as they are, the run is not whole."""

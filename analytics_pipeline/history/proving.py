@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.days import start_of_day
 from analytics_pipeline.history.proofs import (
     COUNT,
     NONE,
@@ -29,7 +27,9 @@ from analytics_pipeline.history.proofs import (
 )
 from analytics_pipeline.history.stale import StaleDay
 from analytics_pipeline.history.written import written_days
-from analytics_pipeline.sources.windows import start_of_day
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
 
 AGAIN_AFTER = timedelta(hours=1)
 LONGEST_WAIT = timedelta(days=1)

@@ -12,15 +12,15 @@ from itertools import pairwise
 
 import adbc_driver_manager
 
-from analytics_pipeline.contracts import CLEAN_SALES
-from analytics_pipeline.database.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
-from analytics_pipeline.database.layout import ensure_schema, ensure_table
-from analytics_pipeline.database.slices import Query, Slice, SomeDays, duplicate_key, replace_rows, take_turns
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.restatements import NumbersOnRecord
 from analytics_pipeline.history.written import Writing, contiguous, each_day
-from analytics_pipeline.ops_tables import MATERIALISED_DAYS, ORDER_CHANGES
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.contracts import CLEAN_SALES
+from analytics_pipeline.tables.history import MATERIALISED_DAYS, ORDER_CHANGES
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
+from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
+from analytics_pipeline.warehouse.slices import Query, Slice, SomeDays, duplicate_key, replace_rows, take_turns
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 NEAR = timedelta(days=7)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from analytics_pipeline.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import StaleDay, give_another_chance, lock_list, mark
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists
 
 REPLAY = "replay"
 """Reason of a stale day that was marked so that its quarantined orders are judged again."""

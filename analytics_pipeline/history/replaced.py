@@ -10,12 +10,12 @@ from datetime import date
 
 import pyarrow as pa
 
-from analytics_pipeline.contracts import CLEAN_SALES, RAW_ORDERS
-from analytics_pipeline.database.connection import Connection
-from analytics_pipeline.database.slices import Slice
 from analytics_pipeline.history.written import Writing
-from analytics_pipeline.ops_tables import MATERIALISED_DAYS, REPLACED_ORDERS
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
+from analytics_pipeline.tables.history import MATERIALISED_DAYS, REPLACED_ORDERS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection
+from analytics_pipeline.warehouse.slices import Slice
 
 DAYS, REPLACED = MATERIALISED_DAYS.qualified_name, REPLACED_ORDERS.qualified_name
 SALES = CLEAN_SALES.table.qualified_name

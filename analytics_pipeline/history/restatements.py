@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from analytics_pipeline.database.connection import Connection
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.written import Writing, each_day
-from analytics_pipeline.ops_tables import (
+from analytics_pipeline.tables.history import (
     LEDGER_MEASURES,
     MATERIALISED_DAYS,
     ORDER_CHANGES,
     PUBLICATIONS,
     RESTATEMENTS,
 )
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.tables import MONEY, Table, postgres_type
+from analytics_pipeline.tables.shape import MONEY, Table, postgres_type
+from analytics_pipeline.warehouse.connection import Connection
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 

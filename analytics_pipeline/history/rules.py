@@ -8,13 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 
-from analytics_pipeline.contracts import CLEAN_SALES, RAW_ORDERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query
 from analytics_pipeline.history.written import contiguous
-from analytics_pipeline.ops_tables import DEFINITIONS, MATERIALISED_DAYS
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
+from analytics_pipeline.tables.history import DEFINITIONS, MATERIALISED_DAYS
 from analytics_pipeline.transforms.version import Rules, definition, rules_of
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
 
 RAW, SALES = RAW_ORDERS.table.qualified_name, CLEAN_SALES.table.qualified_name
 MOST_SHOWN = 5

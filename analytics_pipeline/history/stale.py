@@ -8,12 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Slice, query, take_turns
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.written import contiguous
-from analytics_pipeline.ops_tables import DAY_PROOFS, MATERIALISED_DAYS, STALE_DAYS
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.history import DAY_PROOFS, MATERIALISED_DAYS, STALE_DAYS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import Slice, query, take_turns
 
 STALE = STALE_DAYS.qualified_name
 FAILURES_TO_PARK = 3

@@ -11,10 +11,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Slice, exists, query
-from analytics_pipeline.ops_tables import UNDATED_ORDERS
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.history import UNDATED_ORDERS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import Slice, exists, query
 
 Row = dict[str, Any]
 NAME = UNDATED_ORDERS.qualified_name

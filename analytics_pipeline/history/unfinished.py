@@ -6,12 +6,12 @@ Nothing is written here. The times of writing can be compared, since the ledger 
 from collections.abc import Collection, Sequence
 from datetime import date
 
-from analytics_pipeline.contracts import CLEAN_ORDERS, CLEAN_SALES, RAW_ORDERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Ask, query
 from analytics_pipeline.history.written import listed
-from analytics_pipeline.ops_tables import MATERIALISED_DAYS, ORDER_CHANGES
-from analytics_pipeline.tables import Table
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS, CLEAN_SALES, RAW_ORDERS
+from analytics_pipeline.tables.history import MATERIALISED_DAYS, ORDER_CHANGES
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import Ask, query
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 RAW, ORDERS, SALES = (contract.table.qualified_name for contract in (RAW_ORDERS, CLEAN_ORDERS, CLEAN_SALES))

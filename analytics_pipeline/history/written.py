@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from itertools import pairwise
 
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Slice, query
-from analytics_pipeline.ops_tables import MATERIALISED_DAYS
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.tables import Table
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.tables.history import MATERIALISED_DAYS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import Slice, query
 
 
 @dataclass(frozen=True)

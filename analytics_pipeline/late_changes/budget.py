@@ -4,14 +4,14 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from math import ceil
 
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.days import business_day
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.proofs import PROVED, read_proofs
 from analytics_pipeline.late_changes.rounds import Budget, HeldDay, Pages, Rounds, rounds_of, shortest_rounds
-from analytics_pipeline.ops_tables import EXTRACTIONS, LOOKS
-from analytics_pipeline.sources.mapping import business_day
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.history import EXTRACTIONS, LOOKS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
 
 WINDOW_DAYS = 7
 """Over which requests are counted: a day that costs more than a day's budget is read all the same."""

@@ -8,15 +8,15 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.contracts import CLEAN_SALES, RAW_ORDERS
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import exists
+from analytics_pipeline.decoding.mapping import is_same_record
 from analytics_pipeline.history.stale import StaleDay
 from analytics_pipeline.late_changes.touched import OrderState, days_touched
-from analytics_pipeline.sources.mapping import is_same_record
-from analytics_pipeline.sources.records import UndatedRecord, keys_of
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import exists
 
 
 class Comparison:

@@ -8,7 +8,7 @@ within the budget is `rounds`' part.
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.days import DayRange
 
 DAILY = timedelta(hours=20)
 """Age from which a day of the last few is read again: less than a day, so that a daily look never skips one."""

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from analytics_pipeline.decoding.mapping import compile_path, decode, parse_stamp
 from analytics_pipeline.errors import FeedError
 from analytics_pipeline.late_changes.readings import Reading, Stamp
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import Extraction, extract_changed_orders
-from analytics_pipeline.sources.mapping import compile_path, decode, parse_stamp
-from analytics_pipeline.sources.records import UndatedRecord, keys_of
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
 
 READINGS = 5
 ANSWERS_AGAIN = 5

@@ -8,10 +8,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.history.landing import due_time
 from analytics_pipeline.history.written import contiguous
-from analytics_pipeline.landing import due_time
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from analytics_pipeline.contracts import CLEAN_ORDERS, RAW_ORDERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query, take_turns
+from analytics_pipeline.days import DayRange, business_day, start_of_day
 from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.proofs import COUNT, read_proofs, renew
@@ -39,15 +37,16 @@ from analytics_pipeline.late_changes.gaps import gaps_of
 from analytics_pipeline.late_changes.reread import Reread, reread
 from analytics_pipeline.late_changes.rounds import days_to_hold, shortest_rounds
 from analytics_pipeline.late_changes.touched import merged
-from analytics_pipeline.mart_sql import daily_tables
-from analytics_pipeline.ops_tables import EXTRACTIONS, LOOKS, MATERIALISED_DAYS
-from analytics_pipeline.partitions import DayRange, loadable_days
+from analytics_pipeline.marts.engine import daily_tables
+from analytics_pipeline.shop.calendar import loadable_days
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import can_count_orders, count_orders
-from analytics_pipeline.sources.mapping import business_day
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.sources.windows import start_of_day
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS, RAW_ORDERS
+from analytics_pipeline.tables.history import EXTRACTIONS, LOOKS, MATERIALISED_DAYS
 from analytics_pipeline.transforms.undated import judge_undated
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query, take_turns
 
 
 @dataclass(frozen=True)

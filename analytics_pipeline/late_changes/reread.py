@@ -9,16 +9,16 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import DataError, TransientError
 from analytics_pipeline.history.proofs import COUNT as COUNTED
 from analytics_pipeline.history.proofs import NONE
 from analytics_pipeline.history.stale import REREAD, StaleDay
 from analytics_pipeline.late_changes.compare import Comparison, events_of
-from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.warehouse.connection import Database
 
 DELETED, COUNT = "deleted", "count"
 

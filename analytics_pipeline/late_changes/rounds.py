@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import ceil
 
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.days import DayRange
 
 SETTLING, OTHERS = timedelta(days=4), timedelta(days=70)
 """The shortest rounds: a change is found within a week, or within 90 days, though a reading may come late."""

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.decoding.mapping import compile_path, decode
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
-from analytics_pipeline.sources.mapping import compile_path, decode
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
 
 SAMPLED_ORDERS = 5
 """Of each sampled day: the oldest one, the newest and one between."""

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from analytics_pipeline.sources.envelope import record_reader
-from analytics_pipeline.sources.mapping import id_text
+from analytics_pipeline.decoding.envelope import record_reader
+from analytics_pipeline.decoding.mapping import id_text
 
 _MASK = (1 << 64) - 1
 Key = str | tuple[int, int]

@@ -21,12 +21,12 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from analytics_pipeline.errors import AnswerError, SettingsError, ShopRefusedError, ShopUnavailableError
+from analytics_pipeline.shop.references import resolve
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.urls import RedactedLog, Redactor, base_url_fault, resolve_link
 from analytics_pipeline.sources.credentials import read_credentials
 from analytics_pipeline.sources.deadline import Deadline, WatchedAdapter
 from analytics_pipeline.sources.pacing import Pace, retry_after_seconds, retry_wait
-from analytics_pipeline.sources.references import resolve
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.sources.urls import RedactedLog, Redactor, base_url_fault, resolve_link
 
 Body = TypeVar("Body")
 

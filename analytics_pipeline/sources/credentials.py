@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from analytics_pipeline.errors import SettingsError
-from analytics_pipeline.sources.protocol import ApiKeyAuth, Auth, BasicAuth, BearerAuth, NoAuth
-from analytics_pipeline.sources.references import resolve
+from analytics_pipeline.shop.protocol import ApiKeyAuth, Auth, BasicAuth, BearerAuth, NoAuth
+from analytics_pipeline.shop.references import resolve
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from analytics_pipeline.days import business_day
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
-from analytics_pipeline.sources.mapping import business_day
 
 
 @dataclass(frozen=True)

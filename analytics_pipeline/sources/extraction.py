@@ -13,10 +13,18 @@ from itertools import chain
 
 import pyarrow as pa
 
+from analytics_pipeline.decoding.envelope import envelope_reader
 from analytics_pipeline.errors import ITS_WORDS, AnswerError, DescriptionError, PaginationError, ShopRefusedError
+from analytics_pipeline.shop.protocol import Offset
+from analytics_pipeline.shop.spec import Endpoint, Shop
+from analytics_pipeline.shop.windows import (
+    changed_since_params,
+    covering_params,
+    created_window_params,
+    instants_params,
+)
 from analytics_pipeline.sources.came import Came, SourceCount
 from analytics_pipeline.sources.client import Answer, ShopClient, Statistics
-from analytics_pipeline.sources.envelope import envelope_reader
 from analytics_pipeline.sources.locating import LEAST_REQUESTS, among, located
 from analytics_pipeline.sources.pagination import (
     CIRCLE,
@@ -32,8 +40,8 @@ from analytics_pipeline.sources.pagination import (
     promises_more,
     whole_number,
 )
-from analytics_pipeline.sources.protocol import Offset
-from analytics_pipeline.sources.records import (
+from analytics_pipeline.sources.words import error_words, excerpt_of, may_be_failure
+from analytics_pipeline.transforms.raw import (
     CUSTOMERS_SCHEMA,
     PRODUCTS_SCHEMA,
     OddRecords,
@@ -43,14 +51,6 @@ from analytics_pipeline.sources.records import (
     dimension_reading,
     order_reading,
 )
-from analytics_pipeline.sources.spec import Endpoint, Shop
-from analytics_pipeline.sources.windows import (
-    changed_since_params,
-    covering_params,
-    created_window_params,
-    instants_params,
-)
-from analytics_pipeline.sources.words import error_words, excerpt_of, may_be_failure
 
 _SHOWN_CHARACTERS = 80
 _Body = tuple[Sequence[object], bytes]

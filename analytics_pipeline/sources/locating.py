@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 
-from analytics_pipeline.sources.records import UndatedRecord
+from analytics_pipeline.transforms.raw import UndatedRecord
 
 LEAST_REQUESTS = 50
 """Requests that finding may cost beside as many as the extraction itself took."""

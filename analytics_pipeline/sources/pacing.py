@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from analytics_pipeline.sources.protocol import RequestBudget
+from analytics_pipeline.shop.protocol import RequestBudget
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
 _WAIT_WITHOUT_RESET = 1.0

@@ -22,8 +22,8 @@ from typing import assert_never
 from requests.utils import parse_header_links
 
 from analytics_pipeline.errors import PaginationError
-from analytics_pipeline.sources.protocol import Cursor, LinkHeader, NextLink, Offset, PageNumber, Pagination, Single
-from analytics_pipeline.sources.urls import resolve_link
+from analytics_pipeline.shop.protocol import Cursor, LinkHeader, NextLink, Offset, PageNumber, Pagination, Single
+from analytics_pipeline.shop.urls import resolve_link
 
 
 @dataclass(frozen=True, slots=True)

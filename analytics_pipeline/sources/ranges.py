@@ -13,14 +13,14 @@ from datetime import UTC, date, datetime, timedelta
 
 import pyarrow as pa
 
+from analytics_pipeline.days import start_of_day
+from analytics_pipeline.decoding.mapping import compile_path, decode, parse_stamp
 from analytics_pipeline.errors import CountError, DataError, ProofError
 from analytics_pipeline.sources.came import fingerprint
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import Extraction, extract_created, extract_orders
-from analytics_pipeline.sources.mapping import compile_path, decode, parse_stamp
-from analytics_pipeline.sources.records import ORDERS_SCHEMA
-from analytics_pipeline.sources.windows import start_of_day
-from analytics_pipeline.spool import Spool, spool
+from analytics_pipeline.sources.spool import Spool, spool
+from analytics_pipeline.transforms.raw import ORDERS_SCHEMA
 
 ONE_DAY, ONE_SECOND = timedelta(days=1), timedelta(seconds=1)
 PROBES = 32

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics_pipeline.contracts import ACCOUNTING
+from analytics_pipeline.tables.contracts import ACCOUNTING
 from analytics_pipeline.transforms.values import ZERO
 
 UNKNOWN_CURRENCY = "unknown"

@@ -10,14 +10,15 @@ from datetime import datetime
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline import contracts
-from analytics_pipeline.contracts import Contract
-from analytics_pipeline.sources.fields import kind_of
-from analytics_pipeline.sources.mapping import business_day, compile_path, decode, id_text
-from analytics_pipeline.sources.records import NO_ID
-from analytics_pipeline.sources.spec import Customers, Products, Shop
-from analytics_pipeline.tables import DAY, TEXT
+from analytics_pipeline.days import business_day
+from analytics_pipeline.decoding.mapping import compile_path, decode, id_text
+from analytics_pipeline.profile.fields import kind_of
+from analytics_pipeline.shop.spec import Customers, Products, Shop
+from analytics_pipeline.tables import contracts
+from analytics_pipeline.tables.contracts import Contract
+from analytics_pipeline.tables.shape import DAY, TEXT
 from analytics_pipeline.transforms.email import EmailKey
+from analytics_pipeline.transforms.raw import NO_ID
 from analytics_pipeline.transforms.records import Columns, without_nothing
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import arrow_series, places

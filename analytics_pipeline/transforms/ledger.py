@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.sources.mapping import business_day
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
+from analytics_pipeline.days import business_day
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
 from analytics_pipeline.transforms.lines import lines_of
 from analytics_pipeline.transforms.refunds import Refund, RefundLine
 from analytics_pipeline.transforms.values import ZERO, arrow_series, decimals, money, places, repeated

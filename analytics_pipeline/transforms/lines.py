@@ -12,8 +12,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import DAY, MONEY, TEXT
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.shape import DAY, MONEY, TEXT
 from analytics_pipeline.transforms.records import LINES, Entries, Faults, OrderRecords
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import (

@@ -17,9 +17,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.contracts import CANCELLATION, REFUND
-from analytics_pipeline.sources.mapping import business_day
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.days import business_day
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CANCELLATION, REFUND
 from analytics_pipeline.transforms.lines import lines_of
 from analytics_pipeline.transforms.records import EARLIEST, ORDERS, SALES, Fault
 from analytics_pipeline.transforms.refunds import ListedRefund, Refund

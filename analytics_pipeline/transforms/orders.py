@@ -14,17 +14,17 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline import contracts
-from analytics_pipeline.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract
-from analytics_pipeline.sources.mapping import id_text
-from analytics_pipeline.sources.records import NO_ID
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import FLAG, MONEY, TEXT
+from analytics_pipeline.decoding.mapping import id_text
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables import contracts
+from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract
+from analytics_pipeline.tables.shape import FLAG, MONEY, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame
 from analytics_pipeline.transforms.money_back import HeldEvent, judge_money_back
+from analytics_pipeline.transforms.raw import NO_ID
 from analytics_pipeline.transforms.records import (
     ORDERS,
     Fault,

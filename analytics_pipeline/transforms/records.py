@@ -11,9 +11,10 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 
-from analytics_pipeline.sources.mapping import business_day, column_reader, compile_path, decode, parse_stamp
-from analytics_pipeline.sources.protocol import Model
-from analytics_pipeline.sources.spec import Shop, as_text
+from analytics_pipeline.days import business_day
+from analytics_pipeline.decoding.mapping import column_reader, compile_path, decode, parse_stamp
+from analytics_pipeline.shop.protocol import Model
+from analytics_pipeline.shop.spec import Shop, as_text
 from analytics_pipeline.transforms.values import means_nothing
 
 Columns = dict[str, list[object]]

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.transforms.records import SALES, Entries, Fault, Faults, OrderRecords
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import ZERO, decimals, or_zero, places

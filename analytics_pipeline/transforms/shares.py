@@ -13,7 +13,7 @@ from fractions import Fraction
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.contracts import EXAMPLES, ORDER
+from analytics_pipeline.tables.contracts import EXAMPLES, ORDER
 from analytics_pipeline.transforms.values import ZERO
 
 Money = Mapping[str, Decimal]

@@ -11,9 +11,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics_pipeline.sources.mapping import LONGEST_ID, parse_stamp
-from analytics_pipeline.sources.spec import Shop
-from analytics_pipeline.tables import FLAG, STAMP
+from analytics_pipeline.decoding.mapping import LONGEST_ID, parse_stamp
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.shape import FLAG, STAMP
 from analytics_pipeline.transforms.records import Columns
 from analytics_pipeline.transforms.values import (
     Column,

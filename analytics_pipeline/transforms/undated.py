@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.sources.records import UndatedRecord, keys_of
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
 
 Row = dict[str, Any]
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics_pipeline.tables import COUNT, FLAG, MONEY, TEXT
+from analytics_pipeline.tables.shape import COUNT, FLAG, MONEY, TEXT
 
 ZERO = Decimal("0.0000")
 UNIT = Decimal("0.0001")

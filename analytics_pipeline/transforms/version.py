@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from analytics_pipeline.contracts import CLEAN_ORDER_LINES, CLEAN_ORDERS, CLEAN_SALES, Contract
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CLEAN_ORDER_LINES, CLEAN_ORDERS, CLEAN_SALES, Contract
 
 PACKAGE = "analytics-pipeline"
 JUDGING_KEYS = {"fields", "lines", "refunds", "exclude", "returns_when"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.cases.small_shop import Case, SmallShop
 from analytics_pipeline_tests.fake_shop import FakeShop
 

@@ -11,17 +11,17 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import yaml
 
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import exists, query
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.history.stale import days_to_load
-from analytics_pipeline.jobs import LATE_CHANGES
+from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline.late_changes.look import Look, look
-from analytics_pipeline.ops_tables import MATERIALISED_DAYS
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import RunSummary, run_days
+from analytics_pipeline.orchestration.running import RunSummary, run_days
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.tables.history import MATERIALISED_DAYS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -18,12 +18,12 @@ import pytest
 import sqlalchemy
 from adbc_driver_postgresql import dbapi
 
-from analytics_pipeline.database import programs
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.embedded import psql_command, start_embedded_server
-from analytics_pipeline.database.slices import query
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, SettingsError
-from analytics_pipeline.instance_storage import sqlalchemy_url
+from analytics_pipeline.orchestration.instance_storage import sqlalchemy_url
+from analytics_pipeline.warehouse import programs
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.embedded import psql_command, start_embedded_server
+from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import with_login
 from analytics_pipeline_tests.integration.loaded import is_alive, postmaster_of, stop_server
 

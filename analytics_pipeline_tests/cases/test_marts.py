@@ -11,19 +11,19 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from analytics_pipeline.contracts import CLEAN_SALES
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.layout import ensure_schema, ensure_table
-from analytics_pipeline.database.slices import Slice, query, read_table
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.publishing import MartDays, publish
-from analytics_pipeline.io_managers.day_metadata import FEW, tell_days
-from analytics_pipeline.mart_sql import Mart, load_marts
-from analytics_pipeline.ops_tables import MATERIALISED_DAYS
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import range_tags
-from analytics_pipeline.tables import COUNT, MONEY
+from analytics_pipeline.marts.engine import Mart, load_marts
+from analytics_pipeline.orchestration.day_metadata import FEW, tell_days
+from analytics_pipeline.orchestration.running import range_tags
+from analytics_pipeline.tables.contracts import CLEAN_SALES
+from analytics_pipeline.tables.history import MATERIALISED_DAYS
+from analytics_pipeline.tables.shape import COUNT, MONEY
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
+from analytics_pipeline.warehouse.slices import Slice, query, read_table
 from analytics_pipeline_tests.cases.long_history import FIRST, LongHistory
 
 DAY = date(2026, 11, 20)

@@ -10,10 +10,10 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
 
-from analytics_pipeline.checks.marts import MART_CLAIMS
 from analytics_pipeline.cli import main
 from analytics_pipeline.cli.history import ledger_lines
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.orchestration.checks.marts import MART_CLAIMS
 from analytics_pipeline_tests.cases.small_shop import Case, Record, order
 from analytics_pipeline_tests.integration.tables import execute
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from analytics_pipeline.running import RunSummary
+from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline_tests.cases.small_shop import Case, order
 
 
@@ -95,7 +95,7 @@ def test_c13_two_runs_at_once_leave_a_moved_order_on_one_day(case: Case) -> None
 def test_c14_of_one_order_on_two_days_of_one_answer_the_newest_counts(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analytics_pipeline.assets.clean.CHUNK_ORDERS", 1)
+    monkeypatch.setattr("analytics_pipeline.orchestration.assets.clean.CHUNK_ORDERS", 1)
     case.shop.orders = [
         order("T1", "2026-11-09", "10.00", updated_at="2026-11-09T13:00:00+01:00"),
         order("T2", "2026-11-09", "7.00", updated_at="2026-11-13T13:00:00+01:00"),

@@ -9,10 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import main
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import SettingsError
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.resources import DatabaseResource, ShopResource
-from analytics_pipeline.running import run_days
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.orchestration.running import run_days
 from analytics_pipeline_tests.cases.small_shop import Case, SmallShop, order
 from analytics_pipeline_tests.fake_shop import FakeShop
 

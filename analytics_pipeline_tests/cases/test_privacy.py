@@ -8,13 +8,13 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from analytics_pipeline.alerts.evaluate import evaluate
 from analytics_pipeline.cli import main
-from analytics_pipeline.database.slices import exists
 from analytics_pipeline.history.excerpts import read_excerpts
-from analytics_pipeline.ops_tables import OPS_TABLES
-from analytics_pipeline.running import RunSummary
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.orchestration.alerting import evaluate
+from analytics_pipeline.orchestration.running import RunSummary
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.warehouse.slices import exists
 from analytics_pipeline_tests.cases.small_shop import Case, order
 from analytics_pipeline_tests.fake_shop import Reply
 
@@ -90,7 +90,7 @@ def test_c44_an_error_that_nobody_foresaw_is_told_by_kind_and_place(
     def fail(*_: object, **__: object) -> None:
         raise KeyError(MAIL)
 
-    monkeypatch.setattr("analytics_pipeline.assets.clean.clean_orders", fail)
+    monkeypatch.setattr("analytics_pipeline.orchestration.assets.clean.clean_orders", fail)
     summary = case.run("2026-11-20")
     assert [word for word in PERSONAL if word in everything_told(case, summary)] == []
     assert any("KeyError at assets/clean.py" in text for text in summary.failures)

@@ -7,8 +7,8 @@ import pytest
 
 from analytics_pipeline.cli import typed_command
 from analytics_pipeline.cli.returns import missing_returns
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.cases.small_shop import Case
 
 DAY = DayRange(date(2026, 11, 22), date(2026, 11, 22))

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import main
-from analytics_pipeline.database.connection import Database, create_database, instance_database
-from analytics_pipeline.database.rights import missing_right
 from analytics_pipeline.errors import DatabaseRefusedError
-from analytics_pipeline.running import open_instance
+from analytics_pipeline.orchestration.running import open_instance
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
+from analytics_pipeline.warehouse.rights import missing_right
 from analytics_pipeline_tests.cases.small_shop import Case, SmallShop
 from analytics_pipeline_tests.conftest import with_login
 

@@ -1,7 +1,7 @@
 """A description whose time zone, currency or mapping changes after days were loaded by it."""
 
 from analytics_pipeline.history.rules import other_rules
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.cases.small_shop import Case, order
 from analytics_pipeline_tests.cases.test_moved_orders import assert_whole
 

@@ -7,13 +7,13 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from analytics_pipeline.alerts.evaluate import evaluate
 from analytics_pipeline.alerts.record import read_open
 from analytics_pipeline.cli import main
 from analytics_pipeline.errors import MissingSecretError
-from analytics_pipeline.running import PARTITION, QUIET, RANGE_END, RANGE_START, open_instance
+from analytics_pipeline.orchestration.alerting import evaluate
+from analytics_pipeline.orchestration.running import PARTITION, QUIET, RANGE_END, RANGE_START, open_instance
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.cases.small_shop import Case
 
 FAILED = (dg.DagsterError, MissingSecretError)

@@ -3,10 +3,10 @@
 import dagster as dg
 import pytest
 
-from analytics_pipeline.contracts import CONTRACTS
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.ops_tables import OPS_TABLES
-from analytics_pipeline.tables import Table
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.tables.shape import Table
 
 TABLES = {
     table.qualified_name: table

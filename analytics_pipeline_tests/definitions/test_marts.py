@@ -6,12 +6,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_pipeline.assets.marts import build_mart_assets
 from analytics_pipeline.errors import MartError
-from analytics_pipeline.mart_sql import MARTS_FOLDER, Mart, load_marts
-from analytics_pipeline.partitions import daily_partitions
-from analytics_pipeline.sources.spec import load_shop
-from analytics_pipeline.tables import COUNT, DAY, MONEY, TEXT
+from analytics_pipeline.marts.engine import MARTS_FOLDER, Mart, load_marts
+from analytics_pipeline.orchestration.assets.marts import build_mart_assets
+from analytics_pipeline.orchestration.partitions import daily_partitions
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.shape import COUNT, DAY, MONEY, TEXT
 
 HEADER = "-- One row a day.\n-- grain: event_date\n"
 BODY = """select

@@ -7,9 +7,9 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration import late
 from analytics_pipeline_tests.integration.late import Clock

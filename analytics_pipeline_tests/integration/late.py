@@ -6,14 +6,14 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.history.stale import days_to_load
-from analytics_pipeline.jobs import LATE_CHANGES
+from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline.late_changes.look import Look, look
-from analytics_pipeline.ops_tables import LEDGER_MEASURES
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.tables.history import LEDGER_MEASURES
 from analytics_pipeline_tests.conftest import Pipeline, at
 
 CHANGEABLE: dict[str, Any] = {

@@ -14,12 +14,12 @@ import dagster as dg
 import psutil
 import pytest
 
-from analytics_pipeline.database.connection import DATA_DATABASE, Database, create_database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
-from analytics_pipeline.ops_tables import OPS_TABLES
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.warehouse.connection import DATA_DATABASE, Database, create_database
+from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import Pipeline, content_hash, describe
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 1, 3)

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from multiprocessing.context import ForkServerProcess
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import open_instance, run_days
+from analytics_pipeline.orchestration.running import open_instance, run_days
 from analytics_pipeline.settings import Settings
 
 _CONTEXT = multiprocessing.get_context("forkserver")

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 import pyarrow as pa
 
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Slice, query, read_table
-from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
+from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import Slice, query, read_table
 
 THINGS = Table(
     schema="probe",

@@ -5,15 +5,15 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pytest
 
-from analytics_pipeline.alerts import facts
-from analytics_pipeline.alerts.facts import gather
 from analytics_pipeline.alerts.incidents import Facts, Incident
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import PARTITION, RANGE_END, RANGE_START
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.orchestration import alert_facts as facts
+from analytics_pipeline.orchestration.alert_facts import gather
+from analytics_pipeline.orchestration.running import PARTITION, RANGE_END, RANGE_START
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.warehouse.connection import Database
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
 CUSTOMER = "jane.doe@example.com"

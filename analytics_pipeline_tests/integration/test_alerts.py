@@ -12,16 +12,16 @@ import adbc_driver_manager
 import dagster as dg
 import pytest
 
-from analytics_pipeline.alerts.evaluate import Evaluation, evaluate
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import ShopRefusedError
+from analytics_pipeline.history.landing import daily_marts
 from analytics_pipeline.history.prepare import prepare
-from analytics_pipeline.landing import daily_marts
-from analytics_pipeline.resources import DatabaseResource
-from analytics_pipeline.running import RANGE_END, RANGE_START
-from analytics_pipeline.sensors_alerts import build_alert_sensors
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
+from analytics_pipeline.orchestration.alerting import Evaluation, evaluate
+from analytics_pipeline.orchestration.resources import DatabaseResource
+from analytics_pipeline.orchestration.running import RANGE_END, RANGE_START
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.conftest import Pipeline, describe
 from analytics_pipeline_tests.integration.loaded import LAST
 from analytics_pipeline_tests.integration.receivers import PASSWORD, TOKEN, Receiver, receiving

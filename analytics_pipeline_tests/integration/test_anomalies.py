@@ -12,9 +12,9 @@ from click.testing import CliRunner, Result
 
 from analytics_pipeline.anomalies.judging import Finding, judge
 from analytics_pipeline.cli import main
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, Happening
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline, at, content_hash
 from analytics_pipeline_tests.integration.loaded import copy_of, evaluations, loaded_pipeline
 from analytics_pipeline_tests.integration.tables import execute

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from analytics_pipeline.alerts.evaluate import evaluate
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.orchestration.alerting import evaluate
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up
 from analytics_pipeline_tests.integration.loaded import hashes, redescribed

@@ -15,10 +15,10 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from analytics_pipeline.assets import clean
 from analytics_pipeline.history.proofs import DAYS_PROVED
+from analytics_pipeline.orchestration.assets import clean
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.extraction import Extraction
-from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline_tests.conftest import Pipeline

@@ -7,11 +7,11 @@ from decimal import Decimal
 import dagster as dg
 import pytest
 
-from analytics_pipeline.checks.marts import MART_CLAIMS
-from analytics_pipeline.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.orchestration.checks.marts import MART_CLAIMS
+from analytics_pipeline.orchestration.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.integration.loaded import copy_of, loaded_pipeline
 from analytics_pipeline_tests.integration.tables import execute, value
 

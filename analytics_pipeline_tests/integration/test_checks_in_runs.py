@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from analytics_pipeline.checks.landing import LANDED
+from analytics_pipeline.orchestration.checks.landing import LANDED
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.loaded import (
     FIRST,

@@ -18,12 +18,12 @@ from click.testing import CliRunner, Result
 from analytics_pipeline.cli import COMMANDS, EXAMPLES, main
 from analytics_pipeline.cli.run import chosen_days
 from analytics_pipeline.cli.up import only_one
-from analytics_pipeline.database.connection import Database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import SettingsError
-from analytics_pipeline.partitions import DayRange
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION, Pipeline, at, describe, with_login
 from analytics_pipeline_tests.integration.command_line import run, running
 from analytics_pipeline_tests.integration.truth import agrees

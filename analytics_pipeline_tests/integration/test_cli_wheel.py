@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from analytics_pipeline.cli import COMMANDS
-from analytics_pipeline.contracts import CONTRACTS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.ops_tables import OPS_TABLES
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.integration.command_line import run
 
 CHECKOUT = Path(__file__).parents[2]
@@ -40,7 +40,7 @@ def test_a_wheel_holds_every_file_of_the_package_and_dagsters_instance_file(inst
     held = {path.relative_to(installed) for path in installed.rglob("*") if path.is_file()}
     held = {path for path in held if path.parts[0] == "analytics_pipeline"}
     assert held == wanted | {Path("analytics_pipeline/dagster.yaml")}
-    for name in ("marts/daily_revenue.sql", "sources/shops/demo.yaml", "py.typed"):
+    for name in ("marts/daily_revenue.sql", "shop/packaged/demo.yaml", "py.typed"):
         assert Path("analytics_pipeline", name) in held
     assert (installed / "analytics_pipeline" / "dagster.yaml").read_bytes() == (CHECKOUT / "dagster.yaml").read_bytes()
 

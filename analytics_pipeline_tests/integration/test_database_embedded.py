@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.embedded import start_embedded_server
-from analytics_pipeline.database.slices import query
 from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.embedded import start_embedded_server
+from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.integration.loaded import is_alive, postmaster_of, stop_server, wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another user")
 OTHER_PROCESS = """
 import sys
 from pathlib import Path
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.embedded import start_embedded_server
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.embedded import start_embedded_server
+from analytics_pipeline.warehouse.slices import query
 url = start_embedded_server(Path(sys.argv[1]))
 print(url, query(Database(url).named("postgres"), sys.argv[2]), flush=True)
 sys.stdin.read()
@@ -124,7 +124,7 @@ def test_processes_that_start_the_server_at_once_for_the_first_time_get_the_same
 FORKING_PROCESS = """
 import os, sys
 from pathlib import Path
-from analytics_pipeline.database.embedded import start_embedded_server
+from analytics_pipeline.warehouse.embedded import start_embedded_server
 start_embedded_server(Path(sys.argv[1]))
 if os.fork():
     sys.exit()

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from analytics_pipeline.contracts import CONTRACTS
-from analytics_pipeline.database import layout
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Changes, query, read_table, write
 from analytics_pipeline.errors import TableBusyError, TableMismatchError
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.tables import COUNT, TEXT, Column, Table
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.tables.shape import COUNT, TEXT, Column, Table
+from analytics_pipeline.warehouse import layout
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import Changes, query, read_table, write
 from analytics_pipeline_tests.integration.tables import THINGS, execute, names, part, things, value
 
 TABLES = (*(contract.table for contract in CONTRACTS), *(mart.table for mart in load_marts()))

@@ -7,9 +7,10 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from analytics_pipeline.contracts import RAW_CUSTOMERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import (
+from analytics_pipeline.errors import ContractError
+from analytics_pipeline.tables.contracts import RAW_CUSTOMERS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import (
     Changes,
     Query,
     exclusive,
@@ -20,7 +21,6 @@ from analytics_pipeline.database.slices import (
     take_turns,
     write,
 )
-from analytics_pipeline.errors import ContractError
 from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import (
     STAMPED,

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import write
-from analytics_pipeline.database.staging import settle, stage
 from analytics_pipeline.errors import ContractError, TableMismatchError
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import write
+from analytics_pipeline.warehouse.staging import settle, stage
 from analytics_pipeline_tests.integration.tables import THINGS, execute, names, part, things, value
 
 OLD = ["1 a", "2 b", "3 c"]

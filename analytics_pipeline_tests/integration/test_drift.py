@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import dagster as dg
 import pytest
 
-from analytics_pipeline.database.connection import Database
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import Fault, RunningShop
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline, at
 from analytics_pipeline_tests.integration.loaded import evaluations
 

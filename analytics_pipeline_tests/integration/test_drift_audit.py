@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from analytics_pipeline.assets.drift import FieldAudit
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query, write
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.orchestration.assets.drift import FieldAudit
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query, write
 
 OPENED = date(2025, 6, 2)
 NOW = datetime(2025, 9, 1, tzinfo=UTC)

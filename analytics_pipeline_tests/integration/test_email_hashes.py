@@ -9,11 +9,11 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.email_key import key_file, make_key, read_key
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.email_hashes import describe_key, email_key
+from analytics_pipeline.history.email_key import key_file, make_key, read_key
 from analytics_pipeline.settings import EMAIL_KEY, Settings
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.cases.small_shop import Case, SmallShop, order
 from analytics_pipeline_tests.fake_shop import FakeShop
 from analytics_pipeline_tests.integration.tables import execute

@@ -13,11 +13,11 @@ import dagster as dg
 import psutil
 import pytest
 
-from analytics_pipeline.database.connection import Database, instance_database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import end_dead_runs
+from analytics_pipeline.orchestration.running import end_dead_runs
+from analytics_pipeline.warehouse.connection import Database, instance_database
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 from analytics_pipeline_tests.integration.loaded import MUCH_LATER, copy_of, drop, hashes, loaded_pipeline, wait_until
 from analytics_pipeline_tests.integration.processes import start_run

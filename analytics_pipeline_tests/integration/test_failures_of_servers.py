@@ -12,14 +12,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_pipeline.database.connection import data_database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import DatabaseUnavailableError
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import open_instance, run_days
+from analytics_pipeline.orchestration.running import open_instance, run_days
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.sources import client
+from analytics_pipeline.warehouse.connection import data_database
 from analytics_pipeline_tests.conftest import Pipeline, content_hash, describe
 from analytics_pipeline_tests.integration.loaded import (
     FIRST,

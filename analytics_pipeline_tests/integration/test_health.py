@@ -27,7 +27,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from analytics_pipeline.cli import main
 from analytics_pipeline.cli.health import last_ticks
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.cases.conftest import case, small_shop
 from analytics_pipeline_tests.cases.small_shop import Case
 from analytics_pipeline_tests.integration.tables import execute

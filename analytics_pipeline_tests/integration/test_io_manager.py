@@ -10,12 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from analytics_pipeline.contracts import CLEAN_PRODUCTS, EXCLUSIONS, RAW_PRODUCTS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Changes, Query, query, write
 from analytics_pipeline.errors import ContractError, TableMismatchError
-from analytics_pipeline.io_managers.postgres import COLUMNS, PostgresIOManager, table_of
-from analytics_pipeline.resources import DatabaseResource
+from analytics_pipeline.orchestration.io_manager import COLUMNS, PostgresIOManager, table_of
+from analytics_pipeline.orchestration.resources import DatabaseResource
+from analytics_pipeline.tables.contracts import CLEAN_PRODUCTS, EXCLUSIONS, RAW_PRODUCTS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import Changes, Query, query, write
 from analytics_pipeline_tests.integration.tables import execute, value
 
 DAYS = dg.DailyPartitionsDefinition("2025-01-01", end_date="2025-02-01")

@@ -10,12 +10,12 @@ import dagster as dg
 import pytest
 from dagster_postgres import PostgresEventLogStorage
 
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop
-from analytics_pipeline.instance_storage import EventStorage, sqlalchemy_url
-from analytics_pipeline.ops_tables import OPS_TABLES
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.orchestration.instance_storage import EventStorage, sqlalchemy_url
+from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.loaded import drop, loaded_pipeline
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import Fault, serve
 from analytics_pipeline.errors import ShopUnavailableError
 from analytics_pipeline.history.stale import days_to_load, listed_days, note_failure, parked_days, unpark
-from analytics_pipeline.jobs import LATE_CHANGES
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 from analytics_pipeline_tests.integration.late import (
     LOADED,

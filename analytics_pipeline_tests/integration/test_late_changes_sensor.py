@@ -9,16 +9,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import Fault
 from analytics_pipeline.errors import ShopUnavailableError
-from analytics_pipeline.jobs import LATE_CHANGES
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.resources import DatabaseResource, ShopResource
-from analytics_pipeline.running import days_in_flight, range_tags
+from analytics_pipeline.job_names import LATE_CHANGES
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.orchestration.running import days_in_flight, range_tags
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import count_orders
-from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at

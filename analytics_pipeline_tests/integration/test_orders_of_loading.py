@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from analytics_pipeline.database.connection import Database, create_database, instance_database
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
 from analytics_pipeline_tests.conftest import content_hash, describe
 from analytics_pipeline_tests.integration.loaded import MUCH_LATER, drop
 from analytics_pipeline_tests.integration.processes import start_runs

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import main
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.transforms.version import contract_version
 from analytics_pipeline_tests.conftest import Pipeline, at
 from analytics_pipeline_tests.integration.command_line import run

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pytest
 
 from analytics_pipeline.cli.replaying import replay
-from analytics_pipeline.contracts import QUARANTINE
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import Slice, query, write
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.history.quarantine import Selection, mark_quarantined_days, orders, records
-from analytics_pipeline.jobs import REPLAY_QUARANTINE
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import RunSummary
+from analytics_pipeline.job_names import REPLAY_QUARANTINE
+from analytics_pipeline.orchestration.running import RunSummary
+from analytics_pipeline.tables.contracts import QUARANTINE
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import Slice, query, write
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.tables import execute
 

@@ -20,11 +20,11 @@ from typing import Any
 
 import pytest
 
-from analytics_pipeline.contracts import CONTRACTS
-from analytics_pipeline.database.connection import Database, create_database, instance_database
-from analytics_pipeline.database.slices import query
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
+from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import content_hash
 from analytics_pipeline_tests.integration.command_line import run
 

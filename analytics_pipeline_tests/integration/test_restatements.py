@@ -11,7 +11,7 @@ import pytest
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.history.maturity import lateness, state_of
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.conftest import Pipeline, at, describe
 from analytics_pipeline_tests.integration.late import (
     LOADED,

@@ -11,9 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from analytics_pipeline.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
-from analytics_pipeline.database.connection import Connection, Database
-from analytics_pipeline.database.slices import Companion, Query, Slice, exclusive, take_turns, write
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
@@ -21,9 +19,11 @@ from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.late_changes.look import Look, record
-from analytics_pipeline.mart_sql import daily_tables, load_marts
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.tables import Table
+from analytics_pipeline.marts.engine import daily_tables, load_marts
+from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.slices import Companion, Query, Slice, exclusive, take_turns, write
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at, written_since
 from analytics_pipeline_tests.integration.loaded import evaluations, wait_until, with_job

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from analytics_pipeline.demo_shop import DemoShopSettings, Fault, RunningShop, serve
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
-from analytics_pipeline.sources.spec import load_shop
 from analytics_pipeline_tests.conftest import Pipeline, at, content_hash
 from analytics_pipeline_tests.integration.test_truth import EVENTFUL
 from analytics_pipeline_tests.integration.truth import agrees, hashes, run_rightly
@@ -132,7 +132,9 @@ def test_a_shop_that_fails_for_moments_gives_the_same_tables(
     start_shop: StartShop, pipeline_of: PipelineOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("analytics_pipeline.resources.ShopClient", partial(ShopClient, sleep=waits.append))
+    monkeypatch.setattr(
+        "analytics_pipeline.orchestration.resources.ShopClient", partial(ShopClient, sleep=waits.append)
+    )
     shop = start_shop(now=NOW, **SMALL)
     pages = {
         "pagination": {"type": "cursor", "param": "cursor", "next": "next_cursor", "size_param": "limit", "size": 20}

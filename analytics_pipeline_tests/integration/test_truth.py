@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from analytics_pipeline.database.connection import Database
 from analytics_pipeline.demo_shop import RunningShop
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline, at
 from analytics_pipeline_tests.integration.truth import hashes, run_rightly
 

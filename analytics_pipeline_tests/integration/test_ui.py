@@ -26,12 +26,12 @@ import requests
 from playwright.sync_api import Page, expect, sync_playwright
 
 from analytics_pipeline.cli.shop import demo_settings
-from analytics_pipeline.contracts import CONTRACTS
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
 from analytics_pipeline.demo_shop import DemoShop, RevenueTruth
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.integration.command_line import run, running
 from analytics_pipeline_tests.integration.loaded import embedded_database, wait_until
 

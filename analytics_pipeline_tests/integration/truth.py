@@ -5,8 +5,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import ProductTruth, RevenueTruth, Truth
-from analytics_pipeline.partitions import DayRange
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 
 DERIVED_TABLES = (

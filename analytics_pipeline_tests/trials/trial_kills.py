@@ -24,13 +24,13 @@ from pathlib import Path
 import psutil
 import yaml
 
-from analytics_pipeline.database.connection import Database, create_database, data_database
-from analytics_pipeline.database.slices import query
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.history.stale import parked_days
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.running import instance_file
+from analytics_pipeline.orchestration.running import instance_file
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.warehouse.connection import Database, create_database, data_database
+from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import at, content_hash, describe
 from analytics_pipeline_tests.integration.command_line import environment, run
 from analytics_pipeline_tests.integration.late import CHANGEABLE, Clock, tomorrow

@@ -11,15 +11,15 @@ from random import Random
 
 import pyarrow as pa
 
-from analytics_pipeline.contracts import RAW_ORDERS
-from analytics_pipeline.database.slices import Slice, write
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.history.maturity import lateness
 from analytics_pipeline.late_changes.look import Look, look
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.warehouse.slices import Slice, write
 from analytics_pipeline_tests.conftest import Pipeline, at, content_hash
 from analytics_pipeline_tests.integration.late import Clock
 from analytics_pipeline_tests.integration.tables import execute

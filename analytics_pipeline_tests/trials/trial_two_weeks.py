@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, Fault, serve
-from analytics_pipeline.partitions import DayRange
 from analytics_pipeline_tests.conftest import Pipeline, at
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.late import (

@@ -1,6 +1,6 @@
 """The benchmarks' rows fit the tables that they are written to; they are run by hand, so nothing else would tell."""
 
-from analytics_pipeline.contracts import CLEAN_SALES
+from analytics_pipeline.tables.contracts import CLEAN_SALES
 from benchmarks.ledger import make_ledger
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from analytics_pipeline.database.connection import Database, connection_error, data_database, instance_database
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.warehouse.connection import Database, connection_error, data_database, instance_database
 
 PASSWORD = "s3/cr3t"
 ENCODED = "s3%2Fcr3t"

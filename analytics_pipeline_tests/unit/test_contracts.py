@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from analytics_pipeline.contracts import (
+from analytics_pipeline.tables.contracts import (
     CLEAN_CUSTOMERS,
     CLEAN_ORDER_LINES,
     CLEAN_ORDERS,
@@ -20,7 +20,7 @@ from analytics_pipeline.contracts import (
     Contract,
     violations,
 )
-from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
+from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
 
 PLAIN = {
     MONEY: Decimal(0),

@@ -23,9 +23,9 @@ from analytics_pipeline.alerts.incidents import (
     open_failures,
 )
 from analytics_pipeline.alerts.messages import message_of, trial_message
-from analytics_pipeline.landing import Landing
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.history.landing import Landing
+from analytics_pipeline.shop.spec import load_shop
 
 SHOP = load_shop("demo")
 T0 = datetime(2026, 11, 25, 3, tzinfo=UTC)

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from analytics_pipeline.landing import Past, WrittenDay, daily_marts, due_time, landing, told
-from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.history.landing import Past, WrittenDay, daily_marts, due_time, landing, told
+from analytics_pipeline.shop.spec import Shop, load_shop
 
 DAY = date(2026, 11, 24)
 TABLES = ("marts.a", "marts.b")

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pyarrow as pa
 import pytest
 
-from analytics_pipeline.database.layout import create_statements, migration_statements
 from analytics_pipeline.errors import TableMismatchError
-from analytics_pipeline.tables import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table, postgres_type
+from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table, postgres_type
+from analytics_pipeline.warehouse.layout import create_statements, migration_statements
 
 TABLE = Table(
     schema="clean",

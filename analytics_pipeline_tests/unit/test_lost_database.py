@@ -9,7 +9,7 @@ from adbc_driver_manager import AdbcStatusCode, OperationalError
 from dagster_postgres.utils import DagsterPostgresException
 
 from analytics_pipeline.cli.quiet import _first_line
-from analytics_pipeline.database.lost import lost_database
+from analytics_pipeline.warehouse.lost import lost_database
 
 CLOSED = "server closed the connection unexpectedly\n\tThis probably means the server terminated abnormally\n"
 

@@ -4,8 +4,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from analytics_pipeline.partitions import DayRange, daily_partitions, days_of, last_complete_day
-from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.orchestration.partitions import daily_partitions, days_of
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.spec import Shop, load_shop
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from analytics_pipeline.assets.publish import ContractAudit, contract_specs, publish
-from analytics_pipeline.contracts import CLEAN_PRODUCTS, RAW_ORDERS
+from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish
+from analytics_pipeline.tables.contracts import CLEAN_PRODUCTS, RAW_ORDERS
 from analytics_pipeline_tests.unit.test_contracts import rows_of
 
 KEY = dg.AssetKey(["clean", "products"])

@@ -11,16 +11,16 @@ import pydantic
 import pytest
 
 from analytics_pipeline import settings
-from analytics_pipeline.assets.limits import LITTLE
-from analytics_pipeline.checks.landing import LANDED
 from analytics_pipeline.cli import COMMANDS
 from analytics_pipeline.cli import demo as demo_command
 from analytics_pipeline.definitions import build_definitions
-from analytics_pipeline.mart_sql import load_marts
-from analytics_pipeline.ops_tables import OPS_TABLES
-from analytics_pipeline.sources import protocol, spec
-from analytics_pipeline.sources.loading import read_description
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.orchestration.assets.limits import LITTLE
+from analytics_pipeline.orchestration.checks.landing import LANDED
+from analytics_pipeline.shop import protocol, spec
+from analytics_pipeline.shop.loading import read_description
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.history import OPS_TABLES
 
 CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "README.md"

@@ -8,7 +8,7 @@ import pytest
 
 from analytics_pipeline.anomalies.figures import DailyFigures
 from analytics_pipeline.anomalies.metrics import METRICS, Amounts, Source
-from analytics_pipeline.partitions import DayRange
+from analytics_pipeline.days import DayRange
 
 FIRST = date(2025, 1, 1)
 DAYS = DayRange(FIRST, FIRST + timedelta(days=119))

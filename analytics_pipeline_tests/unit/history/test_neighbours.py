@@ -2,8 +2,8 @@
 
 from datetime import date, timedelta
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.publishing import NEAR, neighbours
-from analytics_pipeline.partitions import DayRange
 
 FIRST = date(2025, 3, 1)
 

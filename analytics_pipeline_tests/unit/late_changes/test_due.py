@@ -6,9 +6,9 @@ from random import Random
 
 import pytest
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.late_changes.due import aged_days, differing_days
-from analytics_pipeline.partitions import DayRange
 
 FIRST = date(2025, 1, 1)
 TODAY = date(2025, 3, 1)

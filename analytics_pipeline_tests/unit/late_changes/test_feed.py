@@ -12,9 +12,9 @@ import pytest
 from analytics_pipeline.demo_shop import DemoShopSettings, Fault, serve
 from analytics_pipeline.errors import FeedError
 from analytics_pipeline.late_changes.feed import READINGS, Feed, read_feed
+from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.records import UndatedRecord
-from analytics_pipeline.sources.spec import Shop, load_shop
+from analytics_pipeline.transforms.raw import UndatedRecord
 from analytics_pipeline_tests.cases.small_shop import DESCRIPTION, SmallShop, order
 from analytics_pipeline_tests.conftest import at, describe
 from analytics_pipeline_tests.fake_shop import FakeShop, Reply

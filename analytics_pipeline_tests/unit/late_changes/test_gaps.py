@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps, gaps_of
-from analytics_pipeline.partitions import DayRange
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline_tests.cases.small_shop import DESCRIPTION
 
 FIRST = date(2026, 11, 1)

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from analytics_pipeline.days import DayRange
 from analytics_pipeline.late_changes.rounds import (
     Budget,
     HeldDay,
@@ -14,7 +15,6 @@ from analytics_pipeline.late_changes.rounds import (
     rounds_of,
     shortest_rounds,
 )
-from analytics_pipeline.partitions import DayRange
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TODAY = NOW.date()

@@ -5,8 +5,8 @@ from typing import Any, cast
 
 import pytest
 
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.spec import Shop
 from analytics_pipeline_tests.fake_shop import FakeShop
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from analytics_pipeline.sources.drift import Comparison, KnownField, compare
-from analytics_pipeline.sources.fields import FieldProfile
+from analytics_pipeline.profile.drift import Comparison, KnownField, compare
+from analytics_pipeline.profile.fields import FieldProfile
 
 NOON = datetime(2025, 6, 2, 12, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from analytics_pipeline.sources.extraction import (
     extract_orders,
     extract_products,
 )
-from analytics_pipeline.sources.records import CUSTOMERS_SCHEMA, ORDERS_SCHEMA, PRODUCTS_SCHEMA
+from analytics_pipeline.transforms.raw import CUSTOMERS_SCHEMA, ORDERS_SCHEMA, PRODUCTS_SCHEMA
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from analytics_pipeline.sources import fields
-from analytics_pipeline.sources.fields import Field, FieldProfile, example_of, tells_of_people
-from analytics_pipeline.sources.mapping import decode
+from analytics_pipeline.decoding.mapping import decode
+from analytics_pipeline.profile import fields
+from analytics_pipeline.profile.fields import Field, FieldProfile, example_of, tells_of_people
 
 
 def profiled(*records: object, **settings: Any) -> FieldProfile:  # noqa: ANN401

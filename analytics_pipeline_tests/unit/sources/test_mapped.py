@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from analytics_pipeline.sources.mapped import mapped_paths, personal_paths
-from analytics_pipeline.sources.spec import load_shop
+from analytics_pipeline.profile.mapped import mapped_paths, personal_paths
+from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.unit.transforms.conftest import fields, shop
 
 

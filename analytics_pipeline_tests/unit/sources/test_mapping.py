@@ -8,16 +8,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics_pipeline.sources.mapping import (
-    business_day,
-    column_reader,
-    compile_path,
-    decode,
-    is_same_record,
-    parse_stamp,
-)
-from analytics_pipeline.sources.spec import Times
-from analytics_pipeline.sources.tolerant import Unreadable
+from analytics_pipeline.days import business_day
+from analytics_pipeline.decoding.mapping import column_reader, compile_path, decode, is_same_record, parse_stamp
+from analytics_pipeline.decoding.tolerant import Unreadable
+from analytics_pipeline.shop.spec import Times
 
 BERLIN = ZoneInfo("Europe/Berlin")
 LOCAL = Times(without_offset="local")

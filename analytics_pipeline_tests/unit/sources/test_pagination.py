@@ -6,8 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from analytics_pipeline.errors import PaginationError
+from analytics_pipeline.shop.protocol import Pagination
 from analytics_pipeline.sources.pagination import LoopGuard, Page, PageRequest, first_request, following_request
-from analytics_pipeline.sources.protocol import Pagination
 
 URL = "https://shop.example/v1/orders"
 

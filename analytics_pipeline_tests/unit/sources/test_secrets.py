@@ -11,9 +11,9 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.shop.urls import Redactor
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_products
-from analytics_pipeline.sources.urls import Redactor
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of
 

@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from analytics_pipeline.errors import DescriptionError, MissingSecretError
-from analytics_pipeline.sources.spec import load_shop, packaged_shops, resolve
+from analytics_pipeline.shop.spec import load_shop, packaged_shops, resolve
 from analytics_pipeline_tests.unit.sources.conftest import shop_of
 
-DEMO = (Path(__file__).parents[3] / "analytics_pipeline/sources/shops/demo.yaml").read_text()
+DEMO = (Path(__file__).parents[3] / "analytics_pipeline/shop/packaged/demo.yaml").read_text()
 
 
 def faults(tmp_path: Path, text: str) -> str:

@@ -6,13 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics_pipeline.sources.protocol import ChangedSince, StampFormat, Window
-from analytics_pipeline.sources.windows import (
-    changed_since_params,
-    covering_params,
-    created_window_params,
-    start_of_day,
-)
+from analytics_pipeline.days import start_of_day
+from analytics_pipeline.shop.protocol import ChangedSince, StampFormat, Window
+from analytics_pipeline.shop.windows import changed_since_params, covering_params, created_window_params
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -11,15 +11,16 @@ import pandas as pd
 import pyarrow as pa
 import yaml
 
-from analytics_pipeline import contracts
-from analytics_pipeline.sources import spec
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop import spec
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables import contracts
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 
 DAY = date(2025, 3, 10)
 EXTRACTED_AT = datetime(2025, 4, 1, 2, tzinfo=UTC)
-_DEMO: dict[str, Any] = yaml.safe_load((Path(spec.__file__).parent / "shops" / "demo.yaml").read_text(encoding="utf-8"))
+_DEMO_FILE = Path(spec.__file__).parent / "packaged" / "demo.yaml"
+_DEMO: dict[str, Any] = yaml.safe_load(_DEMO_FILE.read_text(encoding="utf-8"))
 
 
 def shop(**changes: Any) -> Shop:  # noqa: ANN401  # YAML

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline_tests.unit.transforms.conftest import (
     cleaned,

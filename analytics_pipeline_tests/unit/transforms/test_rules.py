@@ -2,7 +2,7 @@
 
 from datetime import date
 
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.transforms.version import rules_of
 from analytics_pipeline_tests.unit.transforms.conftest import shop
 

@@ -8,8 +8,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from analytics_pipeline.assets.limits import QuarantineAudit
-from analytics_pipeline.sources.spec import QuarantineLimits
+from analytics_pipeline.orchestration.assets.limits import QuarantineAudit
+from analytics_pipeline.shop.spec import QuarantineLimits
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.shares import QuarantinedDay, quarantined_days
 from analytics_pipeline_tests.unit.transforms.conftest import cleaned, line, order, raw_rows, refund, shop

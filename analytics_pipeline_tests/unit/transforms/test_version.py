@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from analytics_pipeline.sources.spec import Shop
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.transforms import version
 from analytics_pipeline.transforms.version import contract_version
 from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION
@@ -34,7 +34,7 @@ def test_it_is_the_same_in_another_process_and_in_another_order_of_keys() -> Non
     own = contract_version(demo())
     assert len(own) == 12
     code = (
-        "from analytics_pipeline.sources.spec import load_shop\n"
+        "from analytics_pipeline.shop.spec import load_shop\n"
         "from analytics_pipeline.transforms.version import contract_version\n"
         "print(contract_version(load_shop('demo')))"
     )

@@ -1,4 +1,0 @@
-"""Postgres, without Dagster: the embedded server, connections, and reading and writing slices of tables.
-
-Table shapes come from `analytics_pipeline.tables`; how Dagster uses this stands in `io_managers` and `resources`.
-"""

@@ -1,0 +1,216 @@
+"""When a business day has landed: every daily mart holds it as the shop knew it once the day was over.
+
+A pure function of what has been written, and its reader. Who is told of it, and when, stands in `alerts`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
+
+from analytics_pipeline.days import start_of_day
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS
+from analytics_pipeline.tables.history import MATERIALISED_DAYS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
+
+HOURS_TO_FINISH = 2
+"""Hours after the daily run's start until a day is due, where the description does not say when."""
+
+
+QUIET_DAYS = 30
+"""A shop without an order for so long is over, or history: nobody waits for its days."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """What decides whether a day has to be there at all.
+
+    Attributes:
+        first_writes: When each daily mart was first written, by table.
+        newest_order: Business day of the newest order; None where there is none.
+    """
+
+    first_writes: Mapping[str, datetime] = field(default_factory=dict)
+    newest_order: date | None = None
+
+
+@dataclass(frozen=True)
+class WrittenDay:
+    """A business day of a table, as it was last written.
+
+    Attributes:
+        table: The table, as in marts.daily_revenue.
+        day: The business day.
+        read_at: When the extraction began that the rows come from; None when unknown.
+        landed_at: When the table first held the whole day.
+    """
+
+    table: str
+    day: date
+    read_at: datetime | None
+    landed_at: datetime
+
+
+@dataclass(frozen=True)
+class Landing:
+    """Whether a business day has landed.
+
+    Attributes:
+        day: The business day.
+        due_at: When it has to have landed.
+        is_due: Whether that time has come.
+        missing: Daily marts that do not hold the whole day.
+        landed_at: When the last of them had it; None while one is missing.
+        unawaited: Why nobody waits for the day; empty where somebody does.
+    """
+
+    day: date
+    due_at: datetime
+    is_due: bool
+    missing: tuple[str, ...]
+    landed_at: datetime | None
+    unawaited: str = ""
+
+    @property
+    def has_landed(self) -> bool:
+        """Whether no mart lacks it."""
+        return not self.missing
+
+    @property
+    def is_late(self) -> bool:
+        """Whether it should have landed and has not."""
+        return self.is_due and not self.has_landed
+
+
+@cache
+def daily_marts() -> tuple[str, ...]:
+    """Names of the tables that a day has to be in, as in marts.daily_revenue."""
+    return tuple(sorted(mart.table.qualified_name for mart in load_marts() if mart.is_daily))
+
+
+def due_time(shop: Shop) -> time:
+    """Return the time of day by which yesterday has to have landed, the shop's time."""
+    if shop.landed_by is not None:
+        return shop.landed_by
+    hour = shop.daily_run_hour + HOURS_TO_FINISH
+    return time(hour) if hour < 24 else time(23, 59)  # noqa: PLR2004 - hours of a day
+
+
+def landing(
+    shop: Shop,
+    now: datetime,
+    rows: Iterable[WrittenDay],
+    *,
+    day: date | None = None,
+    tables: Sequence[str] | None = None,
+    past: Past = Past(),
+) -> Landing:
+    """Tell whether a business day has landed.
+
+    A mart that was first written after the day was over is younger than it, and need not hold it, where others were
+    there before.
+
+    Args:
+        shop: Its zone bounds the day.
+        now: An aware stamp.
+        rows: What has been written; other days and tables do not count.
+        day: The business day; the last one that is over when None.
+        tables: Tables that have to hold the day; the daily marts when None.
+        past: What is known of the time before.
+    """
+    asked = last_complete_day(shop, now) if day is None else day
+    over_at = start_of_day(asked + timedelta(days=1), shop.zone)
+    due_at = datetime.combine(asked + timedelta(days=1), due_time(shop), shop.zone).astimezone(UTC)
+    whole = {
+        row.table: row.landed_at
+        for row in rows
+        if row.day == asked and row.read_at is not None and row.read_at >= over_at
+    }
+    marts = daily_marts() if tables is None else tables
+    older = [table for table in marts if table in past.first_writes and past.first_writes[table] <= over_at]
+    wanted = [table for table in marts if table in older or table in whole] if older else marts
+    unawaited = _unawaited(shop, asked, past)
+    missing = tuple(table for table in wanted if table not in whole)
+    return Landing(
+        day=asked,
+        due_at=due_at,
+        is_due=now >= due_at and not unawaited,
+        missing=missing,
+        landed_at=None if missing else max(whole[table] for table in wanted),
+        unawaited=unawaited,
+    )
+
+
+def _unawaited(shop: Shop, day: date, past: Past) -> str:
+    if day < shop.first_day:
+        return f"the shop's first_day is {shop.first_day}"
+    if shop.last_day is not None and day > shop.last_day:
+        return f"the shop's last_day is {shop.last_day}"
+    if past.newest_order is not None and day - past.newest_order > timedelta(days=QUIET_DAYS):
+        return f"the newest order is of {past.newest_order}, over {QUIET_DAYS} days earlier"
+    return ""
+
+
+def read_written_days(database: Database, days: Sequence[date]) -> list[WrittenDay]:
+    """Read what the daily marts hold of some business days; nothing while no day has been written at all."""
+    if not days or not exists(database, MATERIALISED_DAYS):
+        return []
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            "select table_name, day, read_at, coalesce(published_at, written_at) "
+            f"from {MATERIALISED_DAYS.qualified_name} where table_name = any($1) and day = any($2)",
+            (list(daily_marts()), list(days)),
+        )
+        return [WrittenDay(*row) for row in cursor.fetchall()]
+
+
+def read_past(database: Database) -> Past:
+    """Read what decides whether a day has to be there."""
+    first_writes: dict[str, datetime] = {}
+    if exists(database, MATERIALISED_DAYS):
+        marts = ", ".join(f"'{table}'" for table in daily_marts())
+        rows = query(
+            database,
+            f"select table_name, min(first_written_at) as at from {MATERIALISED_DAYS.qualified_name} "
+            f"where table_name in ({marts}) group by table_name",
+        )
+        first_writes = {row["table_name"]: row["at"] for row in rows}
+    newest: date | None = None
+    if exists(database, CLEAN_ORDERS.table):
+        newest = query(database, f"select max(order_date) as day from {CLEAN_ORDERS.table.qualified_name}")[0]["day"]
+    return Past(first_writes, newest)
+
+
+def last_landing(database: Database, shop: Shop, now: datetime) -> Landing:
+    """Return how the last business day that is over stands."""
+    written = read_written_days(database, [last_complete_day(shop, now)])
+    return landing(shop, now, written, past=read_past(database))
+
+
+def told(found: Landing, shop: Shop) -> str:
+    """Tell it in a line, in the shop's time."""
+    due = f"due {_clock(found.due_at, shop, found.day)}"
+    if found.landed_at is not None:
+        return f"{found.day} by {_clock(found.landed_at, shop, found.day)} ({due})"
+    if found.unawaited:
+        return f"{found.day} is not awaited: {found.unawaited}"
+    return f"{found.day} is not whole in {', '.join(found.missing)} ({due})"
+
+
+def landed_line(database: Database, shop: Shop, now: datetime) -> str:
+    """Return the line of `analytics-pipeline status`."""
+    found = last_landing(database, shop, now)
+    heading = "NOT LANDED" if found.is_late else "landed" if found.has_landed or found.unawaited else "landing"
+    return f"{heading:12} {told(found, shop)}"
+
+
+def _clock(stamp: datetime, shop: Shop, day: date) -> str:
+    """Show a time of the morning after the day without its date."""
+    local = stamp.astimezone(shop.zone)
+    is_next_morning = local.date() == day + timedelta(days=1)
+    return f"{local:%H:%M}" if is_next_morning else f"{local:%Y-%m-%d %H:%M}"

@@ -1,1 +1,0 @@
-"""How assets reach their store. Statements and transactions stand in `database`."""

@@ -1,0 +1,168 @@
+"""Reads what alerts are about: the last runs and check results of Dagster's instance, parked days, and landings.
+
+A look costs a bounded number of queries, whatever the history. What the facts mean is decided in `incidents`.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
+
+from analytics_pipeline.alerts.incidents import (
+    DAY_NOT_LANDED,
+    Facts,
+    FailedCheck,
+    Incident,
+    ParkedDay,
+    Run,
+    open_failures,
+)
+from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.history.landing import landing, read_past, read_written_days
+from analytics_pipeline.job_names import DAILY, LATE_CHANGES
+from analytics_pipeline.orchestration.checks.landing import LANDED
+from analytics_pipeline.orchestration.jobs import LAYERS
+from analytics_pipeline.orchestration.running import REFUSED, days_of_run
+from analytics_pipeline.plain import without_addresses
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.history import LOOKS, STALE_DAYS
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists, query
+
+if TYPE_CHECKING:  # dagster gives these types no public name
+    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+    from dagster_shared.error import SerializableErrorInfo
+
+WATCHED_JOBS = frozenset({DAILY, LATE_CHANGES, *LAYERS})
+LAST_RUNS = 200
+LONGEST_REASON = 400
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
+WILL_RETRY = "dagster/will_retry"
+TOLD_BY_ITS_CHECK = "DagsterAssetCheckFailedError"
+
+
+def gather(
+    instance: dg.DagsterInstance,
+    database: Database,
+    shop: Shop,
+    now: datetime,
+    *,
+    check_keys: Iterable[dg.AssetCheckKey],
+    open_incidents: Sequence[Incident],
+) -> Facts:
+    """Read all facts.
+
+    Args:
+        instance: Dagster's instance.
+        database: Where the pipeline's own history lies.
+        shop: Its zone bounds the days.
+        now: An aware stamp.
+        check_keys: The checks that count.
+        open_incidents: Runs that they tell of already are not read again.
+    """
+    runs = tuple(_ended_runs(instance))
+    checks = tuple(_failed_checks(instance, [key for key in check_keys if key != LANDED]))
+    told = {incident.run_id for incident in open_incidents}
+    days = {last_complete_day(shop, now)}
+    days |= {date.fromisoformat(one.subject) for one in open_incidents if one.kind == DAY_NOT_LANDED}
+    written, past = read_written_days(database, sorted(days)), read_past(database)
+    return Facts(
+        runs=runs,
+        checks=checks,
+        parked=tuple(_parked_days(database)),
+        silent_since=_last_look(database),
+        now=now,
+        landings=tuple(landing(shop, now, written, day=day, past=past) for day in sorted(days)),
+        reasons={
+            run.run_id: _reasons(instance, run.run_id, checks) for run in open_failures(runs) if run.run_id not in told
+        },
+    )
+
+
+def _last_look(database: Database) -> datetime | None:
+    if not exists(database, LOOKS):
+        return None
+    looked_at: datetime | None = query(database, f"select max(looked_at) as at from {LOOKS.qualified_name}")[0]["at"]
+    return looked_at
+
+
+def _ended_runs(instance: dg.DagsterInstance) -> Iterator[Run]:
+    for record in instance.get_run_records(dg.RunsFilter(statuses=ENDED), limit=LAST_RUNS):
+        run = record.dagster_run
+        if run.job_name in WATCHED_JOBS and REFUSED not in run.tags:
+            ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
+            yield Run(
+                run_id=run.run_id,
+                job=run.job_name,
+                days=days_of_run(run),
+                succeeded=run.status == dg.DagsterRunStatus.SUCCESS,
+                ended_at=ended_at,
+                is_retried=run.tags.get(WILL_RETRY) == "true",
+            )
+
+
+def _failed_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> Iterator[FailedCheck]:
+    storage = instance.event_log_storage
+    for key, newest in storage.get_latest_asset_check_execution_by_key(keys).items():
+        record: AssetCheckExecutionRecord | None = newest
+        if newest.status == Status.PLANNED:  # by a run that goes on, or that ended before the check: no answer yet
+            evaluated = storage.get_asset_check_execution_history(
+                key, limit=1, status={Status.FAILED, Status.SUCCEEDED}
+            )
+            record = next(iter(evaluated), None)
+        if record is None or record.status != Status.FAILED or record.event is None or record.evaluation is None:
+            continue
+        if record.evaluation.severity == dg.AssetCheckSeverity.ERROR:
+            yield FailedCheck(
+                name=key.to_user_string(),
+                evaluated_at=datetime.fromtimestamp(record.event.timestamp, UTC),
+                run_id=record.run_id or None,
+            )
+
+
+def _parked_days(database: Database) -> Iterator[ParkedDay]:
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            "select day, min(parked_at), string_agg(reason, ', ' order by reason), max(failures)::bigint, "
+            "(array_agg(failed_run_id order by parked_at desc) filter (where failed_run_id is not null))[1] "
+            f"from {STALE_DAYS.qualified_name} where parked_at is not null group by day order by day"
+        )
+        rows = cursor.fetchall()
+    return (ParkedDay(*row) for row in rows)
+
+
+def _reasons(instance: dg.DagsterInstance, run_id: str, checks: Sequence[FailedCheck]) -> tuple[str, ...]:
+    """Tell why a run failed: its checks, then its steps."""
+    of_checks = [f"the check {check.name} failed" for check in checks if check.run_id == run_id]
+    of_steps, of_run = [], []
+    for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}):
+        event = entry.get_dagster_event()
+        if event.is_step_failure:
+            data = event.step_failure_data
+            by_its_author = data.user_failure_data.description if data.user_failure_data else None
+            told = by_its_author or _innermost(data.error)
+            if told != TOLD_BY_ITS_CHECK:
+                of_steps.append(f"{(event.step_key or '').replace('__', '/')}: {_shortened(told)}")
+        elif event.message:
+            of_run.append(_shortened(event.message))
+    return (*of_checks, *(of_steps or ([] if of_checks else of_run)))
+
+
+def _innermost(error: "SerializableErrorInfo | None") -> str:
+    """Return the innermost error's message if it is the project's own, else its kind: others may quote data."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "no reason given"
+    kind, _, told = error.message.strip().partition(": ")
+    is_ours = kind.startswith(f"{PipelineError.__module__}.")
+    return told if is_ours else (kind.split()[0].rpartition(".")[2] or "an error")
+
+
+def _shortened(text: str) -> str:
+    words = without_addresses(" ".join(text.split()))
+    return words if len(words) <= LONGEST_REASON else f"{words[:LONGEST_REASON]}..."

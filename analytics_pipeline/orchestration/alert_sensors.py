@@ -1,0 +1,79 @@
+"""The sensors that look when nothing runs: whether yesterday has landed, and whether somebody has to be told.
+
+What they look at and what they tell stands in `landing` and `alerts`; sensors that start runs stand elsewhere.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from analytics_pipeline.history.landing import last_landing
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.orchestration.alerting import evaluate
+from analytics_pipeline.orchestration.checks.landing import LANDED, evaluation_of
+from analytics_pipeline.orchestration.resources import DatabaseResource
+from analytics_pipeline.shop.spec import Shop
+
+SECONDS_BETWEEN_ALERTS = 60
+SECONDS_BETWEEN_LANDINGS = 300
+REPORT_AGAIN = timedelta(hours=1)
+"""An answer that stays the same is an event only so often, or the event log would fill."""
+
+
+def build_alert_sensors(
+    shop: Shop, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> list[dg.SensorDefinition]:
+    """Return the sensors `yesterday_has_landed` and `alerts`, which run by default.
+
+    Args:
+        shop: The shop.
+        clock: Tells an aware stamp.
+    """
+    return [_landing_sensor(shop, clock), _alert_sensor(shop, clock)]
+
+
+def _landing_sensor(shop: Shop, clock: Callable[[], datetime]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=LANDED.name,
+        description="Evaluates the check of its name every few minutes; reports what has changed at once, else hourly.",
+        minimum_interval_seconds=SECONDS_BETWEEN_LANDINGS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def look(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult | dg.SkipReason:
+        now = clock()
+        stored = database.database()
+        prepare(stored)
+        found = last_landing(stored, shop, now)
+        # The UI takes a result for none once the asset has been written after it.
+        written = context.instance.get_latest_materialization_event(LANDED.asset_key)
+        answer = [found.day.isoformat(), found.is_due, written.timestamp if written else None, *found.missing]
+        last = json.loads(context.cursor) if context.cursor else {}
+        if last.get("answer") == answer and now - datetime.fromisoformat(last["reported_at"]) < REPORT_AGAIN:
+            return dg.SkipReason(f"the same answer as at {last['reported_at']}")
+        return dg.SensorResult(
+            asset_events=[evaluation_of(found, shop)],
+            cursor=json.dumps({"answer": answer, "reported_at": now.isoformat()}),
+        )
+
+    return look
+
+
+def _alert_sensor(shop: Shop, clock: Callable[[], datetime]) -> dg.SensorDefinition:
+    @dg.sensor(
+        name="alerts",
+        description="Keeps incidents (failed runs, failed checks, parked days, days not landed) and tells of them.",
+        minimum_interval_seconds=SECONDS_BETWEEN_ALERTS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def look(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
+        if context.repository_def is None:
+            message = "the sensor alerts needs the code location that it is part of"
+            raise dg.DagsterInvariantViolationError(message)
+        keys = context.repository_def.asset_graph.asset_check_keys
+        done = evaluate(context.instance, database.database(), shop, clock(), check_keys=keys, log=context.log)
+        opened, closed = len(done.decision.opened), len(done.decision.closed)
+        return dg.SkipReason(f"incidents: {opened} opened, {closed} over; messages sent: {len(done.sent)}")
+
+    return look

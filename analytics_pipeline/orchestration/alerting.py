@@ -1,0 +1,136 @@
+"""One look: reads the facts, keeps what opens and what is over, and sends what is due. The sensor and `run` call it.
+
+An incident is written before anybody is told and marked as told afterwards: a crash in between repeats a message and
+loses none.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import dagster as dg
+
+from analytics_pipeline.alerts import record
+from analytics_pipeline.alerts.incidents import Decision, Incident, decide, due_message, is_given_up, last_message
+from analytics_pipeline.alerts.messages import Message, message_of
+from analytics_pipeline.alerts.sending import Receiver, receivers_of, send
+from analytics_pipeline.history.binding import refuse_another_shop
+from analytics_pipeline.history.excerpts import forget_old_excerpts
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.orchestration.alert_facts import gather
+from analytics_pipeline.settings import AlertSettings
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exclusive
+
+SECONDS_TO_SEND = 20.0
+"""A tick of a sensor may take a minute; what is left over is sent by the next one."""
+_LOCK = "analytics_pipeline alerts"
+_LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a look did.
+
+    Attributes:
+        decision: What opened, changed and closed.
+        sent: Titles of the messages that reached somebody.
+        failures: Who could not be told, and why; without secrets.
+    """
+
+    decision: Decision
+    sent: tuple[str, ...]
+    failures: tuple[str, ...]
+
+
+def evaluate(
+    instance: dg.DagsterInstance,
+    database: Database,
+    shop: Shop,
+    now: datetime,
+    *,
+    check_keys: Iterable[dg.AssetCheckKey],
+    log: logging.Logger = _LOG,
+) -> Evaluation:
+    """Look for what is wrong and tell of it; looks at the same time wait for each other.
+
+    Args:
+        instance: Dagster's instance.
+        database: The database of the tables.
+        shop: The shop.
+        now: An aware stamp.
+        check_keys: The checks that count.
+        log: Takes a line for each incident that opens or closes, and for each receiver that could not be told.
+
+    Raises:
+        SettingsError: A setting of the alerts makes no sense, or the database is bound to another shop.
+        TableMismatchError: A stored table of the history does not fit its shape.
+    """
+    settings = AlertSettings.from_environment()
+    receivers = receivers_of(settings.urls)
+    refuse_another_shop(database, shop)
+    prepare(database)
+    forget_old_excerpts(database)
+    with exclusive(database, _LOCK):
+        open_incidents = record.read_open(database)
+        facts = gather(instance, database, shop, now, check_keys=check_keys, open_incidents=open_incidents)
+        decision = decide(facts, open_incidents, shop)
+        record.keep(database, decision, now)
+        _log_changes(decision, log)
+        post = _Post(database, shop, settings, receivers, now)
+        for incident in record.read_unfinished(database):
+            post.tell(incident)
+    for failure in post.failures.values():
+        log.error("alert not sent: %s", failure)
+    return Evaluation(decision, tuple(post.sent), tuple(post.failures.values()))
+
+
+def _log_changes(decision: Decision, log: logging.Logger) -> None:
+    for trouble in decision.opened:
+        log.warning("incident: %s: %s", trouble.kind, trouble.subject)
+    for incident in decision.closed:
+        log.info("over: %s: %s", incident.kind, incident.subject)
+
+
+class _Post:
+    """Tells receivers of incidents; one that could not be told is left alone until the next look."""
+
+    def __init__(
+        self, database: Database, shop: Shop, settings: AlertSettings, receivers: Sequence[Receiver], now: datetime
+    ) -> None:
+        self._database, self._shop, self._settings = database, shop, settings
+        self._receivers, self._now = receivers, now
+        self._until = time.monotonic() + SECONDS_TO_SEND
+        self.sent: list[str] = []
+        self.failures: dict[int, str] = {}
+
+    def tell(self, incident: Incident) -> None:
+        """Send what is due of an incident, or the last message to those that lack it, and mark what has arrived."""
+        phase = due_message(incident, self._now, self._settings.repeat_after)
+        if not self._receivers:
+            if phase == "over":
+                record.mark_logged(self._database, incident, self._now)
+            return
+        if is_given_up(incident, self._now, self._settings.repeat_after):
+            record.mark_reached(self._database, incident, ())
+            return
+        wanted = [one for one in self._receivers if phase or str(one.number) in incident.unreached]
+        message = message_of(incident, phase or last_message(incident), self._shop, self._settings.ui_url)
+        unreached = [str(one.number) for one in wanted if not self._reaches(one, message)]
+        if len(unreached) < len(wanted):
+            self.sent.append(message.title)
+        if phase and len(unreached) < len(wanted):
+            record.mark_told(self._database, incident, self._now, unreached)
+        elif not phase and tuple(unreached) != incident.unreached:
+            record.mark_reached(self._database, incident, unreached)
+
+    def _reaches(self, receiver: Receiver, message: Message) -> bool:
+        if receiver.number in self.failures or time.monotonic() > self._until:
+            return False
+        failure = send(receiver, message)
+        if failure is not None:
+            self.failures[receiver.number] = failure
+        return failure is None

@@ -1,0 +1,304 @@
+"""The clean layer: typed tables made of the raw one, the ledger, and what was quarantined or left out."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import chain, islice
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from analytics_pipeline.history.blocked import BlockedForgotten, keep_blocked
+from analytics_pipeline.history.moves import LeftDaysListed, find_moves
+from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.replaced import ReplacedForgotten, replaced_records
+from analytics_pipeline.history.rules import keep_rules
+from analytics_pipeline.history.stale import Settled
+from analytics_pipeline.history.written import DaysWritten, Writing, contiguous, read_at, written_days
+from analytics_pipeline.marts.engine import Mart
+from analytics_pipeline.orchestration.assets.describe import (
+    BACKFILL_DAYS,
+    IO_MANAGER,
+    OWNER,
+    by_day,
+    table_asset,
+    table_metadata,
+)
+from analytics_pipeline.orchestration.assets.guard import guarded
+from analytics_pipeline.orchestration.assets.limits import QuarantineAudit, limit_specs
+from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, figure, publish, shown
+from analytics_pipeline.orchestration.io_manager import COLUMNS
+from analytics_pipeline.orchestration.partitions import days_of
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.sources.spool import in_whole_days
+from analytics_pipeline.tables.contracts import (
+    ACCOUNTING,
+    CLEAN_CUSTOMERS,
+    CLEAN_ORDER_LINES,
+    CLEAN_ORDERS,
+    CLEAN_PRODUCTS,
+    CLEAN_SALES,
+    EXAMPLES,
+    EXCLUSIONS,
+    QUARANTINE,
+    RAW_CUSTOMERS,
+    RAW_ORDERS,
+    RAW_PRODUCTS,
+    Contract,
+)
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
+from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
+from analytics_pipeline.transforms.email import EmailKey
+from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.transforms.version import definition
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.layout import add_columns
+from analytics_pipeline.warehouse.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
+from analytics_pipeline.warehouse.staging import StagedSlice, settle, stage
+
+BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
+READABLE = "all_values_are_readable"
+ORDER_TABLES = {
+    "orders": CLEAN_ORDERS,
+    "order_lines": CLEAN_ORDER_LINES,
+    "quarantine": QUARANTINE,
+    "exclusions": EXCLUSIONS,
+    "balances": ACCOUNTING,
+    "sales": CLEAN_SALES,
+}
+"""In the order in which they are committed. The ledger comes last: a day is stale until then (`Settled`)."""
+RAW_COLUMNS = ["order_id", "order_date", "extracted_at", "payload"]
+CHUNK_ORDERS = 2_000
+"""Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
+
+
+def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence[Mart]) -> list[dg.AssetsDefinition]:
+    """Return the tables made of raw/orders, which one step writes, and clean/customers and clean/products.
+
+    Args:
+        partitions: The business days.
+        marts: What reads them: days of theirs become stale when orders change.
+    """
+    daily_marts = [mart.table for mart in marts if mart.is_daily]
+
+    @dg.multi_asset(
+        name="clean_orders",
+        ins={"raw_orders": dg.AssetIn(key=RAW_ORDERS.table.path, metadata={COLUMNS: RAW_COLUMNS})},
+        outs={
+            name: dg.AssetOut(
+                key=contract.table.path,
+                description=contract.table.description,
+                metadata=table_metadata(contract.table),
+                group_name=contract.table.schema,
+                kinds={"pandas", "postgres"},
+                owners=[OWNER],
+                io_manager_key=IO_MANAGER,
+            )
+            for name, contract in ORDER_TABLES.items()
+        },
+        **by_day(partitions),
+        check_specs=[
+            *(spec for contract in ORDER_TABLES.values() for spec in contract_specs(contract.table)),
+            _balance_spec(),
+            *limit_specs(),
+        ],
+    )
+    @guarded
+    def clean_order_tables(
+        context: dg.AssetExecutionContext,
+        raw_orders: pa.RecordBatchReader,
+        shop: ShopResource,
+        database: DatabaseResource,
+    ) -> Iterator[Any]:
+        # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
+        emails = database.email_key()
+        with exclusive(database.database(), "clean orders"), ExitStack() as stack:
+            days = days_of(context.partition_keys)
+            prepare(database.database())
+            keep_rules(database.database(), shop.description)
+            add_columns(database.database(), [contract.table for contract in ORDER_TABLES.values()])
+            # A day that was refused before it was ever loaded is not loaded by being cleaned.
+            loaded = written_days(database.database(), RAW_ORDERS.table)
+            part = Slice(days.first, days.last, left=tuple(day for day in days if day not in loaded))
+            # Before the raw rows are read, which are at least as new as this.
+            as_of = read_at(database.database(), RAW_ORDERS.table, days)
+            with unchanged(database.database(), RAW_ORDERS.table) as cursor:
+                moves = find_moves(cursor, part, shop.description)
+                asked = _begun(raw_orders)
+                beside = stack.enter_context(_beside(database.database(), moves.part))
+                replaced = replaced_records(cursor, moves.part)
+            writing = Writing(context.run.run_id, definition(shop.description), as_of)
+            replaced_sales = _replaced_sales(replaced, shop.description, emails)
+            companions: dict[str, list[Companion]] = {
+                "quarantine": [DaysWritten(writing), BlockedForgotten()],
+                "sales": [
+                    SalesChanged(writing, daily_marts, replaced["order_id"].to_pylist(), replaced_sales),
+                    DaysWritten(writing),
+                    ReplacedForgotten(),
+                    Settled(),
+                    LeftDaysListed(moves.left),
+                ],
+            }
+            staged = {
+                name: stack.enter_context(
+                    stage(
+                        database.database(),
+                        contract.table,
+                        moves.part,
+                        companions.get(name, [DaysWritten(writing)]),
+                    )
+                )
+                for name, contract in ORDER_TABLES.items()
+            }
+            audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
+            quarantine = QuarantineAudit(shop.description.quarantine)
+            accounting = Accounting()
+            for is_beside, chunk in chain(_chunks(asked), _chunks(beside, is_beside=True)):
+                frame = chunk.to_pandas(types_mapper=pd.ArrowDtype)
+                cleaned = clean_orders(frame, shop.description, emails, superseded=moves.superseded)
+                accounting += cleaned.accounting
+                if not is_beside:
+                    quarantine.look_at(cleaned)
+                for name in ORDER_TABLES:
+                    rows: pd.DataFrame = getattr(cleaned, name)
+                    audits[name].look_at(rows)
+                    staged[name].write(rows)
+                context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
+            if moves.part.beside:
+                days_beside = ", ".join(map(str, contiguous(moves.part.beside)))
+                context.log.info("orders have moved: cleaned with their other days %s", days_beside)
+            results = [result for audit in audits.values() for result in audit.results()]
+            results += [_balance_result(accounting), *quarantine.results()]
+            if quarantine.blocked:
+                blocked_days = [day.day for day in quarantine.blocked]
+                keep_blocked(database.database(), blocked_days, quarantine.held(), context.run.run_id)
+            yield quarantine.doubt()
+            yield from publish(results, _outputs(staged))
+
+    return [
+        clean_order_tables,
+        _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers, daily_marts),
+        _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, lambda raw, shop, _: clean_products(raw, shop), daily_marts),
+    ]
+
+
+def _replaced_sales(replaced: pa.Table, shop: Shop, emails: EmailKey) -> pa.Table:
+    """Return what replaced records come to in the ledger, by the rules of now."""
+    records = replaced.to_pandas(types_mapper=pd.ArrowDtype)
+    sales = clean_orders(records, shop, emails, superseded=()).sales
+    return pa.Table.from_pandas(sales, schema=CLEAN_SALES.table.arrow_schema, preserve_index=False)
+
+
+def _begun(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Begin to read now: from here on the stream is of one state of the table."""
+    first = list(islice(batches, 1))
+    return pa.RecordBatchReader.from_batches(batches.schema, chain(first, batches))
+
+
+@contextmanager
+def _beside(database: Database, part: Slice) -> Iterator[pa.RecordBatchReader | None]:
+    if not part.beside:
+        yield None
+        return
+    first, *others = part.beside
+    with read(database, RAW_ORDERS.table, Slice(first, first, tuple(others)), RAW_COLUMNS) as rows:
+        yield rows
+
+
+def _chunks(batches: pa.RecordBatchReader | None, *, is_beside: bool = False) -> Iterator[tuple[bool, pa.Table]]:
+    if batches is not None:
+        for chunk in in_whole_days(batches, "order_date", days=BACKFILL_DAYS, rows=CHUNK_ORDERS):
+            yield is_beside, chunk
+
+
+def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]:
+    # All tables are published at one moment: between two outputs Dagster writes its events, and may be killed.
+    settle(staged.values())
+    for rows in staged.values():
+        rows.publish()
+    for name, rows in staged.items():
+        yield dg.Output(rows, output_name=name)
+
+
+def _dimension(
+    raw: Contract,
+    clean: Contract,
+    transform: Callable[[pd.DataFrame, Shop, EmailKey], CleanDimension],
+    marts: Sequence[Table],
+) -> dg.AssetsDefinition:
+    key = dg.AssetKey(clean.table.path)
+    readable = dg.AssetCheckSpec(
+        READABLE, asset=key, description="No value of a record had to become null since it cannot be read."
+    )
+
+    @table_asset(
+        clean.table,
+        ins={"raw": dg.AssetIn(key=raw.table.path)},
+        kinds={"pandas", "postgres"},
+        check_specs=[*contract_specs(clean.table), readable],
+    )
+    def clean_dimension(
+        context: dg.AssetExecutionContext, raw: pa.RecordBatchReader, shop: ShopResource, database: DatabaseResource
+    ) -> Iterator[Any]:
+        prepare(database.database())
+        emails = database.email_key()
+        # The raw rows are read within: of two runs the later one would otherwise write what it had read earlier.
+        with exclusive(database.database(), f"clean {clean.table.name}"):
+            add_columns(database.database(), [clean.table])
+            cleaned = transform(raw.read_all().to_pandas(types_mapper=pd.ArrowDtype), shop.description, emails)
+            audit = ContractAudit(clean)
+            audit.look_at(cleaned.rows)
+            yield dg.AssetCheckResult(
+                asset_key=key,
+                check_name=READABLE,
+                passed=not cleaned.unreadable,
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata=shown(
+                    {"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])}
+                ),
+            )
+            rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
+            writing = Writing(context.run.run_id, definition(shop.description))
+            companions = (FirstOrdersTold(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
+            yield from publish(audit.results(), [dg.Output(Accompanied(rows, companions))])
+
+    return clean_dimension
+
+
+def _balance_spec() -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        BALANCE,
+        asset=dg.AssetKey(CLEAN_ORDERS.table.path),
+        blocking=True,
+        description="Each raw order became clean, quarantined or excluded, and money adds up; checked before writing.",
+    )
+
+
+def _balance_result(accounting: Accounting) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(CLEAN_ORDERS.table.path),
+        check_name=BALANCE,
+        passed=accounting.unexplained_orders == 0 and accounting.unexplained_difference == 0,
+        metadata={
+            "unexplained_difference": figure(accounting.unexplained_difference),
+            "unexplained_orders": accounting.unexplained_orders,
+            "raw_records": accounting.raw_records,
+            "raw_orders": accounting.raw_orders,
+            "clean_orders": accounting.clean_orders,
+            "quarantined_orders": accounting.quarantined_orders,
+            "excluded_orders": accounting.excluded_orders,
+            "raw_money": _listed(accounting.raw_money),
+            "clean_money": _listed(accounting.clean_money),
+            "quarantined_money": _listed(accounting.quarantined_money),
+            "excluded_money": _listed(accounting.excluded_money),
+            "unexplained_money": _listed(accounting.unexplained_money),
+        },
+    )
+
+
+def _listed(money: MoneyByCurrency) -> str:
+    return ", ".join(f"{amount} {currency}" for currency, amount in money.items()) or "none"

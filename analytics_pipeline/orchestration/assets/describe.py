@@ -1,0 +1,82 @@
+"""What Dagster is told about a table before anything runs: columns, constraints, tags, lineage, owners.
+
+Everything derives from the table's shape; nothing here is particular to one asset.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+
+from analytics_pipeline.marts.engine import Mart
+from analytics_pipeline.orchestration.assets.guard import guarded
+from analytics_pipeline.tables.shape import Table
+
+OWNER = "team:data"
+SHOP_POOL = "shop_api"
+"""Pool of the steps that ask the shop: all runs share the shop's budget."""
+IO_MANAGER = "postgres"
+BACKFILL_DAYS = 31
+"""Business days of one run of a backfill."""
+
+
+def table_asset(table: Table, **settings: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:  # noqa: ANN401
+    """Return `dagster.asset` for one table, with what all tables have in common.
+
+    Args:
+        table: Gives key, group, description and column schema.
+        settings: Further arguments of `dagster.asset`; they win over the common ones.
+    """
+    common: dict[str, Any] = {
+        "key": table.path,
+        "description": table.description,
+        "metadata": table_metadata(table),
+        "group_name": table.schema,
+        "owners": [OWNER],
+        "io_manager_key": IO_MANAGER,
+    }
+    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(**(common | settings))
+    return lambda step: decorator(guarded(step))
+
+
+def by_day(partitions: dg.DailyPartitionsDefinition) -> dict[str, Any]:
+    """Return the arguments of an asset that is partitioned by business day."""
+    policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=BACKFILL_DAYS)
+    return {"partitions_def": partitions, "backfill_policy": policy}
+
+
+def table_metadata(table: Table) -> dict[str, Any]:
+    """Return the table's name and column schema as definition metadata."""
+    return {
+        "dagster/table_name": table.qualified_name,
+        "dagster/column_schema": dg.TableSchema(
+            columns=[
+                dg.TableColumn(
+                    column.name,
+                    column.postgres_type,
+                    column.description,
+                    constraints=dg.TableColumnConstraints(
+                        nullable=column.is_nullable, unique=table.key == (column.name,)
+                    ),
+                    tags={"personal": ""} if column.is_personal else {},
+                )
+                for column in table.columns
+            ],
+            constraints=dg.TableConstraints(other=[f"primary key ({', '.join(table.key)})"] if table.key else []),
+        ),
+    }
+
+
+def mart_metadata(mart: Mart) -> dict[str, Any]:
+    """Return a mart's table metadata together with its column lineage and its statement."""
+    lineage = {
+        column: [dg.TableColumnDep(dg.AssetKey([layer, table]), name) for layer, table, name in sources]
+        for column, sources in mart.lineage.items()
+    }
+    return {
+        **table_metadata(mart.table),
+        "dagster/column_lineage": dg.TableColumnLineage(lineage),
+        "sql": dg.MetadataValue.md(
+            f"```sql\n{mart.statement.sql(dialect='postgres', pretty=True, comments=False)}\n```"
+        ),
+    }

@@ -1,0 +1,79 @@
+"""Steps fail by errors that quote nothing: Dagster keeps their texts, and alerts and the terminal tell them.
+
+What they would have quoted is kept by `history.excerpts`.
+"""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any
+
+import dagster as dg
+
+from analytics_pipeline.days import business_day
+from analytics_pipeline.errors import DaysRefusedError, MissingSecretError
+from analytics_pipeline.history.excerpts import excerpts_apart
+from analytics_pipeline.orchestration.running import REFUSED, days_of_run
+from analytics_pipeline.shop.calendar import loadable_days
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.warehouse.connection import Database
+
+OF_DAGSTER = (dg.Failure, dg.RetryRequested, dg.DagsterError)
+"""Dagster's own errors: those that steps raise have descriptions written here."""
+
+
+def guarded(step: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function of a step with a `context` and the resource `database`, failing as this module says."""
+
+    @wraps(step)
+    def run(context: Any, **arguments: Any) -> Any:  # noqa: ANN401 - of whatever kind the step takes and gives
+        with _refusals_marked(context), step_guard(arguments["database"].database(), step.__name__, context.run.run_id):
+            _refuse_other_days(context, arguments)
+            return step(context, **arguments)
+
+    @wraps(step)
+    def run_on(context: Any, **arguments: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
+        with _refusals_marked(context), step_guard(arguments["database"].database(), step.__name__, context.run.run_id):
+            _refuse_other_days(context, arguments)
+            yield from step(context, **arguments)
+
+    return run_on if inspect.isgeneratorfunction(step) else run
+
+
+def step_guard(database: Database, place: str, run_id: str | None) -> AbstractContextManager[None]:
+    """Return the block in which a part of a step fails as this module says."""
+    return excerpts_apart(database, place, run_id, passing=OF_DAGSTER)
+
+
+@contextmanager
+def _refusals_marked(context: Any) -> Iterator[None]:  # noqa: ANN401 - of an asset or a check
+    """Mark the run that is refused for what it was asked: whoever has asked sees it, and nobody else has to be told."""
+    try:
+        yield
+    except (DaysRefusedError, MissingSecretError) as error:
+        context.instance.add_run_tags(context.run.run_id, {REFUSED: type(error).__name__})
+        raise
+
+
+def _refuse_other_days(context: Any, arguments: dict[str, Any]) -> None:  # noqa: ANN401 - as above
+    """Refuse a run of days that have no partition: Dagster's GraphQL takes whatever it is given.
+
+    Raises:
+        DaysRefusedError: The run's days are none, before the shop's first one, or not over yet.
+    """
+    if "shop" not in arguments:
+        return
+    shop: Shop = arguments["shop"].description
+    loadable = loadable_days(shop, business_day(datetime.now(UTC), shop.zone))
+    days = days_of_run(context.run)
+    if days is None:
+        if context.assets_def.partitions_def is not None:
+            raise DaysRefusedError(f"this run names no business days; those that can be loaded are {loadable}.")
+    elif days.first not in loadable or days.last not in loadable:
+        raise DaysRefusedError(
+            f"this run is for {days}, and the business days that can be loaded are {loadable}: from first_day of the "
+            f"shop {shop.name} to the last one that is over in {shop.timezone}"
+            + (", and today." if shop.intraday else ".")
+        )

@@ -1,0 +1,63 @@
+"""The marts: one asset per SQL file, computed by Postgres. A new mart is a new file in `marts/`, and nothing else."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from analytics_pipeline.days import business_day
+from analytics_pipeline.history.maturity import lateness, state_of
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.publishing import MartDays
+from analytics_pipeline.marts.engine import Mart
+from analytics_pipeline.orchestration.assets.describe import by_day, mart_metadata, table_asset
+from analytics_pipeline.orchestration.partitions import days_of
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.warehouse.slices import Query, Slice
+
+
+def build_mart_assets(marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Return one asset per mart."""
+    daily = {mart.table.qualified_name: mart.reads_first_orders for mart in marts if mart.is_daily}
+    return [_mart_asset(mart, partitions, daily) for mart in marts]
+
+
+def _state(day: date, read_at: datetime | None, *, shop: Shop, settles_after: int) -> str:
+    return state_of(day, read_at, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
+
+
+def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: Mapping[str, bool]) -> dg.AssetsDefinition:
+    @table_asset(
+        mart.table,
+        deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
+        metadata=mart_metadata(mart),
+        kinds={"sql", "postgres"},
+        **(by_day(partitions) if mart.is_daily else {}),
+    )
+    def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Any:  # noqa: ANN401 - Query or MartDays
+        stored = database.database()
+        prepare(stored)
+        sql = partial(mart.sql, shop_currency=shop.description.currency, shop_timezone=shop.description.timezone)
+        if not mart.is_daily:
+            return Query(sql())
+
+        def statement(part: Slice) -> str:
+            return sql(first_day=part.first, last_day=part.last)
+
+        return MartDays(
+            statement,
+            days_of(context.partition_keys),
+            definition=hashlib.sha256(f"{sql()} {mart.watched}".encode()).hexdigest()[:12],
+            zone=shop.description.timezone,
+            watched=mart.watched,
+            reads_first_orders=mart.reads_first_orders,
+            reads_marts={table: daily[table] for layer, name in mart.sources if (table := f"{layer}.{name}") in daily},
+            closed_until=shop.description.closed_until,
+            state=partial(_state, shop=shop.description, settles_after=lateness(stored, shop.description).days),
+        )
+
+    return mart_asset

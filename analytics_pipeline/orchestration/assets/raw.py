@@ -1,0 +1,283 @@
+"""The raw layer: the shop's answers as they came."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from analytics_pipeline.days import DayRange, business_day
+from analytics_pipeline.history.binding import bind
+from analytics_pipeline.history.excerpts import keep
+from analytics_pipeline.history.extractions import Extracted
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.proofs import ProofsHeld
+from analytics_pipeline.history.proving import note_refusals
+from analytics_pipeline.history.replaced import ReplacedKept
+from analytics_pipeline.history.rules import OtherRules, keep_rules, other_rules
+from analytics_pipeline.history.stale import ask_for, note_failure
+from analytics_pipeline.history.undated import UndatedKept, judged_table
+from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
+from analytics_pipeline.orchestration.assets.describe import SHOP_POOL, by_day, table_asset
+from analytics_pipeline.orchestration.assets.drift import FieldAudit, field_specs
+from analytics_pipeline.orchestration.assets.odd import readable_result, readable_spec
+from analytics_pipeline.orchestration.assets.proof import MOST_REASONS, OrdersFound, days_spec
+from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish
+from analytics_pipeline.orchestration.partitions import days_of
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.shop.spec import Endpoint
+from analytics_pipeline.sources.client import Statistics
+from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_products
+from analytics_pipeline.sources.ranges import DaysRead, RangeReader
+from analytics_pipeline.sources.spool import Spool, spool
+from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
+from analytics_pipeline.transforms.records import day_reader
+from analytics_pipeline.transforms.undated import judge_undated
+from analytics_pipeline.transforms.version import definition
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import Accompanied, Changes, exists, newest_change, query
+
+SOURCE_COUNT = "extracted_records_equal_the_shops_count"
+SAME_RULES = "days_are_made_by_the_same_rules"
+SECONDS_BETWEEN_REPORTS = 5.0
+OVERLAP = timedelta(days=1)
+"""How far before the newest change stamp the changed records are asked for again: a shop may show a change late, and
+records change while a long list is read."""
+
+
+def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+    """Return raw/orders by business day, and raw/customers and raw/products as a whole."""
+
+    @_raw_asset(RAW_ORDERS, **by_day(partitions))
+    def raw_orders(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
+        days = days_of(context.partition_keys)
+        stored = database.database()
+        bind(stored, shop.description)
+        prepare(stored)
+        keep_rules(stored, shop.description)
+        yield _rules_result(other_rules(stored, shop.description), days)
+        fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)
+        ask_for(stored, days)
+        # Before the first request: whatever the shop changes from here on, this extraction may lack.
+        began = database_clock(stored)
+        writing = Writing(context.run.run_id, definition(shop.description), dict.fromkeys(days, began))
+        # Orders come in while today's list is read, so its count may differ.
+        is_over = days.last < business_day(began, shop.description.zone)
+        with shop.client() as client, ExitStack() as stack:
+            reader = RangeReader(client, stack, is_over=is_over, progress=_reports(context, RAW_ORDERS))
+            read = reader.read(days.first, days.last)
+            _keep_words(stored, read, context.run.run_id)
+            found = OrdersFound(read, stored, days, began, shop.description.zone, is_over=is_over)
+            audit = _audited(found, fields)
+
+            def value() -> Accompanied:
+                extracted = Extracted(writing, found.extraction_figures(client.statistics), found.ids())
+                rows = pa.RecordBatchReader.from_batches(RAW_ORDERS.table.arrow_schema, found.rows())
+                today = business_day(began, shop.description.zone)
+                undated = UndatedKept(judged_table(judge_undated(found.undated, today, shop.description)))
+                replaced = ReplacedKept(writing, day_reader(shop.description))
+                companions = (DaysWritten(writing), replaced, extracted, ProofsHeld(tuple(found.proofs)), undated)
+                return Accompanied(rows, companions, found.left())
+
+            days_proved = found.days_result()
+            results = [
+                *audit.results(),
+                found.count_result(SOURCE_COUNT),
+                readable_result(RAW_ORDERS, found.odd, len(found.undated)),
+                *fields.results(),
+            ]
+            if found.all_refused:
+                note_refusals(stored, found.proofs)
+                results.append(days_proved)
+            else:
+                yield days_proved
+            yield from publish(results, _outputs(value, {**found.figures(), **_costs(client.statistics)}))
+            _count_refusals(stored, read, context.run.run_id)
+            fields.record(context.run.run_id)
+
+    def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
+        @_raw_asset(contract)
+        def raw_dimension(
+            context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource
+        ) -> Iterator[Any]:
+            stored = database.database()
+            bind(stored, shop.description)
+            endpoint: Endpoint = getattr(shop.description, name)
+            extract = {"customers": extract_customers, "products": extract_products}[name]
+            newest = newest_change(stored, contract.table) if endpoint.changed_since else None
+            since = newest - OVERLAP if newest else None
+            fields = FieldAudit(contract, endpoint, stored)
+            with shop.client() as client, spool(contract.table.arrow_schema) as rows:
+                extraction = extract(client, since)
+                before = _stored_records(stored, contract) if since is None else 0
+
+                def value() -> Any:  # noqa: ANN401  # what the IO manager takes
+                    return Changes(rows.reader()) if since or _lacks_some(extraction, before) else rows.reader()
+
+                yield from _extracted(context, contract, extraction, rows, value=value, fields=fields, before=before)
+
+        return raw_dimension
+
+    return [raw_orders, dimension(RAW_CUSTOMERS, "customers"), dimension(RAW_PRODUCTS, "products")]
+
+
+def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:  # noqa: ANN401
+    table = contract.table
+    count_check = dg.AssetCheckSpec(
+        SOURCE_COUNT,
+        asset=dg.AssetKey(table.path),
+        blocking=_count_blocks(contract),
+        description="As many records arrived as the shop counts, where it gives a count; checked before the write.",
+    )
+    checks = [*contract_specs(table), count_check, readable_spec(contract), *field_specs(contract)]
+    if contract is RAW_ORDERS:
+        description = "No other day was made by another time zone, currency or mapping than the description's of now."
+        checks.append(dg.AssetCheckSpec(SAME_RULES, asset=dg.AssetKey(table.path), description=description))
+        checks.append(days_spec())
+    return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
+
+
+def _keep_words(database: Database, read: DaysRead, run_id: str) -> None:
+    """Keep what the refused days that are told one by one quote of the shop, apart from their messages."""
+    told = list(read.refused.values())[:MOST_REASONS]
+    for excerpt, error in {error.excerpt: error for error in reversed(told)}.items():
+        if excerpt:
+            keep(database, "raw_orders", str(error), excerpt, run_id)
+
+
+def _audited(found: OrdersFound, fields: FieldAudit) -> ContractAudit:
+    audit = ContractAudit(RAW_ORDERS)
+    for batch in found.rows():
+        audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
+        fields.look_at(batch)
+    return audit
+
+
+def _count_refusals(database: Database, read: DaysRead, run_id: str) -> None:
+    """Count the refusal of single days as a failed run is counted, which this one is not."""
+    for day in sorted(read.refused):
+        note_failure(database, DayRange(day, day), run_id, ())
+
+
+def _extracted(
+    context: dg.AssetExecutionContext,
+    contract: Contract,
+    extraction: Extraction,
+    rows: Spool,
+    *,
+    value: Callable[[], Any],
+    fields: FieldAudit,
+    before: int,
+) -> Iterator[Any]:
+    """Read the whole extraction into the spool, then publish what `value` makes of it."""
+    audit = ContractAudit(contract)
+    report = _reports(context, contract)
+    for batch in extraction:
+        rows.write(batch)
+        audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
+        fields.look_at(batch)
+        report(extraction)
+    metadata = {
+        "records": extraction.records,
+        "records_of_other_days": extraction.outside_window,
+        "records_without_day": len(extraction.undated),
+        "records_kept_escaped": extraction.odd.escaped,
+        **_costs(extraction.statistics),
+    }
+    results = [
+        *audit.results(),
+        _count_result(contract, extraction, before),
+        readable_result(contract, extraction.odd, len(extraction.undated)),
+        *fields.results(),
+    ]
+    yield from publish(results, _outputs(value, metadata))
+    fields.record(context.run.run_id)
+
+
+def _reports(context: dg.AssetExecutionContext, contract: Contract) -> Callable[[Extraction], None]:
+    """Return what reports on a long extraction, every few seconds."""
+    reported = time.monotonic()
+
+    def report(extraction: Extraction) -> None:
+        nonlocal reported
+        if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
+            reported = time.monotonic()
+            total = "" if extraction.source_count is None else f" of {extraction.source_count}"
+            context.log.info("%s: %s%s records read", contract.table.qualified_name, extraction.records, total)
+
+    return report
+
+
+def _costs(statistics: Statistics) -> dict[str, Any]:
+    return {
+        "requests": statistics.requests,
+        "retries": statistics.retries,
+        "megabytes": round(statistics.bytes / 1_000_000, 3),
+        "seconds_waited": round(statistics.seconds_waited, 3),
+    }
+
+
+def _rules_result(found: Sequence[OtherRules], days: DayRange) -> dg.AssetCheckResult:
+    others = [replace(other, days=tuple(day for day in other.days if day not in days)) for other in found]
+    told = [str(other) for other in others if other.days]
+    remedy = "polls load them again, newest first; analytics-pipeline catch-up does so now"
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(RAW_ORDERS.table.path),
+        check_name=SAME_RULES,
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"other_days": "; ".join(told), "remedy": remedy} if told else {},
+    )
+
+
+def _outputs(value: Callable[[], Any], metadata: dict[str, Any]) -> Iterator[dg.Output[Any]]:
+    yield dg.Output(value(), metadata=metadata)
+
+
+def _count_blocks(contract: Contract) -> bool:
+    """Return whether a differing count stops the step: of orders of past days, not of lists that grow while read."""
+    return contract is RAW_ORDERS
+
+
+def _stored_records(database: Database, contract: Contract) -> int:
+    """Return how many different customers or products are stored."""
+    if not exists(database, contract.table):
+        return 0
+    name, key = contract.table.qualified_name, contract.table.arrow_schema.names[0]
+    stored: int = query(database, f"select count(distinct {key}) as n from {name}")[0]["n"]
+    return stored
+
+
+def _lacks_some(extraction: Extraction, before: int) -> bool:
+    """Return whether a whole list has fewer than the shop counts; without a count, below half of what is stored."""
+    came, counted = extraction.came.distinct, extraction.source_count
+    return before > 0 and not extraction.agrees and (2 * came < before if counted is None else came < counted)
+
+
+def _count_result(contract: Contract, extraction: Extraction, before: int) -> dg.AssetCheckResult:
+    """Return how many customers or products came, and how many there should be.
+
+    An empty list that nobody counted does not clear a table; one that lacks some of what was stored `before` takes
+    nothing away.
+    """
+    came, counted = extraction.came, extraction.source_count
+    clears, lacks = before > 0 and counted is None and not came.distinct, _lacks_some(extraction, before)
+    return dg.AssetCheckResult(
+        asset_key=dg.AssetKey(contract.table.path),
+        check_name=SOURCE_COUNT,
+        passed=extraction.agrees if counted is not None else not came.shifted and not lacks,
+        severity=dg.AssetCheckSeverity.ERROR if clears else dg.AssetCheckSeverity.WARN,
+        metadata={
+            "unexplained_difference": 0 if counted is None else came.distinct - counted,
+            "arrived": came.distinct,
+            "arrived_again": extraction.records - came.distinct,
+            "came_again_on_another_page": came.shifted,
+            "counted_by_the_shop": extraction.count_fault or "the shop gives no count" if counted is None else counted,
+            **({"stored_and_kept": before} if lacks else {}),
+        },
+    )

@@ -1,0 +1,177 @@
+"""Claims: SQL checks of a run's slice, and the Dagster checks made of them.
+
+A claim selects the rows that contradict it, as `example` (text) and `difference` (a number). It holds when there are
+none. Its result shows how many there are, up to five examples, and the sum of the differences.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import adbc_driver_manager
+import dagster as dg
+
+from analytics_pipeline.days import DayRange
+from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.unfinished import waiting_days
+from analytics_pipeline.history.written import contiguous, days_written_by
+from analytics_pipeline.orchestration.assets.guard import guarded
+from analytics_pipeline.orchestration.assets.publish import figure, shown
+from analytics_pipeline.orchestration.io_manager import table_of
+from analytics_pipeline.orchestration.partitions import days_of
+from analytics_pipeline.orchestration.resources import DatabaseResource
+from analytics_pipeline.tables.contracts import EXAMPLES
+from analytics_pipeline.warehouse.connection import Database, sqlstate
+from analytics_pipeline.warehouse.slices import UNDEFINED_TABLE, Ask, exists, query, snapshot
+
+CLAIMS_AT_A_TIME = 2
+NOT_EXAMINED = "not_examined"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What stored data has to satisfy.
+
+    Attributes:
+        name: The claim as a name.
+        table: `layer/name` of the asset it is about.
+        description: The claim in words.
+        contradictions: A `select` with `example` and `difference` of each contradiction, with the run's `{first_day}`
+            and `{last_day}`; `{slice}` is `between` the two.
+        compared_with: `layer/name` of the assets that the claim reads and that may be written later than its own.
+        is_blocking: Whether a contradiction stops what is downstream; else it is a warning.
+    """
+
+    name: str
+    table: str
+    description: str
+    contradictions: str
+    compared_with: tuple[str, ...] = ()
+    is_blocking: bool = True
+    compared: str | None = None
+    """A `select` of one number, `compared`: how many days of the slice could be compared at all."""
+
+    @property
+    def key(self) -> dg.AssetKey:
+        """Key of the asset."""
+        return dg.AssetKey(self.table.split("/"))
+
+    def examine(self, database: Database, ranges: Sequence[DayRange]) -> dg.AssetCheckResult:
+        """Look for contradictions among the rows of some business days; a table that is not there yet is one.
+
+        Where another run has written one of the compared tables and has yet to write another, the day is left to that
+        run's own checks.
+        """
+        if not ranges:
+            return self.nothing_stored()
+        with snapshot(database) as ask:
+            result = self._examine(ask, ranges)
+            if result.passed or NOT_EXAMINED in result.metadata:
+                return result
+            compared = (self.table, *self.compared_with)
+            waiting = waiting_days(ask, [table.replace("/", ".") for table in compared])
+            settled = contiguous(day for days in ranges for day in days if day not in waiting)
+            return self._examine(ask, settled) if settled else self.nothing_stored()
+
+    def _examine(self, ask: Ask, ranges: Sequence[DayRange]) -> dg.AssetCheckResult:
+        # What is claimed of the whole table reads the same for each range, and is asked once.
+        contradictions = " union all ".join(
+            dict.fromkeys(
+                "("
+                + self.contradictions.format(
+                    slice=f"between date '{days.first}' and date '{days.last}'",
+                    first_day=days.first,
+                    last_day=days.last,
+                )
+                + ")"
+                for days in ranges
+            )
+        )
+        try:
+            found = ask(
+                f"select count(*) as cases, coalesce(sum(abs(difference)), 0)::numeric(30,4) as difference, "
+                f"coalesce(array_to_string((array_agg(example order by example))[1:{EXAMPLES}], ', '), '') as examples "
+                f"from ({contradictions}) as contradictions",
+            )[0]
+        except adbc_driver_manager.Error as error:
+            if sqlstate(error) != UNDEFINED_TABLE:
+                raise
+            reason = str(error).partition("ERROR:")[2].strip().splitlines()[0]
+            return self._result(passed=False, figures={NOT_EXAMINED: f"{reason}; materialise it first"})
+        difference = Decimal(found["difference"])
+        figures: dict[str, Any] = {
+            "unexplained_difference": figure(difference),
+            "unexplained_difference_exact": str(difference),
+            "contradictions": found["cases"],
+            "examples": found["examples"],
+            "business_days": ", ".join(map(str, ranges)),
+        }
+        if self.compared is not None:
+            figures["compared_days"] = sum(
+                ask(self.compared.format(slice=f"between date '{days.first}' and date '{days.last}'"))[0]["compared"]
+                for days in ranges
+            )
+        return self._result(passed=found["cases"] == 0, figures=figures)
+
+    def days_of(self, database: Database, asked: DayRange | None, run_id: str) -> list[DayRange]:
+        """Return the days to examine: those that a run is for and those that it wrote beside; else all stored ones."""
+        if asked is None:
+            stored = self.stored_days(database)
+            return [stored] if stored else []
+        return contiguous([*asked, *days_written_by(database, table_of(self.key), run_id)])
+
+    def stored_days(self, database: Database) -> DayRange | None:
+        """Return the range of business days in the claim's own table, None when it has none."""
+        table = table_of(self.key)
+        if not exists(database, table):
+            return None
+        found = query(
+            database,
+            f"select min({table.day_column}) as first, max({table.day_column}) as last from {table.qualified_name}",
+        )[0]
+        return DayRange(found["first"], found["last"]) if found["first"] else None
+
+    def nothing_stored(self) -> dg.AssetCheckResult:
+        """Return the result over a table without rows: nothing contradicts the claim."""
+        return self._result(passed=True, figures={"business_days": "none is stored"})
+
+    def _result(self, *, passed: bool, figures: Mapping[str, Any]) -> dg.AssetCheckResult:
+        severity = dg.AssetCheckSeverity.ERROR if self.is_blocking else dg.AssetCheckSeverity.WARN
+        return dg.AssetCheckResult(
+            asset_key=self.key, check_name=self.name, passed=passed, severity=severity, metadata=shown(figures)
+        )
+
+
+def build_check(name: str, claims: Sequence[Claim]) -> dg.AssetChecksDefinition:
+    """Return one step that examines claims over the run's slice, or all stored days in a run without partitions."""
+    specs = [
+        dg.AssetCheckSpec(
+            claim.name,
+            asset=claim.key,
+            additional_deps=[dg.AssetKey(table.split("/")) for table in claim.compared_with],
+            description=claim.description,
+            blocking=claim.is_blocking,
+        )
+        for claim in claims
+    ]
+
+    @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
+    @guarded
+    def check(context: dg.AssetCheckExecutionContext, database: DatabaseResource) -> Iterator[dg.AssetCheckResult]:
+        run = context.op_execution_context
+        of_the_run = days_of(run.partition_keys) if run.has_partition_key or run.has_partition_key_range else None
+        chosen = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+        stored = database.database()
+        prepare(stored)
+
+        def examine(claim: Claim) -> dg.AssetCheckResult:
+            ranges = claim.days_of(stored, of_the_run, run.run.run_id)
+            return claim.examine(stored, ranges)
+
+        # Postgres works while this process waits, so two claims at a time take little more than one.
+        with ThreadPoolExecutor(CLAIMS_AT_A_TIME) as pool:
+            yield from pool.map(examine, (claim for claim in claims if (claim.key, claim.name) in chosen))
+
+    return check

@@ -1,0 +1,61 @@
+"""The check that yesterday is complete by the time that the description sets, and its reports between runs.
+
+It is evaluated by a sensor, so that a day which nothing has loaded is noticed too, and never as part of a run of days:
+a backfill of an old day has nothing to say about yesterday.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+
+from analytics_pipeline.history.landing import Landing, last_landing, told
+from analytics_pipeline.orchestration.resources import DatabaseResource
+from analytics_pipeline.shop.spec import Shop
+
+LANDED = dg.AssetCheckKey(dg.AssetKey(["marts", "daily_revenue"]), "yesterday_has_landed")
+
+
+def build_landed_check(
+    shop: Shop, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> dg.AssetChecksDefinition:
+    """Return the check, for those who evaluate it by hand in the UI."""
+
+    @dg.asset_check(
+        asset=LANDED.asset_key,
+        name=LANDED.name,
+        description=(
+            "Yesterday, in the shop's zone, is in every daily mart as the shop knew it once the day was over; holds "
+            "until the time that landed_by sets. A sensor evaluates it every few minutes."
+        ),
+        blocking=False,
+    )
+    def check(database: DatabaseResource) -> dg.AssetCheckResult:
+        found = last_landing(database.database(), shop, clock())
+        return dg.AssetCheckResult(
+            passed=not found.is_late, severity=dg.AssetCheckSeverity.ERROR, metadata=_figures(found, shop)
+        )
+
+    return check
+
+
+def evaluation_of(found: Landing, shop: Shop) -> dg.AssetCheckEvaluation:
+    """Return the check's result as an event that belongs to no run."""
+    return dg.AssetCheckEvaluation(
+        asset_key=LANDED.asset_key,
+        check_name=LANDED.name,
+        passed=not found.is_late,
+        severity=dg.AssetCheckSeverity.ERROR,
+        metadata=_figures(found, shop),
+        blocking=False,
+    )
+
+
+def _figures(found: Landing, shop: Shop) -> Mapping[str, Any]:
+    return {
+        "business_day": found.day.isoformat(),
+        "landed": told(found, shop),
+        "is_due": found.is_due,
+        "missing": ", ".join(found.missing),
+    }

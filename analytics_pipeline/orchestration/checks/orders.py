@@ -1,0 +1,145 @@
+"""Claims about the clean tables: orders, lines and ledger agree, and every raw order is accounted for."""
+
+from analytics_pipeline.orchestration.checks.claims import Claim
+from analytics_pipeline.tables.contracts import MOVED
+
+ORDER_CLAIMS = (
+    Claim(
+        "every_raw_order_is_in_exactly_one_place",
+        "clean/orders",
+        "Each order of a raw day is stored once: in clean/orders, in ops/quarantine or in ops/exclusions; one that "
+        "moved is left out of its old day and stands on another one.",
+        f"""
+        select order_id as example, 1 as difference
+        from (
+            select distinct order_date, order_id, 'raw' as place from raw.orders where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from clean.orders where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from ops.quarantine
+            where order_date {{slice}} and kind = 'order'
+            union all select order_date, order_id, 'kept' from ops.exclusions where order_date {{slice}}
+        ) as places
+        group by order_date, order_id
+        having count(*) filter (where place = 'raw') <> 1 or count(*) filter (where place = 'kept') <> 1
+        union all
+        select order_id, 1
+        from ops.exclusions as moved
+        where order_date {{slice}} and reason = '{MOVED}' and order_id not in (
+            select order_id from clean.orders
+            union all select order_id from ops.quarantine where kind = 'order'
+            union all select order_id from ops.exclusions where reason <> '{MOVED}'
+        )
+        """,
+    ),
+    Claim(
+        "order_totals_equal_their_parts",
+        "clean/orders",
+        "order_total = gross_sales - discounts - returns + shipping + taxes of every order.",
+        """
+        select order_id as example, order_total - (gross_sales - discounts - returns + shipping + taxes) as difference
+        from clean.orders
+        where order_date {slice} and order_total <> gross_sales - discounts - returns + shipping + taxes
+        """,
+    ),
+    Claim(
+        "order_lines_add_up_to_their_orders",
+        "clean/order_lines",
+        "Quantity, gross sales, discounts and returns of an order's lines sum up to the order's.",
+        """
+        select
+            orders.order_id as example, abs(orders.gross_sales - coalesce(lines.gross_sales, 0)) + abs(orders.discounts
+            - coalesce(lines.discounts, 0)) + abs(orders.returns - coalesce(lines.returns, 0)) as difference
+        from clean.orders
+        left join (
+            select
+                order_id, sum(quantity) as units, sum(gross_sales) as gross_sales, sum(discounts) as discounts,
+                sum(returns) as returns
+            from clean.order_lines where order_date {slice} group by order_id
+        ) as lines on lines.order_id = orders.order_id
+        where orders.order_date {slice} and (
+            orders.units, orders.gross_sales, orders.discounts, orders.returns
+        ) is distinct from (
+            coalesce(lines.units, 0), coalesce(lines.gross_sales, 0), coalesce(lines.discounts, 0),
+            coalesce(lines.returns, 0)
+        )
+        """,
+    ),
+    Claim(
+        "the_ledger_adds_up_to_the_orders",
+        "clean/sales",
+        "An order's events sum up to its gross sales, its discounts, and its total less what was given back since.",
+        """
+        select
+            coalesce(orders.order_id, events.order_id) as example,
+            coalesce(orders.order_total - orders.refunded_total, 0) - coalesce(events.total_sales, 0) as difference
+        from (select * from clean.orders where order_date {slice}) as orders
+        full join (
+            select order_id, sum(gross_sales) as gross_sales, sum(discounts) as discounts, sum(total_sales) as
+            total_sales from clean.sales where order_date {slice} group by order_id
+        ) as events on events.order_id = orders.order_id
+        where orders.order_id is null or (
+            orders.gross_sales, orders.discounts, orders.order_total - orders.refunded_total
+        ) is distinct from (
+            coalesce(events.gross_sales, 0), coalesce(events.discounts, 0), coalesce(events.total_sales, 0)
+        )
+        """,
+    ),
+    Claim(
+        "net_sales_equal_gross_sales_less_discounts_and_returns",
+        "clean/sales",
+        "net_sales = gross_sales - discounts - returns, total_sales = net_sales + shipping + taxes, of every event.",
+        """
+        select
+            order_id || ' #' || event_number as example, abs(net_sales - (gross_sales - discounts - returns)) +
+            abs(total_sales - (net_sales + shipping + taxes)) as difference
+        from clean.sales
+        where order_date {slice}
+        and (net_sales <> gross_sales - discounts - returns or total_sales <> net_sales + shipping + taxes)
+        """,
+    ),
+    Claim(
+        "a_customer_id_stands_for_one_customer",
+        "clean/orders",
+        "No customer id of the run's orders ordered under three or more e-mail addresses, most times a new one.",
+        """
+        select
+            customer_id || ' stands for ' || count(distinct email_hash) || ' different e-mail addresses' as example,
+            0 as difference
+        from clean.orders
+        where email_hash is not null and customer_key in (
+            select customer_id from clean.orders where order_date {slice} and customer_id is not null
+        )
+        group by customer_id
+        having count(distinct email_hash) >= 3 and count(distinct email_hash) > count(*) / 2.0
+        """,
+        is_blocking=False,
+    ),
+)
+
+REFERENCE_CLAIMS = (
+    Claim(
+        "customers_are_known",
+        "clean/orders",
+        "Each customer id of an order is one of clean/customers.",
+        """
+        select distinct orders.customer_id as example, 0 as difference
+        from clean.orders
+        left join clean.customers on customers.customer_id = orders.customer_id
+        where orders.order_date {slice} and orders.customer_id is not null and customers.customer_id is null
+        """,
+        compared_with=("clean/customers",),
+        is_blocking=False,
+    ),
+    Claim(
+        "products_are_known",
+        "clean/order_lines",
+        "Each product id of a line is one of clean/products.",
+        """
+        select distinct lines.product_id as example, 0 as difference
+        from clean.order_lines as lines
+        left join clean.products on products.product_id = lines.product_id
+        where lines.order_date {slice} and products.product_id is null
+        """,
+        compared_with=("clean/products",),
+        is_blocking=False,
+    ),
+)

@@ -1,0 +1,156 @@
+"""Dagster's own storage, in the same Postgres server as the data.
+
+`dagster.yaml` names the class below, so that the web server, the daemon and every run find the server in the same way
+as the assets do: the one of `ANALYTICS_DATABASE_URL`, or the embedded one, which the first of them starts. What is
+stored and how is dagster-postgres' part; three of its habits are changed: it opens a connection for every event, asks
+the server's catalogue for tables and columns with most of them, and writes the events that announce a run's partitions
+one by one.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import dagster as dg
+import sqlalchemy
+import sqlalchemy.exc
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
+
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.warehouse.connection import (
+    INSUFFICIENT_PRIVILEGE,
+    create_database,
+    data_database,
+    instance_database,
+)
+
+
+def _pooled_engine(url: str) -> sqlalchemy.Engine:
+    """Keep one connection open, and notice when the server was restarted meanwhile."""
+    return sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=20, pool_pre_ping=True)
+
+
+class EventStorage(PostgresEventLogStorage):
+    """The event log over a kept connection, with announcements written together."""
+
+    def __init__(self, postgres_url: str) -> None:
+        super().__init__(postgres_url)
+        self._engine = _pooled_engine(postgres_url)
+        self._seen: set[tuple[str, str]] = set()
+
+    def dispose(self) -> None:
+        """Close the kept connection."""
+        self._engine.dispose()
+        super().dispose()
+
+    def has_table(self, table_name: str) -> bool:
+        """Return whether the database has a table; one that was there once stays."""
+        return self._has(("table", table_name), partial(super().has_table, table_name))
+
+    def has_asset_key_col(self, column_name: str) -> bool:
+        """Return whether the table of assets has a column; one that was there once stays."""
+        return self._has(("column", column_name), partial(super().has_asset_key_col, column_name))
+
+    def _has_asset_key_col_on_connection(self, conn: sqlalchemy.Connection, column_name: str) -> bool:
+        look = partial(super()._has_asset_key_col_on_connection, conn, column_name)
+        return self._has(("column", column_name), look)
+
+    def _has(self, what: tuple[str, str], look: Callable[[], bool]) -> bool:
+        if what not in self._seen and look():
+            self._seen.add(what)
+        return what in self._seen
+
+    def initialize_concurrency_limit_to_default(self, concurrency_key: str) -> bool:
+        """Make a pool with its default limit.
+
+        Of two processes that make the same one at once, Dagster lets the second fail in the transaction that the
+        first one's row has broken off.
+        """
+        try:
+            return super().initialize_concurrency_limit_to_default(concurrency_key)
+        except sqlalchemy.exc.InternalError:
+            return True
+
+    def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
+        """Store events in their order, those of planned and of done materialisations in a few statements.
+
+        A run over a year announces and reports each day of each asset: thousands of events.
+        """
+        for together, group in groupby(events, key=_is_materialization):
+            if together:
+                self._store_materializations(list(group))
+            else:
+                super().store_event_batch(list(group))
+
+    def _store_materializations(self, events: list[dg.EventLogEntry]) -> None:
+        log = self.prepare_insert_event(events[0]).table
+        insert = log.insert().returning(log.c.id, sort_by_parameter_order=True)
+        with self._connect() as connection:
+            ids = [row[0] for row in connection.execute(insert, [self._event_to_row(event) for event in events])]
+        with self.index_transaction() as connection:
+            self._store_asset_event_tags(connection, events, ids)
+        # What is kept about an asset as a whole follows from its newest event.
+        newest = {
+            event.get_dagster_event().asset_key: (event, event_id) for event, event_id in zip(events, ids, strict=True)
+        }
+        for event, event_id in newest.values():
+            self.store_asset_event(event, event_id)
+
+
+def _is_materialization(event: dg.EventLogEntry) -> bool:
+    kinds = {dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.ASSET_MATERIALIZATION}
+    return event.dagster_event_type in kinds
+
+
+class RunStorage(PostgresRunStorage):
+    """The run storage over a kept connection."""
+
+    def __init__(self, postgres_url: str) -> None:
+        super().__init__(postgres_url)
+        self._engine = _pooled_engine(postgres_url)
+
+    def dispose(self) -> None:
+        """Close the kept connection."""
+        self._engine.dispose()
+        super().dispose()
+
+
+class InstanceStorage(DagsterPostgresStorage):
+    """dagster-postgres' storage, at the address that the settings give."""
+
+    def __init__(self, postgres_url: str, inst_data: Any = None) -> None:  # noqa: ANN401
+        super().__init__(postgres_url, inst_data=inst_data)
+        self._event_log_storage = EventStorage(postgres_url)
+        self._run_storage = RunStorage(postgres_url)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """Return the configuration that dagster.yaml may give: none."""
+        return {}
+
+    @classmethod
+    def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> "InstanceStorage":  # noqa: ANN401, ARG003
+        """Open the storage, creating its database and starting the embedded server where needed.
+
+        Raises:
+            DatabaseUnavailableError: The server cannot be reached.
+            DatabaseRefusedError: The login fails, or may not create databases.
+        """
+        database = instance_database(data_database(Settings.from_environment()))
+        create_database(database)
+        try:
+            return cls(postgres_url=sqlalchemy_url(database.url), inst_data=inst_data)
+        except sqlalchemy.exc.ProgrammingError as error:
+            if getattr(error.orig, "pgcode", None) != INSUFFICIENT_PRIVILEGE:
+                raise
+            raise database.missing_right(error) from None
+
+
+def sqlalchemy_url(url: str) -> str:
+    """Return a Postgres URL as SQLAlchemy reads it for psycopg2.
+
+    The driver has to be named: SQLAlchemy 2.1 takes psycopg 3 for a plain `postgresql://`, which the event log cannot
+    use.
+    """
+    return "postgresql+psycopg2://" + url.partition("://")[2]

@@ -1,0 +1,82 @@
+"""The resources of assets and checks: the database and the shop, both opened when a step runs and not before.
+
+What they open is described by the environment (`settings`) and the shop description; no secret is a resource's field,
+as Dagster shows those.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+
+import dagster as dg
+
+from analytics_pipeline.history.binding import refuse_another_shop
+from analytics_pipeline.history.email_hashes import email_key
+from analytics_pipeline.settings import Settings
+from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.transforms.email import EmailKey
+from analytics_pipeline.warehouse.connection import Database, create_database, data_database
+
+
+@cache
+def _created(database: Database) -> Database:
+    create_database(database)
+    return database
+
+
+class DatabaseResource(dg.ConfigurableResource[Database]):
+    """The database of the project's tables, as the environment says; created when missing.
+
+    Attributes:
+        shop: Name or path of the description of the shop that it has to hold; any when None.
+    """
+
+    shop: str | None = None
+
+    def database(self) -> Database:
+        """Return the database, starting the embedded server when it is the one and does not run.
+
+        Raises:
+            DatabaseUnavailableError: The server cannot be reached.
+            DatabaseRefusedError: The login fails, or may not create the database.
+            SettingsError: It is bound to another shop.
+        """
+        database = _created(data_database(Settings.from_environment()))
+        if self.shop is not None:
+            refuse_another_shop(database, _described(self.shop))
+        return database
+
+    def email_key(self) -> EmailKey:
+        """Return the key of the e-mail hashes, which is made for a new database.
+
+        Raises:
+            SettingsError: The database has another key, or the key is missing or none.
+        """
+        return email_key(self.database(), Settings.from_environment())
+
+
+class ShopResource(dg.ConfigurableResource[Shop]):
+    """The shop that a code location serves.
+
+    Attributes:
+        reference: Name of a packaged shop description, or the path of one.
+    """
+
+    reference: str
+
+    @property
+    def description(self) -> Shop:
+        """The validated description."""
+        return _described(self.reference)
+
+    @contextmanager
+    def client(self) -> Iterator[ShopClient]:
+        """Open a client, with the secrets that the description names."""
+        with ShopClient(self.description) as client:
+            yield client
+
+
+@cache
+def _described(reference: str) -> Shop:
+    return load_shop(reference)

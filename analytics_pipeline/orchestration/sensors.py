@@ -1,0 +1,75 @@
+"""The sensors: asking the shop for late changes, and loading again what became stale.
+
+How changes are found is `late_changes`' part, which days are next `history.stale`'s.
+"""
+
+from collections.abc import Collection
+from datetime import UTC, date, datetime
+
+import dagster as dg
+
+from analytics_pipeline.days import DayRange, business_day
+from analytics_pipeline.history.stale import days_to_load
+from analytics_pipeline.late_changes.gaps import describe_gap
+from analytics_pipeline.late_changes.look import Look, look
+from analytics_pipeline.orchestration.assets.guard import step_guard
+from analytics_pipeline.orchestration.jobs import AssetJob
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
+from analytics_pipeline.shop.calendar import loadable_days
+from analytics_pipeline.shop.spec import Shop
+
+
+def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
+    """Return the sensor that asks the shop what changed, and has stale days loaded again."""
+
+    @dg.sensor(
+        name="late_changes",
+        job=job,
+        minimum_interval_seconds=max(1, round(60 * shop.late_changes.every_minutes)),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Asks the shop which orders changed since the last look, and loads their business days again.",
+    )
+    def late_changes(
+        context: dg.SensorEvaluationContext, shop: ShopResource, database: DatabaseResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        end_dead_runs(context.instance)
+        stored, described = database.database(), shop.description
+        in_flight = days_in_flight(context.instance)
+        with step_guard(stored, "late_changes", None), shop.client() as client:
+            found = look(client, stored, in_flight=in_flight)
+        if found is None:
+            return dg.SkipReason("No business day is loaded yet.")
+        today = business_day(datetime.now(UTC), described.zone)
+        ranges = days_to_load(
+            stored,
+            in_flight=in_flight,
+            most=described.late_changes.most_days,
+            today=today,
+            loadable=loadable_days(described, today),
+            is_answering=found.requests > 0,
+        )
+        if not ranges:
+            return dg.SkipReason(told(found, ranges))
+        context.log.info(told(found, ranges))
+        return dg.SensorResult(run_requests=[dg.RunRequest(tags=range_tags(days)) for days in ranges])
+
+    return late_changes
+
+
+def told(found: Look, ranges: Collection[DayRange]) -> str:
+    """Tell a look in a sentence."""
+    marked: set[date] = {stale.day for stale in found.stale}
+    loading = ", ".join(map(str, ranges)) or "nothing"
+    again = found.again
+    seen = f"{found.orders_seen} orders seen, {found.orders_changed} of them changed"
+    told = [f"{seen}, {len(marked)} business days stale; loading {loading}."]
+    if again.requests:
+        differing = len({stale.day for stale in again.stale})
+        told.append(
+            f"Held against the shop again by {again.requests} requests: {len(again.held)} days as stored, "
+            f"{differing} not."
+        )
+    if again.failure is not None:
+        told.append(f"Not read again: {again.failure}.")
+    return " ".join([*told, *(f"{describe_gap(days)}." for days in found.gaps)])

@@ -1,0 +1,130 @@
+"""Which paths of a shop's record its description reads, and what for.
+
+From the expressions of the description alone; no record is looked at.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jmespath
+
+from analytics_pipeline.shop.protocol import Model
+from analytics_pipeline.shop.spec import Endpoint, Orders
+
+PERSONAL_FIELDS = frozenset({"email", "name", "customer_id"})
+Roles = Mapping[str, str]
+"""The key of the description by the path that it reads."""
+
+_RECORD = ("",)
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """One expression of a description.
+
+    Attributes:
+        role: The key that holds it, such as `lines.unit_price`.
+        expression: As it is written.
+        paths: Every path that it reads.
+        is_required: Whether no record can be without it.
+    """
+
+    role: str
+    expression: str
+    paths: tuple[str, ...]
+    is_required: bool = False
+
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """The paths that lead to none of the others."""
+        return tuple(
+            path for path in self.paths if not any(other.startswith((f"{path}.", f"{path}[")) for other in self.paths)
+        )
+
+
+def mapped_paths(endpoint: Endpoint) -> dict[str, str]:
+    """Return every path that a list's description reads, with the key that reads it, such as `lines.unit_price`."""
+    roles: dict[str, str] = {}
+    for one in expressions_of(endpoint):
+        for path in one.paths:
+            roles.setdefault(path, one.role)
+    return roles
+
+
+def expressions_of(endpoint: Endpoint) -> list[Mapped]:
+    """Return all expressions by which a list's description reads its records."""
+    return list(_read(endpoint))
+
+
+def personal_paths(roles: Roles) -> set[str]:
+    """Return the paths whose values the description takes for those of a person."""
+    return {path for path, role in roles.items() if role.rpartition(".")[2] in PERSONAL_FIELDS}
+
+
+def _read(endpoint: Endpoint) -> Iterator[Mapped]:
+    fields: Model = getattr(endpoint, "fields")  # noqa: B009 - each kind of list has its own
+    yield from _of_fields("", fields, _RECORD)
+    if not isinstance(endpoint, Orders):
+        return
+    for rule in endpoint.exclude:
+        yield _of(f"exclude ({rule.reason})", rule.when, _RECORD)
+    if endpoint.returns_when:
+        yield _of("returns_when", endpoint.returns_when, _RECORD)
+    yield from _of_list("lines", endpoint.lines.records, endpoint.lines.fields, _RECORD)
+    refunds = endpoint.refunds
+    if refunds:
+        yield from _of_list("refunds", refunds.records, refunds.fields, _RECORD)
+        if refunds.lines:
+            of_refunds = _entries(refunds.records, _RECORD)
+            yield from _of_list("refunds.lines", refunds.lines.records, refunds.lines.fields, of_refunds)
+
+
+def _of_list(role: str, records: str, fields: Model, bases: tuple[str, ...]) -> Iterator[Mapped]:
+    entries = _entries(records, bases)
+    yield _of(role, records, bases)
+    # The entries as such, which a list that is empty does not have.
+    yield Mapped(role, records, entries)
+    yield from _of_fields(f"{role}.", fields, entries)
+
+
+def _of_fields(prefix: str, fields: Model, bases: tuple[str, ...]) -> Iterator[Mapped]:
+    for name, expression in fields:
+        if expression is not None:
+            yield _of(f"{prefix}{name}", expression, bases, is_required=type(fields).model_fields[name].is_required())
+
+
+def _of(role: str, expression: str, bases: tuple[str, ...], *, is_required: bool = False) -> Mapped:
+    found: dict[str, None] = {}
+    _visit(jmespath.compile(expression).parsed, bases, found)
+    return Mapped(role, expression, tuple(found), is_required)
+
+
+def _entries(expression: str, bases: tuple[str, ...]) -> tuple[str, ...]:
+    lists = _visit(jmespath.compile(expression).parsed, bases, {})
+    return tuple(f"{path}[]" for path in lists)
+
+
+def _visit(node: Mapping[str, Any], bases: tuple[str, ...], found: dict[str, None]) -> tuple[str, ...]:
+    """Note the paths that a part of an expression reads from `bases`, and return those that it stands for."""
+    kind, children = node["type"], node.get("children", [])
+    if kind == "field":
+        paths = tuple(f"{base}.{node['value']}" if base else str(node["value"]) for base in bases)
+        found.update(dict.fromkeys(paths))
+        return paths
+    if kind in {"subexpression", "pipe", "index_expression"}:
+        for child in children:
+            bases = _visit(child, bases, found)
+        return bases
+    if kind == "index":
+        return tuple(f"{base}[]" for base in bases)
+    if kind in {"projection", "filter_projection", "value_projection"}:
+        suffix = ".*" if kind == "value_projection" else "[]"
+        entries = tuple(f"{path}{suffix}" for path in _visit(children[0], bases, found))
+        for condition in children[2:]:
+            _visit(condition, entries, found)
+        return _visit(children[1], entries, found)
+    results = [path for child in children for path in _visit(child, bases, found)]
+    if kind in {"or_expression", "flatten"}:
+        return tuple(results)
+    return bases if kind in {"identity", "current", "slice"} else ()

@@ -1,0 +1,332 @@
+"""How a shop is talked to, as models of its description: authentication, paging, budget, limits, stamps and windows.
+
+Also the base model and the value types (paths, secrets, days) that spec.py builds its own models of. The behaviour
+behind each model is elsewhere: client.py, pagination.py, mapping.py, windows.py.
+"""
+
+import re
+from datetime import date, time
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from analytics_pipeline.decoding.envelope import THE_ANSWER_ITSELF
+from analytics_pipeline.decoding.mapping import compile_path, is_plain_path
+from analytics_pipeline.shop.references import has_reference, is_secret_reference
+
+NO_CONTENT = 204
+_NEVER_AN_END = {401, 403, 408, 429}
+_SECRET_NAME = re.compile(
+    r"authorization|cookie|token|secret|passw|credential|(api|access|auth|consumer|private)[-_]?key|^key$",
+    re.IGNORECASE,
+)
+
+
+def _expression(text: str) -> str:
+    try:
+        compile_path(text)
+    except ValueError as error:
+        raise ValueError(f"is no JMESPath: {' '.join(str(error).split())}") from None
+    return text
+
+
+def _dotted(text: str) -> str:
+    if not is_plain_path(text):
+        raise ValueError("must be a plain dotted path of names, such as page.next")
+    return text
+
+
+def _records_path(text: str) -> str:
+    if text != THE_ANSWER_ITSELF and not is_plain_path(text):
+        raise ValueError('must be a plain dotted path of names, or "@" when the answer itself is the list')
+    return text
+
+
+def _secret(text: str) -> str:
+    if not is_secret_reference(text):
+        raise ValueError("must be one ${NAME} reference without default: secrets come from the environment only")
+    return text
+
+
+def _url_path(text: str) -> str:
+    if not re.fullmatch(r"/[^\s?#]*", text):
+        raise ValueError("must start with / and hold no ? or #; fixed parameters go under params")
+    return text
+
+
+def _iso_day(value: object) -> date:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else _no_day()
+    except ValueError:
+        return _no_day()
+
+
+def _no_day() -> date:
+    raise ValueError("must be a day such as 2026-01-31")
+
+
+def _time_of_day(value: object) -> time:
+    # YAML reads 10:30 without quotes as the number 630, so that only text can be told from a mistake.
+    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError('must be a time of day in quotes, such as "06:00"')
+    return time.fromisoformat(value)
+
+
+def _end_status(status: int) -> int:
+    if status != NO_CONTENT and (not 400 <= status < 500 or status in _NEVER_AN_END):  # noqa: PLR2004 - HTTP's numbers
+        raise ValueError("must be 204 or one of 400 to 499, but for 401, 403, 408 and 429")
+    return status
+
+
+def _listed(values: object) -> object:
+    return tuple(values) if isinstance(values, list) else (values,)
+
+
+def _fixed_values(values: dict[str, str]) -> dict[str, str]:
+    for name, value in values.items():
+        if _SECRET_NAME.search(name):
+            raise ValueError(f"{name} looks like a credential; describe it under auth with a ${{NAME}} reference")
+        if has_reference(value):
+            raise ValueError(f"{name} must be plain text; ${{NAME}} references are for base_url and auth")
+        if not re.fullmatch(r"[^\x00-\x1f\x7f]*", value) or not name.strip():
+            raise ValueError(f"{name!r} must have a name, and a value on one line")
+    return values
+
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+Reason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Expression = Annotated[str, AfterValidator(_expression)]
+DottedPath = Annotated[str, AfterValidator(_dotted)]
+RecordsPath = Annotated[str, AfterValidator(_records_path)]
+UrlPath = Annotated[str, AfterValidator(_url_path)]
+Secret = Annotated[str, AfterValidator(_secret)]
+Text = Annotated[str, Field(min_length=1)]
+Day = Annotated[date, BeforeValidator(_iso_day)]
+TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
+Nothing = Annotated[dict[str, Annotated[tuple[str | bool | int, ...], BeforeValidator(_listed)]], Field(strict=False)]
+Fixed = Annotated[dict[str, str], AfterValidator(_fixed_values)]
+EndStatus = Annotated[int, AfterValidator(_end_status)]
+StampFormat = Literal["iso_utc", "iso_offset", "iso_local", "date", "unix_seconds"]
+
+
+class Model(BaseModel):
+    """Base of all mappings of the file: unknown keys and guessed types are refused, no error repeats a value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class NoAuth(Model):
+    """The API asks for no credentials."""
+
+    type: Literal["none"] = "none"
+
+
+class ApiKeyAuth(Model):
+    """A key in a header or in a query parameter."""
+
+    type: Literal["api_key"]
+    key: Secret
+    header: Text | None = None
+    param: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "ApiKeyAuth":
+        if (self.header is None) == (self.param is None):
+            raise ValueError("give either header or param, the place where the API expects the key")
+        return self
+
+
+class BearerAuth(Model):
+    """A token in the `Authorization: Bearer` header."""
+
+    type: Literal["bearer"]
+    token: Secret
+
+
+class BasicAuth(Model):
+    """User and password in the `Authorization: Basic` header."""
+
+    type: Literal["basic"]
+    username: Text
+    password: Secret
+
+
+Auth = Annotated[NoAuth | ApiKeyAuth | BearerAuth | BasicAuth, Field(discriminator="type")]
+
+
+class Listed(Model):
+    """What every list shares: the statuses by which the shop says that there is nothing, or nothing more."""
+
+    ends_at_status: Annotated[tuple[EndStatus, ...], Field(strict=False)] = ()
+
+
+class Paged(Listed):
+    """What all paging styles share: the parameter that asks for a page size, and what ends the list.
+
+    Attributes:
+        size_param: The query parameter for a page size.
+        size: The size to ask for.
+        more: Path of a flag beside the records that says whether more pages follow.
+        repeated_page_ends: Whether the shop serves the last page again where there is no further one.
+    """
+
+    size_param: Text | None = None
+    size: int | None = Field(default=None, gt=0)
+    more: DottedPath | None = None
+    repeated_page_ends: bool = False
+
+    @model_validator(mode="after")
+    def _size_has_a_name(self) -> "Paged":
+        if (self.size_param is None) != (self.size is None):
+            raise ValueError("size_param and size belong together: give both or none")
+        return self
+
+    @property
+    def param_names(self) -> list[str]:
+        """Names of the query parameters that paging sets."""
+        return [name for name in (self.size_param, getattr(self, "param", None)) if name is not None]
+
+
+class PageNumber(Paged):
+    """Pages are counted."""
+
+    type: Literal["page_number"]
+    param: Text
+    first: int = Field(default=1, ge=0)
+    pages: DottedPath | None = None
+    pages_header: Text | None = None
+    empty_page_ends: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_number_of_pages(self) -> "PageNumber":
+        if self.pages is not None and self.pages_header is not None:
+            raise ValueError("give pages or pages_header, not both")
+        return self
+
+
+class Offset(Paged):
+    """Pages start at a number of records to skip."""
+
+    type: Literal["offset"]
+    param: Text
+
+
+class Cursor(Paged):
+    """Each answer carries an opaque cursor for the next request; those in `ends_at` say that there is none."""
+
+    type: Literal["cursor"]
+    param: Text
+    next: DottedPath
+    repeat_params: bool = True
+    ends_at: Annotated[tuple[str | int, ...], Field(strict=False)] = ()
+    empty_page_ends: bool = False
+
+
+class NextLink(Paged):
+    """Each answer's body carries the URL of the next page."""
+
+    type: Literal["next_link"]
+    next: DottedPath
+    empty_page_ends: bool = False
+
+
+class LinkHeader(Paged):
+    """Each answer carries the URL of the next page in its `Link` header (RFC 8288)."""
+
+    type: Literal["link_header"]
+
+
+class Single(Listed):
+    """One request gives everything."""
+
+    type: Literal["single"]
+
+    @property
+    def param_names(self) -> list[str]:
+        """Names of the query parameters that paging sets: none."""
+        return []
+
+
+Pagination = Annotated[
+    PageNumber | Offset | Cursor | NextLink | LinkHeader | Single,
+    Field(discriminator="type"),
+]
+
+
+class RequestBudget(Model):
+    """How fast the shop may be asked."""
+
+    per_second: float | None = Field(default=None, gt=0)
+    remaining_header: Text | None = None
+    reset_header: Text | None = None
+
+    @model_validator(mode="after")
+    def _reset_belongs_to_remaining(self) -> "RequestBudget":
+        if self.reset_header is not None and self.remaining_header is None:
+            raise ValueError("reset_header needs remaining_header, which says when to wait")
+        return self
+
+
+class Limits(Model):
+    """Time-outs in seconds, number of retries, and caps on what is read."""
+
+    connect_timeout: float = Field(default=5, gt=0)
+    read_timeout: float = Field(default=60, gt=0)
+    answer_timeout: float = Field(default=300, gt=0, le=86_400)
+    retries: int = Field(default=6, ge=0, le=20)
+    max_retry_after: float = Field(default=60, ge=0)
+    max_answer_mb: int = Field(default=64, gt=0, le=1024)
+    max_pages: int = Field(default=100_000, gt=0)
+
+
+class Times(Model):
+    """How the shop writes stamps, and what one without offset means."""
+
+    format: Literal["iso8601", "rfc2822", "unix_seconds"] = "iso8601"
+    without_offset: Literal["utc", "local"] = "utc"
+
+
+class Window(Model):
+    """The parameters that ask for orders created in a range of business days.
+
+    Attributes:
+        from_param: The parameter of the lower bound.
+        to_param: The parameter of the upper bound.
+        format: How stamps are written.
+        lower: Whether the lower bound belongs to what is asked for (`from` in the file); None: either may be true, so
+            that a second more is asked for. A format of days is taken to be inclusive then.
+        to: Whether the upper bound does.
+    """
+
+    from_param: Text
+    to_param: Text
+    format: StampFormat
+    lower: Literal["exclusive", "inclusive"] | None = Field(default=None, alias="from")
+    to: Literal["exclusive", "inclusive"] = "exclusive"
+
+
+class LateChanges(Model):
+    """How changes of orders whose day has been loaded are noticed.
+
+    Attributes:
+        every_minutes: How often the shop is asked.
+        overlap_minutes: How far before the newest change stamp changes are asked for again.
+        reread_share: Loaded days are read again and compared, within this share of the other requests.
+        reread_days: Without `orders.changed_since`: the last days, which are read again once a day whatever that costs.
+        sweep_days: Every loaded day is read again at least so often, whatever that costs; None for as the share allows.
+        most_days: Most business days that one look has loaded again; the others follow at the next ones.
+    """
+
+    every_minutes: float = Field(default=15, gt=0)
+    overlap_minutes: int = Field(default=60, ge=0)
+    reread_share: float = Field(default=0.05, ge=0, le=1)
+    reread_days: int = Field(default=30, ge=0)
+    sweep_days: int | None = Field(default=None, ge=1)
+    most_days: int = Field(default=62, ge=1)
+
+
+class ChangedSince(Model):
+    """The parameter that asks for records changed since a stamp."""
+
+    param: Text
+    format: StampFormat

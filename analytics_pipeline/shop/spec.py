@@ -1,0 +1,378 @@
+"""The shop description: the models of its YAML, one class per mapping of the file, and `load_shop`.
+
+How a shop is talked to (authentication, paging, windows) is in protocol.py; how faults of a file are found and told
+is in loading.py. References (`${NAME}`) stay as they are written: loading needs no environment.
+"""
+
+import difflib
+from collections import Counter
+from datetime import time
+from pathlib import Path
+from typing import Annotated
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import Field, field_validator, model_validator
+
+from analytics_pipeline.decoding.envelope import THE_ANSWER_ITSELF
+from analytics_pipeline.errors import DescriptionError
+from analytics_pipeline.shop.loading import read_description
+from analytics_pipeline.shop.protocol import (
+    ApiKeyAuth,
+    Auth,
+    ChangedSince,
+    Day,
+    DottedPath,
+    Expression,
+    Fixed,
+    LateChanges,
+    Limits,
+    Model,
+    Name,
+    NoAuth,
+    Nothing,
+    Pagination,
+    Reason,
+    RecordsPath,
+    RequestBudget,
+    Text,
+    TimeOfDay,
+    Times,
+    UrlPath,
+    Window,
+)
+from analytics_pipeline.shop.quarantine import QuarantineLimits
+from analytics_pipeline.shop.references import resolve, with_defaults
+from analytics_pipeline.shop.urls import base_url_fault
+
+__all__ = ["Endpoint", "Orders", "QuarantineLimits", "Shop", "Times", "load_shop", "packaged_shops", "resolve"]
+
+SWEEP_DAYS = 90
+"""After how many days any loaded day is read again, where the shop cannot be asked what changed."""
+_PACKAGED = Path(__file__).parent / "packaged"
+
+
+class Exclusion(Model):
+    """Records left out on purpose, with the reason they are counted under."""
+
+    when: Expression
+    reason: Reason
+
+
+class OrderFields(Model):
+    """Paths from an order to our fields."""
+
+    order_id: Expression
+    created_at: Expression
+    updated_at: Expression | None = None
+    cancelled_at: Expression | None = None
+    currency: Expression | None = None
+    customer_id: Expression | None = None
+    email: Expression | None = None
+    country: Expression | None = None
+    prices_include_tax: Expression | None = None
+    order_discount: Expression | None = None
+    discounts: Expression | None = None
+    shipping: Expression | None = None
+    shipping_tax: Expression | None = None
+    taxes: Expression | None = None
+    total: Expression | None = None
+
+
+class LineFields(Model):
+    """Paths from an order line to our fields."""
+
+    product_id: Expression
+    quantity: Expression
+    unit_price: Expression
+    line_id: Expression | None = None
+    title: Expression | None = None
+    discount: Expression | None = None
+    tax: Expression | None = None
+    tax_rate: Expression | None = None
+
+
+class Lines(Model):
+    """Where an order's lines are."""
+
+    records: Expression
+    fields: LineFields
+
+
+class RefundLineFields(Model):
+    """Paths from a refund line to our fields."""
+
+    line_id: Expression
+    quantity: Expression
+    amount: Expression
+    tax: Expression | None = None
+
+
+class RefundLines(Model):
+    """Where a refund's lines are."""
+
+    records: Expression
+    fields: RefundLineFields
+
+
+class RefundFields(Model):
+    """Paths from a refund to our fields."""
+
+    refund_id: Expression
+    refunded_at: Expression
+    shipping: Expression | None = None
+    shipping_tax: Expression | None = None
+    adjustment: Expression | None = None
+
+
+class Refunds(Model):
+    """Where an order's refunds are."""
+
+    records: Expression
+    fields: RefundFields
+    lines: RefundLines | None = None
+
+
+class CustomerFields(Model):
+    """Paths from a customer to our fields."""
+
+    customer_id: Expression
+    created_at: Expression | None = None
+    updated_at: Expression | None = None
+    email: Expression | None = None
+    name: Expression | None = None
+    country: Expression | None = None
+    first_order_at: Expression | None = None
+
+
+class ProductFields(Model):
+    """Paths from a product to our fields."""
+
+    product_id: Expression
+    title: Expression | None = None
+    category: Expression | None = None
+    price: Expression | None = None
+    updated_at: Expression | None = None
+
+
+def as_text(value: object) -> str:
+    """Return a plain value as JSON writes it, texts without their quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _mapped(prefix: str, fields: Model) -> list[str]:
+    return [f"{prefix}{name}" for name, path in fields if path is not None]
+
+
+class Endpoint(Model):
+    """What orders, customers and products share: where the list is and how it is paged."""
+
+    path: UrlPath
+    records: RecordsPath
+    pagination: Pagination
+    count: DottedPath | None = None
+    count_header: Text | None = None
+    params: Fixed = Field(default_factory=dict)
+    changed_since: ChangedSince | None = None
+    empty: Nothing = Field(default_factory=dict)
+
+    @property
+    def mapped_fields(self) -> list[str]:
+        """Names of all mapped fields, those of entries with their list in front: `lines.discount`."""
+        return _mapped("", getattr(self, "fields"))  # noqa: B009 - each kind of list has its own
+
+    def stands_for_nothing(self, prefix: str = "") -> dict[str, frozenset[str]]:
+        """Return the texts that mean nothing, by field; of the entries of a list with its prefix, such as `lines.`."""
+        return {
+            name.removeprefix(prefix): frozenset(map(as_text, values))
+            for name, values in self.empty.items()
+            if name.startswith(prefix) and "." not in name.removeprefix(prefix)
+        }
+
+    @property
+    def body_paths(self) -> dict[str, str]:
+        """Paths in the answer beside the records, by what they are for: count, next, pages, more."""
+        found = {
+            "count": self.count,
+            "next": getattr(self.pagination, "next", None),
+            "pages": getattr(self.pagination, "pages", None),
+            "more": getattr(self.pagination, "more", None),
+        }
+        return {purpose: path for purpose, path in found.items() if path is not None}
+
+    @property
+    def count_place(self) -> str | None:
+        """Where the shop's count is described to be, in words; None where none is described."""
+        if self.count_header is not None:
+            return f"in the header {self.count_header}"
+        return f"at `{self.count}`" if self.count is not None else None
+
+    @property
+    def query_names(self) -> list[str]:
+        """Names of all query parameters that the endpoint sets, authentication apart."""
+        changed = [self.changed_since.param] if self.changed_since else []
+        return [*self.params, *self.pagination.param_names, *changed]
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "Endpoint":
+        twice = sorted(name for name, uses in Counter(self.query_names).items() if uses > 1)
+        if twice:
+            raise ValueError(f"the query parameter {', '.join(twice)} is set in more than one place")
+        for name in self.empty:
+            if name not in self.mapped_fields:
+                close = difflib.get_close_matches(name, self.mapped_fields, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise ValueError(f"empty names {name}, which is not mapped{hint}")
+        if self.count is not None and self.count_header is not None:
+            raise ValueError("give count or count_header, not both")
+        paths = [self.records, *self.body_paths.values()]
+        for path in paths[1:]:
+            if self.records == THE_ANSWER_ITSELF:
+                raise ValueError(f'records is "@": a list has no {path} beside its records')
+            if any(path != other and path.startswith(other + ".") for other in paths) or path == self.records:
+                raise ValueError(f"{path} lies inside another path of the answer that is a plain value or the list")
+        return self
+
+
+class Orders(Endpoint):
+    """The shop's orders."""
+
+    created_window: Window | None = None
+    exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
+    returns_when: Expression | None = None
+    fields: OrderFields
+    lines: Lines
+    refunds: Refunds | None = None
+
+    @property
+    def mapped_fields(self) -> list[str]:
+        """Names of all mapped fields, those of entries with their list in front: `lines.discount`."""
+        found = [*super().mapped_fields, *_mapped("lines.", self.lines.fields)]
+        if self.refunds:
+            found += _mapped("refunds.", self.refunds.fields)
+            found += _mapped("refunds.lines.", self.refunds.lines.fields) if self.refunds.lines else []
+        return found
+
+    @property
+    def query_names(self) -> list[str]:
+        """Names of all query parameters that the endpoint sets, authentication apart."""
+        window = [self.created_window.from_param, self.created_window.to_param] if self.created_window else []
+        return [*super().query_names, *window]
+
+
+class Customers(Endpoint):
+    """The shop's customers."""
+
+    fields: CustomerFields
+
+
+class Products(Endpoint):
+    """The shop's products."""
+
+    fields: ProductFields
+
+
+class Shop(Model):
+    """A shop's whole description."""
+
+    name: Name
+    base_url: Text
+    timezone: Text
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+    first_day: Day
+    last_day: Day | None = None
+    daily_run_hour: int = Field(default=3, ge=0, le=23)
+    landed_by: TimeOfDay | None = None
+    auth: Auth = NoAuth()
+    headers: Fixed = Field(default_factory=dict)
+    request_budget: RequestBudget = RequestBudget()
+    limits: Limits = Limits()
+    times: Times = Times()
+    late_changes: LateChanges = LateChanges()
+    intraday: bool = False
+    closed_until: Day | None = None
+    quarantine: QuarantineLimits = QuarantineLimits()
+    orders: Orders
+    customers: Customers
+    products: Products
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The shop's time zone, which bounds its business days."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def notices_changes(self) -> bool:
+        """Whether the shop can be asked which orders changed, and says when they did."""
+        return self.orders.changed_since is not None and self.orders.fields.updated_at is not None
+
+    @property
+    def sweep_days(self) -> int | None:
+        """After how many days any loaded day is read again, None for never."""
+        return self.late_changes.sweep_days or (None if self.notices_changes else SWEEP_DAYS)
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, OSError, ValueError):
+            close = difflib.get_close_matches(name, available_timezones(), 1)
+            hint = f"did you mean {close[0]}?" if close else "for example Europe/Berlin"
+            raise ValueError(f"is no IANA time zone; {hint}") from None
+        return name
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_a_base_url(cls, text: str) -> str:
+        filled = with_defaults(text)
+        fault = base_url_fault(filled) if filled is not None else None
+        if fault:
+            raise ValueError(fault)
+        return text
+
+    @model_validator(mode="after")
+    def _lands_after_the_daily_run_began(self) -> "Shop":
+        if self.landed_by is not None and self.landed_by <= time(self.daily_run_hour):
+            raise ValueError(f"landed_by has to be later than {self.daily_run_hour:02}:00, when the daily run begins")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> "Shop":
+        if self.last_day is not None and self.last_day < self.first_day:
+            raise ValueError(f"last_day {self.last_day} lies before first_day {self.first_day}")
+        return self
+
+    @model_validator(mode="after")
+    def _credentials_have_their_own_place(self) -> "Shop":
+        if isinstance(self.auth, ApiKeyAuth):
+            for key, endpoint in (("orders", self.orders), ("customers", self.customers), ("products", self.products)):
+                if self.auth.param in endpoint.query_names:
+                    raise ValueError(f"auth.param {self.auth.param} is also a query parameter of {key}")
+            if self.auth.header is not None and self.auth.header.lower() in map(str.lower, self.headers):
+                raise ValueError(f"auth.header {self.auth.header} is also given under headers")
+        return self
+
+
+def packaged_shops() -> list[str]:
+    """Names of the descriptions that come with the package, such as `demo`."""
+    return sorted(path.stem for path in _PACKAGED.glob("*.yaml"))
+
+
+def load_shop(reference: str | Path) -> Shop:
+    """Reads and validates a shop description; no request is made and no environment variable is read.
+
+    Args:
+        reference: Path of a YAML file, or the name of a packaged shop (a word without suffix and folder, such as
+        `demo`).
+
+    Raises:
+        DescriptionError: The file is missing or wrong; all faults at once, with line, key path and remedy.
+    """
+    if isinstance(reference, Path) or Path(reference).suffix or len(Path(reference).parts) != 1:
+        return read_description(Path(reference), Shop)
+    if reference not in packaged_shops():
+        raise DescriptionError(
+            f"there is no packaged shop {reference!r}; there are: {', '.join(packaged_shops())}. "
+            f"A file of your own is given by its path, such as ./{reference}.yaml"
+        )
+    return read_description(_PACKAGED / f"{reference}.yaml", Shop)

@@ -1,0 +1,413 @@
+"""The tables in which the pipeline keeps its own history: what it wrote, what changed, what is stale or published.
+
+Shapes only. They are written by SQL in the transactions that they tell of (`history`), never by an asset, and nothing
+in them is deleted but what is no longer stale. Tables made of the shop's records stand in `contracts`.
+"""
+
+from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, SHARE, STAMP, TEXT, TEXTS, Column, Table
+
+LEDGER_MEASURES = (
+    "orders",
+    "units_sold",
+    "units_returned",
+    "gross_sales",
+    "discounts",
+    "returns",
+    "net_sales",
+    "shipping",
+    "taxes",
+    "total_sales",
+)
+"""What an order adds to a business day, and to the columns of the same name in the marts."""
+
+_COUNTED = ("orders", "units_sold", "units_returned")
+_RUN_ID = "Dagster's id of the run."
+_KEY = "The rest of the row's grain, such as the currency; several values are joined by blanks, those within escaped."
+_CAUSE = (
+    "Why: refund, cancellation, edit, late_order, vanished, left_out, quarantine_replay, backfill (history that was "
+    "loaded later), customer_record, definition_change, or unexplained."
+)
+
+MATERIALISED_DAYS = Table(
+    schema="ops",
+    name="materialised_days",
+    description="Which business days of which table have been written, when, by which run, and as of when.",
+    columns=(
+        Column("table_name", TEXT, "The table, as in clean.sales."),
+        Column("day", DAY, "The business day."),
+        Column("first_written_at", STAMP, "When the day was written for the first time."),
+        Column("written_at", STAMP, "When it was written last."),
+        Column("run_id", TEXT, f"{_RUN_ID} The one that wrote it last."),
+        Column("read_at", STAMP, "The day is as the shop knew it then: when its extraction began.", is_nullable=True),
+        Column("definition", TEXT, "Hash of the description or statement that the rows were made with."),
+        Column("through_change", COUNT, "Last row of ops.order_changes that a mart's day knows.", is_nullable=True),
+        Column("published_at", STAMP, "When a mart's day was first published whole.", is_nullable=True),
+    ),
+    key=("table_name", "day"),
+)
+
+DEFINITIONS = Table(
+    schema="ops",
+    name="definitions",
+    description="What the hashes in ops.materialised_days stand for: the rules that days of orders were made by.",
+    columns=(
+        Column("hash", TEXT, "The hash."),
+        Column("timezone", TEXT, "Time zone that bounded the days."),
+        Column("currency", TEXT, "Currency of orders that name none."),
+        Column("cut", TEXT, "Hash of all that decides on which day an order is."),
+        Column("mapping", TEXT, "Hash of all that decides what becomes of a record."),
+        Column("rules", TEXT, "These parts of the description.", is_json=True),
+        Column("first_seen_at", STAMP, "When days were first made by them."),
+    ),
+    key=("hash",),
+)
+
+REPLACED_ORDERS = Table(
+    schema="ops",
+    name="replaced_orders",
+    description="Records that an extraction replaced on days made by other rules, until the ledger is written: they "
+    "tell apart what the shop changed and what the rules did.",
+    columns=(
+        Column("order_id", TEXT, "The order's id."),
+        Column("order_date", DAY, "Its business day by the new rules."),
+        Column("extracted_at", STAMP, "When the record was read."),
+        Column("payload", TEXT, "The record as the shop sent it then.", is_json=True, is_personal=True),
+    ),
+    key=("order_id",),
+)
+
+EXTRACTIONS = Table(
+    schema="ops",
+    name="extractions",
+    description="One row per extraction of orders that was written: what came, what the shop counts, what it cost.",
+    columns=(
+        Column("run_id", TEXT, _RUN_ID),
+        Column("first_day", DAY, "First business day asked for."),
+        Column("last_day", DAY, "Last business day asked for, included."),
+        Column("read_at", STAMP, "When the extraction began."),
+        Column("records", COUNT, "Records of these days that came, repeated ones too."),
+        Column("orders", COUNT, "Different orders among them."),
+        Column(
+            "records_of_other_days",
+            COUNT,
+            "Records that the shop sent although their day lies outside, or is not known.",
+        ),
+        Column("source_count", COUNT, "The shop's own count of the query, where it gives one.", is_nullable=True),
+        Column("requests", COUNT, "Requests made."),
+        Column("retries", COUNT, "Requests made again after an error, a cut or late answer, or 429."),
+        Column("bytes", COUNT, "Bytes of all answers."),
+        Column("milliseconds_waited", COUNT, "Time spent waiting for the shop's budget and between retries."),
+    ),
+    key=("run_id", "first_day"),
+)
+
+DAY_PROOFS = Table(
+    schema="ops",
+    name="day_proofs",
+    description="What each business day of orders was last held against the shop by, and when.",
+    columns=(
+        Column("day", DAY, "Business day of the orders."),
+        Column(
+            "state",
+            TEXT,
+            "proved; unproved (what came is odd and the shop gives no count: read again before it is believed); "
+            "refused (a described proof was absent or broken: nothing was written, older rows stay).",
+        ),
+        Column(
+            "basis",
+            TEXT,
+            "count (the shop's own count agreed), repeat (no count, the same answer on another day) or none (no count, "
+            "and nothing odd: not compared).",
+        ),
+        Column("held_at", STAMP, "When the last reading of the day began."),
+        Column("orders", COUNT, "Different orders that came."),
+        Column("source_count", COUNT, "The shop's count of the day, where it was asked for alone.", is_nullable=True),
+        Column("fingerprint", TEXT, "Hash of what came, to tell the same answer.", is_nullable=True),
+        Column("since", STAMP, "Since when the day is in this state; of an unproved one, with this answer."),
+        Column("again_at", STAMP, "From when on a poll has it read again.", is_nullable=True),
+        Column("reason", TEXT, "What is missing or odd, in words.", is_nullable=True),
+    ),
+    key=("day",),
+)
+
+VANISHED_ORDERS = Table(
+    schema="ops",
+    name="vanished_orders",
+    description="Orders that a later extraction of their business day no longer found: deleted, or moved, in the shop.",
+    columns=(
+        Column("order_id", TEXT, "The order's id."),
+        Column("order_date", DAY, "Business day of the order."),
+        Column("vanished_at", STAMP, "When the extraction without it was written."),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("extracted_at", STAMP, "When the order was read for the last time."),
+        Column("payload", TEXT, "The record as the shop sent it last.", is_json=True, is_personal=True),
+        Column("reappeared_at", STAMP, "When an extraction found it again.", is_nullable=True),
+    ),
+    key=("order_id", "order_date", "vanished_at"),
+)
+
+UNDATED_ORDERS = Table(
+    schema="ops",
+    name="undated_orders",
+    description="Orders that belong to no business day, since theirs cannot be read: in quarantine or left out, beside "
+    "the days. An order leaves when a day has it.",
+    columns=(
+        Column("order_id", TEXT, "The order's id; a key of its content where it has none."),
+        Column("seen_on", DAY, "Business day on which it was first seen."),
+        Column("first_seen_at", STAMP, "When it was first seen."),
+        Column("last_seen_at", STAMP, "When it was last seen."),
+        Column("is_excluded", FLAG, "Whether a rule of the description leaves it out."),
+        Column("reason", TEXT, "The first rule that it broke, or the reason of the rule that leaves it out."),
+        Column("column_name", TEXT, "The field of the description that broke it.", is_nullable=True),
+        Column("value", TEXT, "The offending value as text, cut at 200 characters.", is_nullable=True),
+        Column("currency", TEXT, "ISO 4217 code of the amount, where the record has one.", is_nullable=True),
+        Column("money_at_risk", MONEY, "What it claims to add up to, where that can be read.", is_nullable=True),
+        Column("payload", TEXT, "The record as the shop sent it last.", is_json=True, is_personal=True),
+    ),
+    key=("order_id",),
+)
+
+LOOKS = Table(
+    schema="ops",
+    name="looks",
+    description="One row per successful look at the shop for late changes; the newest one holds the cursor.",
+    columns=(
+        Column("looked_at", STAMP, "When the look was over."),
+        Column("asked_since", STAMP, "Changes since then were asked for.", is_nullable=True),
+        Column("newest_change", STAMP, "The cursor: all changes up to then have been seen.", is_nullable=True),
+        Column("orders_seen", COUNT, "Different orders that the shop named as changed."),
+        Column("orders_changed", COUNT, "Those of them that differ from what is stored."),
+        Column("days_marked", COUNT, "Business days marked as stale."),
+        Column("as_of", STAMP, "What counted as now for what was due.", is_nullable=True),
+        Column("requests", COUNT, "Requests made.", is_nullable=True),
+        Column("requests_again", COUNT, "Those that held loaded days against the shop again.", is_nullable=True),
+        Column("days_held", COUNT, "Loaded days that were read again and had not changed.", is_nullable=True),
+    ),
+    key=("looked_at",),
+)
+
+STALE_DAYS = Table(
+    schema="ops",
+    name="stale_days",
+    description="Business days to be loaded again; a day leaves when its ledger is written, an unfinished one that has "
+    "failed when it is whole.",
+    columns=(
+        Column("day", DAY, "Business day of the orders."),
+        Column(
+            "reason",
+            TEXT,
+            "Why: late_order, edit, refund, cancellation, deleted (in the shop), count (the shop has another number), "
+            "reread (it could not be compared), replay, today, moved (to or from another day), rules (made by others "
+            "than those of now), unfinished (a run was killed or failed between two layers), missing (a run was to "
+            "load it and did not, or it lies between loaded days), unproved (to be held against the shop again).",
+        ),
+        Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
+        Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),
+        Column("first_seen_at", STAMP, "When the day went stale."),
+        Column(
+            "seen_at",
+            STAMP,
+            "When it was last seen to be stale; an extraction that begins later is of what was seen then.",
+        ),
+        Column("failures", COUNT, "Runs of the day that failed since."),
+        Column("failed_run_id", TEXT, "The last of these runs.", is_nullable=True),
+        Column("parked_at", STAMP, "When it was given up: no longer retried by itself.", is_nullable=True),
+        Column("again_at", STAMP, "Not to be tried before, since the shop did not answer.", is_nullable=True),
+    ),
+    key=("day", "reason"),
+)
+
+ORDER_CHANGES = Table(
+    schema="ops",
+    name="order_changes",
+    description="What a rewritten order changed on a business day that a mart already has: one row per order and day.",
+    columns=(
+        Column("change_id", COUNT, "Number of the change, ascending."),
+        Column("changed_at", STAMP, "When the change was written."),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("order_id", TEXT, "The order; null where a customer's record moved a first order.", is_nullable=True),
+        Column("order_date", DAY, "Business day of the order.", is_nullable=True),
+        Column("event_date", DAY, "Business day whose figures change."),
+        Column("currency", TEXT, "ISO 4217 code of the amounts; null for a first order that moved.", is_nullable=True),
+        Column("cause", TEXT, _CAUSE),
+        Column("is_first_order", FLAG, "Whether only the day of a customer's first order moved."),
+        *(
+            Column(name, COUNT if name in _COUNTED else MONEY, f"Change of {name}: new less old.")
+            for name in LEDGER_MEASURES
+        ),
+    ),
+    key=("change_id",),
+    indexes=("event_date",),
+)
+
+PUBLICATIONS = Table(
+    schema="ops",
+    name="publications",
+    description="Every number of a watched mart as it was first published, once its business day was over.",
+    columns=(
+        Column("mart", TEXT, "Name of the mart."),
+        Column("day", DAY, "Business day."),
+        Column("key", TEXT, _KEY),
+        Column("metric", TEXT, "Column of the mart."),
+        Column("value", MONEY, "The number; null where the mart has none.", is_nullable=True),
+        Column("published_at", STAMP, "When."),
+        Column("run_id", TEXT, _RUN_ID),
+    ),
+    key=("mart", "day", "key", "metric"),
+)
+
+RESTATEMENTS = Table(
+    schema="ops",
+    name="restatements",
+    description="Every published number that changed later: from what to what, when, why, and which orders did it.",
+    columns=(
+        Column("mart", TEXT, "Name of the mart."),
+        Column("day", DAY, "Business day of the number."),
+        Column("key", TEXT, _KEY),
+        Column("metric", TEXT, "Column of the mart."),
+        Column("old_value", MONEY, "As it stood; null where there was none.", is_nullable=True),
+        Column("new_value", MONEY, "As it stands since; null where there is none.", is_nullable=True),
+        Column("difference", MONEY, "New less old, where none counts as zero."),
+        Column("explained", MONEY, "Sum of the orders' own changes, where they have this metric.", is_nullable=True),
+        Column("restated_at", STAMP, "When."),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("cause", TEXT, f"{_CAUSE} Several are joined with a comma."),
+        Column("order_ids", TEXTS, "The orders that did it."),
+        Column("is_of_closed_day", FLAG, "Whether the day was closed (closed_until) when the number changed."),
+    ),
+    key=("mart", "day", "key", "metric", "restated_at"),
+)
+
+INCIDENTS = Table(
+    schema="ops",
+    name="incidents",
+    description="Everything that went wrong and that somebody is told of: since when, told when, over when.",
+    columns=(
+        Column("key", TEXT, "What went wrong, as a name: at most one incident of a key is open."),
+        Column("kind", TEXT, "run_failed, check_failed, day_parked, day_not_landed or no_look."),
+        Column("subject", TEXT, "The run's job and days, the check, or the business day."),
+        Column("opened_at", STAMP, "Since when."),
+        Column("last_sent_at", STAMP, "When it was last told to a receiver; null while none has it.", is_nullable=True),
+        Column("sends", COUNT, "How often it was told: at first, again, and that it is over."),
+        Column("closed_at", STAMP, "When it was seen to be over.", is_nullable=True),
+        Column("text", TEXT, "What happened, and what to do."),
+        Column("run_id", TEXT, f"{_RUN_ID} The last one it happened in.", is_nullable=True),
+        Column("over_told_at", STAMP, "When its end was told; logged where no receiver is set.", is_nullable=True),
+        Column("unreached", TEXTS, "Receivers that lack the last message, by their place in ANALYTICS_ALERT_URLS."),
+    ),
+    key=("key", "opened_at"),
+)
+
+BLOCKED_ORDERS = Table(
+    schema="ops",
+    name="blocked_orders",
+    description="What quarantine would hold of the days that were not written for it, as of the last run that tried.",
+    columns=(
+        Column("order_date", DAY, "Business day of the order."),
+        Column("order_id", TEXT, "The order's id, as the shop gives it."),
+        Column("kind", TEXT, "The order, or a refund or the cancellation of one that is well."),
+        Column("event_id", TEXT, "Which refund; empty for an order and for a cancellation."),
+        Column("table_name", TEXT, "The table that the record was meant for."),
+        Column("reason", TEXT, "The first rule that it broke."),
+        Column("column_name", TEXT, "The field of the description that broke it, or the column made of it."),
+        Column("value", TEXT, "The offending value as text, cut at 200 characters.", is_nullable=True),
+        Column("currency", TEXT, "ISO 4217 code of the money at risk.", is_nullable=True),
+        Column("money_at_risk", MONEY, "What it claims to add up to, or gives back.", is_nullable=True),
+        Column("contract_version", TEXT, "Version of the rules that judged it.", is_nullable=True),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("blocked_at", STAMP, "When."),
+    ),
+    key=("order_date", "order_id", "kind", "event_id"),
+    day_column="order_date",
+)
+
+_ENDPOINT = "The shop's list: orders, customers or products."
+_PATH = "The field; [] stands for the entries of a list, * for the keys of a map."
+
+FIELDS = Table(
+    schema="ops",
+    name="fields",
+    description="The fields of the shop's records and their types, as all profiles so far have seen them.",
+    columns=(
+        Column("endpoint", TEXT, _ENDPOINT),
+        Column("path", TEXT, _PATH),
+        Column("json_type", TEXT, "string, number, boolean, null, object or list."),
+        Column("first_seen_at", STAMP, "When it was seen first."),
+        Column("last_seen_at", STAMP, "When it was seen last."),
+        Column("records", COUNT, "Records that had it, of those looked at."),
+        Column("holders", COUNT, "Records that had the object or list that it lies in, since it was first seen."),
+        Column("share", SHARE, "Share of these that had it in the last profile."),
+        Column("example", TEXT, "A value, or its length where it may tell of a person.", is_nullable=True),
+        Column("missing_since", STAMP, "When it was first missed; null while it is there.", is_nullable=True),
+    ),
+    key=("endpoint", "path", "json_type"),
+)
+
+FIELD_CHANGES = Table(
+    schema="ops",
+    name="field_changes",
+    description="Every change of the fields of the shop's records since the first profile.",
+    columns=(
+        Column("endpoint", TEXT, _ENDPOINT),
+        Column("path", TEXT, _PATH),
+        Column("change", TEXT, "new, missing, retyped or back."),
+        Column("seen_at", STAMP, "When it was seen."),
+        Column("run_id", TEXT, _RUN_ID),
+        Column("role", TEXT, "Key of the description that reads the field, where one does.", is_nullable=True),
+        Column("told", TEXT, "The change in words."),
+        Column("example", TEXT, "A value, or its length where it may tell of a person.", is_nullable=True),
+    ),
+    key=("endpoint", "path", "change", "seen_at"),
+)
+
+ERROR_EXCERPTS = Table(
+    schema="ops",
+    name="error_excerpts",
+    description=(
+        "What errors quote: the shop's own words, values that broke a rule, texts of drivers. Personal data: it is in "
+        "no message, log or alert. Kept for 30 days, the newest 200."
+    ),
+    columns=(
+        Column("at", STAMP, "When it was kept."),
+        Column("run_id", TEXT, f"{_RUN_ID} Null outside of runs.", is_nullable=True),
+        Column("place", TEXT, "Where it happened: the step, or the command."),
+        Column("message", TEXT, "The error's message, which quotes nothing."),
+        Column("excerpt", TEXT, "What it would have quoted, cut at 2,000 characters.", is_personal=True),
+    ),
+    key=(),
+    indexes=("at",),
+)
+
+INSTALLATION = Table(
+    schema="ops",
+    name="installation",
+    description="Facts about this database that every process holds itself against, one row each.",
+    columns=(
+        Column("name", TEXT, "Which fact: email_key is the fingerprint of the key of the e-mail hashes."),
+        Column("value", TEXT, "The fact; no secret."),
+        Column("set_at", STAMP, "When it was set."),
+    ),
+    key=("name",),
+)
+
+OPS_TABLES = (
+    MATERIALISED_DAYS,
+    DEFINITIONS,
+    EXTRACTIONS,
+    REPLACED_ORDERS,
+    DAY_PROOFS,
+    VANISHED_ORDERS,
+    UNDATED_ORDERS,
+    LOOKS,
+    STALE_DAYS,
+    ORDER_CHANGES,
+    PUBLICATIONS,
+    RESTATEMENTS,
+    INCIDENTS,
+    BLOCKED_ORDERS,
+    FIELDS,
+    FIELD_CHANGES,
+    ERROR_EXCERPTS,
+    INSTALLATION,
+)
+"""All tables of the pipeline's own history; `history.prepare` makes them."""

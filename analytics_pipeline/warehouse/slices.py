@@ -1,0 +1,303 @@
+"""Reading and writing slices of tables: one transaction a write, exactly the asked-for rows a read.
+
+Which rows, and whether they are right, is decided elsewhere; so is when a table exists (`layout`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from functools import partial
+from typing import Any, Protocol, TypeAlias
+
+import adbc_driver_manager
+import pyarrow as pa
+
+from analytics_pipeline.errors import ContractError
+from analytics_pipeline.tables.shape import Column, Table
+from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
+from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
+
+UNDEFINED_TABLE = "42P01"
+INVALID_SCHEMA = "3F000"
+
+
+@dataclass(frozen=True)
+class Query:
+    """Rows that Postgres itself computes: one `select` with the columns of the table, in its order."""
+
+    sql: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Changed records of a table with a merge column: they replace the stored rows of the same id, others stay."""
+
+    rows: pa.RecordBatchReader
+
+
+Rows: TypeAlias = pa.Table | pa.RecordBatchReader | Query | Changes
+"""What can be written."""
+
+Ask: TypeAlias = Callable[[str], list[dict[str, Any]]]
+"""Answers a `select` with its rows, as `query` does."""
+
+
+@dataclass(frozen=True)
+class Accompanied:
+    """Rows that come with something to write about them, in the same transaction."""
+
+    rows: "Rows"
+    companions: "tuple[Companion, ...]"
+    left: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
+    """Business days whose rows are left as they are, with what is to be said of them."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The rows of the business days `first` to `last`, both included, and of single days `beside` them.
+
+    Days that are `left` between them do not belong to it.
+    """
+
+    first: date
+    last: date
+    beside: tuple[date, ...] = ()
+    left: tuple[date, ...] = ()
+
+    def where(self, table: Table, alias: str | None = None) -> str:
+        """Return the condition in SQL; of the table under another name where it is given."""
+        column = table.day_column if alias is None else f"{alias}.{table.day_column}"
+        condition = f"{column} between date '{self.first}' and date '{self.last}'"
+        if self.left:
+            days = ", ".join(f"date '{day}'" for day in self.left)
+            condition = f"({condition} and {column} not in ({days}))"
+        if not self.beside:
+            return condition
+        days = ", ".join(f"date '{day}'" for day in self.beside)
+        return f"({condition} or {column} in ({days}))"
+
+
+@dataclass(frozen=True)
+class SomeDays:
+    """The rows of the business days of several slices; there is at least one."""
+
+    slices: tuple[Slice, ...]
+
+    def where(self, table: Table) -> str:
+        """Return the condition in SQL."""
+        return "(" + " or ".join(part.where(table) for part in self.slices) + ")"
+
+
+class Companion(Protocol):
+    """What is written about a slice beside it, in its transaction; `part` is None for a whole table."""
+
+    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Look at the old rows, which are still there."""
+
+    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+        """Write what follows from the new rows, which are in."""
+
+
+def write(
+    database: Database,
+    table: Table,
+    rows: Rows,
+    part: Slice | None,
+    *,
+    before_commit: Callable[[], None] = lambda: None,
+    companions: Sequence[Companion] = (),
+) -> int:
+    """Replace a slice of a table, or all of it, in one transaction; an empty `rows` clears the old ones.
+
+    Writers of the same table wait for each other; readers see the old rows until the commit.
+
+    Args:
+        database: Where the table lies; it is created when missing.
+        table: The table's shape.
+        rows: New rows. An exception out of the stream leaves the old rows in place.
+        part: The slice to replace; None for the whole table.
+        before_commit: Called when all rows, keys and indexes are in; an exception leaves the old rows in place.
+        companions: What is written beside the rows; a failure of theirs leaves the old rows in place.
+
+    Returns:
+        Number of rows written.
+
+    Raises:
+        TableMismatchError: The stored table does not fit its shape.
+        ContractError: Two of the rows, or one of them and a row outside the slice, have the same key.
+    """
+    ensure_schema(database, table.schema)
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        take_turns(cursor, table.qualified_name)
+        key_statements = ensure_table(connection, table)
+        try:
+            for companion in companions:
+                companion.before(cursor, table, part)
+            written = replace_rows(cursor, table, rows, part)
+            for statement in key_statements:
+                cursor.execute(statement)
+            for companion in companions:
+                companion.after(cursor, table, part)
+            before_commit()
+            connection.commit()
+        except adbc_driver_manager.Error as error:
+            if sqlstate(error) == UNIQUE_VIOLATION:
+                raise duplicate_key(table, error) from None
+            raise
+    return written
+
+
+def take_turns(cursor: Connection, name: str) -> None:
+    """Begin a transaction that writes the table `name`: wait for the others that do, and see what they have written.
+
+    Whatever the server's defaults are, each statement sees what was committed before it, and the transaction may stand
+    idle while other ones are prepared.
+    """
+    cursor.execute("set transaction isolation level read committed")
+    cursor.execute("set local idle_in_transaction_session_timeout = 0")
+    cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
+
+
+def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Slice | SomeDays | None) -> int:
+    """Delete a slice, or several, and put rows in its place, in the caller's transaction; returns how many."""
+    if isinstance(rows, Changes):
+        return _merge(cursor, table, rows.rows)
+    cursor.execute(f"delete from {table.qualified_name}" + (f" where {part.where(table)}" if part else ""))
+    if isinstance(rows, Query):
+        names = ", ".join(column.name for column in table.columns)
+        cursor.execute(f"insert into {table.qualified_name} ({names}) {rows.sql}")
+        return int(cursor.rowcount)
+    return int(cursor.adbc_ingest(table.name, rows, mode="append", db_schema_name=table.schema))
+
+
+def _merge(cursor: Connection, table: Table, rows: pa.RecordBatchReader) -> int:
+    staged = f"changed_{table.name}"
+    cursor.execute(f"create temporary table {staged} (like {table.qualified_name}) on commit drop")
+    written = int(cursor.adbc_ingest(staged, rows, mode="append", temporary=True))
+    column = table.merge_column
+    cursor.execute(f"delete from {table.qualified_name} where {column} in (select {column} from {staged})")
+    cursor.execute(f"insert into {table.qualified_name} select * from {staged}")
+    return written
+
+
+def duplicate_key(table: Table, error: Exception) -> ContractError:
+    """Say that rows repeat a key; the excerpt has which, in the server's own words."""
+    detail = (
+        next((line for line in str(error).splitlines() if line.startswith("DETAIL:")), "")
+        .removeprefix("DETAIL:")
+        .strip()
+    )
+    return ContractError(
+        f"rows meant for {table.qualified_name} repeat its key ({', '.join(table.key)}) and were not written.",
+        excerpt=detail or str(error),
+    )
+
+
+@contextmanager
+def unchanged(database: Database, table: Table) -> Iterator[Connection]:
+    """Keep everybody from writing a table until the block ends: what begins to read it within sees one state of it."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        take_turns(cursor, table.qualified_name)
+        yield cursor
+
+
+@contextmanager
+def read(
+    database: Database, table: Table, part: Slice | None = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatchReader]:
+    """Stream a slice of a table, or all of it, ordered by its business day.
+
+    A table that does not exist yet is empty.
+
+    Args:
+        database: Where the table lies.
+        table: The table's shape; the batches have its Arrow types.
+        part: The slice to read; None for the whole table.
+        columns: Names to read, in this order; all when None.
+    """
+    wanted = table.columns if columns is None else tuple(table.column(name) for name in columns)
+    schema = pa.schema([pa.field(column.name, column.type) for column in wanted])
+    statement = f"select {', '.join(column.name for column in wanted)} from {table.qualified_name}"
+    if part is not None:
+        statement += f" where {part.where(table)}"
+    if table.day_column and (part is None or part.first != part.last or part.beside):
+        statement += f" order by {table.day_column}"
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        try:
+            cursor.execute(statement)
+        except adbc_driver_manager.Error as error:
+            if sqlstate(error) not in {UNDEFINED_TABLE, INVALID_SCHEMA}:
+                raise
+            yield pa.RecordBatchReader.from_batches(schema, [])
+            return
+        with closing(cursor.fetch_record_batch()) as stored:
+            yield pa.RecordBatchReader.from_batches(schema, (_typed(batch, wanted, schema) for batch in stored))
+
+
+def read_table(
+    database: Database, table: Table, part: Slice | None = None, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return a slice of a table, or all of it, in memory: see `read`."""
+    with read(database, table, part, columns) as reader:
+        return reader.read_all()
+
+
+def query(database: Database, sql: str) -> list[dict[str, Any]]:
+    """Return the rows of a `select` as dictionaries; numerics come as text, exactly as Postgres prints them."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        return _fetched(cursor, sql)
+
+
+@contextmanager
+def snapshot(database: Database) -> Iterator[Ask]:
+    """Answer several `select`s from one state of the database, whatever is written meanwhile; see `query`."""
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("set transaction isolation level repeatable read, read only")
+        yield partial(_fetched, cursor)
+
+
+def _fetched(cursor: Connection, sql: str) -> list[dict[str, Any]]:
+    cursor.execute(sql)
+    rows: list[dict[str, Any]] = cursor.fetch_arrow_table().to_pylist()
+    return rows
+
+
+def _typed(batch: pa.RecordBatch, columns: Sequence[Column], schema: pa.Schema) -> pa.RecordBatch:
+    """Give the driver's answer the contract's types: `numeric` arrives as text in an extension type."""
+    arrays = [_as_type(array, column.type) for array, column in zip(batch.columns, columns, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    plain = array.storage if isinstance(array, pa.ExtensionArray) else array
+    return plain if plain.type == kind else plain.cast(kind)
+
+
+def newest_change(database: Database, table: Table) -> datetime | None:
+    """Return the latest of the shop's change stamps in a raw table, None when it has none.
+
+    Stamps that lie after the extraction of their record do not count: nothing that comes would be newer.
+    """
+    if not exists(database, table):
+        return None
+    stamp: datetime | None = query(
+        database, f"select max(changed_at) as stamp from {table.qualified_name} where changed_at <= extracted_at"
+    )[0]["stamp"]
+    return stamp
+
+
+def exists(database: Database, table: Table) -> bool:
+    """Return whether the table has been created."""
+    found = query(database, f"select to_regclass('{table.qualified_name}') is not null as found")
+    return bool(found[0]["found"])
+
+
+@contextmanager
+def exclusive(database: Database, name: str) -> Iterator[None]:
+    """Hold the lock `name` against all other processes; it is free again when the block ends or the process dies."""
+    with database.connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+        # The lock goes with the connection, which is idle meanwhile.
+        cursor.execute("set idle_session_timeout = 0")
+        cursor.execute("select pg_advisory_lock(hashtextextended($1, 1))", (name,))
+        yield

@@ -1,0 +1,90 @@
+"""Who may import whom: rooms lie in an order, a room imports only rooms below it, and one wing knows Dagster."""
+
+import ast
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "analytics_pipeline"
+ROOMS = (
+    ("__init__", "errors", "plain", "job_names", "days"),
+    ("settings", "decoding"),
+    ("shop",),
+    ("profile",),
+    ("tables",),
+    ("transforms", "marts", "warehouse"),
+    ("history", "sources"),
+    ("late_changes", "anomalies", "alerts"),
+    ("orchestration",),
+    ("definitions",),
+    ("cli",),
+    ("__main__",),
+)
+"""From the ground up; rooms of one floor do not know each other."""
+FLOORS = {room: floor for floor, rooms in enumerate(ROOMS) for room in rooms}
+WITH_DAGSTER = {"orchestration", "definitions", "cli"}
+BY_ITSELF = "demo_shop"
+ITS_GUESTS = {"cli", BY_ITSELF}
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        yield name.removesuffix(".__init__"), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Names of modules that a module imports, anywhere in it; of `from x import y` x.y, where that is a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (name if name.removeprefix(PREFIX) in TREES else str(node.module) for name in names)
+
+
+PREFIX = f"{PACKAGE.name}."
+TREES = dict(modules())
+KNOWN = {name: set(imported(tree)) for name, tree in TREES.items()}
+NEIGHBOURS = {
+    name: {module.removeprefix(PREFIX) for module in found if module.removeprefix(PREFIX) in KNOWN} - {name}
+    for name, found in KNOWN.items()
+}
+
+
+def room_of(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def test_each_room_has_its_floor() -> None:
+    assert {room_of(name) for name in KNOWN} == {*FLOORS, BY_ITSELF}
+
+
+def test_a_room_imports_only_rooms_on_floors_below_it() -> None:
+    wrong = [
+        f"{name} imports {other}"
+        for name, found in NEIGHBOURS.items()
+        for other in found
+        if room_of(name) != room_of(other) and BY_ITSELF not in (room_of(name), room_of(other))
+        if FLOORS[room_of(name)] <= FLOORS[room_of(other)]
+    ]
+    assert wrong == []
+
+
+def test_only_the_wing_the_assembly_and_the_command_line_import_dagster() -> None:
+    users = {room_of(name) for name, found in KNOWN.items() if any(room_of(module) == "dagster" for module in found)}
+    assert users == WITH_DAGSTER
+
+
+def test_the_demo_shop_knows_nobody_and_only_the_command_line_knows_it() -> None:
+    assert {room_of(other) for name in KNOWN if room_of(name) == BY_ITSELF for other in NEIGHBOURS[name]} == {BY_ITSELF}
+    guests = {room_of(name) for name, found in NEIGHBOURS.items() if BY_ITSELF in map(room_of, found)}
+    assert guests == ITS_GUESTS
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    try:
+        order = [*TopologicalSorter(NEIGHBOURS).static_order()]
+    except CycleError as error:
+        raise AssertionError(f"a circle of imports: {' -> '.join(error.args[1])}") from None
+    assert set(order) == set(KNOWN)
