@@ -1,4 +1,4 @@
 """Alerts: what goes wrong becomes an incident, and an incident becomes one message when it begins and one when it ends.
 
-`facts` reads what is, `incidents` decides, `record` keeps, `sending` sends, and `evaluate` calls them in this order.
+`incidents` decides, `record` keeps, `sending` sends. The facts are read, and these called, by the wing for Dagster.
 """

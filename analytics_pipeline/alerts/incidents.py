@@ -1,6 +1,6 @@
 """What is wrong now, and what that means for the incidents: which open, which are told again, which are over.
 
-Pure functions. Where facts come from stands in `facts`, what becomes of decisions in `evaluate`.
+Pure functions. Where facts come from stands in `orchestration.alert_facts`, what becomes of decisions in `alerting`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

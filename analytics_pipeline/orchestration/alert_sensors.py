@@ -1,6 +1,6 @@
 """The sensors that look when nothing runs: whether yesterday has landed, and whether somebody has to be told.
 
-What they look at and what they tell stands in `landing` and `alerts`; sensors that start runs stand elsewhere.
+What they look at and what they tell stands in `history.landing` and `alerts`; sensors that start runs stand elsewhere.
 """
 
 import json

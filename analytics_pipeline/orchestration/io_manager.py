@@ -1,7 +1,7 @@
 """The IO manager: an asset's value becomes the rows of the table of the same name, and back.
 
-It knows which table and which slice a step means, and what to tell Dagster about it; `database.slices` does the reading
-and writing.
+It knows which table and which slice a step means, and what to tell Dagster about it; `warehouse.slices` does the
+reading and writing.
 """
 
 from collections import Counter, defaultdict

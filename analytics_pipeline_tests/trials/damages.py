@@ -72,7 +72,7 @@ DAMAGES: tuple[Damage, ...] = (
         ("not run.days.first <= day <= run.days.last", "not run.days.first <= day"),
     ),
     *_of(
-        "database/slices.py",
+        "warehouse/slices.py",
         _SLICES,
         ("between date '{self.first}' and date '{self.last}'", "between date '{self.last}' and date '{self.last}'"),
         ('return "(" + " or ".join', 'return "(" + " and ".join'),
@@ -170,7 +170,7 @@ DAMAGES: tuple[Damage, ...] = (
         ("sum(abs(coalesce(current_numbers.value, 0) - coalesce(reported.value, 0)))", "sum(0 * reported.value)"),
     ),
     *_of(
-        "checks/claims.py",
+        "orchestration/checks/claims.py",
         _RECONCILIATION,
         ("sum(abs(difference))", "sum(difference)"),
         ('passed=found["cases"] == 0', "passed=True"),

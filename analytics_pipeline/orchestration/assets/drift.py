@@ -2,7 +2,7 @@
 
 One tells fields that are new, missing, or of another type, the other mapped paths that no record has had yet.
 
-Profiles are taken in `sources.fields`, compared in `sources.drift` and held against the mapping in `sources.unfound`;
+Profiles are taken in `profile.fields`, compared in `profile.drift` and held against the mapping in `profile.unfound`;
 what is known is kept by `history.fields`.
 """
 
