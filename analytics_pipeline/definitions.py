@@ -7,13 +7,13 @@ import warnings
 
 import dagster as dg
 
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
 from analytics_pipeline.orchestration.assets.anomalies import build_anomalies_asset
 from analytics_pipeline.orchestration.assets.clean import build_clean_assets
 from analytics_pipeline.orchestration.assets.describe import IO_MANAGER
 from analytics_pipeline.orchestration.assets.history import history_specs
-from analytics_pipeline.orchestration.assets.marts import build_mart_assets
+from analytics_pipeline.orchestration.assets.marts import broken_mart_specs, build_mart_assets
 from analytics_pipeline.orchestration.assets.raw import build_raw_assets
 from analytics_pipeline.orchestration.checks.claims import build_check
 from analytics_pipeline.orchestration.checks.ladder import LADDER_CLAIMS
@@ -27,7 +27,6 @@ from analytics_pipeline.orchestration.resources import DatabaseResource, ShopRes
 from analytics_pipeline.orchestration.schedules import build_daily_schedule
 from analytics_pipeline.orchestration.sensors import build_late_changes_sensor
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.shop.spec import load_shop
 
 
 def build_definitions(shop_reference: str) -> dg.Definitions:
@@ -38,7 +37,6 @@ def build_definitions(shop_reference: str) -> dg.Definitions:
 
     Raises:
         DescriptionError: The description is wrong.
-        MartError: A mart's SQL file is wrong.
     """
     with warnings.catch_warnings():
         # Backfill policies and owners are beta in Dagster; whoever starts a run need not read that each time.
@@ -48,33 +46,34 @@ def build_definitions(shop_reference: str) -> dg.Definitions:
 
 
 def _assemble(shop_reference: str) -> dg.Definitions:
-    shop = load_shop(shop_reference)
+    catalogue = build_catalogue(shop_reference)
+    shop, marts = catalogue.shop, catalogue.marts
     partitions = daily_partitions(shop)
-    marts = load_marts()
-    jobs = build_jobs()
+    jobs = build_jobs(catalogue)
     database = DatabaseResource(shop=shop_reference)
     return dg.Definitions(
         assets=[
             *build_raw_assets(partitions),
             *build_clean_assets(partitions, marts),
             *build_mart_assets(marts, partitions),
+            *broken_mart_specs(catalogue.broken),
             *history_specs(),
-            build_anomalies_asset(partitions),
+            *build_anomalies_asset(partitions, catalogue),
         ],
         asset_checks=[
-            build_check("check_orders", ORDER_CLAIMS),
-            build_check("check_references", REFERENCE_CLAIMS),
-            build_check("check_marts", MART_CLAIMS),
-            build_check("check_ladder", LADDER_CLAIMS),
-            build_landed_check(shop),
+            build_check("check_orders", ORDER_CLAIMS, catalogue),
+            build_check("check_references", REFERENCE_CLAIMS, catalogue),
+            build_check("check_marts", MART_CLAIMS, catalogue),
+            build_check("check_ladder", LADDER_CLAIMS, catalogue),
+            build_landed_check(catalogue),
         ],
         jobs=[*jobs, replay_quarantine],
         schedules=[build_daily_schedule(jobs[0], shop)],
-        sensors=[build_late_changes_sensor(jobs[1], shop), *build_alert_sensors(shop)],
+        sensors=[build_late_changes_sensor(jobs[1], catalogue), *build_alert_sensors(catalogue)],
         resources={
             "database": database,
             "shop": ShopResource(reference=shop_reference),
-            IO_MANAGER: PostgresIOManager(database=database),
+            IO_MANAGER: PostgresIOManager(database, catalogue),
         },
         # In one process a run of one day takes seconds; a process per step would import everything again for each.
         executor=dg.in_process_executor,

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import sqlalchemy
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.orchestration.instance_storage import sqlalchemy_url
 from analytics_pipeline.orchestration.io_manager import PostgresIOManager
 from analytics_pipeline.orchestration.resources import DatabaseResource
@@ -47,7 +48,7 @@ class TimedIOManager(dg.IOManager):
     """The project's IO manager, with the time of its last call."""
 
     def __init__(self) -> None:
-        self._inner = PostgresIOManager(database=DatabaseResource())
+        self._inner = PostgresIOManager(DatabaseResource(), build_catalogue("demo"))
         self.took = Measured(0.0)
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ANN401 - Dagster's signature

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
@@ -17,7 +18,6 @@ from analytics_pipeline.orchestration.running import days_in_flight, end_dead_ru
 from analytics_pipeline.orchestration.sensors import told
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import loadable_days
-from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 
 
@@ -38,13 +38,14 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     run failed; the days of a failed run stay stale. It is 3 when something that was written has to be looked at.
     """
     settings = Settings.from_environment()
-    shop = load_shop(settings.shop)
+    catalogue = build_catalogue(settings.shop)
+    shop = catalogue.shop
     database = open_database(settings, shop)
     with open_instance(settings) as instance:
         end_dead_runs(instance)
         in_flight = days_in_flight(instance)
     with excerpts_apart(database, "catch-up"), ShopClient(shop) as client:
-        found = look(client, database, in_flight=in_flight)
+        found = look(client, database, catalogue.daily_marts, in_flight=in_flight)
     if found is None:
         click.echo("No business day is loaded yet: analytics-pipeline run")
         return

@@ -24,6 +24,7 @@ from analytics_pipeline.history.binding import binding_of, refuse_another_shop
 from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.rules import describe_rules
+from analytics_pipeline.marts.engine import read_marts
 from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop, load_shop
@@ -92,6 +93,7 @@ def _all_pass(looks: Iterable[Look]) -> bool:
 
 def _shop_looks(settings: Settings, day: date | None) -> Iterator[Look]:
     yield "description", lambda: _describe(settings.shop)
+    yield "marts", _marts
     yield "time zone", lambda: _time_zone(load_shop(settings.shop))
     yield "credentials", lambda: _credentials(load_shop(settings.shop))
     yield "shop", lambda: _shop(load_shop(settings.shop))
@@ -106,6 +108,14 @@ def _database_looks(settings: Settings) -> Iterator[Look]:
     with suppress(DescriptionError):  # which has a line of its own
         shop = load_shop(settings.shop)
         yield "holds", lambda: _holds(data_database(settings), shop)
+
+
+def _marts() -> str:
+    """Tell how many marts there are; a broken one stops what reads it and nothing else."""
+    marts, broken = read_marts()
+    if broken:
+        return Warned(f"{len(broken)} broken, not computed: " + "; ".join(one.reason for one in broken))
+    return f"{len(marts)} files are right"
 
 
 def _alert_looks() -> Iterator[Look]:

@@ -16,6 +16,7 @@ import sqlalchemy.exc
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus  # no public name
 
 from analytics_pipeline.alerts.record import read_open
+from analytics_pipeline.catalogue import Catalogue, build_catalogue
 from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
 from analytics_pipeline.history.landing import last_landing, told
 from analytics_pipeline.history.proofs import PROVED, read_proofs
@@ -23,7 +24,7 @@ from analytics_pipeline.history.stale import parked_days
 from analytics_pipeline.orchestration.running import open_instance
 from analytics_pipeline.plain import plain
 from analytics_pipeline.settings import DATABASE_URL, Settings
-from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.history import DAY_PROOFS, INCIDENTS, STALE_DAYS
 from analytics_pipeline.warehouse.connection import Database, data_database, instance_database
 from analytics_pipeline.warehouse.embedded import is_running
@@ -101,7 +102,8 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
     """
     health = Health(settings.shop, now)
     with _as_problems(health):
-        shop = load_shop(settings.shop)
+        catalogue = build_catalogue(settings.shop)
+        shop = catalogue.shop
         health.shop = shop.name
         if settings.database_url is None and not is_running(settings.embedded_data):
             remedy = "analytics-pipeline up"
@@ -109,7 +111,8 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
                 remedy += f", or a server of your own ({DATABASE_URL}), which also runs between the commands of cron"
             raise DatabaseUnavailableError(f"the embedded database does not run, so nothing else does: {remedy}")
         database = data_database(settings)
-        _look_at_tables(health, database, shop, now)
+        health.problems += [f"broken mart: {one.reason}" for one in catalogue.broken]
+        _look_at_tables(health, database, catalogue, now)
         if with_daemon:
             with instance_database(database).connect():  # opening the instance would make it
                 pass
@@ -129,11 +132,11 @@ def _as_problems(health: Health) -> Iterator[None]:
         health.problems.append(f"it cannot be looked at: {type(error).__name__}")
 
 
-def _look_at_tables(health: Health, database: Database, shop: Shop, now: datetime) -> None:
-    landing = last_landing(database, shop, now)
+def _look_at_tables(health: Health, database: Database, catalogue: Catalogue, now: datetime) -> None:
+    landing = last_landing(database, catalogue.shop, now, catalogue.daily_names)
     if landing.is_late:
         health.late = [landing.day.isoformat()]
-        health.problems.append(f"late: {told(landing, shop)}")
+        health.problems.append(f"late: {told(landing, catalogue.shop)}")
     if exists(database, DAY_PROOFS):
         unproved = sorted(proof.day for proof in read_proofs(database).values() if proof.state != PROVED)
         health.unproved = [day.isoformat() for day in unproved[-LISTED:]]

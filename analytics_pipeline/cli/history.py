@@ -16,10 +16,10 @@ from analytics_pipeline.history.rules import describe_rules
 from analytics_pipeline.history.stale import days_that_wait, listed_days, parked_days
 from analytics_pipeline.history.written import contiguous, written_days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
-from analytics_pipeline.marts.engine import load_marts
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES
 from analytics_pipeline.tables.history import LOOKS, RESTATEMENTS
+from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
 
@@ -115,7 +115,7 @@ def _restated(database: Database) -> str:
 
 
 def _ladder(database: Database, note: str) -> Iterator[str]:
-    reconciliation = next(mart.table for mart in load_marts() if mart.table.name == "daily_reconciliation")
+    reconciliation = Table("marts", "daily_reconciliation", "", ())
     if not exists(database, reconciliation):
         yield "adds up      not known: no run has come that far"
         return

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 
 from analytics_pipeline.days import start_of_day
-from analytics_pipeline.marts.engine import load_marts
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS
@@ -87,12 +85,6 @@ class Landing:
         return self.is_due and not self.has_landed
 
 
-@cache
-def daily_marts() -> tuple[str, ...]:
-    """Names of the tables that a day has to be in, as in marts.daily_revenue."""
-    return tuple(sorted(mart.table.qualified_name for mart in load_marts() if mart.is_daily))
-
-
 def due_time(shop: Shop) -> time:
     """Return the time of day by which yesterday has to have landed, the shop's time."""
     if shop.landed_by is not None:
@@ -106,8 +98,8 @@ def landing(
     now: datetime,
     rows: Iterable[WrittenDay],
     *,
+    tables: Sequence[str],
     day: date | None = None,
-    tables: Sequence[str] | None = None,
     past: Past = Past(),
 ) -> Landing:
     """Tell whether a business day has landed.
@@ -119,8 +111,8 @@ def landing(
         shop: Its zone bounds the day.
         now: An aware stamp.
         rows: What has been written; other days and tables do not count.
+        tables: Names of the daily marts, which have to hold the day.
         day: The business day; the last one that is over when None.
-        tables: Tables that have to hold the day; the daily marts when None.
         past: What is known of the time before.
     """
     asked = last_complete_day(shop, now) if day is None else day
@@ -131,9 +123,8 @@ def landing(
         for row in rows
         if row.day == asked and row.read_at is not None and row.read_at >= over_at
     }
-    marts = daily_marts() if tables is None else tables
-    older = [table for table in marts if table in past.first_writes and past.first_writes[table] <= over_at]
-    wanted = [table for table in marts if table in older or table in whole] if older else marts
+    older = [table for table in tables if table in past.first_writes and past.first_writes[table] <= over_at]
+    wanted = [table for table in tables if table in older or table in whole] if older else tables
     unawaited = _unawaited(shop, asked, past)
     missing = tuple(table for table in wanted if table not in whole)
     return Landing(
@@ -156,24 +147,24 @@ def _unawaited(shop: Shop, day: date, past: Past) -> str:
     return ""
 
 
-def read_written_days(database: Database, days: Sequence[date]) -> list[WrittenDay]:
-    """Read what the daily marts hold of some business days; nothing while no day has been written at all."""
+def read_written_days(database: Database, days: Sequence[date], tables: Sequence[str]) -> list[WrittenDay]:
+    """Read what tables hold of some business days; nothing while no day has been written at all."""
     if not days or not exists(database, MATERIALISED_DAYS):
         return []
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
             "select table_name, day, read_at, coalesce(published_at, written_at) "
             f"from {MATERIALISED_DAYS.qualified_name} where table_name = any($1) and day = any($2)",
-            (list(daily_marts()), list(days)),
+            (list(tables), list(days)),
         )
         return [WrittenDay(*row) for row in cursor.fetchall()]
 
 
-def read_past(database: Database) -> Past:
-    """Read what decides whether a day has to be there."""
+def read_past(database: Database, tables: Sequence[str]) -> Past:
+    """Read what decides whether a day has to be there in some tables."""
     first_writes: dict[str, datetime] = {}
     if exists(database, MATERIALISED_DAYS):
-        marts = ", ".join(f"'{table}'" for table in daily_marts())
+        marts = ", ".join(f"'{table}'" for table in tables) or "null"
         rows = query(
             database,
             f"select table_name, min(first_written_at) as at from {MATERIALISED_DAYS.qualified_name} "
@@ -186,10 +177,10 @@ def read_past(database: Database) -> Past:
     return Past(first_writes, newest)
 
 
-def last_landing(database: Database, shop: Shop, now: datetime) -> Landing:
-    """Return how the last business day that is over stands."""
-    written = read_written_days(database, [last_complete_day(shop, now)])
-    return landing(shop, now, written, past=read_past(database))
+def last_landing(database: Database, shop: Shop, now: datetime, tables: Sequence[str]) -> Landing:
+    """Return how the last business day that is over stands in the daily marts, given by name."""
+    written = read_written_days(database, [last_complete_day(shop, now)], tables)
+    return landing(shop, now, written, tables=tables, past=read_past(database, tables))
 
 
 def told(found: Landing, shop: Shop) -> str:
@@ -202,9 +193,9 @@ def told(found: Landing, shop: Shop) -> str:
     return f"{found.day} is not whole in {', '.join(found.missing)} ({due})"
 
 
-def landed_line(database: Database, shop: Shop, now: datetime) -> str:
+def landed_line(database: Database, shop: Shop, now: datetime, tables: Sequence[str]) -> str:
     """Return the line of `analytics-pipeline status`."""
-    found = last_landing(database, shop, now)
+    found = last_landing(database, shop, now, tables)
     heading = "NOT LANDED" if found.is_late else "landed" if found.has_landed or found.unawaited else "landing"
     return f"{heading:12} {told(found, shop)}"
 

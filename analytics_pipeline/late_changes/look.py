@@ -37,13 +37,13 @@ from analytics_pipeline.late_changes.gaps import gaps_of
 from analytics_pipeline.late_changes.reread import Reread, reread
 from analytics_pipeline.late_changes.rounds import days_to_hold, shortest_rounds
 from analytics_pipeline.late_changes.touched import merged
-from analytics_pipeline.marts.engine import daily_tables
 from analytics_pipeline.shop.calendar import loadable_days
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import can_count_orders, count_orders
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, RAW_ORDERS
 from analytics_pipeline.tables.history import EXTRACTIONS, LOOKS, MATERIALISED_DAYS
+from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query, take_turns
@@ -79,13 +79,19 @@ class Look:
 
 
 def look(
-    client: ShopClient, database: Database, *, in_flight: Collection[date] = (), now: datetime | None = None
+    client: ShopClient,
+    database: Database,
+    marts: Sequence[Table],
+    *,
+    in_flight: Collection[date] = (),
+    now: datetime | None = None,
 ) -> Look | None:
     """Ask the shop what changed, and mark the days that have to be loaded again.
 
     Args:
         client: Asks the shop.
         database: Where the tables lie.
+        marts: Tables of the marts by business day, of which some days may be unfinished.
         in_flight: Days that runs are loading; without any, what is unfinished was left so.
         now: What counts as now for what is due, an aware stamp; the database's time when None.
 
@@ -121,7 +127,7 @@ def look(
     due = [day for day in days_to_prove(database, now) if day.day in loadable]
     unpark(database, [day.day for day in due])
     stale += due
-    unfinished = unfinished_days(database, daily_tables())
+    unfinished = unfinished_days(database, marts)
     if not in_flight:
         stale += [StaleDay(day, UNFINISHED, event_days=frozenset({day})) for day in unfinished if day in loadable]
     # What the shop shows is of days as they are cut now: others cannot be held against it.

@@ -113,34 +113,75 @@ def _literal(text: str) -> str:
     return exp.Literal.string(text).sql(dialect=DIALECT)
 
 
-@cache
-def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
-    """Read every SQL file of `folder`, in an order in which each mart follows the ones that it reads.
+@dataclass(frozen=True)
+class BrokenMart:
+    """A mart that cannot be computed: its file is wrong, or that of one that it reads.
 
-    Raises:
-        MartError: A file cannot be read; the message names file, place and remedy.
+    Attributes:
+        name: Its name.
+        reason: What is wrong, with file, place and remedy.
+        reads: Marts that it reads, as far as that can be told.
     """
-    texts = {path.stem: path for path in sorted(folder.glob("*.sql"))}
+
+    name: str
+    reason: str
+    reads: tuple[str, ...] = ()
+
+
+@cache
+def read_marts(folder: Path = MARTS_FOLDER) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
+    """Read every SQL file of `folder`: marts, each after the ones that it reads, and those that are broken."""
+    paths = {path.stem: path for path in sorted(folder.glob("*.sql"))}
     schema: SqlSchema = {}
     for table in (*(contract.table for contract in CONTRACTS), *OPS_TABLES):
         _register(schema, table)
     marts: dict[str, Mart] = {}
-    waiting = {name: _statement(path, path.read_text(encoding="utf-8")) for name, path in texts.items()}
+    broken: dict[str, BrokenMart] = {}
+    waiting: dict[str, exp.Query] = {}
+    for name, path in paths.items():
+        try:
+            waiting[name] = _statement(path, _text(path))
+        except MartError as error:
+            broken[name] = BrokenMart(name, str(error))
     while waiting:
-        ready = [name for name, statement in waiting.items() if not _mart_names(statement) & (waiting.keys() - {name})]
+        reads = {name: _mart_names(statement) - {name} for name, statement in waiting.items()}
+        ready = [name for name in waiting if not reads[name] & waiting.keys()]
         if not ready:
-            raise MartError(
-                f"the marts {', '.join(sorted(waiting))} in {folder} read each other in a circle; break it."
-            )
+            reason = f"the marts {', '.join(sorted(waiting))} in {folder} read each other in a circle; break it."
+            broken |= {name: BrokenMart(name, reason, tuple(sorted(reads[name]))) for name in waiting}
+            break
         for name in ready:
-            marts[name] = _mart(texts[name], waiting.pop(name), schema, marts)
-            _register(schema, marts[name].table)
-    return tuple(marts.values())
+            statement = waiting.pop(name)
+            upstream = tuple(sorted(reads[name] & paths.keys()))
+            if found := [one for one in upstream if one in broken]:
+                broken[name] = BrokenMart(name, f"{paths[name]}: reads marts.{found[0]}, which is broken.", upstream)
+                continue
+            try:
+                marts[name] = _mart(paths[name], statement, schema, marts)
+            except MartError as error:
+                broken[name] = BrokenMart(name, str(error), upstream)
+            else:
+                _register(schema, marts[name].table)
+    return tuple(marts.values()), tuple(broken.values())
 
 
-def daily_tables() -> list[Table]:
-    """Return the tables of the project's marts by business day."""
-    return [mart.table for mart in load_marts() if mart.is_daily]
+def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
+    """Return the marts of `folder`, in an order in which each follows the ones that it reads.
+
+    Raises:
+        MartError: A file cannot be read; the message names file, place and remedy.
+    """
+    marts, broken = read_marts(folder)
+    for one in broken:
+        raise MartError(one.reason)
+    return marts
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise MartError(f"{path}: no text in UTF-8 that can be read ({type(error).__name__}).") from None
 
 
 def _register(schema: SqlSchema, table: Table) -> None:

@@ -20,6 +20,7 @@ from analytics_pipeline.alerts.incidents import (
     Run,
     open_failures,
 )
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.landing import landing, read_past, read_written_days
 from analytics_pipeline.job_names import DAILY, LATE_CHANGES
@@ -28,7 +29,6 @@ from analytics_pipeline.orchestration.jobs import LAYERS
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
 from analytics_pipeline.plain import without_addresses
 from analytics_pipeline.shop.calendar import last_complete_day
-from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.history import LOOKS, STALE_DAYS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
@@ -48,7 +48,7 @@ TOLD_BY_ITS_CHECK = "DagsterAssetCheckFailedError"
 def gather(
     instance: dg.DagsterInstance,
     database: Database,
-    shop: Shop,
+    catalogue: Catalogue,
     now: datetime,
     *,
     check_keys: Iterable[dg.AssetCheckKey],
@@ -59,24 +59,25 @@ def gather(
     Args:
         instance: Dagster's instance.
         database: Where the pipeline's own history lies.
-        shop: Its zone bounds the days.
+        catalogue: The installation.
         now: An aware stamp.
         check_keys: The checks that count.
         open_incidents: Runs that they tell of already are not read again.
     """
+    shop, tables = catalogue.shop, catalogue.daily_names
     runs = tuple(_ended_runs(instance))
     checks = tuple(_failed_checks(instance, [key for key in check_keys if key != LANDED]))
     told = {incident.run_id for incident in open_incidents}
     days = {last_complete_day(shop, now)}
     days |= {date.fromisoformat(one.subject) for one in open_incidents if one.kind == DAY_NOT_LANDED}
-    written, past = read_written_days(database, sorted(days)), read_past(database)
+    written, past = read_written_days(database, sorted(days), tables), read_past(database, tables)
     return Facts(
         runs=runs,
         checks=checks,
         parked=tuple(_parked_days(database)),
         silent_since=_last_look(database),
         now=now,
-        landings=tuple(landing(shop, now, written, day=day, past=past) for day in sorted(days)),
+        landings=tuple(landing(shop, now, written, tables=tables, day=day, past=past) for day in sorted(days)),
         reasons={
             run.run_id: _reasons(instance, run.run_id, checks) for run in open_failures(runs) if run.run_id not in told
         },

@@ -9,12 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.landing import last_landing
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.orchestration.alerting import evaluate
 from analytics_pipeline.orchestration.checks.landing import LANDED, evaluation_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
-from analytics_pipeline.shop.spec import Shop
 
 SECONDS_BETWEEN_ALERTS = 60
 SECONDS_BETWEEN_LANDINGS = 300
@@ -23,18 +23,18 @@ REPORT_AGAIN = timedelta(hours=1)
 
 
 def build_alert_sensors(
-    shop: Shop, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    catalogue: Catalogue, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> list[dg.SensorDefinition]:
     """Return the sensors `yesterday_has_landed` and `alerts`, which run by default.
 
     Args:
-        shop: The shop.
+        catalogue: The installation.
         clock: Tells an aware stamp.
     """
-    return [_landing_sensor(shop, clock), _alert_sensor(shop, clock)]
+    return [_landing_sensor(catalogue, clock), _alert_sensor(catalogue, clock)]
 
 
-def _landing_sensor(shop: Shop, clock: Callable[[], datetime]) -> dg.SensorDefinition:
+def _landing_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.SensorDefinition:
     @dg.sensor(
         name=LANDED.name,
         description="Evaluates the check of its name every few minutes; reports what has changed at once, else hourly.",
@@ -45,7 +45,7 @@ def _landing_sensor(shop: Shop, clock: Callable[[], datetime]) -> dg.SensorDefin
         now = clock()
         stored = database.database()
         prepare(stored)
-        found = last_landing(stored, shop, now)
+        found = last_landing(stored, catalogue.shop, now, catalogue.daily_names)
         # The UI takes a result for none once the asset has been written after it.
         written = context.instance.get_latest_materialization_event(LANDED.asset_key)
         answer = [found.day.isoformat(), found.is_due, written.timestamp if written else None, *found.missing]
@@ -53,14 +53,14 @@ def _landing_sensor(shop: Shop, clock: Callable[[], datetime]) -> dg.SensorDefin
         if last.get("answer") == answer and now - datetime.fromisoformat(last["reported_at"]) < REPORT_AGAIN:
             return dg.SkipReason(f"the same answer as at {last['reported_at']}")
         return dg.SensorResult(
-            asset_events=[evaluation_of(found, shop)],
+            asset_events=[evaluation_of(found, catalogue.shop)],
             cursor=json.dumps({"answer": answer, "reported_at": now.isoformat()}),
         )
 
     return look
 
 
-def _alert_sensor(shop: Shop, clock: Callable[[], datetime]) -> dg.SensorDefinition:
+def _alert_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.SensorDefinition:
     @dg.sensor(
         name="alerts",
         description="Keeps incidents (failed runs, failed checks, parked days, days not landed) and tells of them.",
@@ -72,7 +72,7 @@ def _alert_sensor(shop: Shop, clock: Callable[[], datetime]) -> dg.SensorDefinit
             message = "the sensor alerts needs the code location that it is part of"
             raise dg.DagsterInvariantViolationError(message)
         keys = context.repository_def.asset_graph.asset_check_keys
-        done = evaluate(context.instance, database.database(), shop, clock(), check_keys=keys, log=context.log)
+        done = evaluate(context.instance, database.database(), catalogue, clock(), check_keys=keys, log=context.log)
         opened, closed = len(done.decision.opened), len(done.decision.closed)
         return dg.SkipReason(f"incidents: {opened} opened, {closed} over; messages sent: {len(done.sent)}")
 

@@ -16,6 +16,7 @@ from analytics_pipeline.alerts import record
 from analytics_pipeline.alerts.incidents import Decision, Incident, decide, due_message, is_given_up, last_message
 from analytics_pipeline.alerts.messages import Message, message_of
 from analytics_pipeline.alerts.sending import Receiver, receivers_of, send
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.excerpts import forget_old_excerpts
 from analytics_pipeline.history.prepare import prepare
@@ -49,7 +50,7 @@ class Evaluation:
 def evaluate(
     instance: dg.DagsterInstance,
     database: Database,
-    shop: Shop,
+    catalogue: Catalogue,
     now: datetime,
     *,
     check_keys: Iterable[dg.AssetCheckKey],
@@ -60,7 +61,7 @@ def evaluate(
     Args:
         instance: Dagster's instance.
         database: The database of the tables.
-        shop: The shop.
+        catalogue: The installation.
         now: An aware stamp.
         check_keys: The checks that count.
         log: Takes a line for each incident that opens or closes, and for each receiver that could not be told.
@@ -69,14 +70,14 @@ def evaluate(
         SettingsError: A setting of the alerts makes no sense, or the database is bound to another shop.
         TableMismatchError: A stored table of the history does not fit its shape.
     """
-    settings = AlertSettings.from_environment()
+    shop, settings = catalogue.shop, AlertSettings.from_environment()
     receivers = receivers_of(settings.urls)
     refuse_another_shop(database, shop)
     prepare(database)
     forget_old_excerpts(database)
     with exclusive(database, _LOCK):
         open_incidents = record.read_open(database)
-        facts = gather(instance, database, shop, now, check_keys=check_keys, open_incidents=open_incidents)
+        facts = gather(instance, database, catalogue, now, check_keys=check_keys, open_incidents=open_incidents)
         decision = decide(facts, open_incidents, shop)
         record.keep(database, decision, now)
         _log_changes(decision, log)

@@ -14,16 +14,15 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.proofs import read_proofs
 from analytics_pipeline.history.publishing import MartDays, Published
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.written import written_days
-from analytics_pipeline.marts.engine import load_marts
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.day_metadata import tell_days
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
-from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import (
@@ -48,7 +47,7 @@ COLUMNS = "columns"
 """Input metadata: names of the columns to read, all when absent."""
 
 
-class PostgresIOManager(dg.ConfigurableIOManager):
+class PostgresIOManager(dg.IOManager):
     """Stores `layer/name` as the Postgres table `layer.name`.
 
     Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id) or a `Query` that
@@ -59,7 +58,9 @@ class PostgresIOManager(dg.ConfigurableIOManager):
     exactly the run's slice, with the columns that the input's metadata `columns` names.
     """
 
-    database: DatabaseResource
+    def __init__(self, database: DatabaseResource, catalogue: Catalogue) -> None:
+        """Take the database and the installation, whose tables have the names of the assets."""
+        self._database, self._catalogue = database, catalogue
 
     def handle_output(
         self, context: dg.OutputContext, obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedSlice
@@ -70,7 +71,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             TableMismatchError: The stored table does not fit its contract.
             ContractError: The rows repeat a key.
         """
-        database = self.database.database()
+        database = self._database.database()
         with step_guard(database, context.asset_key.to_user_string(), context.run_id):
             self._write(context, database, obj)
 
@@ -80,7 +81,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
         database: Database,
         obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedSlice,
     ) -> None:
-        table = table_of(context.asset_key)
+        table = self._catalogue.table(context.asset_key.path)
         if isinstance(obj, MartDays):
             published = publish_mart(database, table, obj, context.run_id)
             self._tell_published(context, table, published, obj)
@@ -106,7 +107,7 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     def _tell_published(self, context: dg.OutputContext, table: Table, published: Published, mart: MartDays) -> None:
         """Tell of the run's days as its output, and of stale days beside them as materialisations of their own."""
-        database = self.database.database()
+        database = self._database.database()
         read_at = written_days(database, table)
         slices = tuple(Slice(days.first, days.last) for days in published.days)
         stored = _figures_by_day(database, table, SomeDays(slices)) if slices else {}
@@ -133,8 +134,8 @@ class PostgresIOManager(dg.ConfigurableIOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""
-        table = table_of(context.asset_key)
-        database = self.database.database()
+        table = self._catalogue.table(context.asset_key.path)
+        database = self._database.database()
         part = _slice(context.asset_partition_keys) if context.has_asset_partitions else None
         columns = (context.definition_metadata or {}).get(COLUMNS)
         wanted = context.dagster_type.typing_type
@@ -142,17 +143,6 @@ class PostgresIOManager(dg.ConfigurableIOManager):
             return _stream(database, table, part, columns)
         rows = read_table(database, table, part, columns)
         return rows if wanted is pa.Table else rows.to_pandas(types_mapper=pd.ArrowDtype)
-
-
-def table_of(key: dg.AssetKey) -> Table:
-    """Return the table of an asset; KeyError when no contract and no mart has its name."""
-    return _TABLES[tuple(key.path)]
-
-
-_TABLES = {
-    tuple(table.path): table
-    for table in (*(contract.table for contract in CONTRACTS), *(mart.table for mart in load_marts()))
-}
 
 
 def _slice(keys: Any) -> Slice:  # noqa: ANN401 - Dagster gives a sequence of partition keys
@@ -226,4 +216,4 @@ def _figures_by_day(database: Database, table: Table, part: Slice | SomeDays) ->
     return figures
 
 
-__all__ = ["COLUMNS", "Changes", "PostgresIOManager", "Query", "table_of"]
+__all__ = ["COLUMNS", "Changes", "PostgresIOManager", "Query"]

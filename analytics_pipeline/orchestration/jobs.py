@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import dagster as dg
 import pydantic
 
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.errors import SettingsError, TransientError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.quarantine import mark_quarantined_days
 from analytics_pipeline.history.stale import note_failure
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.job_names import DAILY, LATE_CHANGES, REPLAY_QUARANTINE
-from analytics_pipeline.marts.engine import daily_tables
 from analytics_pipeline.orchestration.checks.landing import LANDED
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
@@ -35,29 +35,33 @@ _ANOMALIES = dg.AssetSelection.assets(dg.AssetKey(ANOMALIES.table.path))
 _BETWEEN_RUNS = dg.AssetSelection.checks(LANDED)
 
 
-@dg.failure_hook(required_resource_keys={"database"})
-def count_failure(context: dg.HookContext) -> None:
-    """Count a failed run against the stale days that it was to load; not called when the process is killed."""
-    run = context.instance.get_run_by_id(context.run_id)
-    days = days_of_run(run) if run else None
-    if days is not None and run is not None and REFUSED not in run.tags:
-        try:
-            database = context.resources.database.database()
-        except SettingsError:  # bound to another shop, whose days are none of this run's
-            return
-        prepare(database)
-        note_failure(
-            database,
-            days,
-            context.run_id,
-            unfinished_days(database, daily_tables()),
-            is_transient=isinstance(context.op_exception, TransientError),
-            waits=context.job_name == LATE_CHANGES,
-        )
+def _failure_hook(catalogue: Catalogue) -> dg.HookDefinition:
+    @dg.failure_hook(required_resource_keys={"database"})
+    def count_failure(context: dg.HookContext) -> None:
+        """Count a failed run against the stale days that it was to load; not called when the process is killed."""
+        run = context.instance.get_run_by_id(context.run_id)
+        days = days_of_run(run) if run else None
+        if days is not None and run is not None and REFUSED not in run.tags:
+            try:
+                database = context.resources.database.database()
+            except SettingsError:  # bound to another shop, whose days are none of this run's
+                return
+            prepare(database)
+            note_failure(
+                database,
+                days,
+                context.run_id,
+                unfinished_days(database, catalogue.daily_marts),
+                is_transient=isinstance(context.op_exception, TransientError),
+                waits=context.job_name == LATE_CHANGES,
+            )
+
+    return count_failure
 
 
-def build_jobs() -> list[AssetJob]:
+def build_jobs(catalogue: Catalogue) -> list[AssetJob]:
     """Return the jobs, the daily one first, the one for late changes second."""
+    count_failure = _failure_hook(catalogue)
     daily = dg.define_asset_job(
         DAILY,
         selection=dg.AssetSelection.all() - _BETWEEN_RUNS,

@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime
 
 import dagster as dg
 
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import DayRange, business_day
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.late_changes.gaps import describe_gap
@@ -17,16 +18,15 @@ from analytics_pipeline.orchestration.jobs import AssetJob
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
 from analytics_pipeline.shop.calendar import loadable_days
-from analytics_pipeline.shop.spec import Shop
 
 
-def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
+def build_late_changes_sensor(job: AssetJob, catalogue: Catalogue) -> dg.SensorDefinition:
     """Return the sensor that asks the shop what changed, and has stale days loaded again."""
 
     @dg.sensor(
         name="late_changes",
         job=job,
-        minimum_interval_seconds=max(1, round(60 * shop.late_changes.every_minutes)),
+        minimum_interval_seconds=max(1, round(60 * catalogue.shop.late_changes.every_minutes)),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks the shop which orders changed since the last look, and loads their business days again.",
     )
@@ -37,7 +37,7 @@ def build_late_changes_sensor(job: AssetJob, shop: Shop) -> dg.SensorDefinition:
         stored, described = database.database(), shop.description
         in_flight = days_in_flight(context.instance)
         with step_guard(stored, "late_changes", None), shop.client() as client:
-            found = look(client, stored, in_flight=in_flight)
+            found = look(client, stored, catalogue.daily_marts, in_flight=in_flight)
         if found is None:
             return dg.SkipReason("No business day is loaded yet.")
         today = business_day(datetime.now(UTC), described.zone)

@@ -9,10 +9,10 @@ from datetime import date, timedelta
 
 import psutil
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.written import DaysWritten, Writing
-from analytics_pipeline.marts.engine import daily_tables
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
 from analytics_pipeline.tables.shape import Table
@@ -78,7 +78,7 @@ class LongHistory:
             CLEAN_SALES.table,
             f"select * from ({rows}) as rows where order_date between date '{first}' and date '{last}'",
             Slice(first, last),
-            SalesChanged(Writing(f"{first}", "definition"), daily_tables()),
+            SalesChanged(Writing(f"{first}", "definition"), build_catalogue("demo").daily_marts),
         )
         with self.database.connect() as connection, closing(connection.cursor()) as cursor:
             cursor.execute(
@@ -98,7 +98,7 @@ class LongHistory:
             f"select 'c' || n, null::text, null::text, null::timestamptz, {first_order_date}, null::timestamptz "
             f"from generate_series(0, {self.customers - 1}) as n",
             None,
-            FirstOrdersTold(Writing("customers", "definition"), daily_tables()),
+            FirstOrdersTold(Writing("customers", "definition"), build_catalogue("demo").daily_marts),
         )
 
     def _write(self, table: Table, rows: str, part: Slice | None, changes: Companion) -> float:

@@ -11,13 +11,13 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 import yaml
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline.late_changes.look import Look, look
 from analytics_pipeline.orchestration.running import RunSummary, run_days
-from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
 from analytics_pipeline.warehouse.connection import Database
@@ -192,8 +192,9 @@ class Case:
 
     def poll(self, now: datetime | None = None) -> Look | None:
         """Ask the shop once what changed, by default at noon after the last loaded day."""
-        with ShopClient(load_shop(str(self.path))) as client:
-            return look(client, self.database, now=now or self._noon_after())
+        catalogue = build_catalogue(str(self.path))
+        with ShopClient(catalogue.shop) as client:
+            return look(client, self.database, catalogue.daily_marts, now=now or self._noon_after())
 
     def _noon_after(self) -> datetime | None:
         if not exists(self.database, MATERIALISED_DAYS):

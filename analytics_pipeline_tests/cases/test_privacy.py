@@ -8,11 +8,11 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.cli import main
 from analytics_pipeline.history.excerpts import read_excerpts
 from analytics_pipeline.orchestration.alerting import evaluate
 from analytics_pipeline.orchestration.running import RunSummary
-from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.warehouse.slices import exists
 from analytics_pipeline_tests.cases.small_shop import Case, order
@@ -27,7 +27,7 @@ STEERING = "P\x1b]0;PWN\x07\x1b[2J\u202e\x9b2J"
 def everything_told(case: Case, summary: RunSummary) -> str:
     """What a run leaves where many may read: the terminal's lines, all events of Dagster, incidents, other ops."""
     keys = case.definitions.resolve_asset_graph().asset_check_keys
-    evaluate(case.instance, case.database, load_shop(str(case.path)), datetime.now(UTC), check_keys=keys)
+    evaluate(case.instance, case.database, build_catalogue(str(case.path)), datetime.now(UTC), check_keys=keys)
     tables = [table for table in OPS_TABLES if table.name not in {"error_excerpts", "vanished_orders"}]
     rows = [case.rows(f"select * from {table.qualified_name}") for table in tables if exists(case.database, table)]
     events = [dg.serialize_value(entry) for entry in case.instance.all_logs(summary.run_id)]

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from analytics_pipeline.alerts.record import read_open
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.cli import main
 from analytics_pipeline.errors import MissingSecretError
 from analytics_pipeline.orchestration.alerting import evaluate
@@ -23,7 +24,7 @@ SECRET = {"type": "bearer", "token": "${SMALL_SHOP_TOKEN}"}
 
 def incidents(case: Case) -> list[str]:
     keys = case.definitions.resolve_asset_graph().asset_check_keys
-    evaluate(case.instance, case.database, load_shop(str(case.path)), datetime.now(UTC), check_keys=keys)
+    evaluate(case.instance, case.database, build_catalogue(str(case.path)), datetime.now(UTC), check_keys=keys)
     return [one.key for one in read_open(case.database)]
 
 

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from analytics_pipeline.errors import MartError
-from analytics_pipeline.marts.engine import MARTS_FOLDER, Mart, load_marts
+from analytics_pipeline.marts.engine import MARTS_FOLDER, Mart, load_marts, read_marts
 from analytics_pipeline.orchestration.assets.marts import build_mart_assets
 from analytics_pipeline.orchestration.partitions import daily_partitions
 from analytics_pipeline.shop.spec import load_shop
@@ -150,6 +150,15 @@ def test_marts_that_read_each_other_in_a_circle_are_named(tmp_path: Path) -> Non
 
     with pytest.raises(MartError, match=r"the marts one, two in .* read each other in a circle"):
         load_marts(write(tmp_path, one=one, two=two, three=HEADER + BODY))
+
+
+def test_a_broken_mart_stops_itself_and_what_reads_it_and_no_other(tmp_path: Path) -> None:
+    above = "-- Best day.\n-- grain: event_date\nselect max(event_date) as event_date -- Day.\nfrom marts.probe\n"
+    marts, broken = read_marts(write(tmp_path, probe=HEADER, above=above, other=HEADER + BODY))
+
+    assert [mart.table.name for mart in marts] == ["other"]
+    assert {one.name: one.reads for one in broken} == {"probe": (), "above": ("probe",)}
+    assert "reads marts.probe, which is broken" in next(one.reason for one in broken if one.name == "above")
 
 
 @pytest.mark.parametrize("path", sorted(MARTS_FOLDER.glob("*.sql")), ids=lambda path: path.stem)

@@ -6,12 +6,12 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline.late_changes.look import Look, look
-from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.history import LEDGER_MEASURES
 from analytics_pipeline_tests.conftest import Pipeline, at
@@ -66,10 +66,11 @@ class CaughtUp:
 
 def look_at(pipeline: Pipeline, *, retries: int = 4, in_flight: Collection[date] = ()) -> Look:
     """Look at the shop once."""
-    shop = load_shop(str(pipeline.description))
+    catalogue = build_catalogue(str(pipeline.description))
+    shop = catalogue.shop
     patient = shop.model_copy(update={"limits": shop.limits.model_copy(update={"retries": retries})})
     with ShopClient(patient) as client:
-        found = look(client, pipeline.database, in_flight=in_flight)
+        found = look(client, pipeline.database, catalogue.daily_marts, in_flight=in_flight)
     assert found is not None
     return found
 

@@ -6,13 +6,13 @@ import dagster as dg
 import pytest
 
 from analytics_pipeline.alerts.incidents import Facts, Incident
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.orchestration import alert_facts as facts
 from analytics_pipeline.orchestration.alert_facts import gather
 from analytics_pipeline.orchestration.running import PARTITION, RANGE_END, RANGE_START
-from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.warehouse.connection import Database
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ def _history(database: Database) -> None:
 def facts_of(
     instance: dg.DagsterInstance, database: Database, *keys: dg.AssetCheckKey, open_incidents: tuple[Incident, ...] = ()
 ) -> Facts:
-    return gather(instance, database, load_shop("demo"), NOW, check_keys=keys, open_incidents=open_incidents)
+    return gather(instance, database, build_catalogue("demo"), NOW, check_keys=keys, open_incidents=open_incidents)
 
 
 def end_run(

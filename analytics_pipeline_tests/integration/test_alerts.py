@@ -12,16 +12,15 @@ import adbc_driver_manager
 import dagster as dg
 import pytest
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import ShopRefusedError
-from analytics_pipeline.history.landing import daily_marts
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
 from analytics_pipeline.orchestration.alerting import Evaluation, evaluate
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import RANGE_END, RANGE_START
-from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.conftest import Pipeline, describe
 from analytics_pipeline_tests.integration.loaded import LAST
 from analytics_pipeline_tests.integration.receivers import PASSWORD, TOKEN, Receiver, receiving
@@ -53,7 +52,7 @@ def look(pipeline: Pipeline, now: datetime) -> Evaluation:
     return evaluate(
         pipeline.instance,
         pipeline.database,
-        load_shop(pipeline.description),
+        build_catalogue(str(pipeline.description)),
         now,
         check_keys=pipeline.definitions.resolve_asset_graph().asset_check_keys,
     )
@@ -83,7 +82,7 @@ def end_run(pipeline: Pipeline, *, succeeds: bool, days: tuple[date, date] = (FI
 
 def land(pipeline: Pipeline, day: date, read_at: datetime, written_at: datetime | None = None) -> None:
     """Write what a run that writes every daily mart of a day leaves."""
-    for table in daily_marts():
+    for table in build_catalogue("demo").daily_names:
         execute(
             pipeline.database,
             "insert into ops.materialised_days (table_name, day, first_written_at, written_at, run_id, read_at, "
@@ -361,10 +360,10 @@ def test_a_check_that_fails_on_its_own_is_told_and_so_is_that_it_holds(quiet: Pi
     for name, severity in (("blocks", dg.AssetCheckSeverity.ERROR), ("warns", dg.AssetCheckSeverity.WARN)):
         quiet.instance.report_runless_asset_event(dg.AssetCheckEvaluation(key, name, passed=False, severity=severity))
     keys = [dg.AssetCheckKey(key, "blocks"), dg.AssetCheckKey(key, "warns")]
-    shop = load_shop(quiet.description)
-    evaluate(quiet.instance, quiet.database, shop, EARLY, check_keys=keys)
+    catalogue = build_catalogue(str(quiet.description))
+    evaluate(quiet.instance, quiet.database, catalogue, EARLY, check_keys=keys)
     quiet.instance.report_runless_asset_event(dg.AssetCheckEvaluation(key, "blocks", passed=True))
-    evaluate(quiet.instance, quiet.database, shop, EARLY, check_keys=keys)
+    evaluate(quiet.instance, quiet.database, catalogue, EARLY, check_keys=keys)
 
     subject = "check failed: clean/orders:blocks"
     assert receiver.titles == [f"[demo] {subject}", f"[demo] over: {subject}"]
@@ -397,7 +396,7 @@ def test_the_secrets_of_a_url_are_in_no_log_no_table_and_no_error(
 
 def test_the_sensor_looks_at_the_instance_and_sends(quiet: Pipeline, receiver: Receiver) -> None:
     end_run(quiet, succeeds=False)
-    sensor = build_alert_sensors(load_shop(quiet.description), clock=lambda: EARLY)[1]
+    sensor = build_alert_sensors(build_catalogue(str(quiet.description)), clock=lambda: EARLY)[1]
 
     def tick() -> str | None:
         with dg.build_sensor_context(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.orchestration.alerting import evaluate
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.conftest import Pipeline
@@ -28,7 +29,13 @@ def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
 
 def _tell(pipeline: Pipeline) -> None:
     keys = pipeline.definitions.resolve_asset_graph().asset_check_keys
-    evaluate(pipeline.instance, pipeline.database, load_shop(pipeline.description), datetime.now(UTC), check_keys=keys)
+    evaluate(
+        pipeline.instance,
+        pipeline.database,
+        build_catalogue(str(pipeline.description)),
+        datetime.now(UTC),
+        check_keys=keys,
+    )
 
 
 def test_a_contract_that_condemns_a_twentieth_of_a_day_is_blocked_and_its_replay_makes_all_right(

@@ -10,8 +10,9 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.errors import ContractError, TableMismatchError
-from analytics_pipeline.orchestration.io_manager import COLUMNS, PostgresIOManager, table_of
+from analytics_pipeline.orchestration.io_manager import COLUMNS, PostgresIOManager
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.tables.contracts import CLEAN_PRODUCTS, EXCLUSIONS, RAW_PRODUCTS
 from analytics_pipeline.warehouse.connection import Database
@@ -46,7 +47,7 @@ def materialise(
     tags = {start: day, end: until} if day and until else None
     result = dg.materialize(
         assets,
-        resources={"postgres": PostgresIOManager(database=DatabaseResource())},
+        resources={"postgres": PostgresIOManager(DatabaseResource(), build_catalogue("demo"))},
         partition_key=None if until else day,
         tags=tags,
         raise_on_error=not fails,
@@ -231,7 +232,10 @@ def test_an_input_is_the_runs_slice_in_the_form_and_the_columns_asked_for(
     dg.materialize(
         [reader, source],
         selection=["reader"],
-        resources={"postgres": PostgresIOManager(database=DatabaseResource()), "nothing": dg.mem_io_manager},
+        resources={
+            "postgres": PostgresIOManager(DatabaseResource(), build_catalogue("demo")),
+            "nothing": dg.mem_io_manager,
+        },
         tags={
             "dagster/asset_partition_range_start": "2025-01-02",
             "dagster/asset_partition_range_end": "2025-01-03",
@@ -250,6 +254,6 @@ def test_an_input_is_the_runs_slice_in_the_form_and_the_columns_asked_for(
 
 
 def test_an_asset_that_no_contract_and_no_mart_knows_has_no_table() -> None:
-    assert table_of(dg.AssetKey(["clean", "orders"])).qualified_name == "clean.orders"
+    assert build_catalogue("demo").table(["clean", "orders"]).qualified_name == "clean.orders"
     with pytest.raises(KeyError):
-        table_of(dg.AssetKey(["clean", "nonsense"]))
+        build_catalogue("demo").table(["clean", "nonsense"])

@@ -1,4 +1,4 @@
-"""A new mart is one new file: no Python, no registration."""
+"""A new mart is one new file: no Python, no registration; a broken one stops nobody else."""
 
 import os
 import shutil
@@ -32,14 +32,46 @@ for event in result.asset_materializations_for_node("marts__country_sales"):
 """
 
 
-def test_a_file_in_the_folder_of_marts_is_materialised_with_the_others(loaded: Pipeline, tmp_path: Path) -> None:
-    copy = tmp_path / "checkout" / PACKAGE.name
+BROKEN = """
+import dagster as dg
+from analytics_pipeline.definitions import defs
+days = {"dagster/asset_partition_range_start": "2025-01-01", "dagster/asset_partition_range_end": "2025-01-03"}
+for job in ("marts", "daily"):
+    result = defs.resolve_job_def(job).execute_in_process(tags=days, raise_on_error=False)
+    written = {one.asset_key.path[-1] for one in result.get_asset_materialization_events()}
+    print(result.success, *sorted(written))
+spec = next(spec for spec in defs.resolve_all_asset_specs() if spec.key.path[-1] == "daily_product_sales")
+print(spec.description)
+"""
+
+
+def _ran(loaded: Pipeline, folder: Path, program: str, **marts: str) -> "subprocess.CompletedProcess[str]":
+    """Run a program in a copy of the package with further marts, or others in place of those of the same names."""
+    copy = folder / "checkout" / PACKAGE.name
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "marts" / "country_sales.sql").write_text(MART, encoding="utf-8")
+    for name, text in marts.items():
+        (copy / "marts" / f"{name}.sql").write_text(text, encoding="utf-8")
     environment = {**os.environ, "ANALYTICS_SHOP": str(loaded.description), "PYTHONPATH": str(copy.parent)}
-    ran = subprocess.run(
-        [sys.executable, "-c", RUN], cwd=copy.parent, env=environment, capture_output=True, text=True, check=False
+    return subprocess.run(
+        [sys.executable, "-c", program], cwd=copy.parent, env=environment, capture_output=True, text=True, check=False
     )
+
+
+def test_a_broken_mart_stops_what_reads_it_and_everything_else_runs(loaded: Pipeline, tmp_path: Path) -> None:
+    ran = _ran(loaded, tmp_path, BROKEN, daily_product_sales="-- No grain.\nselect 1 as one -- One.\n")
+
+    assert ran.returncode == 0, ran.stderr
+    marts, daily, *description = ran.stdout.splitlines()
+    assert marts.split()[0] == daily.split()[0] == "True"
+    assert "daily_revenue" in marts.split()
+    assert {"orders", "sales", "customers", "daily_revenue"} <= set(daily.split())
+    assert "daily_product_sales" not in daily.split()
+    assert "daily_reconciliation" not in daily.split()  # it reads the broken one
+    assert "daily_product_sales.sql: begins with no comment" in " ".join(description)
+
+
+def test_a_file_in_the_folder_of_marts_is_materialised_with_the_others(loaded: Pipeline, tmp_path: Path) -> None:
+    ran = _ran(loaded, tmp_path, RUN, country_sales=MART)
 
     assert ran.returncode == 0, ran.stderr
     told = [line.split(" ", 1) for line in ran.stdout.splitlines()]

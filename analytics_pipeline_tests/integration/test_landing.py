@@ -5,8 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 import pytest
 
+from analytics_pipeline.catalogue import Catalogue, build_catalogue
 from analytics_pipeline.definitions import build_definitions
-from analytics_pipeline.history.landing import daily_marts, landed_line, read_written_days
+from analytics_pipeline.history.landing import landed_line, read_written_days
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
 from analytics_pipeline.orchestration.checks.landing import LANDED, build_landed_check
@@ -18,6 +19,9 @@ from analytics_pipeline_tests.integration.tables import execute
 DAY = date(2026, 11, 24)
 OVER = datetime(2026, 11, 24, 23, tzinfo=UTC)
 DUE = datetime(2026, 11, 25, 5, tzinfo=UTC)
+
+PACKAGED = build_catalogue("demo")
+TABLES = PACKAGED.daily_names
 
 
 @pytest.fixture
@@ -31,7 +35,7 @@ def land(database: Database, day: date, read_at: datetime, *, published_at: date
     prepare(database)
     published = "null" if published_at is None else f"'{published_at}'"
     written_at = read_at + timedelta(minutes=7)
-    for table in daily_marts():
+    for table in TABLES:
         execute(
             database,
             "insert into ops.materialised_days "
@@ -41,28 +45,28 @@ def land(database: Database, day: date, read_at: datetime, *, published_at: date
 
 
 def test_the_line_of_status_tells_each_state(database: Database, shop: Shop) -> None:
-    assert landed_line(database, shop, DUE - timedelta(hours=1)).startswith(
+    assert landed_line(database, shop, DUE - timedelta(hours=1), TABLES).startswith(
         "landing      2026-11-24 is not whole in marts."
     )
-    assert landed_line(database, shop, DUE).startswith("NOT LANDED   2026-11-24 is not whole in marts.")
+    assert landed_line(database, shop, DUE, TABLES).startswith("NOT LANDED   2026-11-24 is not whole in marts.")
     land(database, DAY, OVER, published_at=OVER + timedelta(hours=4, minutes=7))
-    assert landed_line(database, shop, DUE) == "landed       2026-11-24 by 04:07 (due 06:00)"
+    assert landed_line(database, shop, DUE, TABLES) == "landed       2026-11-24 by 04:07 (due 06:00)"
 
 
 def test_a_day_without_a_publication_landed_when_it_was_written(database: Database, shop: Shop) -> None:
     land(database, DAY, OVER)
 
-    assert landed_line(database, shop, DUE) == "landed       2026-11-24 by 00:07 (due 06:00)"
+    assert landed_line(database, shop, DUE, TABLES) == "landed       2026-11-24 by 00:07 (due 06:00)"
 
 
 def test_only_the_days_that_are_asked_for_are_read(database: Database) -> None:
-    assert read_written_days(database, [DAY]) == []
+    assert read_written_days(database, [DAY], TABLES) == []
     land(database, DAY, OVER)
     land(database, DAY - timedelta(days=1), OVER)
 
-    assert read_written_days(database, []) == []
-    found = read_written_days(database, [DAY])
-    assert {row.table for row in found} == set(daily_marts())
+    assert read_written_days(database, [], TABLES) == []
+    found = read_written_days(database, [DAY], TABLES)
+    assert {row.table for row in found} == set(TABLES)
     assert {(row.day, row.read_at) for row in found} == {(DAY, OVER)}
 
 
@@ -70,7 +74,7 @@ def test_the_check_fails_as_an_error_only_when_the_day_is_due_and_missing(
     database: Database, instance: dg.DagsterInstance, shop: Shop
 ) -> None:
     def examine(now: datetime) -> dg.AssetCheckEvaluation:
-        check = build_landed_check(shop, clock=lambda: now)
+        check = build_landed_check(Catalogue(shop, PACKAGED.marts), clock=lambda: now)
         result = dg.materialize(
             [check],
             instance=instance,
@@ -87,7 +91,7 @@ def test_the_check_fails_as_an_error_only_when_the_day_is_due_and_missing(
 
     assert [early.passed, late.passed, landed.passed] == [True, False, True]
     assert late.severity == dg.AssetCheckSeverity.ERROR
-    assert late.metadata["missing"].value == ", ".join(daily_marts())
+    assert late.metadata["missing"].value == ", ".join(TABLES)
     assert landed.metadata["landed"].value == "2026-11-24 by 00:07 (due 06:00)"
 
 
@@ -95,7 +99,7 @@ def test_the_sensor_reports_a_changed_answer_at_once_and_an_unchanged_one_hourly
     database: Database, instance: dg.DagsterInstance, shop: Shop
 ) -> None:
     now = [DUE - timedelta(minutes=5)]
-    sensor = build_alert_sensors(shop, clock=lambda: now[0])[0]
+    sensor = build_alert_sensors(Catalogue(shop, PACKAGED.marts), clock=lambda: now[0])[0]
     cursor: list[str | None] = [None]
 
     def tick(minutes: int) -> list[bool]:

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
@@ -19,7 +20,7 @@ from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.late_changes.look import Look, record
-from analytics_pipeline.marts.engine import daily_tables, load_marts
+from analytics_pipeline.marts.engine import load_marts
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Connection, Database
@@ -30,7 +31,7 @@ from analytics_pipeline_tests.integration.loaded import evaluations, wait_until,
 from analytics_pipeline_tests.integration.tables import execute, value
 from analytics_pipeline_tests.integration.truth import agrees
 
-MARTS = daily_tables()
+MARTS = build_catalogue("demo").daily_marts
 WAITS = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'advisory'"
 SLOW = 4711
 """The lock behind which a slowed-down statement waits."""

@@ -11,6 +11,7 @@ from random import Random
 
 import pyarrow as pa
 
+from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.history.maturity import lateness
@@ -34,8 +35,9 @@ SHOP = DemoShopSettings(opened=OPENED, orders_per_day=(40, 60), longest_refund_d
 
 
 def _poll(pipeline: Pipeline, now: datetime) -> Look:
-    with ShopClient(load_shop(str(pipeline.description))) as client:
-        found = look(client, pipeline.database, now=now)
+    catalogue = build_catalogue(str(pipeline.description))
+    with ShopClient(catalogue.shop) as client:
+        found = look(client, pipeline.database, catalogue.daily_marts, now=now)
     assert found is not None
     times = POLLS_STOOD_FOR // POLLS_OF_A_DAY
     execute(

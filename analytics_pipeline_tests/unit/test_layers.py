@@ -13,6 +13,7 @@ ROOMS = (
     ("profile",),
     ("tables",),
     ("transforms", "marts", "warehouse"),
+    ("catalogue",),
     ("history", "sources"),
     ("late_changes", "anomalies", "alerts"),
     ("orchestration",),

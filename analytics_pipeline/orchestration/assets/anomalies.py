@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.anomalies.judging import Finding, judge
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.orchestration.assets.describe import by_day, table_asset
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish, shown
 from analytics_pipeline.orchestration.partitions import days_of
@@ -26,8 +27,10 @@ AS_EXPECTED = "figures_are_as_expected"
 DAILY_REVENUE = dg.AssetKey(["marts", "daily_revenue"])
 
 
-def build_anomalies_asset(partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
-    """Return the table of findings, by business day."""
+def build_anomalies_asset(partitions: dg.DailyPartitionsDefinition, catalogue: Catalogue) -> list[dg.AssetsDefinition]:
+    """Return the table of findings, by business day; nothing where the mart is broken that it judges."""
+    if not catalogue.has("/".join(DAILY_REVENUE.path)):
+        return []
     table = ANOMALIES.table
     key = dg.AssetKey(table.path)
     as_expected = dg.AssetCheckSpec(
@@ -50,7 +53,7 @@ def build_anomalies_asset(partitions: dg.DailyPartitionsDefinition) -> dg.Assets
         audit.look_at(rows.to_pandas(types_mapper=pd.ArrowDtype))
         yield from publish([*audit.results(), _result(key, findings)], [dg.Output(rows)])
 
-    return anomalies
+    return [anomalies]
 
 
 def _result(key: dg.AssetKey, findings: Sequence[Finding]) -> dg.AssetCheckResult:

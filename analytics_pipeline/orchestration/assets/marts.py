@@ -12,8 +12,8 @@ from analytics_pipeline.days import business_day
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.publishing import MartDays
-from analytics_pipeline.marts.engine import Mart
-from analytics_pipeline.orchestration.assets.describe import by_day, mart_metadata, table_asset
+from analytics_pipeline.marts.engine import LAYER, BrokenMart, Mart
+from analytics_pipeline.orchestration.assets.describe import OWNER, by_day, mart_metadata, table_asset
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Shop
@@ -24,6 +24,21 @@ def build_mart_assets(marts: Sequence[Mart], partitions: dg.DailyPartitionsDefin
     """Return one asset per mart."""
     daily = {mart.table.qualified_name: mart.reads_first_orders for mart in marts if mart.is_daily}
     return [_mart_asset(mart, partitions, daily) for mart in marts]
+
+
+def broken_mart_specs(broken: Sequence[BrokenMart]) -> list[dg.AssetSpec]:
+    """Return marts that cannot be computed: they stand in the lineage with the reason, and no job has them."""
+    return [
+        dg.AssetSpec(
+            dg.AssetKey([LAYER, one.name]),
+            deps=[dg.AssetKey([LAYER, name]) for name in one.reads],
+            description=f"**Broken, and not computed:** {one.reason}",
+            group_name=LAYER,
+            kinds={"sql", "postgres"},
+            owners=[OWNER],
+        )
+        for one in broken
+    ]
 
 
 def _state(day: date, read_at: datetime | None, *, shop: Shop, settles_after: int) -> str:

@@ -13,16 +13,17 @@ from typing import Any
 import adbc_driver_manager
 import dagster as dg
 
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.unfinished import waiting_days
 from analytics_pipeline.history.written import contiguous, days_written_by
 from analytics_pipeline.orchestration.assets.guard import guarded
 from analytics_pipeline.orchestration.assets.publish import figure, shown
-from analytics_pipeline.orchestration.io_manager import table_of
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.tables.contracts import EXAMPLES
+from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database, sqlstate
 from analytics_pipeline.warehouse.slices import UNDEFINED_TABLE, Ask, exists, query, snapshot
 
@@ -115,24 +116,6 @@ class Claim:
             )
         return self._result(passed=found["cases"] == 0, figures=figures)
 
-    def days_of(self, database: Database, asked: DayRange | None, run_id: str) -> list[DayRange]:
-        """Return the days to examine: those that a run is for and those that it wrote beside; else all stored ones."""
-        if asked is None:
-            stored = self.stored_days(database)
-            return [stored] if stored else []
-        return contiguous([*asked, *days_written_by(database, table_of(self.key), run_id)])
-
-    def stored_days(self, database: Database) -> DayRange | None:
-        """Return the range of business days in the claim's own table, None when it has none."""
-        table = table_of(self.key)
-        if not exists(database, table):
-            return None
-        found = query(
-            database,
-            f"select min({table.day_column}) as first, max({table.day_column}) as last from {table.qualified_name}",
-        )[0]
-        return DayRange(found["first"], found["last"]) if found["first"] else None
-
     def nothing_stored(self) -> dg.AssetCheckResult:
         """Return the result over a table without rows: nothing contradicts the claim."""
         return self._result(passed=True, figures={"business_days": "none is stored"})
@@ -144,8 +127,25 @@ class Claim:
         )
 
 
-def build_check(name: str, claims: Sequence[Claim]) -> dg.AssetChecksDefinition:
-    """Return one step that examines claims over the run's slice, or all stored days in a run without partitions."""
+def days_to_examine(database: Database, table: Table, asked: DayRange | None, run_id: str) -> list[DayRange]:
+    """Return the days of a table that a run is for and those that it wrote beside; without any, all that are stored."""
+    if asked is not None:
+        return contiguous([*asked, *days_written_by(database, table, run_id)])
+    if not exists(database, table):
+        return []
+    found = query(
+        database,
+        f"select min({table.day_column}) as first, max({table.day_column}) as last from {table.qualified_name}",
+    )[0]
+    return [DayRange(found["first"], found["last"])] if found["first"] else []
+
+
+def build_check(name: str, claims: Sequence[Claim], catalogue: Catalogue) -> dg.AssetChecksDefinition:
+    """Return one step that examines claims over the run's slice, or all stored days in a run without partitions.
+
+    Claims about tables that the installation lacks, since their mart is broken, are left out.
+    """
+    claims = [one for one in claims if all(catalogue.has(table) for table in (one.table, *one.compared_with))]
     specs = [
         dg.AssetCheckSpec(
             claim.name,
@@ -167,7 +167,8 @@ def build_check(name: str, claims: Sequence[Claim]) -> dg.AssetChecksDefinition:
         prepare(stored)
 
         def examine(claim: Claim) -> dg.AssetCheckResult:
-            ranges = claim.days_of(stored, of_the_run, run.run.run_id)
+            table = catalogue.table(claim.key.path)
+            ranges = days_to_examine(stored, table, of_the_run, run.run.run_id)
             return claim.examine(stored, ranges)
 
         # Postgres works while this process waits, so two claims at a time take little more than one.

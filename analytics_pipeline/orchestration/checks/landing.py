@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.landing import Landing, last_landing, told
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.shop.spec import Shop
@@ -18,9 +19,10 @@ LANDED = dg.AssetCheckKey(dg.AssetKey(["marts", "daily_revenue"]), "yesterday_ha
 
 
 def build_landed_check(
-    shop: Shop, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    catalogue: Catalogue, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> dg.AssetChecksDefinition:
     """Return the check, for those who evaluate it by hand in the UI."""
+    shop = catalogue.shop
 
     @dg.asset_check(
         asset=LANDED.asset_key,
@@ -32,7 +34,7 @@ def build_landed_check(
         blocking=False,
     )
     def check(database: DatabaseResource) -> dg.AssetCheckResult:
-        found = last_landing(database.database(), shop, clock())
+        found = last_landing(database.database(), shop, clock(), catalogue.daily_names)
         return dg.AssetCheckResult(
             passed=not found.is_late, severity=dg.AssetCheckSeverity.ERROR, metadata=_figures(found, shop)
         )
