@@ -91,24 +91,21 @@ class Database:
 
     @contextmanager
     def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
-        """Open a connection and close it at the end, rolling back what was not committed.
+        """Give a connection until the block ends, rolling back what was not committed then.
+
+        One that did its work without an error is kept open for whoever comes next: to open one takes longer than most
+        statements. One with autocommit is never kept, so that what it sets for its session ends with it.
 
         Raises:
             DatabaseUnavailableError: The server cannot be reached, or went away.
             DatabaseRefusedError: The login fails, or lacks a right for a statement.
         """
-        try:
-            # The driver reads the server's catalogue of types once for each root connection, which takes ten times as
-            # long as connecting.
-            with _counting:
-                connection = _root(self.url).adbc_clone()
-        except adbc_driver_manager.Error as error:
-            # The driver's own message may quote the URL: it is read here, and kept out of the chain.
-            raise connection_error(str(error), self.label) from None
+        connection, is_kept = self._open(is_fresh=autocommit), False
         try:
             if autocommit:
                 connection.adbc_connection.set_autocommit(True)
             yield connection
+            is_kept = not autocommit and _keep(self.url, connection)
         except adbc_driver_manager.Error as error:
             if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
                 raise self.missing_right(error) from None
@@ -116,8 +113,22 @@ class Database:
                 raise DatabaseUnavailableError(f"{self.label}: {sentence(str(without_rows(error)))}") from None
             raise without_rows(error) from None
         finally:
+            if not is_kept:
+                _close(connection)
+
+    def _open(self, *, is_fresh: bool) -> Connection:
+        while not is_fresh and (kept := _taken(self.url)) is not None:
+            if _answers(kept):
+                return kept
+            _close(kept)
+        try:
+            # The driver reads the server's catalogue of types once for each root connection, which takes ten times as
+            # long as connecting.
             with _counting:
-                connection.close()
+                return _root(self.url).adbc_clone()
+        except adbc_driver_manager.Error as error:
+            # The driver's own message may quote the URL: it is read here, and kept out of the chain.
+            raise connection_error(str(error), self.label) from None
 
 
 def is_readable(url: str) -> bool:
@@ -131,6 +142,52 @@ def is_readable(url: str) -> bool:
 
 _counting = Lock()
 """Held while a connection is opened or closed: the driver counts them without one, and threads make it miscount."""
+
+
+MOST_KEPT = 4
+_kept: dict[str, list[Connection]] = {}
+"""Open connections that nobody uses, by URL; each is outside of a transaction."""
+
+
+def _taken(url: str) -> Connection | None:
+    with _counting:
+        waiting = _kept.get(url)
+        return waiting.pop() if waiting else None
+
+
+def _keep(url: str, connection: Connection) -> bool:
+    """Put a connection aside; returns False where it is to be closed."""
+    connection.rollback()
+    with _counting:
+        waiting = _kept.setdefault(url, [])
+        if len(waiting) >= MOST_KEPT:
+            return False
+        waiting.append(connection)
+        return True
+
+
+def _answers(connection: Connection) -> bool:
+    """Return whether a kept connection still has a server at its other end."""
+    try:
+        with closing(connection.cursor()) as cursor:
+            cursor.execute("select 1")
+        connection.rollback()  # whoever takes it may have to set how its transaction is isolated
+    except adbc_driver_manager.Error:
+        return False
+    return True
+
+
+def _close(connection: Connection) -> None:
+    with _counting:
+        connection.close()
+
+
+@atexit.register
+def _close_kept() -> None:
+    for waiting in _kept.values():
+        for connection in waiting:
+            connection.close()
+    _kept.clear()
 
 
 @cache

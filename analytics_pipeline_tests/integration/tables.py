@@ -1,6 +1,7 @@
 """A small table of the tests' own, and shorthands for its rows."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -85,3 +86,12 @@ def value(database: Database, sql: str) -> object:
     """The only value of a query's only row."""
     ((found,),) = [tuple(row.values()) for row in query(database, sql)]
     return found
+
+
+def end_sessions(database: Database) -> None:
+    """End all sessions of a database but the one that does it."""
+    with database.connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity "
+            "where datname = current_database() and pid <> pg_backend_pid()"
+        )

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
+import adbc_driver_manager
 import pytest
 
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
@@ -17,7 +18,7 @@ from analytics_pipeline.warehouse.connection import Database, create_database
 from analytics_pipeline.warehouse.slices import query, write
 from analytics_pipeline_tests.conftest import with_login
 from analytics_pipeline_tests.integration.loaded import wait_until
-from analytics_pipeline_tests.integration.tables import THINGS, execute, things, value
+from analytics_pipeline_tests.integration.tables import THINGS, end_sessions, execute, things, value
 
 PASSWORD = "pa%24s-s3cr3t"
 SECRETS = ("pa%24s", "pa$s", "s3cr3t")
@@ -283,3 +284,26 @@ def test_binding_needs_a_right_that_is_told(database: Database, login: Callable[
     assert "permission denied for database" in str(error)
     check_one_line_without_secrets(error, trace)
     assert value(database, "select to_regnamespace('raw') is null") is True
+
+
+def test_a_kept_connection_whose_server_has_ended_it_is_no_error_for_whoever_comes_next(database: Database) -> None:
+    def session() -> object:
+        return query(database, "select pg_backend_pid() as pid")[0]["pid"]
+
+    first = session()
+    assert session() == first
+    end_sessions(database)
+    assert session() != first
+
+
+def test_a_connection_whose_work_failed_is_not_kept_and_one_whose_work_is_not_committed_is_rolled_back(
+    database: Database,
+) -> None:
+    execute(database, "create table things (number integer)")
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("insert into things values (1)")
+    assert query(database, "select * from things") == []
+    before = query(database, "select pg_backend_pid() as pid")
+    with pytest.raises(adbc_driver_manager.Error):
+        query(database, "select 1 / 0")
+    assert query(database, "select pg_backend_pid() as pid") != before

@@ -25,6 +25,7 @@ from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import (
     STAMPED,
     THINGS,
+    end_sessions,
     execute,
     names,
     part,
@@ -188,6 +189,7 @@ def test_each_statement_of_a_writer_sees_what_is_committed_whatever_the_servers_
     database: Database,
 ) -> None:
     execute(database, f"alter database {database.name} set default_transaction_isolation = 'repeatable read'")
+    end_sessions(database)  # those that are kept open have the server's defaults of before
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("select current_setting('transaction_isolation')")
         assert cursor.fetchone()[0] == "repeatable read"
