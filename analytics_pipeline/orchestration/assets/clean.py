@@ -188,6 +188,8 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
 
 def _replaced_sales(replaced: pa.Table, shop: Shop, emails: EmailKey) -> pa.Table:
     """Return what replaced records come to in the ledger, by the rules of now."""
+    if not replaced.num_rows:  # nearly always
+        return CLEAN_SALES.table.arrow_schema.empty_table()
     records = replaced.to_pandas(types_mapper=pd.ArrowDtype)
     sales = clean_orders(records, shop, emails, superseded=()).sales
     return pa.Table.from_pandas(sales, schema=CLEAN_SALES.table.arrow_schema, preserve_index=False)
