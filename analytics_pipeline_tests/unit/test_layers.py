@@ -1,6 +1,7 @@
 """Who may import whom: rooms lie in an order, a room imports only rooms below it, and one wing knows Dagster."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -89,3 +90,13 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     except CycleError as error:
         raise AssertionError(f"a circle of imports: {' -> '.join(error.args[1])}") from None
     assert set(order) == set(KNOWN)
+
+
+def test_the_page_about_the_architecture_names_every_room_and_only_tests_that_exist() -> None:
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rooms = page.partition("## The way of an order")[0]
+    assert [room for room in (*FLOORS, BY_ITSELF) if f"`{room}`" not in rooms and not room.startswith("__")] == []
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].rglob("test_*.py"))
+    named = re.findall(r"`(test_[a-z0-9_]+)`", page)
+    assert len(named) >= len(re.findall(r"^\d+\. .*", page.partition("## Invariants")[2], re.MULTILINE))
+    assert [name for name in named if f"def {name}(" not in tests] == []
