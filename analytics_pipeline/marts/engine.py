@@ -128,10 +128,18 @@ class BrokenMart:
     reads: tuple[str, ...] = ()
 
 
-@cache
 def read_marts(folder: Path = MARTS_FOLDER) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
     """Read every SQL file of `folder`: marts, each after the ones that it reads, and those that are broken."""
-    paths = {path.stem: path for path in sorted(folder.glob("*.sql"))}
+    found = {path: path.stat() for path in sorted(folder.glob("*.sql"))}
+    return _read_marts(folder, tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in found.items()))
+
+
+@cache
+def _read_marts(
+    folder: Path, files: tuple[tuple[Path, int, int], ...]
+) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
+    """Read files, which are known by time and size: to parse them takes longer than everything else of a start."""
+    paths = {path.stem: path for path, *_ in files}
     schema: SqlSchema = {}
     for table in (*(contract.table for contract in CONTRACTS), *OPS_TABLES):
         _register(schema, table)

@@ -15,7 +15,7 @@ from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.publishing import MartDays, publish
-from analytics_pipeline.marts.engine import Mart, load_marts, read_marts
+from analytics_pipeline.marts.engine import Mart, load_marts
 from analytics_pipeline.orchestration.day_metadata import FEW, tell_days
 from analytics_pipeline.orchestration.running import range_tags
 from analytics_pipeline.tables.contracts import CLEAN_SALES
@@ -131,7 +131,6 @@ from sums where event_date between :first_day and :last_day
     )
     (folder / "probe.sql").write_text(text, encoding="utf-8")
     (mart,) = load_marts(folder)
-    read_marts.cache_clear()
     return mart
 
 

@@ -93,7 +93,7 @@ def test_c44_an_error_that_nobody_foresaw_is_told_by_kind_and_place(
     monkeypatch.setattr("analytics_pipeline.orchestration.assets.clean.clean_orders", fail)
     summary = case.run("2026-11-20")
     assert [word for word in PERSONAL if word in everything_told(case, summary)] == []
-    assert any("KeyError at assets/clean.py" in text for text in summary.failures)
+    assert any("KeyError at orchestration/assets/clean.py" in text for text in summary.failures)
     assert f"KeyError('{MAIL}')" in excerpts(case)
 
 
