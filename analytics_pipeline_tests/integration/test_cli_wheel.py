@@ -59,7 +59,8 @@ def test_an_installed_wheel_works_from_any_folder(installed: Path, database: Dat
     not_ok = [line.split()[:2] for line in found.stdout.splitlines() if not line.startswith("ok")]
     assert not_ok == [["FAIL", "shop"], ["-", "orders"], ["-", "customers"], ["-", "products"]]
     imported = (
-        "from analytics_pipeline import definitions, running\n"
+        "from analytics_pipeline import definitions\n"
+        "from analytics_pipeline.orchestration import running\n"
         "with running.open_instance(running.Settings.from_environment()) as instance: instance.get_runs_count()\n"
         "print(running.instance_file(), len(list(definitions.defs.resolve_all_asset_specs())))"
     )
