@@ -63,7 +63,10 @@ def command(day: date | None) -> None:
     """
     settings = Settings.from_environment()
     click.echo(f"ok    {'versions':12} {_versions()}")
-    passed = [_all_pass(looks) for looks in (_shop_looks(settings, day), _database_looks(settings), _alert_looks())]
+    passed = [
+        _all_pass(looks)
+        for looks in (_mart_looks(), _shop_looks(settings, day), _database_looks(settings), _alert_looks())
+    ]
     if not all(passed):
         raise SystemExit(1)
 
@@ -91,9 +94,12 @@ def _all_pass(looks: Iterable[Look]) -> bool:
     return not failed
 
 
+def _mart_looks() -> Iterator[Look]:
+    yield "marts", _marts
+
+
 def _shop_looks(settings: Settings, day: date | None) -> Iterator[Look]:
     yield "description", lambda: _describe(settings.shop)
-    yield "marts", _marts
     yield "time zone", lambda: _time_zone(load_shop(settings.shop))
     yield "credentials", lambda: _credentials(load_shop(settings.shop))
     yield "shop", lambda: _shop(load_shop(settings.shop))

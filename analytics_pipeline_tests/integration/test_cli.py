@@ -233,7 +233,7 @@ def test_the_doctor_finds_a_healthy_shop_and_database_healthy(
     description = describe(shop, tmp_path, auth={"type": "bearer", "token": "${SHOP_KEY}"})
     found = run("doctor", "--shop", str(description), folder=tmp_path, SHOP_KEY=KEY, **settings_of(database, tmp_path))
     assert found.returncode == 0, found.stdout
-    of_shop = ("description", "marts", "time zone", "credentials", "shop")
+    of_shop = ("marts", "description", "time zone", "credentials", "shop")
     of_database = ("database", "rights", "e-mail key")
     subjects = ("versions", *of_shop, *RECORDS, *of_database, "instance", "holds", "alerts")
     # Whether a record of that day is a bad one is a matter of chance.
