@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from benchmarks import anomalies, io_manager, one_day, real_year
+from benchmarks import anomalies, io_manager, long_loads, one_day, real_year
 from benchmarks.laboratory import CHECKOUT, open_laboratory, server_version
 from benchmarks.measuring import note
 from benchmarks.report import README, machine, write_part, write_results
@@ -13,6 +13,7 @@ PARTS = {
     "b": "a real shop's year beside the usual script and dlt",
     "c": "one day's run, cold and warm",
     "d": "anomalies: unusual days found, ordinary days that alarm",
+    "e": "long loads: the last day first, and ten years of days",
 }
 REAL_SHOP = CHECKOUT.parent / "shared" / "real_shop"
 EXAMPLES = """examples:
@@ -38,8 +39,10 @@ def main() -> None:
             told[part] = real_year.run(laboratory, folder.parent if folder.is_file() else folder, options.repeat)
         elif part == "c":
             told[part] = one_day.run(laboratory, options.repeat)
-        else:
+        elif part == "d":
             told[part] = anomalies.run()
+        else:
+            told[part] = long_loads.run(laboratory, options.repeat)
     text = "\n\n".join([measured, *told.values()])
     print(text)
     if options.only and options.write:

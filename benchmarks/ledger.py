@@ -26,11 +26,11 @@ CHECKED_ROWS = 20_000
 Integers = npt.NDArray[np.int64]
 
 
-def make_ledger(rows: int) -> pa.Table:
-    """Return `rows` events ordered by business day, with the columns and types of the contract."""
+def make_ledger(rows: int, days: int = DAYS) -> pa.Table:
+    """Return `rows` events over some days, ordered by business day, with the columns and types of the contract."""
     chance = np.random.default_rng(541_909)
     order = np.arange(rows) // EVENTS_OF_AN_ORDER
-    placed = FIRST_DAY + (order * DAYS // (order[-1] + 1)).astype("timedelta64[D]")
+    placed = FIRST_DAY + (order * days // (order[-1] + 1)).astype("timedelta64[D]")
     kind = chance.choice(len(EVENT_TYPES), rows, p=SHARES)
     is_sold, is_returned = kind == 0, kind == 1
     later = np.where(is_returned, chance.integers(1, 40, rows), 0).astype("timedelta64[D]")

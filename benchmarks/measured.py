@@ -1,4 +1,4 @@
-"""Runs one command and tells its wall time and the peak memory of its process, as a line of JSON.
+"""Runs one command and tells wall time, CPU time and peak memory of its process, as a line of JSON.
 
     python -m benchmarks.measured COMMAND [ARGUMENT ...]
 
@@ -20,7 +20,8 @@ def main() -> int:
     _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - started
     kilobytes = usage.ru_maxrss / 1024 if sys.platform == "darwin" else usage.ru_maxrss
-    print(json.dumps({"seconds": seconds, "megabytes": kilobytes * 1024 / 1_000_000}))
+    spent = usage.ru_utime + usage.ru_stime
+    print(json.dumps({"seconds": seconds, "megabytes": kilobytes * 1024 / 1_000_000, "processor": spent}))
     return os.waitstatus_to_exitcode(status)
 
 

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measured:
-    """One measurement: wall time and, for a process, the peak of its resident memory (10^6 bytes)."""
+    """One measurement: wall time and, for a process, the peak of its resident memory (10^6 bytes) and its CPU time."""
 
     seconds: float
     megabytes: float | None = None
+    processor: float = 0.0
 
 
 @dataclass
