@@ -12,12 +12,12 @@ import dagster as dg
 import psutil
 import pyarrow as pa
 
-from analytics_pipeline.contracts import CLEAN_SALES
-from analytics_pipeline.database.connection import Database
-from analytics_pipeline.database.slices import query
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
-from analytics_pipeline.running import QUIET, RANGE_END, RANGE_START
+from analytics_pipeline.orchestration.running import QUIET, RANGE_END, RANGE_START
 from analytics_pipeline.settings import DATABASE_URL
+from analytics_pipeline.tables.contracts import CLEAN_SALES
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
 from benchmarks.io_manager import TimedIOManager
 from benchmarks.laboratory import Laboratory
 from benchmarks.ledger import FIRST_DAY, make_ledger
