@@ -39,7 +39,8 @@ def build_definitions(shop_reference: str) -> dg.Definitions:
         DescriptionError: The description is wrong.
     """
     with warnings.catch_warnings():
-        # Backfill policies and owners are beta in Dagster; whoever starts a run need not read that each time.
+        # Backfill policies, owners and code references are beta in Dagster; whoever starts a run need not read that
+        # each time.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return _assemble(shop_reference)
@@ -54,8 +55,8 @@ def _assemble(shop_reference: str) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *build_raw_assets(partitions),
-            *build_clean_assets(partitions, marts),
-            *build_mart_assets(marts, partitions),
+            *build_clean_assets(partitions, marts, shop),
+            *build_mart_assets(marts, partitions, shop),
             *broken_mart_specs(catalogue.broken),
             *history_specs(),
             *build_anomalies_asset(partitions, catalogue),

@@ -7,6 +7,7 @@ parsed statement come the tables it reads, the types of its columns and their li
 bound the slice, `:shop_currency` and `:shop_timezone` are the shop's. Running the statement is the IO manager's part.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ class Mart:
         watched: Columns whose published numbers, and their later changes, are kept on record.
         reads_first_orders: Whether a day of it may depend on the day of a customer's first order: it reads who ordered,
             or a mart that does.
+        path: The file.
     """
 
     table: Table
@@ -68,6 +70,7 @@ class Mart:
     lineage: Mapping[str, tuple[tuple[str, str, str], ...]]
     watched: tuple[str, ...]
     reads_first_orders: bool
+    path: Path
 
     @cached_property
     def is_daily(self) -> bool:
@@ -93,6 +96,16 @@ class Mart:
         return texts[0] + "".join(
             values.get(name, f":{name}") + text for name, text in zip(names, texts[1:], strict=True)
         )
+
+    def definition(self, *, shop_currency: str, shop_timezone: str) -> str:
+        """Return twelve hex digits that change with what is computed and with what is kept on record of it.
+
+        Args:
+            shop_currency: The shop's currency.
+            shop_timezone: IANA name of the shop's time zone.
+        """
+        statement = self.sql(shop_currency=shop_currency, shop_timezone=shop_timezone)
+        return hashlib.sha256(f"{statement} {self.watched}".encode()).hexdigest()[:12]
 
     @cached_property
     def _parts(self) -> list[str]:
@@ -273,6 +286,7 @@ def _mart(path: Path, statement: exp.Query, schema: SqlSchema, earlier: Mapping[
         _watched(path, table, restatements),
         any(column.name in WHO_ORDERED for column in qualified.find_all(exp.Column))
         or any(earlier[name].reads_first_orders for name in _mart_names(statement)),
+        path,
     )
 
 

@@ -41,6 +41,8 @@ from analytics_pipeline.warehouse.staging import StagedSlice
 
 ROW_COUNT = "dagster/partition_row_count"
 HELD = "last_held_against_the_shop"
+SHAPE = ("dagster/column_schema", "dagster/column_lineage")
+"""Told once a run, with its last day: what follows materialisations reads it there, and not in the definitions."""
 Figures = dict[str, dict[str, Any]]
 """Metadata by partition key."""
 COLUMNS = "columns"
@@ -102,7 +104,7 @@ class PostgresIOManager(dg.IOManager):
             if isinstance(rows, StagedSlice):
                 raise TypeError(f"a staged slice of {table.qualified_name} has business days")
             written = write(database, table, rows, None, companions=companions)
-            context.add_output_metadata({"dagster/row_count": _row_count(database, table)})
+            context.add_output_metadata({"dagster/row_count": _row_count(database, table), **_shape(context)})
         context.add_output_metadata({"rows_written": written})
 
     def _tell_published(self, context: dg.OutputContext, table: Table, published: Published, mart: MartDays) -> None:
@@ -130,7 +132,9 @@ class PostgresIOManager(dg.IOManager):
         self, context: dg.OutputContext, figures: Figures, left: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         said = {day: {ROW_COUNT: 0, **figures.get(day, {})} for day in context.asset_partition_keys}
-        tell_days(context, {**said, **{day: dict(note) for day, note in (left or {}).items()}})
+        said |= {day: dict(note) for day, note in (left or {}).items()}
+        last = max(said)
+        tell_days(context, {**said, last: {**said[last], **_shape(context)}})
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""
@@ -143,6 +147,11 @@ class PostgresIOManager(dg.IOManager):
             return _stream(database, table, part, columns)
         rows = read_table(database, table, part, columns)
         return rows if wanted is pa.Table else rows.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _shape(context: dg.OutputContext) -> dict[str, Any]:
+    described = context.definition_metadata or {}
+    return {name: described[name] for name in SHAPE if name in described}
 
 
 def _slice(keys: Any) -> Slice:  # noqa: ANN401 - Dagster gives a sequence of partition keys

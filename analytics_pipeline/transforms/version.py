@@ -78,6 +78,18 @@ def definition(shop: Shop) -> str:
     return _hash(_rules(shop))
 
 
+def dimension_definition(shop: Shop, contract: Contract) -> str:
+    """Return the same for customers or for products, whose rules are their own fields and contract.
+
+    Args:
+        shop: The description.
+        contract: The clean table's, of the same name as the list in the description.
+    """
+    records = getattr(shop, contract.table.name).model_dump(mode="json", include={"fields", "empty"})
+    times = {"times": shop.times.model_dump(mode="json"), "timezone": shop.timezone}
+    return _hash({"records": records, **times, "contract": _promises(contract)})
+
+
 def _rules(shop: Shop) -> dict[str, Any]:
     return {
         # What is not given is left out, so that rules of before the key existed are still the same ones.

@@ -1,12 +1,18 @@
 """What Dagster is told about each table before anything runs."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import dagster as dg
 import pytest
+import yaml
 
-from analytics_pipeline.marts.engine import load_marts
+import analytics_pipeline.orchestration.assets as assets_of_the_package
+from analytics_pipeline.marts.engine import MARTS_FOLDER, load_marts
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.tables.shape import Table
+from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION
 
 TABLES = {
     table.qualified_name: table
@@ -66,6 +72,56 @@ def test_the_column_schema_is_that_of_the_table(described: tuple[Table, dg.Asset
     ]
     key = [f"primary key ({', '.join(table.key)})"] if table.key else []
     assert schema.constraints.other == key
+
+
+def test_a_mart_links_to_its_file_and_another_table_to_the_module_that_makes_it(
+    described: tuple[Table, dg.AssetSpec],
+) -> None:
+    table, spec = described
+    found = spec.metadata["dagster/code_references"]
+    assert isinstance(found, dg.CodeReferencesMetadataValue)
+    (place,) = found.code_references
+    assert isinstance(place, dg.LocalFileCodeReference)
+    modules = {"raw": "raw.py", "clean": "clean.py", "ops": "clean.py"}
+    path = Path(place.file_path)
+
+    assert path.is_file()
+    if table.schema == "marts":
+        assert path == MARTS_FOLDER / f"{table.name}.sql"
+    else:
+        name = "anomalies.py" if table.name == "anomalies" else modules[table.schema]
+        assert path == Path(*assets_of_the_package.__path__) / name
+
+
+def versions(definitions: dg.Definitions) -> dict[str, str | None]:
+    return {spec.key.to_user_string(): spec.code_version for spec in definitions.resolve_all_asset_specs()}
+
+
+def test_marts_and_what_is_mapped_have_a_code_version_and_nothing_else(definitions: dg.Definitions) -> None:
+    """What the shop sends differs with each extraction: with a version Dagster would take it to be the same."""
+    cleaned_or_computed = {name.replace(".", "/") for name in TABLES if not name.startswith("raw.")}
+
+    assert {name for name, version in versions(definitions).items() if version} == cleaned_or_computed - {
+        "ops/anomalies"
+    }
+
+
+def test_a_code_version_changes_with_its_own_mapping_alone(definitions_of: Callable[..., dg.Definitions]) -> None:
+    before = versions(definitions_of())
+
+    def changed(**changes: object) -> set[str]:
+        after = versions(definitions_of(**changes))
+        return {name for name in before if before[name] != after[name]}
+
+    of_orders = {"clean/orders", "clean/order_lines", "clean/sales", "ops/quarantine", "ops/exclusions"}
+    of_orders |= {"ops/accounting"}
+    demo = yaml.safe_load(DEMO_DESCRIPTION.read_text(encoding="utf-8"))
+
+    assert changed(limits={"retries": 1}) == set()
+    assert changed(orders=demo["orders"] | {"exclude": []}) == of_orders
+    assert changed(products=demo["products"] | {"empty": {"category": ["-"]}}) == {"clean/products"}
+    with_zone = {*of_orders, "clean/customers", "clean/products", "marts/daily_revenue_as_closed"}
+    assert changed(timezone="Europe/London") == with_zone
 
 
 def test_a_table_is_partitioned_when_it_has_a_day(described: tuple[Table, dg.AssetSpec]) -> None:

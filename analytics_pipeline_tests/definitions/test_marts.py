@@ -232,8 +232,9 @@ def test_who_ordered_matters_to_a_mart_that_reads_it_in_a_mart_that_reads_anothe
 
 @pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # backfill policies are beta; build_definitions is quiet too
 def test_a_new_file_becomes_an_asset(tmp_path: Path) -> None:
-    partitions = daily_partitions(load_shop("demo"))
-    (asset,) = build_mart_assets(load_marts(write(tmp_path, weekly_probe=HEADER + BODY)), partitions)
+    shop = load_shop("demo")
+    partitions = daily_partitions(shop)
+    (asset,) = build_mart_assets(load_marts(write(tmp_path, weekly_probe=HEADER + BODY)), partitions, shop)
     (spec,) = list(asset.specs)
 
     assert spec.key == dg.AssetKey(["marts", "weekly_probe"])

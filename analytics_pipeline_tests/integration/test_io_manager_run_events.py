@@ -82,6 +82,18 @@ def test_raw_orders_tell_what_the_extraction_cost(pipeline: Pipeline) -> None:
     assert (told["requests"], told["retries"], told["records_of_other_days"]) == (1, 0, 0)
 
 
+def test_the_last_day_of_a_run_tells_columns_and_lineage_and_no_other_day_does(pipeline: Pipeline) -> None:
+    told = materialisations(pipeline, REVENUE)
+    spec = next(spec for spec in pipeline.definitions.resolve_all_asset_specs() if spec.key == REVENUE)
+
+    assert told[LAST.isoformat()]["dagster/column_schema"] == spec.metadata["dagster/column_schema"]
+    assert told[LAST.isoformat()]["dagster/column_lineage"] == spec.metadata["dagster/column_lineage"]
+    for day in told.keys() - {LAST.isoformat()}:
+        assert not {"dagster/column_schema", "dagster/column_lineage"} & told[day].keys()
+    (whole,) = materialisations(pipeline, dg.AssetKey(["marts", "daily_revenue_as_closed"])).values()
+    assert "dagster/column_lineage" in whole
+
+
 @pytest.fixture
 def storages(server: Database, instance_template: str) -> Iterator[list[Database]]:
     """Two empty databases of Dagster's tables."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -23,6 +24,7 @@ from analytics_pipeline.orchestration.assets.describe import (
     IO_MANAGER,
     OWNER,
     by_day,
+    code_at,
     table_asset,
     table_metadata,
 )
@@ -54,7 +56,7 @@ from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import clean_orders
-from analytics_pipeline.transforms.version import definition
+from analytics_pipeline.transforms.version import definition, dimension_definition
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.layout import add_columns
 from analytics_pipeline.warehouse.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
@@ -76,12 +78,15 @@ CHUNK_ORDERS = 2_000
 """Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
 
 
-def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence[Mart]) -> list[dg.AssetsDefinition]:
+def build_clean_assets(
+    partitions: dg.DailyPartitionsDefinition, marts: Sequence[Mart], described: Shop
+) -> list[dg.AssetsDefinition]:
     """Return the tables made of raw/orders, which one step writes, and clean/customers and clean/products.
 
     Args:
         partitions: The business days.
         marts: What reads them: days of theirs become stale when orders change.
+        described: The shop, which decides about the version of their code.
     """
     daily_marts = [mart.table for mart in marts if mart.is_daily]
 
@@ -92,7 +97,8 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
             name: dg.AssetOut(
                 key=contract.table.path,
                 description=contract.table.description,
-                metadata=table_metadata(contract.table),
+                metadata=table_metadata(contract.table) | code_at(Path(__file__)),
+                code_version=definition(described),
                 group_name=contract.table.schema,
                 kinds={"pandas", "postgres"},
                 owners=[OWNER],
@@ -181,8 +187,10 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, marts: Sequence
 
     return [
         clean_order_tables,
-        _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers, daily_marts),
-        _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, lambda raw, shop, _: clean_products(raw, shop), daily_marts),
+        _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers, daily_marts, described),
+        _dimension(
+            RAW_PRODUCTS, CLEAN_PRODUCTS, lambda raw, shop, _: clean_products(raw, shop), daily_marts, described
+        ),
     ]
 
 
@@ -231,6 +239,7 @@ def _dimension(
     clean: Contract,
     transform: Callable[[pd.DataFrame, Shop, EmailKey], CleanDimension],
     marts: Sequence[Table],
+    described: Shop,
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey(clean.table.path)
     readable = dg.AssetCheckSpec(
@@ -241,6 +250,7 @@ def _dimension(
         clean.table,
         ins={"raw": dg.AssetIn(key=raw.table.path)},
         kinds={"pandas", "postgres"},
+        code_version=dimension_definition(described, clean),
         check_specs=[*contract_specs(clean.table), readable],
     )
     def clean_dimension(

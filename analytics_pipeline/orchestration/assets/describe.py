@@ -1,9 +1,11 @@
-"""What Dagster is told about a table before anything runs: columns, constraints, tags, lineage, owners.
+"""What Dagster is told about a table before anything runs: columns, constraints, tags, lineage, owners, code.
 
 Everything derives from the table's shape; nothing here is particular to one asset.
 """
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -25,7 +27,8 @@ def table_asset(table: Table, **settings: Any) -> Callable[[Callable[..., Any]],
 
     Args:
         table: Gives key, group, description and column schema.
-        settings: Further arguments of `dagster.asset`; they win over the common ones.
+        settings: Further arguments of `dagster.asset`; they win over the common ones, and the metadata over where the
+            code of the step is.
     """
     common: dict[str, Any] = {
         "key": table.path,
@@ -35,8 +38,21 @@ def table_asset(table: Table, **settings: Any) -> Callable[[Callable[..., Any]],
         "owners": [OWNER],
         "io_manager_key": IO_MANAGER,
     }
-    decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition] = dg.asset(**(common | settings))
-    return lambda step: decorator(guarded(step))
+    described = common | settings
+
+    def make(step: Callable[..., Any]) -> dg.AssetsDefinition:
+        code = code_at(Path(inspect.getfile(step)), step.__code__.co_firstlineno)
+        decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition]
+        decorator = dg.asset(**{**described, "metadata": code | described["metadata"]})
+        return decorator(guarded(step))
+
+    return make
+
+
+def code_at(path: Path, line: int = 1) -> dict[str, Any]:
+    """Return the place of what makes a table as definition metadata, for the UI of the machine where it lies."""
+    place = dg.LocalFileCodeReference(file_path=str(path), line_number=line)
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[place])}
 
 
 def by_day(partitions: dg.DailyPartitionsDefinition) -> dict[str, Any]:
@@ -68,13 +84,14 @@ def table_metadata(table: Table) -> dict[str, Any]:
 
 
 def mart_metadata(mart: Mart) -> dict[str, Any]:
-    """Return a mart's table metadata together with its column lineage and its statement."""
+    """Return a mart's table metadata together with its column lineage, its statement and its file."""
     lineage = {
         column: [dg.TableColumnDep(dg.AssetKey([layer, table]), name) for layer, table, name in sources]
         for column, sources in mart.lineage.items()
     }
     return {
         **table_metadata(mart.table),
+        **code_at(mart.path),
         "dagster/column_lineage": dg.TableColumnLineage(lineage),
         "sql": dg.MetadataValue.md(
             f"```sql\n{mart.statement.sql(dialect='postgres', pretty=True, comments=False)}\n```"

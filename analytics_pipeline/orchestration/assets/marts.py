@@ -1,6 +1,5 @@
 """The marts: one asset per SQL file, computed by Postgres. A new mart is a new file in `marts/`, and nothing else."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from functools import partial
@@ -20,10 +19,13 @@ from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.warehouse.slices import Query, Slice
 
 
-def build_mart_assets(marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+def build_mart_assets(
+    marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition, shop: Shop
+) -> list[dg.AssetsDefinition]:
     """Return one asset per mart."""
     daily = {mart.table.qualified_name: mart.reads_first_orders for mart in marts if mart.is_daily}
-    return [_mart_asset(mart, partitions, daily) for mart in marts]
+    definition = {"shop_currency": shop.currency, "shop_timezone": shop.timezone}
+    return [_mart_asset(mart, partitions, daily, mart.definition(**definition)) for mart in marts]
 
 
 def broken_mart_specs(broken: Sequence[BrokenMart]) -> list[dg.AssetSpec]:
@@ -45,11 +47,14 @@ def _state(day: date, read_at: datetime | None, *, shop: Shop, settles_after: in
     return state_of(day, read_at, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
 
 
-def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: Mapping[str, bool]) -> dg.AssetsDefinition:
+def _mart_asset(
+    mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: Mapping[str, bool], version: str
+) -> dg.AssetsDefinition:
     @table_asset(
         mart.table,
         deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
         metadata=mart_metadata(mart),
+        code_version=version,
         kinds={"sql", "postgres"},
         **(by_day(partitions) if mart.is_daily else {}),
     )
@@ -66,7 +71,7 @@ def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: Map
         return MartDays(
             statement,
             days_of(context.partition_keys),
-            definition=hashlib.sha256(f"{sql()} {mart.watched}".encode()).hexdigest()[:12],
+            definition=version,
             zone=shop.description.timezone,
             watched=mart.watched,
             reads_first_orders=mart.reads_first_orders,
