@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from analytics_pipeline.marts.engine import MARTS_FOLDER, BrokenMart, Mart, read_marts
+from analytics_pipeline.marts.engine import LAYER, MARTS_FOLDER, BrokenMart, Mart, read_marts
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.shape import Table
@@ -53,15 +53,20 @@ class Catalogue:
         return tuple(name.split("/")) in self.tables
 
 
-def build_catalogue(shop_reference: str, marts_folder: Path = MARTS_FOLDER) -> Catalogue:
+def build_catalogue(shop_reference: str, project: Path | None = None) -> Catalogue:
     """Read a shop's description and the marts.
 
     Args:
         shop_reference: Name of a packaged shop description, or the path of one.
-        marts_folder: Where the SQL files lie.
+        project: The user's own folder, whose marts stand beside the packaged ones; none when None.
 
     Raises:
         DescriptionError: The description is wrong.
     """
-    marts, broken = read_marts(marts_folder)
+    marts, broken = read_marts(*mart_folders(project))
     return Catalogue(load_shop(shop_reference), marts, broken)
+
+
+def mart_folders(project: Path | None) -> tuple[Path, ...]:
+    """Return where the SQL files of marts lie: in the package, and in the user's own folder."""
+    return (MARTS_FOLDER,) if project is None else (MARTS_FOLDER, project / LAYER)

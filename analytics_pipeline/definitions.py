@@ -1,9 +1,11 @@
 """Everything that Dagster loads: assembly only.
 
-Importing this module reads the settings and the shop description, and nothing else: no network, no database, no secret.
+Importing this module reads the settings, the shop description and the marts, and nothing else: no network, no database,
+no secret.
 """
 
 import warnings
+from pathlib import Path
 
 import dagster as dg
 
@@ -29,11 +31,12 @@ from analytics_pipeline.orchestration.sensors import build_late_changes_sensor
 from analytics_pipeline.settings import Settings
 
 
-def build_definitions(shop_reference: str) -> dg.Definitions:
+def build_definitions(shop_reference: str, project: Path | None = None) -> dg.Definitions:
     """Assemble the code location of one shop.
 
     Args:
         shop_reference: Name of a packaged shop description, or the path of one.
+        project: The user's own folder, whose marts stand beside the packaged ones; none when None.
 
     Raises:
         DescriptionError: The description is wrong.
@@ -43,11 +46,11 @@ def build_definitions(shop_reference: str) -> dg.Definitions:
         # each time.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return _assemble(shop_reference)
+        return _assemble(shop_reference, project)
 
 
-def _assemble(shop_reference: str) -> dg.Definitions:
-    catalogue = build_catalogue(shop_reference)
+def _assemble(shop_reference: str, project: Path | None) -> dg.Definitions:
+    catalogue = build_catalogue(shop_reference, project)
     shop, marts = catalogue.shop, catalogue.marts
     partitions = daily_partitions(shop)
     jobs = build_jobs(catalogue)
@@ -81,4 +84,5 @@ def _assemble(shop_reference: str) -> dg.Definitions:
     )
 
 
-defs = build_definitions(Settings.from_environment().shop)
+_settings = Settings.from_environment()
+defs = build_definitions(_settings.shop, _settings.project)

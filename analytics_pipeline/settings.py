@@ -1,8 +1,8 @@
-"""What the environment decides: where state lies, which database, which shop.
+"""What the environment decides: where state lies, which database, which project folder, which shop.
 
-Reads environment variables and nothing else; a `.env` file in the current folder is put into the environment by the
-command line (and by `dagster dev`) before anything here is asked. Secrets of a shop are not settings: its description
-names their variables.
+Reads environment variables, and which shop descriptions lie in the project folder; a `.env` file in the current folder
+is put into the environment by the command line (and by `dagster dev`) before anything here is asked. Secrets of a shop
+are not settings: its description names their variables.
 """
 
 import os
@@ -18,11 +18,14 @@ from analytics_pipeline.errors import SettingsError
 HOME = "ANALYTICS_HOME"
 EMAIL_KEY = "ANALYTICS_EMAIL_KEY"
 DATABASE_URL = "ANALYTICS_DATABASE_URL"
+PROJECT = "ANALYTICS_PROJECT"
 SHOP = "ANALYTICS_SHOP"
 ALERT_URLS = "ANALYTICS_ALERT_URLS"
 ALERT_REPEAT_HOURS = "ANALYTICS_ALERT_REPEAT_HOURS"
 UI_URL = "ANALYTICS_UI_URL"
 
+SHOPS = "shops"
+"""Folder of the project folder for shop descriptions."""
 DEFAULT_SHOP = "demo"
 DEFAULT_REPEAT_HOURS = 24
 DEFAULT_UI_URL = "http://127.0.0.1:3000"
@@ -39,12 +42,14 @@ class Settings:
         database_url: URL of a Postgres server, or None for the embedded one.
         shop: Name of a packaged shop description, or the path of one.
         email_key: Key of the e-mail hashes, or None for the one in the state folder; a secret.
+        project: The user's own folder, with shops and marts beside the packaged ones.
     """
 
     home: Path
     database_url: str | None
     shop: str
     email_key: str | None = field(default=None, repr=False)
+    project: Path = field(default_factory=Path.cwd)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -52,14 +57,19 @@ class Settings:
 
         Args:
             environment: Variables by name; the process's own when None.
+
+        Raises:
+            SettingsError: The project folder is none, or has several shops and none is chosen.
         """
         variables = os.environ if environment is None else environment
         home = variables.get(HOME) or default_home()
+        project = _project(variables.get(PROJECT))
         return cls(
             home=Path(home).expanduser().absolute(),
             database_url=variables.get(DATABASE_URL) or None,
-            shop=variables.get(SHOP) or DEFAULT_SHOP,
+            shop=_shop(variables.get(SHOP), project),
             email_key=variables.get(EMAIL_KEY) or None,
+            project=project,
         )
 
     @property
@@ -117,3 +127,23 @@ def default_home() -> Path:
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         return ROOT_HOME
     return platformdirs.user_data_path("analytics-pipeline", appauthor=False)
+
+
+def _project(named: str | None) -> Path:
+    """Return the user's own folder: the named one, else the current one."""
+    folder = Path(named).expanduser().absolute() if named else Path.cwd()
+    if not folder.is_dir():
+        raise SettingsError(
+            f"{PROJECT} names {folder}, which is no folder; `analytics-pipeline init {folder}` makes it."
+        )
+    return folder
+
+
+def _shop(named: str | None, project: Path) -> str:
+    """Return the chosen shop: a name is that of a description in the project folder first, then of a packaged one."""
+    own = sorted((project / SHOPS).glob("*.yaml"))
+    if not named and len(own) > 1:
+        names = ", ".join(path.stem for path in own)
+        raise SettingsError(f"{project / SHOPS} has several shops ({names}): choose one by {SHOP}.")
+    chosen = [path for path in own if not named or path.stem == named]
+    return str(chosen[0]) if chosen else named or DEFAULT_SHOP

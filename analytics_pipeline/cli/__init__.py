@@ -20,7 +20,16 @@ from dotenv import load_dotenv
 from analytics_pipeline.cli.quiet import quiet_lost_database
 from analytics_pipeline.cli.screen import guard_screen
 from analytics_pipeline.errors import PipelineError
-from analytics_pipeline.settings import ALERT_REPEAT_HOURS, ALERT_URLS, DATABASE_URL, EMAIL_KEY, HOME, SHOP, UI_URL
+from analytics_pipeline.settings import (
+    ALERT_REPEAT_HOURS,
+    ALERT_URLS,
+    DATABASE_URL,
+    EMAIL_KEY,
+    HOME,
+    PROJECT,
+    SHOP,
+    UI_URL,
+)
 from analytics_pipeline.warehouse.lost import lost_database
 
 COMMANDS = {
@@ -28,6 +37,7 @@ COMMANDS = {
     "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
     "run": "Load business days from the shop to the marts, without the UI.",
     "catch-up": "Ask the shop for late changes, and load the business days again that they touch.",
+    "init": "Write a folder of your own: a shop, marts, settings.",
     "rebind": "Confirm that the shop is the same under another name or address.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
     "status": "Tell what is loaded, whether it adds up and has landed, what changed, and what is left out.",
@@ -44,7 +54,8 @@ EXAMPLES = (
     "analytics-pipeline up",
 )
 SETTINGS = {
-    SHOP: "Name of a packaged shop description, or the path of one. Default: demo.",
+    SHOP: "Name of a shop of the project folder or a packaged one, or a path. Default: the folder's only one, or demo.",
+    PROJECT: "The folder of your own shops and marts. Default: the current folder.",
     DATABASE_URL: "A Postgres server, 14 or newer. Default: the embedded one.",
     ALERT_URLS: "Who is told of incidents: Apprise URLs, separated by blanks or commas. Default: nobody.",
     ALERT_REPEAT_HOURS: "Hours after which an open incident is told again. Default: 24.",
@@ -134,7 +145,8 @@ def main() -> None:
     # `kill` ends a command as Ctrl-C does, in order: the last user of the embedded server stops it.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    load_dotenv(Path.cwd() / ".env")
+    for folder in (Path.cwd(), Path(os.environ.get(PROJECT) or ".").expanduser()):
+        load_dotenv(folder / ".env")
 
 
 def typed_command() -> str:

@@ -38,7 +38,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     run failed; the days of a failed run stay stale. It is 3 when something that was written has to be looked at.
     """
     settings = Settings.from_environment()
-    catalogue = build_catalogue(settings.shop)
+    catalogue = build_catalogue(settings.shop, settings.project)
     shop = catalogue.shop
     database = open_database(settings, shop)
     with open_instance(settings) as instance:

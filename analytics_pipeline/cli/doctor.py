@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import adbc_driver_manager
 import click
 
 from analytics_pipeline.alerts.sending import fault_of, receivers_of
+from analytics_pipeline.catalogue import mart_folders
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.doctor_shop import Warned, record_looks
 from analytics_pipeline.cli.run import Day
@@ -65,7 +67,7 @@ def command(day: date | None) -> None:
     click.echo(f"ok    {'versions':12} {_versions()}")
     passed = [
         _all_pass(looks)
-        for looks in (_mart_looks(), _shop_looks(settings, day), _database_looks(settings), _alert_looks())
+        for looks in (_mart_looks(settings), _shop_looks(settings, day), _database_looks(settings), _alert_looks())
     ]
     if not all(passed):
         raise SystemExit(1)
@@ -94,8 +96,8 @@ def _all_pass(looks: Iterable[Look]) -> bool:
     return not failed
 
 
-def _mart_looks() -> Iterator[Look]:
-    yield "marts", _marts
+def _mart_looks(settings: Settings) -> Iterator[Look]:
+    yield "marts", lambda: _marts(settings.project)
 
 
 def _shop_looks(settings: Settings, day: date | None) -> Iterator[Look]:
@@ -116,9 +118,9 @@ def _database_looks(settings: Settings) -> Iterator[Look]:
         yield "holds", lambda: _holds(data_database(settings), shop)
 
 
-def _marts() -> str:
+def _marts(project: Path) -> str:
     """Tell how many marts there are; a broken one stops what reads it and nothing else."""
-    marts, broken = read_marts()
+    marts, broken = read_marts(*mart_folders(project))
     if broken:
         return Warned(f"{len(broken)} broken, not computed: " + "; ".join(one.reason for one in broken))
     return f"{len(marts)} files are right"

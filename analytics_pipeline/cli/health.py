@@ -102,7 +102,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
     """
     health = Health(settings.shop, now)
     with _as_problems(health):
-        catalogue = build_catalogue(settings.shop)
+        catalogue = build_catalogue(settings.shop, settings.project)
         shop = catalogue.shop
         health.shop = shop.name
         if settings.database_url is None and not is_running(settings.embedded_data):

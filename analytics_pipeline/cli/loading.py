@@ -79,7 +79,7 @@ def tell_of_incidents(settings: Settings, instance: dg.DagsterInstance, definiti
         done = evaluate(
             instance,
             data_database(settings),
-            build_catalogue(settings.shop),
+            build_catalogue(settings.shop, settings.project),
             datetime.now(UTC),
             check_keys=definitions.resolve_asset_graph().asset_check_keys,
         )

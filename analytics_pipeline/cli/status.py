@@ -47,7 +47,7 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
         return
     if is_json or without_daemon:
         raise click.UsageError("--json and --without-daemon go with --check")
-    catalogue = build_catalogue(settings.shop)
+    catalogue = build_catalogue(settings.shop, settings.project)
     shop = catalogue.shop
     database = open_database(settings, shop)
     revenue = Table("marts", "daily_revenue", "", ())

@@ -9,7 +9,7 @@ bound the slice, `:shop_currency` and `:shop_timezone` are the shop's. Running t
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property
@@ -141,26 +141,33 @@ class BrokenMart:
     reads: tuple[str, ...] = ()
 
 
-def read_marts(folder: Path = MARTS_FOLDER) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
-    """Read every SQL file of `folder`: marts, each after the ones that it reads, and those that are broken."""
-    found = {path: path.stat() for path in sorted(folder.glob("*.sql"))}
-    return _read_marts(folder, tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in found.items()))
+def read_marts(*folders: Path) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
+    """Read every SQL file of some folders: marts, each after the ones that it reads, and those that are broken.
+
+    Args:
+        folders: Where they lie; only the packaged ones when none is given. A name that is given twice is broken.
+    """
+    apart = dict.fromkeys(folder.resolve() for folder in folders or (MARTS_FOLDER,))
+    found = {path: path.stat() for folder in apart for path in sorted(folder.glob("*.sql"))}
+    return _read_marts(tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in found.items()))
 
 
 @cache
 def _read_marts(
-    folder: Path, files: tuple[tuple[Path, int, int], ...]
+    files: tuple[tuple[Path, int, int], ...],
 ) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
     """Read files, which are known by time and size: to parse them takes longer than everything else of a start."""
-    paths = {path.stem: path for path, *_ in files}
+    named = {path.stem: [one for one, *_ in files if one.stem == path.stem] for path, *_ in files}
+    paths = {name: found[-1] for name, found in named.items()}
     schema: SqlSchema = {}
     for table in (*(contract.table for contract in CONTRACTS), *OPS_TABLES):
         _register(schema, table)
     marts: dict[str, Mart] = {}
     broken: dict[str, BrokenMart] = {}
     waiting: dict[str, exp.Query] = {}
-    for name, path in paths.items():
+    for name, found in named.items():
         try:
+            path = _only(found)
             waiting[name] = _statement(path, _text(path))
         except MartError as error:
             broken[name] = BrokenMart(name, str(error))
@@ -168,14 +175,15 @@ def _read_marts(
         reads = {name: _mart_names(statement) - {name} for name, statement in waiting.items()}
         ready = [name for name in waiting if not reads[name] & waiting.keys()]
         if not ready:
-            reason = f"the marts {', '.join(sorted(waiting))} in {folder} read each other in a circle; break it."
+            folders = ", ".join(sorted({str(paths[name].parent) for name in waiting}))
+            reason = f"the marts {', '.join(sorted(waiting))} in {folders} read each other in a circle; break it."
             broken |= {name: BrokenMart(name, reason, tuple(sorted(reads[name]))) for name in waiting}
             break
         for name in ready:
             statement = waiting.pop(name)
             upstream = tuple(sorted(reads[name] & paths.keys()))
-            if found := [one for one in upstream if one in broken]:
-                broken[name] = BrokenMart(name, f"{paths[name]}: reads marts.{found[0]}, which is broken.", upstream)
+            if lost := [one for one in upstream if one in broken]:
+                broken[name] = BrokenMart(name, f"{paths[name]}: reads marts.{lost[0]}, which is broken.", upstream)
                 continue
             try:
                 marts[name] = _mart(paths[name], statement, schema, marts)
@@ -186,16 +194,22 @@ def _read_marts(
     return tuple(marts.values()), tuple(broken.values())
 
 
-def load_marts(folder: Path = MARTS_FOLDER) -> tuple[Mart, ...]:
-    """Return the marts of `folder`, in an order in which each follows the ones that it reads.
+def load_marts(*folders: Path) -> tuple[Mart, ...]:
+    """Return the marts of some folders (`read_marts`), in an order in which each follows the ones that it reads.
 
     Raises:
         MartError: A file cannot be read; the message names file, place and remedy.
     """
-    marts, broken = read_marts(folder)
+    marts, broken = read_marts(*folders)
     for one in broken:
         raise MartError(one.reason)
     return marts
+
+
+def _only(paths: Sequence[Path]) -> Path:
+    if len(paths) > 1:
+        raise MartError(f"{paths[-1]}: there is a mart of this name already, {paths[0]}; rename one of them.")
+    return paths[0]
 
 
 def _text(path: Path) -> str:

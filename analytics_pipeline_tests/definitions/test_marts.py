@@ -152,6 +152,21 @@ def test_marts_that_read_each_other_in_a_circle_are_named(tmp_path: Path) -> Non
         load_marts(write(tmp_path, one=one, two=two, three=HEADER + BODY))
 
 
+def test_a_name_that_two_folders_have_is_refused_with_both_files(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+        write(folder, probe=HEADER + BODY)
+    write(folders[1], above=HEADER + BODY.replace("clean.sales", "marts.probe"), other=HEADER + BODY)
+    marts, broken = read_marts(*folders)
+
+    assert [mart.table.name for mart in marts] == ["other"]
+    reasons = {one.name: one.reason for one in broken}
+    assert reasons.keys() == {"probe", "above"}
+    assert all(str(folder / "probe.sql") in reasons["probe"] for folder in folders)
+    assert len(read_marts(folders[0], folders[0])[0]) == 1
+
+
 def test_a_broken_mart_stops_itself_and_what_reads_it_and_no_other(tmp_path: Path) -> None:
     above = "-- Best day.\n-- grain: event_date\nselect max(event_date) as event_date -- Day.\nfrom marts.probe\n"
     marts, broken = read_marts(write(tmp_path, probe=HEADER, above=above, other=HEADER + BODY))

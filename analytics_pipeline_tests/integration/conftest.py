@@ -1,8 +1,13 @@
-"""Pipelines whose days are loaded once a session, in a copy for each test."""
+"""Pipelines whose days are loaded once a session, in a copy for each test; the package as a wheel."""
 
+import os
+import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -14,6 +19,24 @@ from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration import late
 from analytics_pipeline_tests.integration.late import Clock
 from analytics_pipeline_tests.integration.loaded import FIRST, LAST, copy_of, loaded_pipeline
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which a wheel of this checkout lies unpacked, as an installer would leave it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pins = str(CHECKOUT / "constraints.txt")
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", str(CHECKOUT), "--no-deps", "--quiet", "--wheel-dir", str(folder)],
+        env={**os.environ, "PIP_CONSTRAINT": pins, "PIP_BUILD_CONSTRAINT": pins, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        check=True,
+    )
+    [wheel] = folder.glob("analytics_pipeline-*.whl")
+    with zipfile.ZipFile(wheel) as content:
+        content.extractall(folder / "unpacked")
+    return folder / "unpacked"
 
 
 @pytest.fixture(scope="session")

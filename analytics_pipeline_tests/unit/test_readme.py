@@ -13,6 +13,7 @@ import pytest
 from analytics_pipeline import settings
 from analytics_pipeline.cli import COMMANDS
 from analytics_pipeline.cli import demo as demo_command
+from analytics_pipeline.cli.init import TEMPLATE
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.marts.engine import load_marts
 from analytics_pipeline.orchestration.assets.limits import LITTLE
@@ -121,6 +122,7 @@ def test_the_readme_lists_every_setting() -> None:
     told = [codes_of(row["Variable"])[0] for row in rows_of(README, "Variable")]
     assert told == [
         settings.SHOP,
+        settings.PROJECT,
         settings.DATABASE_URL,
         settings.HOME,
         settings.EMAIL_KEY,
@@ -145,7 +147,9 @@ def test_the_descriptions_and_the_mart_of_the_readme_can_be_used_as_they_are(tmp
     [description] = blocks_of(README, "yaml")
     (tmp_path / "my-shop.yaml").write_text(description, encoding="utf-8")
     assert load_shop(tmp_path / "my-shop.yaml").name == "my-shop"
+    assert (TEMPLATE / "shops" / "my-shop.yaml").read_text(encoding="utf-8") == description
     [statement] = blocks_of(README, "sql")
+    assert (TEMPLATE / "marts" / "daily_country_sales.sql").read_text(encoding="utf-8") == statement
     (tmp_path / "daily_country_sales.sql").write_text(statement, encoding="utf-8")
     [mart] = load_marts(tmp_path)
     assert mart.table.key == ("event_date", "country", "currency")

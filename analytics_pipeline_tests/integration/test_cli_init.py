@@ -1,0 +1,113 @@
+"""A folder of the user's own, made and used by an installed wheel: its shop and its marts beside the packaged ones."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analytics_pipeline.cli.init import TEMPLATE, project_files
+from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.settings import PROJECT, SHOP, Settings
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.integration.command_line import environment, run
+from analytics_pipeline_tests.integration.tables import execute
+
+
+@pytest.fixture
+def project(installed: Path, tmp_path: Path) -> Path:
+    """A folder that the wheel's `init` has made."""
+    made = run("init", "garden", "--shop", "garden-shop", folder=tmp_path, PYTHONPATH=str(installed))
+    assert made.returncode == 0, made.stderr
+    return tmp_path / "garden"
+
+
+def test_a_new_folder_holds_all_that_the_template_does_under_the_shops_name(project: Path) -> None:
+    wanted = {str(path.relative_to(TEMPLATE)) for path in TEMPLATE.rglob("*") if path.is_file()}
+    held = {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
+    assert held == {name.replace("my-shop", "garden-shop") for name in wanted} | {"dagster.yaml"}
+    assert load_shop(project / "shops" / "garden-shop.yaml").name == "garden-shop"
+    assert "GARDEN_SHOP_TOKEN=" in (project / ".env.example").read_text(encoding="utf-8")
+    assert len((project / "README.md").read_text(encoding="utf-8").splitlines()) <= 10
+    texts = [path.read_text(encoding="utf-8") for path in project.rglob("*") if path.is_file()]
+    assert not any("my-shop" in text or "MY_SHOP" in text for text in texts)
+
+
+def test_what_is_there_is_not_written_over(project: Path, installed: Path) -> None:
+    (project / "workspace.yaml").unlink()
+    again = run("init", str(project), folder=project.parent, PYTHONPATH=str(installed))
+    assert again.returncode == 1
+    assert "exists already, and nothing was written" in again.stderr
+    assert not (project / "workspace.yaml").exists()
+    other = run("init", "other", "--shop", "Garden Shop", folder=project.parent, PYTHONPATH=str(installed))
+    assert other.returncode == 1
+    assert "'Garden Shop' is no name of a shop" in other.stderr
+
+
+def test_a_packaged_shop_keeps_its_description_in_the_package() -> None:
+    files = project_files("demo")
+    assert [name for name in files if name.startswith("shops/")] == []
+    assert "ANALYTICS_SHOP=demo" in files[".env.example"]
+
+
+def test_dagster_loads_the_folder_with_its_shop_and_its_marts(project: Path, installed: Path) -> None:
+    settings = {"PYTHONPATH": str(installed), "DAGSTER_HOME": str(project), "HOME": str(project)}
+
+    def called(program: str, *arguments: str) -> str:
+        line = [str(Path(sys.executable).parent / program), *arguments]
+        ended = subprocess.run(
+            line, cwd=project, env=environment(**settings), capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    called("dagster", "definitions", "validate")
+    assert "All definitions loaded successfully." in called("dg", "check", "defs")
+    keys = {asset["asset_key"] for asset in json.loads(called("dg", "list", "defs", "--json"))["assets"]}
+    assert {f"marts/{mart.table.name}" for mart in load_marts()} | {"marts/daily_country_sales"} <= keys
+
+
+def test_a_mart_of_the_folder_is_computed_beside_the_packaged_ones(
+    project: Path, installed: Path, loaded: Pipeline, tmp_path: Path
+) -> None:
+    settings = {
+        "PYTHONPATH": str(installed),
+        "ANALYTICS_DATABASE_URL": loaded.database.url,
+        "ANALYTICS_HOME": str(tmp_path / "home"),
+    }
+    (project / ".env").write_text(f"ANALYTICS_SHOP={loaded.description}\n", encoding="utf-8")
+    for folder, more in ((project, {}), (tmp_path, {"ANALYTICS_PROJECT": str(project)})):
+        execute(loaded.database, "drop table if exists marts.daily_country_sales")
+        done = run(
+            "run", "--from", "2025-01-01", "--to", "2025-01-03", "--job", "marts", folder=folder, **settings, **more
+        )
+        assert done.returncode == 0, done.stderr
+        by_day = "select event_date, sum(net_sales)::text as net_sales from marts.{table} group by 1 order by 1"
+        ours = loaded.rows(by_day.format(table="daily_country_sales"))
+        assert ours == loaded.rows(by_day.format(table="daily_revenue"))
+        assert len(ours) == 3
+
+
+def test_the_shop_is_the_folders_only_one_or_the_named_one(tmp_path: Path) -> None:
+    def shop(**named: str) -> str:
+        return Settings.from_environment({PROJECT: str(tmp_path), **named}).shop
+
+    assert shop() == "demo"
+    (tmp_path / "shops").mkdir()
+    one, two = (tmp_path / "shops" / name for name in ("one.yaml", "two.yaml"))
+    one.touch()
+    assert shop() == str(one)
+    assert shop(**{SHOP: "demo"}) == "demo"
+    two.touch()
+    assert shop(**{SHOP: "two"}) == str(two)
+    assert shop(**{SHOP: "elsewhere/two.yaml"}) == "elsewhere/two.yaml"
+    with pytest.raises(SettingsError, match=r"several shops \(one, two\): choose one by ANALYTICS_SHOP"):
+        shop()
+
+
+def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="which is no folder; `analytics-pipeline init"):
+        Settings.from_environment({PROJECT: str(tmp_path / "missing")})
