@@ -164,6 +164,7 @@ def test_c11_an_order_deleted_or_put_in_without_a_word_is_found_where_its_day_is
         ("2026-11-20", "deleted", ("O1",)),
         ("2026-11-20", "late_order", ("O9",)),
     }
+    assert found.again.held == {date(2026, 11, 21), date(2026, 11, 22)}  # the day that differs has no new proof
     assert all(summary.succeeded for summary in case.catch_up(now))
     assert case.revenue()["2026-11-20"] == "7.00"
 
