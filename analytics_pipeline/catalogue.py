@@ -34,9 +34,14 @@ class Catalogue:
         return tuple(mart.table for mart in self.marts if mart.is_daily)
 
     @cached_property
-    def daily_names(self) -> tuple[str, ...]:
-        """Their names, as in marts.daily_revenue, in order."""
-        return tuple(sorted(table.qualified_name for table in self.daily_marts))
+    def due_names(self) -> tuple[str, ...]:
+        """Names of those whose days have to be there on time, as in marts.daily_revenue, in order."""
+        due = (mart.table for mart in self.marts if mart.is_daily and mart.header.is_due)
+        return tuple(sorted(table.qualified_name for table in due))
+
+    def mart(self, path: Sequence[str]) -> Mart | None:
+        """Return the mart of an asset key's parts; None where it is none."""
+        return next((mart for mart in self.marts if mart.table.path == list(path)), None)
 
     @cached_property
     def tables(self) -> dict[tuple[str, ...], Table]:

@@ -22,6 +22,7 @@ from analytics_pipeline.orchestration.checks.ladder import LADDER_CLAIMS
 from analytics_pipeline.orchestration.checks.landing import build_landed_check
 from analytics_pipeline.orchestration.checks.marts import MART_CLAIMS
 from analytics_pipeline.orchestration.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
+from analytics_pipeline.orchestration.checks.own import build_own_checks
 from analytics_pipeline.orchestration.io_manager import PostgresIOManager
 from analytics_pipeline.orchestration.jobs import build_jobs, replay_quarantine
 from analytics_pipeline.orchestration.partitions import daily_partitions
@@ -69,6 +70,7 @@ def _assemble(shop_reference: str, project: Path | None) -> dg.Definitions:
             build_check("check_references", REFERENCE_CLAIMS, catalogue),
             build_check("check_marts", MART_CLAIMS, catalogue),
             build_check("check_ladder", LADDER_CLAIMS, catalogue),
+            *build_own_checks(catalogue),
             build_landed_check(catalogue),
         ],
         jobs=[*jobs, replay_quarantine],

@@ -123,7 +123,8 @@ def _marts(project: Path) -> str:
     marts, broken = read_marts(*mart_folders(project))
     if broken:
         return Warned(f"{len(broken)} broken, not computed: " + "; ".join(one.reason for one in broken))
-    return f"{len(marts)} files are right"
+    whole = [mart.table.name for mart in marts if not mart.is_daily]
+    return f"{len(marts)} files are right" + (f"; every run computes whole: {', '.join(whole)}" if whole else "")
 
 
 def _alert_looks() -> Iterator[Look]:

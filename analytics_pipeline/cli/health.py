@@ -133,7 +133,7 @@ def _as_problems(health: Health) -> Iterator[None]:
 
 
 def _look_at_tables(health: Health, database: Database, catalogue: Catalogue, now: datetime) -> None:
-    landing = last_landing(database, catalogue.shop, now, catalogue.daily_names)
+    landing = last_landing(database, catalogue.shop, now, catalogue.due_names)
     if landing.is_late:
         health.late = [landing.day.isoformat()]
         health.problems.append(f"late: {told(landing, catalogue.shop)}")

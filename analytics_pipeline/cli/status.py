@@ -64,7 +64,7 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
     now = datetime.now(UTC)
     for line in (
         *_loaded(database, revenue, shop, now),
-        landed_line(database, shop, now, catalogue.daily_names),
+        landed_line(database, shop, now, catalogue.due_names),
         *history_lines(database, shop, now),
     ):
         click.echo(line)

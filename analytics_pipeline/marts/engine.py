@@ -2,51 +2,77 @@
 
 A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the description and one line `grain: column,
 column`; every output column has its description behind it as a comment. A line `restatements: column, column` (or
-`all numbers`) names the columns of which every published number and every later change is kept on record. From the
-parsed statement come the tables it reads, the types of its columns and their lineage. `:first_day` and `:last_day`
-bound the slice, `:shop_currency` and `:shop_timezone` are the shop's. Running the statement is the IO manager's part.
+`all numbers`) names the columns of which every published number and every later change is kept on record; what other
+lines mean is said in `header`. From the parsed statement come the tables it reads, the types of its columns and their
+lineage. `:first_day` and `:last_day` bound the slice, `:shop_currency` and `:shop_timezone` are the shop's. Running the
+statement is the IO manager's part.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property
 from pathlib import Path
 
 import pyarrow as pa
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import ParseError, SqlglotError
+from sqlglot.errors import SqlglotError
 from sqlglot.lineage import Node, lineage
-from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
 from analytics_pipeline.errors import MartError
-from analytics_pipeline.marts.types import OutputTypes, UnfixedError, mark_fractions, sql_type
+from analytics_pipeline.marts.header import CheckLine, Header, fault, read_header
+from analytics_pipeline.marts.statement import (
+    DAYS,
+    DIALECT,
+    FIRST_DAY,
+    LAST_DAY,
+    cut,
+    filled,
+    line_of,
+    of_the_days,
+    of_the_shop,
+    parameters,
+    parse,
+    sources,
+)
+from analytics_pipeline.marts.types import OutputTypes, UnfixedError, annotated, sql_type
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.tables.shape import COUNT, DAY, MONEY, Column, Table
 
 MARTS_FOLDER = Path(__file__).parent
 LAYER = "marts"
-DIALECT = "postgres"
-FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE = "first_day", "last_day", "shop_currency", "shop_timezone"
-PARAMETERS = frozenset({FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE})
-
 WHO_ORDERED = frozenset({"customer_key", "customer_id"})
 PLOTTED = ("net_sales",)
-KEYS = ("grain:", "restatements:")
-"""What a line of the leading comment begins with that is no description."""
 ALL_NUMBERS = "all numbers"
-MARK = "\x1f"
-"""Encloses a parameter's name in a statement that is about to be cut; no text file holds one."""
 NAME = re.compile("[a-z][a-z0-9_]*")
 
 SqlSchema = dict[str, dict[str, dict[str, str]]]
 """SQL types by layer, table and column, as sqlglot takes them."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a mart's file claims of its rows.
+
+    Attributes:
+        said: The line.
+        statement: Selects the rows that contradict it.
+        sources: Tables that it reads, as (layer, name); the mart itself is among them, as a rule.
+    """
+
+    said: CheckLine
+    statement: exp.Query
+    sources: tuple[tuple[str, str], ...]
+
+    @cached_property
+    def parts(self) -> list[str]:
+        """The statement for Postgres, cut at its parameters."""
+        return cut(self.statement)
 
 
 @dataclass(frozen=True)
@@ -62,6 +88,8 @@ class Mart:
         reads_first_orders: Whether a day of it may depend on the day of a customer's first order: it reads who ordered,
             or a mart that does.
         path: The file.
+        header: What its leading comment says.
+        checks: What it claims of its rows.
     """
 
     table: Table
@@ -71,6 +99,8 @@ class Mart:
     watched: tuple[str, ...]
     reads_first_orders: bool
     path: Path
+    header: Header
+    checks: tuple[Check, ...] = ()
 
     @cached_property
     def is_daily(self) -> bool:
@@ -88,14 +118,10 @@ class Mart:
             first_day: First business day of the slice; only for a daily mart.
             last_day: Last business day of the slice, included.
         """
-        values = {SHOP_CURRENCY: _literal(shop_currency), SHOP_TIMEZONE: _literal(shop_timezone)}
+        values = of_the_shop(shop_currency, shop_timezone)
         if first_day is not None and last_day is not None:
-            values[FIRST_DAY] = f"CAST({_literal(first_day.isoformat())} AS DATE)"
-            values[LAST_DAY] = f"CAST({_literal(last_day.isoformat())} AS DATE)"
-        texts, names = self._parts[::2], self._parts[1::2]
-        return texts[0] + "".join(
-            values.get(name, f":{name}") + text for name, text in zip(names, texts[1:], strict=True)
-        )
+            values |= of_the_days(first_day, last_day)
+        return filled(self._parts, values)
 
     def definition(self, *, shop_currency: str, shop_timezone: str) -> str:
         """Return twelve hex digits that change with what is computed and with what is kept on record of it.
@@ -109,21 +135,7 @@ class Mart:
 
     @cached_property
     def _parts(self) -> list[str]:
-        """The statement for Postgres, cut at its parameters: text, parameter, text and so on.
-
-        To write it anew for each slice would take longer than Postgres needs to compute one.
-        """
-
-        def marked(node: exp.Expression) -> exp.Expression:
-            is_parameter = isinstance(node, exp.Placeholder) and node.name in PARAMETERS
-            return exp.Literal.string(f"{MARK}{node.name}{MARK}") if is_parameter else node
-
-        text = self.statement.transform(marked).sql(dialect=DIALECT, comments=False)
-        return re.split(f"'{MARK}([a-z_]+){MARK}'", text)
-
-
-def _literal(text: str) -> str:
-    return exp.Literal.string(text).sql(dialect=DIALECT)
+        return cut(self.statement)
 
 
 @dataclass(frozen=True)
@@ -164,15 +176,14 @@ def _read_marts(
         _register(schema, table)
     marts: dict[str, Mart] = {}
     broken: dict[str, BrokenMart] = {}
-    waiting: dict[str, exp.Query] = {}
+    waiting: dict[str, _Draft] = {}
     for name, found in named.items():
         try:
-            path = _only(found)
-            waiting[name] = _statement(path, _text(path))
+            waiting[name] = _draft(_only(found))
         except MartError as error:
             broken[name] = BrokenMart(name, str(error))
     while waiting:
-        reads = {name: _mart_names(statement) - {name} for name, statement in waiting.items()}
+        reads = {name: draft.marts for name, draft in waiting.items()}
         ready = [name for name in waiting if not reads[name] & waiting.keys()]
         if not ready:
             folders = ", ".join(sorted({str(paths[name].parent) for name in waiting}))
@@ -180,13 +191,13 @@ def _read_marts(
             broken |= {name: BrokenMart(name, reason, tuple(sorted(reads[name]))) for name in waiting}
             break
         for name in ready:
-            statement = waiting.pop(name)
+            draft = waiting.pop(name)
             upstream = tuple(sorted(reads[name] & paths.keys()))
             if lost := [one for one in upstream if one in broken]:
                 broken[name] = BrokenMart(name, f"{paths[name]}: reads marts.{lost[0]}, which is broken.", upstream)
                 continue
             try:
-                marts[name] = _mart(paths[name], statement, schema, marts)
+                marts[name] = _mart(draft, schema, marts)
             except MartError as error:
                 broken[name] = BrokenMart(name, str(error), upstream)
             else:
@@ -223,134 +234,167 @@ def _register(schema: SqlSchema, table: Table) -> None:
     schema.setdefault(table.schema, {})[table.name] = {column.name: sql_type(column.type) for column in table.columns}
 
 
-def _statement(path: Path, text: str) -> exp.Query:
+@dataclass(frozen=True)
+class _Draft:
+    """A file that is read and not yet held against the tables that it reads."""
+
+    path: Path
+    header: Header
+    statement: exp.Query
+    checks: tuple[Check, ...]
+
+    @property
+    def marts(self) -> set[str]:
+        """Names of other marts that it reads, the checks included."""
+        read = [*sources(self.statement), *(source for check in self.checks for source in check.sources)]
+        return {name for layer, name in read if layer == LAYER} - {self.path.stem}
+
+
+def _draft(path: Path) -> _Draft:
     if not NAME.fullmatch(path.stem):
         raise MartError(
             f"{path}: the file's name becomes the table's: small letters, digits and underscores, a letter first."
         )
-    try:
-        statements = sqlglot.parse(text, read=DIALECT)
-    except SqlglotError as error:
-        raise MartError(f"{path}: not a statement that Postgres would read: {_told(error)}") from error
-    if len(statements) != 1 or not isinstance(statements[0], exp.Query):
-        raise MartError(f"{path}: a mart is exactly one select statement.")
-    used = {node.name for node in statements[0].find_all(exp.Placeholder)}
-    if unknown := used - PARAMETERS:
-        raise MartError(
-            f"{path}: unknown parameter :{', :'.join(sorted(unknown))}; there are :{', :'.join(sorted(PARAMETERS))}."
-        )
-    if len(used & {FIRST_DAY, LAST_DAY}) == 1:
+    text = _text(path)
+    statement = parse(path, text)
+    header = read_header(path, text)
+    if len(parameters(statement) & DAYS) == 1:
         raise MartError(f"{path}: a mart by business day is bounded on both sides, by :{FIRST_DAY} and :{LAST_DAY}.")
-    return statements[0]
+    if stars := [node for node in statement.selects if node.is_star]:
+        line = line_of(stars[0])
+        raise fault(path, line, "`*` names no output columns; write each one, with its description behind it.")
+    return _Draft(path, header, statement, tuple(_check(path, line) for line in header.checks))
 
 
-def _told(error: SqlglotError) -> str:
-    """Return what the parser says, without the excerpt of the file that it underlines for terminals."""
-    if not isinstance(error, ParseError) or not error.errors:
-        return str(error).splitlines()[0]
-    return "; ".join(f"line {found['line']}, column {found['col']}: {found['description']}" for found in error.errors)
+def _check(path: Path, line: CheckLine) -> Check:
+    statement = parse(path, line.sql, f"the check {line.name}", line.line)
+    return Check(line, statement, sources(statement))
 
 
-def _sources(statement: exp.Query) -> tuple[tuple[str, str], ...]:
-    """Return the tables that a statement reads, as (layer, name); a name that no `with` defines has the layer ''."""
-    defined = {query.alias for query in statement.find_all(exp.CTE)}
-    tables = [table for table in statement.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
-    return tuple(sorted({(table.db, table.name) for table in tables if table.db or table.name not in defined}))
-
-
-def _mart_names(statement: exp.Query) -> set[str]:
-    return {name for layer, name in _sources(statement) if layer == LAYER}
-
-
-def _mart(path: Path, statement: exp.Query, schema: SqlSchema, earlier: Mapping[str, Mart]) -> Mart:
-    description, grain, restatements = _header(path)
-    sources = _sources(statement)
-    for layer, name in sources:
+def _qualified(path: Path, line: int, statement: exp.Query, schema: SqlSchema) -> exp.Query:
+    """Return a statement with the table of each column, which are all there."""
+    for layer, name in sources(statement):
+        found = [table for table in statement.find_all(exp.Table) if (table.db, table.name) == (layer, name)]
+        at = line - 1 + line_of(found[0])
         if not layer:
-            raise MartError(f"{path}: reads {name} without its layer; write it as in clean.sales.")
+            raise fault(path, at, f"reads {name} without its layer; write it as in clean.sales.")
         if name not in schema.get(layer, {}):
-            raise MartError(f"{path}: reads {layer}.{name}, which no contract and no other mart describes.")
+            raise fault(path, at, f"reads {layer}.{name}, which no contract and no other mart describes.")
     try:
-        qualified = qualify(statement.copy(), schema={**schema}, dialect=DIALECT)
-        mark_fractions(qualified)
-        typed = annotate_types(qualified, schema={**schema}, dialect=DIALECT)
+        return qualify(statement.copy(), schema={**schema}, dialect=DIALECT)
     except SqlglotError as error:
-        raise MartError(f"{path}: {error}") from error
+        told, _, place = str(error).partition(" Line: ")
+        raise fault(path, line - 1 + int(place.partition(",")[0]) if place else line, told) from error
+
+
+def _refuse_ungrouped(path: Path, qualified: exp.Query) -> None:
+    """Refuse a column beside an aggregate without `group by`; Postgres judges where there is one."""
+    for select in qualified.find_all(exp.Select):
+        tables = {source.alias_or_name for source in select.find_all(exp.Table, exp.Subquery)}
+        parts = [part for one in select.selects for part in _outside_windows(one)]
+        plain = [part for part in parts if isinstance(part, exp.Column) and part.table in tables]
+        if plain and not select.args.get("group") and any(isinstance(part, exp.AggFunc) for part in parts):
+            name = plain[0].name
+            raise fault(path, line_of(plain[0]), f"{name} stands beside an aggregate: it has to be in a `group by`.")
+
+
+def _outside_windows(node: exp.Expr) -> Iterator[exp.Expr]:
+    """Yield aggregates of an output column and the columns outside of these, but for windows and inner queries."""
+    if isinstance(node, exp.AggFunc | exp.Column):
+        yield node
+    elif isinstance(node, exp.Filter | exp.WithinGroup):
+        yield from _outside_windows(node.this)
+    elif not isinstance(node, exp.Window | exp.Query | exp.Anonymous):
+        for part in node.iter_expressions():
+            yield from _outside_windows(part)
+
+
+def _mart(draft: _Draft, schema: SqlSchema, earlier: Mapping[str, Mart]) -> Mart:
+    path, header, statement = draft.path, draft.header, draft.statement
+    grain = header.grain
+    qualified = _qualified(path, 1, statement, schema)
+    _refuse_ungrouped(path, qualified)
+    typed = annotated(qualified, {**schema})
     columns = _columns(path, statement, typed, grain)
     types = {column.name: column.type for column in columns}
     if missing := set(grain) - types.keys():
-        raise MartError(f"{path}: its grain names {', '.join(sorted(missing))}, which is no output column.")
-    is_daily = any(node.name == FIRST_DAY for node in statement.find_all(exp.Placeholder))
+        named = ", ".join(sorted(missing))
+        raise fault(path, header.lines["grain"], f"its grain names {named}, which is no output column.")
+    is_daily = FIRST_DAY in parameters(statement)
     if is_daily and types[grain[0]] != DAY:
-        raise MartError(f"{path}: a mart by business day has a date first in its grain, {grain[0]} is none.")
+        raise fault(
+            path,
+            header.lines["grain"],
+            f"a mart by business day has a date first in its grain, {grain[0]} is none.",
+        )
     table = Table(
         schema=LAYER,
         name=path.stem,
-        description=description,
+        description=header.description,
         columns=columns,
         key=grain,
         day_column=grain[0] if is_daily else None,
         plotted=PLOTTED if is_daily and {"currency", *PLOTTED} <= types.keys() else (),
     )
+    _refuse_wrong_checks(draft, table, schema)
     return Mart(
         table,
         statement,
-        sources,
+        sources(statement),
         _lineage(qualified, schema),
-        _watched(path, table, restatements),
+        _watched(path, table, header),
         any(column.name in WHO_ORDERED for column in qualified.find_all(exp.Column))
-        or any(earlier[name].reads_first_orders for name in _mart_names(statement)),
+        or any(earlier[name].reads_first_orders for layer, name in sources(statement) if layer == LAYER),
         path,
+        header,
+        draft.checks,
     )
 
 
-def _watched(path: Path, table: Table, restatements: str | None) -> tuple[str, ...]:
+def _refuse_wrong_checks(draft: _Draft, table: Table, schema: SqlSchema) -> None:
+    known = {layer: {**tables} for layer, tables in schema.items()}
+    _register(known, table)
+    for check in draft.checks:
+        _qualified(draft.path, check.said.line, check.statement, known)
+        if table.day_column is None and parameters(check.statement) & DAYS:
+            told = f"the check {check.said.name} has a day, and the mart has none; leave it out."
+            raise fault(draft.path, check.said.line, told)
+
+
+def _watched(path: Path, table: Table, header: Header) -> tuple[str, ...]:
     """Return the columns that a line `restatements:` names."""
+    restatements = header.restatements
     if restatements is None:
         return ()
+    line = header.lines["restatements"]
     if table.day_column is None:
-        raise MartError(f"{path}: restatements are of business days, and this mart has none.")
+        raise fault(path, line, "restatements are of business days, and this mart has none.")
     numbers = [name.name for name in table.columns if name.type in (MONEY, COUNT) and name.name not in table.key]
     finer = [name.name for name in table.columns if pa.types.is_decimal(name.type) and name.type != MONEY]
     if refused := [name for name in finer if restatements == ALL_NUMBERS or name in restatements.split(", ")]:
-        raise MartError(
-            f"{path}: numbers on record have {MONEY.scale} decimals and {MONEY.precision} digits, {', '.join(refused)} "
-            f"has more; cast it to numeric({MONEY.precision}, {MONEY.scale}), or name the columns to keep on record."
+        told = (
+            f"numbers on record have {MONEY.scale} decimals and {MONEY.precision} digits, {', '.join(refused)} has "
+            f"more; cast it to numeric({MONEY.precision}, {MONEY.scale}), or name the columns to keep on record."
         )
+        raise fault(path, line, told)
     named = numbers if restatements == ALL_NUMBERS else [name.strip() for name in restatements.split(",")]
     if unknown := sorted(set(named) - set(numbers)):
-        raise MartError(
-            f"{path}: restatements of {', '.join(unknown)}, which is no column of numbers; write {ALL_NUMBERS}, or "
-            f"some of {', '.join(numbers)}."
+        told = (
+            f"restatements of {', '.join(unknown)}, which is no column of numbers; write {ALL_NUMBERS}, or some of "
+            f"{', '.join(numbers)}."
         )
+        raise fault(path, line, told)
     return tuple(named)
-
-
-def _header(path: Path) -> tuple[str, tuple[str, ...], str | None]:
-    """Return description, grain, and what stands behind `restatements:`."""
-    lines = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if not line.startswith("--"):
-            break
-        lines.append(line.removeprefix("--").strip())
-    grains, restatements = ([line.removeprefix(key) for line in lines if line.startswith(key)] for key in KEYS)
-    description = " ".join(line for line in lines if not line.startswith(KEYS))
-    if len(grains) != 1 or not description:
-        raise MartError(
-            f"{path}: begins with no comment that says what a row is, and has no line `-- grain: column, column`."
-        )
-    watched = ", ".join(restatements).strip() or None
-    return description, tuple(name.strip() for name in grains[0].split(",")), watched
 
 
 def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable[str]) -> tuple[Column, ...]:
     names = [node.alias_or_name for node in statement.selects]
-    if unnamed := [name for name in names if not NAME.fullmatch(name)]:
-        raise MartError(
-            f"{path}: output columns have names in lower case, as in count(*) as orders: {unnamed[0] or 'one'}."
-        )
-    if len(set(names)) != len(names):
-        raise MartError(f"{path}: two output columns have the same name.")
+    for node in statement.selects:
+        if not NAME.fullmatch(name := node.alias_or_name):
+            told = f"output columns have names in lower case, as in count(*) as orders: {name or 'one'}."
+            raise fault(path, line_of(node), told)
+        if names.count(name) > 1:
+            raise fault(path, line_of(node), f"two output columns have the same name, {name}.")
     types = OutputTypes(typed)
     return tuple(_column(path, node, place, types, grain) for place, node in enumerate(statement.selects))
 
@@ -358,19 +402,19 @@ def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable
 def _column(path: Path, node: exp.Expr, place: int, types: OutputTypes, grain: Iterable[str]) -> Column:
     name, description = node.alias_or_name, " ".join(comment.strip() for comment in node.comments or [])
     if not description:
-        raise MartError(f"{path}: the output column {name} has no description; write it behind the column as `-- ...`.")
+        told = f"the output column {name} has no description; write it behind the column as `-- ...`."
+        raise fault(path, line_of(node), told)
     try:
         kind = types.arrow(place)
     except UnfixedError as error:
-        raise MartError(
-            f"{path}: the output column {name} {error}; say how many are to be stored, as in "
-            f"cast({name} as numeric(19, 4))."
-        ) from None
+        told = f"the output column {name} {error}; say how many are to be stored, as in cast({name} as numeric(19, 4))."
+        raise fault(path, line_of(node), told) from None
     if kind is None:
-        raise MartError(
-            f"{path}: the type of the output column {name} cannot be derived; cast it, as in cast({name} as "
-            f"{'numeric(19, 4)' if types.is_fraction(place) else 'bigint'})."
-        )
+        wanted = "numeric(19, 4)" if types.is_fraction(place) else "bigint"
+        if types.is_interval(place):
+            raise fault(path, line_of(node), f"the output column {name} is an interval; store the number of its days.")
+        told = f"the type of the output column {name} cannot be derived; cast it, as in cast({name} as {wanted})."
+        raise fault(path, line_of(node), told)
     return Column(name=name, type=kind, description=description, is_nullable=name not in grain)
 
 

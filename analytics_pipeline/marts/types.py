@@ -6,6 +6,7 @@ a sum has those of its summands, a product those of both factors, a division has
 
 import pyarrow as pa
 from sqlglot import exp
+from sqlglot.optimizer.annotate_types import annotate_types
 from sqlglot.optimizer.scope import Scope, build_scope
 
 from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, SHARE, STAMP, TEXT, TEXTS
@@ -29,6 +30,7 @@ _PLAIN: dict[object, pa.DataType] = {
     exp.DataType.Type.BOOLEAN: FLAG,
 }
 _FRACTIONS = frozenset({"EPOCH", "SECOND", "SECONDS", "MILLISECOND", "MILLISECONDS", "JULIAN"})
+_DIFFERENCE = "difference"
 _NOT_FIXED = "has no fixed number of decimals"
 _LIKE_THEIR_PARTS = (
     *(exp.Neg, exp.Paren, exp.Abs, exp.Sum, exp.Min, exp.Max, exp.Add, exp.Sub, exp.Mod, exp.Coalesce, exp.Greatest),
@@ -46,7 +48,42 @@ def sql_type(kind: pa.DataType) -> str:
     return f"decimal({kind.precision},{kind.scale})" if pa.types.is_decimal(kind) else _SQL_TYPES[kind]
 
 
-def mark_fractions(query: exp.Expr) -> None:
+def annotated(query: exp.Query, schema: dict[str, object]) -> exp.Query:
+    """Return a statement with qualified columns with the kind of type of each part, where it can be told.
+
+    Args:
+        query: The statement; it is changed.
+        schema: SQL types by layer, table and column.
+    """
+    _mark_fractions(query)
+    while True:
+        typed: exp.Query = annotate_types(query, schema=schema, dialect="postgres")
+        if not _mark_a_difference(typed):
+            return typed
+
+
+def _mark_a_difference(query: exp.Query) -> bool:
+    """Have a difference of two days taken for a number and one of moments for an interval; whether there was one.
+
+    sqlglot takes both for what is on the left. Inner ones come first, as the kind of outer ones follows from them.
+    """
+    found = [
+        node
+        for node in query.find_all(exp.Sub)
+        if all(part.type and part.type.is_type(*exp.DataType.TEMPORAL_TYPES) for part in (node.left, node.right))
+        and not (isinstance(node.parent, exp.Cast) and node.parent.meta.get(_DIFFERENCE))
+    ]
+    if found:
+        parts = (found[-1].left, found[-1].right)
+        are_days = all(part.type is not None and part.type.is_type(exp.DataType.Type.DATE) for part in parts)
+        kind = exp.DataType.Type.INT if are_days else exp.DataType.Type.INTERVAL
+        marked = exp.Cast(this=found[-1].copy(), to=exp.DataType(this=kind))
+        marked.meta[_DIFFERENCE] = True
+        found[-1].replace(marked)
+    return bool(found)
+
+
+def _mark_fractions(query: exp.Expr) -> None:
     """Have the parts of a moment that need not be whole, such as `epoch`, taken for fractions when types are annotated.
 
     sqlglot takes every `extract` for a whole number.
@@ -88,6 +125,11 @@ class OutputTypes:
         """Return whether an output column is a number that need not be whole."""
         kind = self._typed.selects[place].unalias().type
         return kind is not None and kind.is_type(*exp.DataType.REAL_TYPES)
+
+    def is_interval(self, place: int) -> bool:
+        """Return whether an output column is a stretch of time."""
+        kind = self._typed.selects[place].unalias().type
+        return kind is not None and kind.is_type(exp.DataType.Type.INTERVAL)
 
     def _decimal(self, place: int) -> pa.DataType:
         scope = self._scopes[id(self._typed)]

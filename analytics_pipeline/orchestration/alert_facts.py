@@ -64,7 +64,7 @@ def gather(
         check_keys: The checks that count.
         open_incidents: Runs that they tell of already are not read again.
     """
-    shop, tables = catalogue.shop, catalogue.daily_names
+    shop, tables = catalogue.shop, catalogue.due_names
     runs = tuple(_ended_runs(instance))
     checks = tuple(_failed_checks(instance, [key for key in check_keys if key != LANDED]))
     told = {incident.run_id for incident in open_incidents}

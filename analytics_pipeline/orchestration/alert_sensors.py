@@ -45,7 +45,7 @@ def _landing_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.S
         now = clock()
         stored = database.database()
         prepare(stored)
-        found = last_landing(stored, catalogue.shop, now, catalogue.daily_names)
+        found = last_landing(stored, catalogue.shop, now, catalogue.due_names)
         # The UI takes a result for none once the asset has been written after it.
         written = context.instance.get_latest_materialization_event(LANDED.asset_key)
         answer = [found.day.isoformat(), found.is_due, written.timestamp if written else None, *found.missing]

@@ -20,6 +20,7 @@ from analytics_pipeline.history.publishing import MartDays, Published
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.written import written_days
 from analytics_pipeline.orchestration.assets.guard import step_guard
+from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
 from analytics_pipeline.orchestration.day_metadata import tell_days
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
@@ -71,10 +72,12 @@ class PostgresIOManager(dg.IOManager):
 
         Raises:
             TableMismatchError: The stored table does not fit its contract.
-            ContractError: The rows repeat a key.
+            ContractError: The rows repeat a key, or lack a part of one.
+            MartError: Postgres does not take a mart's statement.
         """
         database = self._database.database()
-        with step_guard(database, context.asset_key.to_user_string(), context.run_id):
+        mart = self._catalogue.mart(context.asset_key.path)
+        with step_guard(database, context.asset_key.to_user_string(), context.run_id), with_its_line(mart):
             self._write(context, database, obj)
 
     def _write(

@@ -126,7 +126,7 @@ with sums as (
 )
 select
 {listed}
-from sums where event_date between :first_day and :last_day
+from sums where event_date between :first_day and :last_day group by event_date
 """
     )
     (folder / "probe.sql").write_text(text, encoding="utf-8")

@@ -108,9 +108,25 @@ def test_a_mart_that_reads_another_one_follows_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (f"-- One row a day.\n{BODY}", "begins with no comment"),
-        (f"-- grain: event_date\n{BODY}", "begins with no comment"),
-        (HEADER + BODY.replace(" -- Net sales.", ""), "the output column net_sales has no description"),
+        (f"-- One row a day.\n{BODY}", "line 1: no line `-- grain: column, column` above it"),
+        (f"-- grain: event_date\n{BODY}", "line 1: begins with no comment that says what a row is"),
+        (BODY, "line 1: begins with no comment that says what a row is"),
+        ("-- One row.\n-- grain: event_date, event_date\n" + BODY, "line 2: grain names each column"),
+        (HEADER + "-- grain: event_date\n" + BODY, "line 3: grain is given twice"),
+        (HEADER + "-- chek: a: select 1\n" + BODY, "line 3: chek: means nothing; did you mean check:?"),
+        (HEADER + "-- due (warn): no\n" + BODY, "line 3: due (warn) means nothing; there is only check (warn)"),
+        (HEADER + "-- due: perhaps\n" + BODY, "line 3: due is `no` where a day may be late"),
+        (HEADER + "-- owner: finance\n" + BODY, "line 3: owner is an e-mail address or team:name"),
+        (HEADER + "-- check: select 1\n" + BODY, "line 3: a check is `-- check: what_is_claimed: select ...`"),
+        (HEADER + "-- check: a: select 1\n-- check: a: select 2\n" + BODY, "line 4: there is a check a already"),
+        (HEADER + "-- check: a: delete from marts.probe\n" + BODY, "line 3: the check a is exactly one select"),
+        (
+            HEADER + "-- check: a: select 1\n--    from marts.prob\n" + BODY,
+            "line 4: reads marts.prob, which no",
+        ),
+        (HEADER + "-- check: a: select day from marts.probe\n" + BODY, "line 3: Column 'day' could not be resolved"),
+        (HEADER + "-- restatements: sales\n" + BODY, "line 3: restatements of sales, which is no column of numbers"),
+        (HEADER + BODY.replace(" -- Net sales.", ""), "line 5: the output column net_sales has no description"),
         (HEADER + BODY.replace("clean.sales", "clean.sale"), "reads clean.sale, which no contract and no other mart"),
         (HEADER + BODY.replace("clean.sales", "sales"), "reads sales without its layer"),
         (HEADER + BODY.replace(":last_day", ":last_month"), "unknown parameter :last_month; there are :first_day"),
@@ -119,12 +135,17 @@ def test_a_mart_that_reads_another_one_follows_it(tmp_path: Path) -> None:
         (f"{HEADER}delete from clean.sales", "exactly one select statement"),
         (HEADER, "exactly one select statement"),
         (HEADER + BODY.replace("select", "selekt"), "not a statement that Postgres would read: line 4, column"),
-        (HEADER + BODY.replace("net_sales)", "net_sale)"), "'net_sale' could not be resolved"),
-        (HEADER.replace("event_date", "day") + BODY, "its grain names day, which is no output column"),
-        (HEADER.replace("event_date", "orders") + BODY, "has a date first in its grain, orders is none"),
+        (HEADER + BODY.replace("net_sales)", "net_sale)"), "line 5: Column 'net_sale' could not be resolved"),
+        (HEADER.replace("event_date", "day") + BODY, "line 2: its grain names day, which is no output column"),
+        (HEADER.replace("event_date", "orders") + BODY, "line 2: a mart by business day has a date first in its grain"),
         (HEADER + BODY.replace("sum(", "avg("), "the type of the output column net_sales cannot be derived; cast it"),
         (HEADER + BODY.replace(" as orders", ""), "output columns have names in lower case"),
-        (f"{HEADER}select * from clean.sales", "output columns have names in lower case"),
+        (f"{HEADER}select\n    *\nfrom clean.sales", "line 4: `*` names no output columns; write each one"),
+        (HEADER + BODY.replace("group by event_date\n", ""), "line 4: event_date stands beside an aggregate"),
+        (
+            HEADER + BODY.replace("sum(net_sales)", "max(now() - event_at)"),
+            "line 5: the output column net_sales is an int",
+        ),
         (HEADER + BODY.replace("as orders", "as net_sales"), "two output columns have the same name"),
         (HEADER + BODY.replace("clean.sales", "marts.probe"), "reads marts.probe, which no contract and no other mart"),
     ],
@@ -136,6 +157,58 @@ def test_what_is_wrong_with_a_file_is_told_with_its_name(tmp_path: Path, text: s
     assert fault in str(raised.value)
     assert str(raised.value).startswith(f"{tmp_path / 'probe.sql'}: ")
     assert "\x1b" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("expression", "kind"),
+    [
+        ("current_date - max(event_date)", COUNT),
+        ("max(current_date - event_date) + 1", COUNT),
+        ("greatest(current_date - max(event_date), 0)", COUNT),
+        ("max(event_date) - 7", DAY),
+        ("max(event_date - (event_date - date '2020-01-01'))", DAY),
+        ("sum((event_date - date '2020-01-01') * net_sales)", MONEY),
+    ],
+)
+def test_arithmetic_of_days_is_typed_as_postgres_does_it(tmp_path: Path, expression: str, kind: object) -> None:
+    assert mart_of(tmp_path, HEADER + BODY.replace("sum(net_sales)", expression)).table.column("net_sales").type == kind
+
+
+@pytest.mark.parametrize(
+    "expression", ["sum(sum(net_sales)) over ()", "(select max(order_date) from clean.orders)", "max(net_sales) + 1"]
+)
+def test_what_needs_no_group_by_is_taken_without_one(tmp_path: Path, expression: str) -> None:
+    body = f"select\n    {expression} as number -- Number.\nfrom clean.sales\n"
+    assert mart_of(tmp_path, f"-- One row.\n-- grain: number\n{body}").table.key == ("number",)
+
+
+def test_the_lines_of_the_comment_say_what_is_claimed_who_answers_and_what_may_be_late(tmp_path: Path) -> None:
+    lines = (
+        "-- check: sales_are_sold: select event_date from marts.probe\n"
+        "--     where net_sales <> 0 and orders = 0\n"
+        "-- Check (warn): days_are_loaded: select probe.event_date from marts.probe join clean.sales\n"
+        "--     on sales.event_date = probe.event_date where probe.event_date between :first_day and :last_day\n"
+        "-- due: no\n-- owner: team:finance, ann@example.com\n"
+    )
+    mart = mart_of(tmp_path, HEADER + lines + BODY)
+
+    assert mart.table.description == "One row a day."
+    assert [(one.said.name, one.said.is_blocking, one.said.line) for one in mart.checks] == [
+        ("sales_are_sold", True, 3),
+        ("days_are_loaded", False, 5),
+    ]
+    assert mart.checks[1].sources == (("clean", "sales"), ("marts", "probe"))
+    assert not mart.header.is_due
+    assert mart.header.owners == ("team:finance", "ann@example.com")
+    plain = mart_of(tmp_path, HEADER + BODY)
+    assert (plain.checks, plain.header.is_due, plain.header.owners) == ((), True, ())
+
+
+def test_a_check_that_reads_a_mart_after_its_own_is_a_circle(tmp_path: Path) -> None:
+    check = "-- check: a: select probe.event_date from marts.probe join marts.above using (event_date)\n"
+    above = HEADER + BODY.replace("clean.sales", "marts.probe")
+    with pytest.raises(MartError, match=r"the marts above, probe in .* read each other in a circle"):
+        load_marts(write(tmp_path, probe=HEADER + check + BODY, above=above))
 
 
 def test_a_file_whose_name_is_no_table_name_is_refused(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def end_run(pipeline: Pipeline, *, succeeds: bool, days: tuple[date, date] = (FI
 
 def land(pipeline: Pipeline, day: date, read_at: datetime, written_at: datetime | None = None) -> None:
     """Write what a run that writes every daily mart of a day leaves."""
-    for table in build_catalogue("demo").daily_names:
+    for table in build_catalogue("demo").due_names:
         execute(
             pipeline.database,
             "insert into ops.materialised_days (table_name, day, first_written_at, written_at, run_id, read_at, "

@@ -67,7 +67,7 @@ def test_a_broken_mart_stops_what_reads_it_and_everything_else_runs(loaded: Pipe
     assert {"orders", "sales", "customers", "daily_revenue"} <= set(daily.split())
     assert "daily_product_sales" not in daily.split()
     assert "daily_reconciliation" not in daily.split()  # it reads the broken one
-    assert "daily_product_sales.sql: begins with no comment" in " ".join(description)
+    assert "daily_product_sales.sql: line 1: no line `-- grain" in " ".join(description)
 
 
 def test_a_file_in_the_folder_of_marts_is_materialised_with_the_others(loaded: Pipeline, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ OVER = datetime(2026, 11, 24, 23, tzinfo=UTC)
 DUE = datetime(2026, 11, 25, 5, tzinfo=UTC)
 
 PACKAGED = build_catalogue("demo")
-TABLES = PACKAGED.daily_names
+TABLES = PACKAGED.due_names
 
 
 @pytest.fixture

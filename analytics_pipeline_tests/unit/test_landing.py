@@ -126,7 +126,7 @@ def test_the_due_time_is_the_described_one_or_two_hours_after_the_daily_run(
 
 
 def test_the_daily_marts_are_what_a_day_has_to_be_in() -> None:
-    assert {"marts.daily_revenue", "marts.daily_product_sales"} <= set(build_catalogue("demo").daily_names)
+    assert {"marts.daily_revenue", "marts.daily_product_sales"} <= set(build_catalogue("demo").due_names)
 
 
 def test_a_landing_is_told_in_the_shops_time() -> None:

@@ -16,6 +16,7 @@ from analytics_pipeline.cli import demo as demo_command
 from analytics_pipeline.cli.init import TEMPLATE
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.landing import LANDED
 from analytics_pipeline.shop import protocol, spec
@@ -154,6 +155,15 @@ def test_the_descriptions_and_the_mart_of_the_readme_can_be_used_as_they_are(tmp
     [mart] = load_marts(tmp_path)
     assert mart.table.key == ("event_date", "country", "currency")
     assert mart.sources == (("clean", "orders"), ("clean", "sales"))
+
+
+def test_the_page_about_marts_names_every_key_and_its_example_can_be_used_as_it_is(tmp_path: Path) -> None:
+    told = {code.partition(":")[0] for row in rows_of(DOCS / "marts.md", "Key") for code in codes_of(row["Key"])}
+    assert told == set(KEYS)
+    [statement] = blocks_of(DOCS / "marts.md", "sql")
+    (tmp_path / "daily_orders.sql").write_text(statement, encoding="utf-8")
+    [mart] = load_marts(tmp_path)
+    assert [check.said.name for check in mart.checks] == ["orders_are_none_or_more", "few_orders_are_cancelled"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))

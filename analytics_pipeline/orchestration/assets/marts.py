@@ -12,6 +12,7 @@ from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.publishing import MartDays
 from analytics_pipeline.marts.engine import LAYER, BrokenMart, Mart
+from analytics_pipeline.marts.statement import FIRST_DAY, LAST_DAY
 from analytics_pipeline.orchestration.assets.describe import OWNER, by_day, mart_metadata, table_asset
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
@@ -26,6 +27,13 @@ def build_mart_assets(
     daily = {mart.table.qualified_name: mart.reads_first_orders for mart in marts if mart.is_daily}
     definition = {"shop_currency": shop.currency, "shop_timezone": shop.timezone}
     return [_mart_asset(mart, partitions, daily, mart.definition(**definition)) for mart in marts]
+
+
+def description_of(mart: Mart) -> str:
+    """Return the mart's description for the UI; what is no mart by business day says so."""
+    if mart.is_daily:
+        return mart.table.description
+    return f"{mart.table.description}\n\nEvery run computes it whole, since it has no `:{FIRST_DAY}` and `:{LAST_DAY}`."
 
 
 def broken_mart_specs(broken: Sequence[BrokenMart]) -> list[dg.AssetSpec]:
@@ -53,6 +61,8 @@ def _mart_asset(
     @table_asset(
         mart.table,
         deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
+        description=description_of(mart),
+        owners=list(mart.header.owners) or [OWNER],
         metadata=mart_metadata(mart),
         code_version=version,
         kinds={"sql", "postgres"},

@@ -7,6 +7,7 @@ none. Its result shows how many there are, up to five examples, and the sum of t
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -43,6 +44,7 @@ class Claim:
             and `{last_day}`; `{slice}` is `between` the two.
         compared_with: `layer/name` of the assets that the claim reads and that may be written later than its own.
         is_blocking: Whether a contradiction stops what is downstream; else it is a warning.
+        is_whole: Whether it is about all rows, since its table has no business days.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Claim:
     contradictions: str
     compared_with: tuple[str, ...] = ()
     is_blocking: bool = True
+    is_whole: bool = False
     compared: str | None = None
     """A `select` of one number, `compared`: how many days of the slice could be compared at all."""
 
@@ -69,7 +72,7 @@ class Claim:
             return self.nothing_stored()
         with snapshot(database) as ask:
             result = self._examine(ask, ranges)
-            if result.passed or NOT_EXAMINED in result.metadata:
+            if result.passed or self.is_whole or NOT_EXAMINED in result.metadata:
                 return result
             compared = (self.table, *self.compared_with)
             waiting = waiting_days(ask, [table.replace("/", ".") for table in compared])
@@ -107,7 +110,7 @@ class Claim:
             "unexplained_difference_exact": str(difference),
             "contradictions": found["cases"],
             "examples": found["examples"],
-            "business_days": ", ".join(map(str, ranges)),
+            "business_days": "all" if self.is_whole else ", ".join(map(str, ranges)),
         }
         if self.compared is not None:
             figures["compared_days"] = sum(
@@ -128,7 +131,12 @@ class Claim:
 
 
 def days_to_examine(database: Database, table: Table, asked: DayRange | None, run_id: str) -> list[DayRange]:
-    """Return the days of a table that a run is for and those that it wrote beside; without any, all that are stored."""
+    """Return the days of a table that a run is for and those that it wrote beside; without any, all that are stored.
+
+    Of a table without business days it is all days.
+    """
+    if table.day_column is None:
+        return [DayRange(date.min, date.max)]
     if asked is not None:
         return contiguous([*asked, *days_written_by(database, table, run_id)])
     if not exists(database, table):

@@ -34,7 +34,7 @@ def build_landed_check(
         blocking=False,
     )
     def check(database: DatabaseResource) -> dg.AssetCheckResult:
-        found = last_landing(database.database(), shop, clock(), catalogue.daily_names)
+        found = last_landing(database.database(), shop, clock(), catalogue.due_names)
         return dg.AssetCheckResult(
             passed=not found.is_late, severity=dg.AssetCheckSeverity.ERROR, metadata=_figures(found, shop)
         )

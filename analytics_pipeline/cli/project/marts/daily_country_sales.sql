@@ -1,5 +1,7 @@
 -- Net sales of each business day by the order's country.
 -- grain: event_date, country, currency
+-- check (warn): countries_are_known: select event_date from marts.daily_country_sales
+--     where country = '(unknown)' and event_date between :first_day and :last_day
 select
     sales.event_date, -- Business day of the events.
     coalesce(orders.country, '(unknown)') as country, -- Country of the order, as the shop gives it.
