@@ -21,7 +21,7 @@ from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.processes import Processes
 from analytics_pipeline.cli.shop import DEFAULT_PORT, demo_settings
 from analytics_pipeline.demo_shop import serve
-from analytics_pipeline.orchestration.running import end_dead_runs, open_instance
+from analytics_pipeline.orchestration.running import LOCATION, end_dead_runs, open_instance
 from analytics_pipeline.settings import DEFAULT_SHOP, UI_URL, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import psql_line
@@ -29,7 +29,6 @@ from analytics_pipeline.warehouse.connection import psql_line
 SECONDS_TO_LOAD = 300.0
 SECONDS_BETWEEN_LOOKS = 0.05
 LONGEST_SOCKET = 100
-LOCATION = "analytics_pipeline.definitions"
 LOOPBACK = "127.0.0.1"
 SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
 """How long a look at the shop may take: the first one after a long history asks for many changes."""

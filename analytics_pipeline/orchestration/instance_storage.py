@@ -4,7 +4,7 @@
 as the assets do: the one of `ANALYTICS_DATABASE_URL`, or the embedded one, which the first of them starts. What is
 stored and how is dagster-postgres' part; three of its habits are changed: it opens a connection for every event, asks
 the server's catalogue for tables and columns with most of them, and writes the events that announce a run's partitions
-one by one.
+one by one. And runs that name their code location get the origin that belongs to it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +15,14 @@ from typing import Any
 import dagster as dg
 import sqlalchemy
 import sqlalchemy.exc
+from dagster._core.remote_origin import (  # in no public place; a test repeats a run by them
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 
+from analytics_pipeline.orchestration.running import REPOSITORY
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.warehouse.connection import (
     INSUFFICIENT_PRIVILEGE,
@@ -75,7 +81,8 @@ class EventStorage(PostgresEventLogStorage):
     def store_event_batch(self, events: Sequence[dg.EventLogEntry]) -> None:
         """Store events in their order, those of planned and of done materialisations in a few statements.
 
-        A run over a year announces and reports each day of each asset: thousands of events.
+        A run over a year announces and reports each day of each asset: thousands of events. Dagster announces them one
+        by one, and reports a batch of them by a statement of its own, which takes longer to make than to execute.
         """
         for together, group in groupby(events, key=_is_materialization):
             if together:
@@ -86,7 +93,7 @@ class EventStorage(PostgresEventLogStorage):
     def _store_materializations(self, events: list[dg.EventLogEntry]) -> None:
         log = self.prepare_insert_event(events[0]).table
         insert = log.insert().returning(log.c.id, sort_by_parameter_order=True)
-        with self._connect() as connection:
+        with self.index_connection() as connection:
             ids = [row[0] for row in connection.execute(insert, [self._event_to_row(event) for event in events])]
         with self.index_transaction() as connection:
             self._store_asset_event_tags(connection, events, ids)
@@ -104,7 +111,7 @@ def _is_materialization(event: dg.EventLogEntry) -> bool:
 
 
 class RunStorage(PostgresRunStorage):
-    """The run storage over a kept connection."""
+    """The run storage over a kept connection, in which runs of the command line are of the code location."""
 
     def __init__(self, postgres_url: str) -> None:
         super().__init__(postgres_url)
@@ -114,6 +121,19 @@ class RunStorage(PostgresRunStorage):
         """Close the kept connection."""
         self._engine.dispose()
         super().dispose()
+
+    def add_run(self, dagster_run: dg.DagsterRun) -> dg.DagsterRun:
+        """Store a run; one that names its code location by tags alone gets the origin by which the UI repeats it."""
+        return super().add_run(_with_origin(dagster_run))
+
+
+def _with_origin(run: dg.DagsterRun) -> dg.DagsterRun:
+    label = run.tags.get(REPOSITORY)
+    if label is None or run.remote_job_origin is not None:
+        return run
+    repository, _, location = label.partition("@")
+    place = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), repository)
+    return run.with_job_origin(RemoteJobOrigin(place, run.job_name))
 
 
 class InstanceStorage(DagsterPostgresStorage):

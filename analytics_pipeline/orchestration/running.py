@@ -30,6 +30,9 @@ if TYPE_CHECKING:  # dagster gives these types no public name
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
+LOCATION = "analytics_pipeline.definitions"
+"""Name of the code location: the module's, as Dagster itself would name it."""
+CODE_LOCATION, REPOSITORY = "dagster/code_location", ".dagster/repository"
 REFUSED = "analytics_pipeline/refused"
 """Tag of a run that was refused for what it was asked, with the kind of the error."""
 PROCESS_TAG = "analytics_pipeline/process"
@@ -114,8 +117,9 @@ def run_days(
     job = definitions.resolve_job_def(job_name)
     tags = {
         **range_tags(days),
+        **_place(definitions),
         PROCESS_TAG: _process_name(),
-        # The daemon could not start this run again: it has no job of a code location that the daemon knows.
+        # Whoever has started this run and has ended it does not want the daemon to start it again.
         "dagster/max_retries": "0",
     }
     run_id = str(uuid.uuid4())
@@ -147,8 +151,15 @@ def run_days(
 
 
 def range_tags(days: DayRange) -> dict[str, str]:
-    """Return the tags of a run over some business days."""
+    """Return the tags of a run over some business days; those of one day are the schedule's."""
+    if days.first == days.last:
+        return {PARTITION: days.first.isoformat()}
     return {RANGE_START: days.first.isoformat(), RANGE_END: days.last.isoformat()}
+
+
+def _place(definitions: dg.Definitions) -> dict[str, str]:
+    """Return the tags that name the code location of a run; `instance_storage` makes the run's origin of them."""
+    return {CODE_LOCATION: LOCATION, REPOSITORY: f"{definitions.get_repository_def().name}@{LOCATION}"}
 
 
 def days_of_run(run: dg.DagsterRun) -> DayRange | None:
@@ -176,8 +187,8 @@ def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     dead = []
     for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
         process = run.tags.get(PROCESS_TAG)
-        # A run that the UI repeats inherits its model's tags; it has a place in a code location, ours has none.
-        if process is not None and run.remote_job_origin is None and not _is_alive(process):
+        # A run that the UI repeats inherits its model's tags, the process among them.
+        if process is not None and run.parent_run_id is None and not _is_alive(process):
             instance.report_run_failed(run, f"The process of this run ({process}) died.")
             instance.event_log_storage.free_concurrency_slots_for_run(run.run_id)
             dead.append(run.run_id)

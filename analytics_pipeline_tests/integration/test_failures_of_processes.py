@@ -146,6 +146,11 @@ def test_only_the_runs_of_dead_processes_are_ended(instance: dg.DagsterInstance)
         tags = {"analytics_pipeline/process": process} if process else {}
         runs[instance.create_run_for_job(job, tags=tags).run_id] = name
 
+    repeated, gone = next(run_id for run_id, name in runs.items() if name == "gone"), processes["gone"]
+    tags = {"analytics_pipeline/process": str(gone)}
+    again = instance.create_run_for_job(job, tags=tags, parent_run_id=repeated, root_run_id=repeated)
+    runs[again.run_id] = "repeated by the UI"
+
     ended = {runs[run_id] for run_id in end_dead_runs(instance)}
 
     assert ended == {"gone", "another one with its number"}

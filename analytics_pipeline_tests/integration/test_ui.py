@@ -19,6 +19,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from subprocess import CompletedProcess, Popen
+from typing import Any
 
 import psutil
 import pytest
@@ -28,6 +29,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from analytics_pipeline.cli.shop import demo_settings
 from analytics_pipeline.demo_shop import DemoShop, RevenueTruth
 from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.orchestration.running import LOCATION
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.warehouse.connection import Database
@@ -50,6 +52,14 @@ SECONDS_TO_START = 60
 MILLISECONDS_TO_SHOW = 20_000
 MILLISECONDS_TO_ARRANGE = 1_000
 WITHOUT_CHECKS = {"daily_revenue_as_closed"}
+SCHEDULE = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION, "scheduleName": "daily"}
+RUNS_OF_A_JOB = """query ($job: PipelineSelector!) { pipelineOrError(params: $job) { ... on Pipeline { runs {
+  runId status parentRunId tags { key value } repositoryOrigin { repositoryLocationName repositoryName } } } } }"""
+DRY_TICK = """mutation ($schedule: ScheduleSelector!, $time: Float) {
+  scheduleDryRun(selectorData: $schedule, timestamp: $time) {
+    ... on DryRunInstigationTick { evaluationResult { runRequests { tags { key value } } } } } }"""
+REPEAT = """mutation ($run: ReexecutionParams) { launchPipelineReexecution(reexecutionParams: $run) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"""
 NEEDS_WHOLE_HISTORY = {"new_customers", "returning_customers"}
 """A guest's first order may be older than the days that the demo loads."""
 
@@ -255,6 +265,49 @@ def test_the_page_of_a_mart_shows_its_columns_and_its_checks(up: Up, page: Page)
     expect(page.get_by_text("daily_revenue_has_every_day").first).to_be_visible()
     expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
     expect(page.get_by_text("unexplained_difference", exact=True).first).to_be_visible()
+
+
+def ask(up: Up, query: str, **variables: object) -> dict[str, Any]:
+    """Ask the web server by GraphQL, as the UI does."""
+    answer = requests.post(f"{up.url}/graphql", json={"query": query, "variables": variables}, timeout=60).json()
+    assert "errors" not in answer, answer
+    (found,) = answer["data"].values()
+    return dict(found)
+
+
+def values(tags: list[dict[str, str]]) -> dict[str, str]:
+    """The tags of a run by their names."""
+    return {tag["key"]: tag["value"] for tag in tags}
+
+
+def runs_of_the_code_location(up: Up) -> dict[str, dict[str, Any]]:
+    """The runs that the UI lists for the job `daily` of the code location, by id."""
+    place = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION, "pipelineName": "daily"}
+    return {run["runId"]: run for run in ask(up, RUNS_OF_A_JOB, job=place)["runs"]}
+
+
+def test_a_run_of_the_command_line_is_listed_like_the_schedules_and_the_ui_repeats_it(demo: Demo, up: Up) -> None:
+    yesterday = query(up.database, "select max(order_date) as day from raw.orders")[0]["day"].isoformat()
+    by_hand = run("run", "--date", yesterday, folder=demo.home, ANALYTICS_HOME=str(demo.home / "state"))
+    assert by_hand.returncode == 0, by_hand.stderr
+    (run_id,) = re.findall(r"checks, run (\S+)", by_hand.stdout)
+
+    listed = runs_of_the_code_location(up)[run_id]
+    assert listed["repositoryOrigin"] == {"repositoryLocationName": LOCATION, "repositoryName": "__repository__"}
+    tags = values(listed["tags"])
+    tick = ask(up, DRY_TICK, schedule=SCHEDULE, time=time.time())
+    (requested,) = tick["evaluationResult"]["runRequests"]
+    assert tags["dagster/partition"] == yesterday
+    assert "dagster/partition" in values(requested["tags"])
+    assert not any("range" in name for name in tags)
+
+    again = ask(up, REPEAT, run={"parentRunId": run_id, "strategy": "ALL_STEPS", "useParentRunTags": True})
+    assert again["__typename"] == "LaunchRunSuccess", again
+    repeated = str(again["run"]["runId"])
+    wait_until(lambda: runs_of_the_code_location(up)[repeated]["status"] in ("SUCCESS", "FAILURE"))
+    ended = runs_of_the_code_location(up)[repeated]
+    assert (ended["status"], ended["parentRunId"]) == ("SUCCESS", run_id)
+    assert values(ended["tags"])["dagster/partition"] == yesterday
 
 
 def test_c46_up_refuses_mutations_by_links_and_foreign_hosts_and_origins(up: Up) -> None:
