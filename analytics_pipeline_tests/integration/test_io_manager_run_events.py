@@ -1,23 +1,16 @@
 """What a run leaves in Dagster's own tables: figures for each day, and the events that Dagster stores."""
 
-import json
-import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from datetime import UTC, date, datetime
 
 import dagster as dg
 import pytest
-from dagster_postgres import PostgresEventLogStorage
 
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop
-from analytics_pipeline.orchestration.instance_storage import EventStorage, sqlalchemy_url
-from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import Pipeline
-from analytics_pipeline_tests.integration.loaded import drop, loaded_pipeline
+from analytics_pipeline_tests.integration.loaded import loaded_pipeline
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 1, 4)
 REVENUE = dg.AssetKey(["marts", "daily_revenue"])
@@ -92,57 +85,6 @@ def test_the_last_day_of_a_run_tells_columns_and_lineage_and_no_other_day_does(p
         assert not {"dagster/column_schema", "dagster/column_lineage"} & told[day].keys()
     (whole,) = materialisations(pipeline, dg.AssetKey(["marts", "daily_revenue_as_closed"])).values()
     assert "dagster/column_lineage" in whole
-
-
-@pytest.fixture
-def storages(server: Database, instance_template: str) -> Iterator[list[Database]]:
-    """Two empty databases of Dagster's tables."""
-    made = [server.named(f"events_{uuid.uuid4().hex[:8]}") for _ in range(2)]
-    with server.named("postgres").connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
-        for database in made:
-            cursor.execute(f'create database "{database.name}" template {instance_template}')
-    yield made
-    for database in made:
-        drop(server, database)
-
-
-def contents(database: Database) -> dict[str, list[dict[str, object]]]:
-    """What an event log's tables hold, without what depends on the moment of writing."""
-    events = "select id, run_id, dagster_event_type, step_key, asset_key, partition, event from event_logs order by id"
-    assets = "select asset_key, last_run_id, last_materialization, asset_details from asset_keys order by asset_key"
-    tags = "select event_id, asset_key, key, value from asset_event_tags order by event_id, asset_key, key"
-    checks = "select asset_key, check_name, run_id, execution_status from asset_check_executions order by 1, 2"
-    found = {name: query(database, sql) for name, sql in (("events", events), ("tags", tags), ("checks", checks))}
-    found["assets"] = query(database, assets)
-    return found
-
-
-def test_events_stored_together_are_those_that_dagster_stores_one_by_one(
-    pipeline: Pipeline, storages: list[Database]
-) -> None:
-    (run,) = pipeline.instance.get_runs()
-    kinds = {
-        dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
-        dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED,
-        dg.DagsterEventType.ASSET_MATERIALIZATION,
-    }
-    events = sorted(pipeline.instance.all_logs(run.run_id, of_type=kinds), key=lambda event: event.timestamp)
-    ours, theirs = storages
-    together = EventStorage(sqlalchemy_url(ours.url))
-    one_by_one = PostgresEventLogStorage(sqlalchemy_url(theirs.url))
-    together.store_event_batch(events)
-    for event in events:
-        one_by_one.store_event(event)
-
-    found, expected = contents(ours), contents(theirs)
-    assert found == expected
-    assert {row["dagster_event_type"] for row in expected["events"]} == {kind.value for kind in kinds}
-    assert len(expected["events"]) == len(events) > 50
-    assert {row["last_run_id"] for row in expected["assets"]} == {run.run_id}
-    assert len(expected["assets"]) == len(pipeline.definitions.resolve_all_asset_specs()) - len(OPS_TABLES)
-    assert json.loads(str(found["events"][0]["event"]))["run_id"] == run.run_id
-    for storage in (together, one_by_one):
-        storage.dispose()
 
 
 def test_a_later_plan_is_the_latest_one_of_its_asset(
