@@ -18,6 +18,7 @@ from analytics_pipeline.warehouse.connection import Connection
 from analytics_pipeline.warehouse.slices import Slice
 
 SALES, CUSTOMERS = CLEAN_SALES.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
+IS_ORDER = f"kind = '{ORDER}'"
 CHANGES, DAYS = ORDER_CHANGES.qualified_name, MATERIALISED_DAYS.qualified_name
 
 _FINGERPRINT = (
@@ -71,6 +72,12 @@ class SalesChanged:
         """Sum up the old rows: whether a mart could change is known only when none is being computed any more."""
         if part is not None:
             _keep(cursor, "sales_before", _order_days(SALES, part.where(table)), joined_by="order_id, customer_key")
+            # These are replaced in the same transaction, before this looks at what changed.
+            for name, source, only in (
+                ("quarantined_before", QUARANTINE.table, IS_ORDER),
+                ("left_out_before", EXCLUSIONS.table, "true"),
+            ):
+                _keep(cursor, name, _ids_of(cursor, source, f"{only} and {part.where(source)}"))
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Compare, and note the differences; no mart is computed meanwhile, so that none misses them."""
@@ -82,7 +89,7 @@ class SalesChanged:
         differing = [self._differing("sales_before", "sales_between", by_rules=True)]
         differing.append(self._differing("sales_between", "sales_after", by_rules=False))
         _keep(cursor, "sales_differing", " union all ".join(differing))
-        _keep(cursor, "sales_changes", self._compared(cursor), self.writing.definition)
+        _keep(cursor, "sales_changes", self._compared(cursor, part), self.writing.definition)
         measures = ", ".join(LEDGER_MEASURES)
         self._note(
             cursor,
@@ -132,16 +139,18 @@ class SalesChanged:
             where old.fingerprint is distinct from new.fingerprint
         """
 
-    def _compared(self, cursor: Connection) -> str:
+    def _compared(self, cursor: Connection, part: Slice) -> str:
         """Select the differences with their causes."""
+        quarantined = _those_before(cursor, "quarantined_before", QUARANTINE.table, part, IS_ORDER)
+        left_out = _those_before(cursor, "left_out_before", EXCLUSIONS.table, part)
         measures = ", ".join(f"differing.{name}" for name in LEDGER_MEASURES)
         return f"""
             with
             was as (select distinct order_id from sales_before),
             stays as (select distinct order_id from sales_after),
-            was_quarantined as ({_those_among(cursor, QUARANTINE.table, only=f"kind = '{ORDER}'")}),
-            was_left_out as ({_those_among(cursor, EXCLUSIONS.table)}),
-            sent_for_the_day as ({_those_among(cursor, RAW_ORDERS.table, by_day=True)}),
+            was_quarantined as ({quarantined}),
+            was_left_out as ({left_out}),
+            sent_for_the_day as ({_those_sent(cursor)}),
             sent as (select distinct order_id from sent_for_the_day)
             select
                 order_id, order_date, event_date, currency, {measures},
@@ -344,12 +353,30 @@ def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
     return bool(cursor.fetchone()[0])
 
 
-def _those_among(cursor: Connection, table: Table, *, by_day: bool = False, only: str = "true") -> str:
-    """Select which of the differing orders a table holds, or on which days; none when there is no such table."""
-    cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
-    if not cursor.fetchone()[0]:
-        return "select null::text as order_id" + (", null::date as order_date" if by_day else "") + " where false"
+def _ids_of(cursor: Connection, table: Table, condition: str) -> str:
+    """Select the orders of a table that meet a condition; none when there is no such table."""
+    if not _is_there(cursor, table):
+        return "select null::text as order_id where false"
+    return f"select distinct order_id from {table.qualified_name} where {condition}"
+
+
+def _those_before(cursor: Connection, before: str, table: Table, part: Slice, only: str = "true") -> str:
+    """Select which of the differing orders a table held: in the slice, as was kept, and outside of it, as it is."""
+    differing = "order_id in (select order_id from sales_differing)"
+    outside = _ids_of(cursor, table, f"{only} and not ({part.where(table)}) and {differing}")
+    return f"select order_id from {before} where {differing} union {outside}"
+
+
+def _those_sent(cursor: Connection) -> str:
+    """Select on which days the shop has sent the differing orders; none when nothing was ever sent."""
+    if not _is_there(cursor, RAW_ORDERS.table):
+        return "select null::text as order_id, null::date as order_date where false"
     return (
-        f"select distinct order_id{', order_date' if by_day else ''} from {table.qualified_name} "
-        f"where {only} and order_id in (select order_id from sales_differing)"
+        f"select distinct order_id, order_date from {RAW_ORDERS.table.qualified_name} "
+        "where order_id in (select order_id from sales_differing)"
     )
+
+
+def _is_there(cursor: Connection, table: Table) -> bool:
+    cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
+    return bool(cursor.fetchone()[0])

@@ -38,7 +38,7 @@ from analytics_pipeline.warehouse.slices import (
     read_table,
     write,
 )
-from analytics_pipeline.warehouse.staging import StagedSlice
+from analytics_pipeline.warehouse.staging import StagedRows
 
 ROW_COUNT = "dagster/partition_row_count"
 HELD = "last_held_against_the_shop"
@@ -53,12 +53,12 @@ COLUMNS = "columns"
 class PostgresIOManager(dg.IOManager):
     """Stores `layer/name` as the Postgres table `layer.name`.
 
-    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id) or a `Query` that
-    Postgres computes, or a `StagedSlice`, whose rows are there and only have to be published; `MartDays` for a mart by
-    business day, which is computed for its stale days too. `Accompanied` rows bring more to write. A partitioned asset
-    replaces the slice of the run's business days in one transaction, another one the whole table. Gives a pandas frame
-    with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the input's annotation says so:
-    exactly the run's slice, with the columns that the input's metadata `columns` names.
+    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id), a `Query` that
+    Postgres computes, or `StagedRows`, which are there and are committed with those of the step's other tables;
+    `MartDays` for a mart by business day, which is computed for its stale days too. `Accompanied` rows bring more to
+    write. A partitioned asset replaces the slice of the run's business days in one transaction, another one the whole
+    table. Gives a pandas frame with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the
+    input's annotation says so: exactly the run's slice, with the columns that the input's metadata `columns` names.
     """
 
     def __init__(self, database: DatabaseResource, catalogue: Catalogue) -> None:
@@ -66,7 +66,7 @@ class PostgresIOManager(dg.IOManager):
         self._database, self._catalogue = database, catalogue
 
     def handle_output(
-        self, context: dg.OutputContext, obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedSlice
+        self, context: dg.OutputContext, obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedRows
     ) -> None:
         """Write the value in one transaction.
 
@@ -84,7 +84,7 @@ class PostgresIOManager(dg.IOManager):
         self,
         context: dg.OutputContext,
         database: Database,
-        obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedSlice,
+        obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedRows,
     ) -> None:
         table = self._catalogue.table(context.asset_key.path)
         if isinstance(obj, MartDays):
@@ -104,7 +104,7 @@ class PostgresIOManager(dg.IOManager):
             written, figures = _write_days(database, table, rows, part, companions)
             self._tell_by_day(context, figures, {day.isoformat(): note for day, note in left.items()})
         else:
-            if isinstance(rows, StagedSlice):
+            if isinstance(rows, StagedRows):
                 raise TypeError(f"a staged slice of {table.qualified_name} has business days")
             written = write(database, table, rows, None, companions=companions)
             context.add_output_metadata({"dagster/row_count": _row_count(database, table), **_shape(context)})
@@ -180,11 +180,12 @@ def _row_count(database: Database, table: Table) -> int:
 
 
 def _write_days(
-    database: Database, table: Table, rows: Rows | StagedSlice, part: Slice, companions: tuple[Companion, ...]
+    database: Database, table: Table, rows: Rows | StagedRows, part: Slice, companions: tuple[Companion, ...]
 ) -> tuple[int, Figures]:
     """Write a slice and return its number of rows, and the figures of each day that has rows."""
-    if isinstance(rows, StagedSlice):
-        return rows.publish(), _row_counts(rows.rows_by_day)
+    if isinstance(rows, StagedRows):
+        published = rows.publish()
+        return published.total(), _row_counts(published)
     if isinstance(rows, Query):
         return write(database, table, rows, part, companions=companions), _figures_by_day(database, table, part)
     counts: Counter[str] = Counter()

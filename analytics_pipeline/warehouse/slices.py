@@ -105,7 +105,6 @@ def write(
     rows: Rows,
     part: Slice | None,
     *,
-    before_commit: Callable[[], None] = lambda: None,
     companions: Sequence[Companion] = (),
 ) -> int:
     """Replace a slice of a table, or all of it, in one transaction; an empty `rows` clears the old ones.
@@ -117,7 +116,6 @@ def write(
         table: The table's shape.
         rows: New rows. An exception out of the stream leaves the old rows in place.
         part: The slice to replace; None for the whole table.
-        before_commit: Called when all rows, keys and indexes are in; an exception leaves the old rows in place.
         companions: What is written beside the rows; a failure of theirs leaves the old rows in place.
 
     Returns:
@@ -127,43 +125,135 @@ def write(
         TableMismatchError: The stored table does not fit its shape.
         ContractError: Two of the rows, or one of them and a row outside the slice, have the same key.
     """
-    ensure_schema(database, table.schema)
-    with database.connect() as connection, closing(connection.cursor()) as cursor:
-        take_turns(cursor, table.qualified_name)
-        key_statements = ensure_table(connection, table)
-        try:
-            for companion in companions:
-                companion.before(cursor, table, part)
-            written = replace_rows(cursor, table, rows, part)
-            for statement in key_statements:
-                cursor.execute(statement)
-            for companion in companions:
-                companion.after(cursor, table, part)
-            before_commit()
-            connection.commit()
-        except adbc_driver_manager.Error as error:
-            if sqlstate(error) == UNIQUE_VIOLATION:
-                raise duplicate_key(table, error) from None
-            raise
+    beside, keeps_rows = {table.qualified_name: companions}, isinstance(rows, Changes)
+    with replacing(database, [table], part, beside, keeps_rows=keeps_rows) as replacement:
+        with keys_of(table):
+            written = put_rows(replacement.cursor, table, rows)
+        replacement.finish()
     return written
 
 
-def take_turns(cursor: Connection, name: str) -> None:
-    """Begin a transaction that writes the table `name`: wait for the others that do, and see what they have written.
+class Replacement:
+    """A slice of one or several tables that is being replaced in one transaction; made by `replacing`.
+
+    Attributes:
+        cursor: In the transaction, in which the old rows are gone.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        cursor: Connection,
+        tables: Sequence[Table],
+        part: Slice | None,
+        companions: Mapping[str, Sequence[Companion]],
+    ) -> None:
+        self.cursor = cursor
+        self._connection, self._tables, self._part, self._companions = connection, tables, part, companions
+        self._key_statements: list[tuple[Table, str]] = []
+
+    def begin(self, *, keeps_rows: bool) -> None:
+        """Wait for others that write the tables, make those that are missing, and delete the slice.
+
+        Args:
+            keeps_rows: Leave the deletion to whoever merges rows by their ids.
+        """
+        take_turns(self.cursor, *(table.qualified_name for table in self._tables))
+        for table in self._tables:
+            self._key_statements += [(table, statement) for statement in ensure_table(self._connection, table)]
+        # All look before anything is gone: what one table held may explain what changes in another.
+        for table in self._tables:
+            for companion in self._companions.get(table.qualified_name, ()):
+                companion.before(self.cursor, table, self._part)
+        for table in self._tables if not keeps_rows else ():
+            delete_rows(self.cursor, table, self._part)
+
+    def finish(self) -> None:
+        """Build keys and indexes of new tables, let companions write, in the order of the tables, and commit."""
+        self.prepare_commit()
+        self.commit()
+
+    def prepare_commit(self) -> None:
+        """Do everything but commit: what can fail has failed then."""
+        for table, statement in self._key_statements:
+            with keys_of(table):
+                self.cursor.execute(statement)
+        for table in self._tables:
+            for companion in self._companions.get(table.qualified_name, ()):
+                companion.after(self.cursor, table, self._part)
+
+    def commit(self) -> None:
+        """Make the new rows of all tables visible at one moment."""
+        self._connection.commit()
+
+
+@contextmanager
+def replacing(
+    database: Database,
+    tables: Sequence[Table],
+    part: Slice | None,
+    companions: Mapping[str, Sequence[Companion]],
+    *,
+    keeps_rows: bool = False,
+) -> Iterator[Replacement]:
+    """Begin to replace a slice of some tables; what is not committed when the block ends is undone.
+
+    Args:
+        database: Where the tables lie; those that are missing are created.
+        tables: Their shapes, in the order in which companions write.
+        part: The slice; None for whole tables.
+        companions: What is written beside the rows, by the table's name.
+        keeps_rows: Leave the old rows to whoever merges new ones by their ids.
+
+    Raises:
+        TableMismatchError: A stored table does not fit its shape.
+    """
+    for schema in dict.fromkeys(table.schema for table in tables):
+        ensure_schema(database, schema)
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        replacement = Replacement(connection, cursor, tables, part, companions)
+        replacement.begin(keeps_rows=keeps_rows)
+        yield replacement
+
+
+@contextmanager
+def keys_of(table: Table) -> Iterator[None]:
+    """Turn the server's refusal of a repeated key into the error that says so."""
+    try:
+        yield
+    except adbc_driver_manager.Error as error:
+        if sqlstate(error) == UNIQUE_VIOLATION:
+            raise duplicate_key(table, error) from None
+        raise
+
+
+def take_turns(cursor: Connection, *names: str) -> None:
+    """Begin a transaction that writes some tables: wait for the others that do, and see what they have written.
 
     Whatever the server's defaults are, each statement sees what was committed before it, and the transaction may stand
     idle while other ones are prepared.
     """
     cursor.execute("set transaction isolation level read committed")
     cursor.execute("set local idle_in_transaction_session_timeout = 0")
-    cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
+    for name in sorted(names):  # in one order, or two writers of the same tables would wait for each other
+        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
 
 
 def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Slice | SomeDays | None) -> int:
     """Delete a slice, or several, and put rows in its place, in the caller's transaction; returns how many."""
+    delete_rows(cursor, table, part)
+    return put_rows(cursor, table, rows)
+
+
+def delete_rows(cursor: Connection, table: Table, part: Slice | SomeDays | None) -> None:
+    """Delete a slice, several, or all rows, in the caller's transaction."""
+    cursor.execute(f"delete from {table.qualified_name}" + (f" where {part.where(table)}" if part else ""))
+
+
+def put_rows(cursor: Connection, table: Table, rows: Rows) -> int:
+    """Add rows in the caller's transaction; changed ones replace those of the same id. Returns how many."""
     if isinstance(rows, Changes):
         return _merge(cursor, table, rows.rows)
-    cursor.execute(f"delete from {table.qualified_name}" + (f" where {part.where(table)}" if part else ""))
     if isinstance(rows, Query):
         names = ", ".join(column.name for column in table.columns)
         cursor.execute(f"insert into {table.qualified_name} ({names}) {rows.sql}")

@@ -1,14 +1,14 @@
 """Rows that travel to the database while others are still being made, and that count only once they are published.
 
-Postgres takes rows in while this process computes the next ones, on another core. Each table has a transaction of its
-own, which stays open until `publish`; without it, whatever happens, the stored rows remain. Slices of several tables
-are settled together before the first is published, so that what can fail has failed before. `slices.write` does the
-writing.
+Postgres takes rows in while this process computes the next ones, on another core: one writer, one connection, one
+transaction for all tables of a step, which stays open until `publish`; without it, whatever happens, the stored rows
+remain. `slices.replacing` does the writing.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from queue import Full, Queue
 from threading import Event, Thread
 
@@ -17,65 +17,74 @@ import pyarrow as pa
 
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Companion, Slice, write
+from analytics_pipeline.warehouse.slices import Companion, Replacement, Slice, keys_of, put_rows, replacing
 
-WAITING_BATCHES = 2
+WAITING_BATCHES = 12
 PATIENCE_SECONDS = 0.5
+ROWS_AT_A_TIME = 20_000
+"""Rows of a table that are collected before they are sent: each sending costs a few round trips."""
+
+Message = tuple[Table, pa.RecordBatch] | None
 
 
 class _WithdrawnError(Exception):
     """Ends the stream of rows that are not to be kept."""
 
 
-class StagedSlice:
-    """The new rows of a slice of one table; made by `stage`.
+class Staged:
+    """The new rows of a slice of several tables; made by `stage`.
 
     Attributes:
-        rows_by_day: Number of rows so far, by business day as ISO text.
+        rows_by_day: Number of rows so far by business day as ISO text, by the table's name.
     """
 
-    def __init__(self, database: Database, table: Table, part: Slice, companions: Sequence[Companion]) -> None:
-        self.rows_by_day: Counter[str] = Counter()
-        self._table = table
-        self._waiting: Queue[pa.RecordBatch | _WithdrawnError | None] = Queue(WAITING_BATCHES)
-        self._settled = Event()
-        self._decided = Event()
+    def __init__(
+        self,
+        database: Database,
+        tables: Sequence[Table],
+        part: Slice,
+        companions: Mapping[str, Sequence[Companion]],
+    ) -> None:
+        self.rows_by_day: dict[str, Counter[str]] = {table.qualified_name: Counter() for table in tables}
+        self._waiting: Queue[Message | _WithdrawnError] = Queue(WAITING_BATCHES)
+        self._settled, self._decided = Event(), Event()
         self._is_kept = False
-        self._written = 0
         self._error: BaseException | None = None
-        self._thread = Thread(
-            target=self._write, args=(database, part, companions), name=f"write {table.qualified_name}", daemon=True
-        )
+        arguments = (database, tables, part, companions)
+        self._thread = Thread(target=self._write, args=arguments, name="write staged rows", daemon=True)
         self._thread.start()
 
-    def write(self, rows: pd.DataFrame) -> None:
-        """Send rows on their way.
+    def write(self, table: Table, rows: pd.DataFrame) -> None:
+        """Send rows of one of the tables on their way.
 
         Args:
+            table: The table.
             rows: The table's columns in its order, with Arrow dtypes.
 
         Raises:
             PipelineError: The writing failed.
         """
-        for batch in pa.Table.from_pandas(rows, schema=self._table.arrow_schema, preserve_index=False).to_batches():
-            for found in batch[self._table.day_column].value_counts().to_pylist():
-                self.rows_by_day[str(found["values"])] += found["counts"]
-            self._send(batch)
+        counted = self.rows_by_day[table.qualified_name]
+        for batch in pa.Table.from_pandas(rows, schema=table.arrow_schema, preserve_index=False).to_batches():
+            for found in batch[table.day_column].value_counts().to_pylist():
+                counted[str(found["values"])] += found["counts"]
+            self._send((table, batch))
 
-    def publish(self) -> int:
-        """Replace the stored rows of the slice by the ones sent, and return how many these are; again, only the latter.
+    def publish(self) -> None:
+        """Replace the stored rows of the slice in all tables at one moment; again, it does nothing.
 
         Raises:
-            TableMismatchError: The stored table does not fit its shape.
-            ContractError: The rows repeat a key.
+            TableMismatchError: A stored table does not fit its shape.
+            ContractError: Rows of a table repeat its key.
         """
         if not self._is_kept:
-            settle([self])
+            self._send(None)
+            self._settled.wait()
+            self._raise_error()
             self._is_kept = True
             self._decided.set()
         self._thread.join()
         self._raise_error()
-        return self._written
 
     def withdraw(self) -> None:
         """Leave the stored rows as they are, unless `publish` came before."""
@@ -84,17 +93,7 @@ class StagedSlice:
             self._send(_WithdrawnError())
         self._thread.join()
 
-    def end_rows(self) -> None:
-        """Say that no more rows come; key and indexes are built meanwhile."""
-        if not self._settled.is_set():
-            self._send(None)
-
-    def wait_until_settled(self) -> None:
-        """Wait until only the commit is missing; raises what `publish` would."""
-        self._settled.wait()
-        self._raise_error()
-
-    def _send(self, message: pa.RecordBatch | _WithdrawnError | None) -> None:
+    def _send(self, message: Message | _WithdrawnError) -> None:
         while self._thread.is_alive():
             try:
                 return self._waiting.put(message, timeout=PATIENCE_SECONDS)
@@ -106,55 +105,77 @@ class StagedSlice:
         if self._error is not None and not isinstance(self._error, _WithdrawnError):
             raise self._error
 
-    def _write(self, database: Database, part: Slice, companions: Sequence[Companion]) -> None:
+    def _write(
+        self,
+        database: Database,
+        tables: Sequence[Table],
+        part: Slice,
+        companions: Mapping[str, Sequence[Companion]],
+    ) -> None:
         try:
-            rows = pa.RecordBatchReader.from_batches(self._table.arrow_schema, self._arriving())
-            self._written = write(
-                database, self._table, rows, part, before_commit=self._wait_for_decision, companions=companions
-            )
+            with replacing(database, tables, part, companions) as replacement:
+                self._take(replacement)
+                replacement.prepare_commit()
+                self._settled.set()
+                self._decided.wait()
+                if self._is_kept:
+                    replacement.commit()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
             self._error = error
         finally:
             self._settled.set()
 
-    def _wait_for_decision(self) -> None:
-        self._settled.set()
-        self._decided.wait()
-        if not self._is_kept:
-            raise _WithdrawnError
-
-    def _arriving(self) -> Iterator[pa.RecordBatch]:
+    def _take(self, replacement: Replacement) -> None:
+        """Write what arrives until no more comes."""
+        collected: dict[str, list[pa.RecordBatch]] = {}
+        shapes: dict[str, Table] = {}
         while (message := self._waiting.get()) is not None:
             if isinstance(message, _WithdrawnError):
                 raise message
-            yield message
+            table, batch = message
+            shapes[table.qualified_name] = table
+            waiting = collected.setdefault(table.qualified_name, [])
+            waiting.append(batch)
+            if sum(one.num_rows for one in waiting) >= ROWS_AT_A_TIME:
+                _put(replacement, table, collected.pop(table.qualified_name))
+        for name, batches in collected.items():
+            _put(replacement, shapes[name], batches)
 
 
-def settle(slices: Iterable[StagedSlice]) -> None:
-    """Bring slices to the point where only their commits are missing, side by side.
+def _put(replacement: Replacement, table: Table, batches: Sequence[pa.RecordBatch]) -> None:
+    with keys_of(table):
+        put_rows(replacement.cursor, table, pa.Table.from_batches(batches))
 
-    Raises:
-        TableMismatchError: A stored table does not fit its shape.
-        ContractError: The rows of one repeat a key.
-    """
-    waiting = list(slices)
-    for staged in waiting:
-        staged.end_rows()
-    for staged in waiting:
-        staged.wait_until_settled()
+
+@dataclass(frozen=True)
+class StagedRows:
+    """What one of the tables gets of staged rows: who publishes them first publishes all."""
+
+    staged: Staged
+    table: Table
+
+    def publish(self) -> Counter[str]:
+        """Commit all tables, if nobody has, and return the rows of this one by business day as ISO text."""
+        self.staged.publish()
+        return self.staged.rows_by_day[self.table.qualified_name]
 
 
 @contextmanager
-def stage(database: Database, table: Table, part: Slice, companions: Sequence[Companion] = ()) -> Iterator[StagedSlice]:
-    """Open a staged slice; what is not published when the block ends is withdrawn.
+def stage(
+    database: Database,
+    tables: Sequence[Table],
+    part: Slice,
+    companions: Mapping[str, Sequence[Companion]] | None = None,
+) -> Iterator[Staged]:
+    """Begin to send rows of some tables; what is not published when the block ends is withdrawn.
 
     Args:
-        database: Where the table lies.
-        table: The table's shape.
+        database: Where the tables lie.
+        tables: Their shapes, in the order in which companions write.
         part: The slice to replace.
-        companions: What is written beside the rows, in their transaction.
+        companions: What is written beside the rows, in their transaction, by the table's name.
     """
-    staged = StagedSlice(database, table, part, companions)
+    staged = Staged(database, tables, part, companions or {})
     try:
         yield staged
     finally:

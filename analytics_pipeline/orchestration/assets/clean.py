@@ -60,7 +60,7 @@ from analytics_pipeline.transforms.version import definition, dimension_definiti
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.layout import add_columns
 from analytics_pipeline.warehouse.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
-from analytics_pipeline.warehouse.staging import StagedSlice, settle, stage
+from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
 
 BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
 READABLE = "all_values_are_readable"
@@ -72,7 +72,7 @@ ORDER_TABLES = {
     "balances": ACCOUNTING,
     "sales": CLEAN_SALES,
 }
-"""In the order in which they are committed. The ledger comes last: a day is stale until then (`Settled`)."""
+"""In the order in which their companions write: the ledger's come last, and see the new rows of all tables."""
 RAW_COLUMNS = ["order_id", "order_date", "extracted_at", "payload"]
 CHUNK_ORDERS = 2_000
 """Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
@@ -139,27 +139,21 @@ def build_clean_assets(
                 replaced = replaced_records(cursor, moves.part)
             writing = Writing(context.run.run_id, definition(shop.description), as_of)
             replaced_sales = _replaced_sales(replaced, shop.description, emails)
+            written = DaysWritten(writing)
             companions: dict[str, list[Companion]] = {
-                "quarantine": [DaysWritten(writing), BlockedForgotten()],
+                **{name: [written] for name in ORDER_TABLES},
+                "quarantine": [written, BlockedForgotten()],
                 "sales": [
                     SalesChanged(writing, daily_marts, replaced["order_id"].to_pylist(), replaced_sales),
-                    DaysWritten(writing),
+                    written,
                     ReplacedForgotten(),
                     Settled(),
                     LeftDaysListed(moves.left),
                 ],
             }
-            staged = {
-                name: stack.enter_context(
-                    stage(
-                        database.database(),
-                        contract.table,
-                        moves.part,
-                        companions.get(name, [DaysWritten(writing)]),
-                    )
-                )
-                for name, contract in ORDER_TABLES.items()
-            }
+            tables = {name: contract.table for name, contract in ORDER_TABLES.items()}
+            beside_rows = {tables[name].qualified_name: found for name, found in companions.items()}
+            staged = stack.enter_context(stage(database.database(), [*tables.values()], moves.part, beside_rows))
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             quarantine = QuarantineAudit(shop.description.quarantine)
             accounting = Accounting()
@@ -172,7 +166,7 @@ def build_clean_assets(
                 for name in ORDER_TABLES:
                     rows: pd.DataFrame = getattr(cleaned, name)
                     audits[name].look_at(rows)
-                    staged[name].write(rows)
+                    staged.write(tables[name], rows)
                 context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
             if moves.part.beside:
                 days_beside = ", ".join(map(str, contiguous(moves.part.beside)))
@@ -225,13 +219,13 @@ def _chunks(batches: pa.RecordBatchReader | None, *, is_beside: bool = False) ->
             yield is_beside, chunk
 
 
-def _outputs(staged: dict[str, StagedSlice]) -> Iterator[dg.Output[StagedSlice]]:
-    # All tables are published at one moment: between two outputs Dagster writes its events, and may be killed.
-    settle(staged.values())
-    for rows in staged.values():
-        rows.publish()
-    for name, rows in staged.items():
-        yield dg.Output(rows, output_name=name)
+def _outputs(staged: Staged) -> Iterator[dg.Output[StagedRows]]:
+    """Yield one output a table: the IO manager commits them all with the first, and only tells of the others.
+
+    A kill after the commit leaves right tables without all of their events; the next run of the days tells them anew.
+    """
+    for name, contract in ORDER_TABLES.items():
+        yield dg.Output(StagedRows(staged, contract.table), output_name=name)
 
 
 def _dimension(
