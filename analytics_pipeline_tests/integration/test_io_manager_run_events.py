@@ -1,9 +1,12 @@
 """What a run leaves in Dagster's own tables: figures for each day, and the events that Dagster stores."""
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import dagster as dg
+import dagster_openlineage
 import pytest
 
 from analytics_pipeline.days import DayRange
@@ -85,6 +88,32 @@ def test_the_last_day_of_a_run_tells_columns_and_lineage_and_no_other_day_does(p
         assert not {"dagster/column_schema", "dagster/column_lineage"} & told[day].keys()
     (whole,) = materialisations(pipeline, dg.AssetKey(["marts", "daily_revenue_as_closed"])).values()
     assert "dagster/column_lineage" in whole
+
+
+def test_openlineage_is_told_columns_and_lineage_of_each_table_and_what_the_checks_found(
+    pipeline: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the public sensor, which reads materialisations and no definitions."""
+    log = tmp_path / "openlineage"
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(log))
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
+    monkeypatch.setattr(dagster_openlineage.sensor, "_ADAPTER", dagster_openlineage.OpenLineageAdapter())
+    tail = dagster_openlineage.openlineage_sensor(include_asset_events=True, record_filter_limit=10_000)
+    with pytest.warns((DeprecationWarning, UserWarning), match="get_event_records"):  # what the package calls
+        tail.evaluate_tick(dg.build_sensor_context(instance=pipeline.instance))
+
+    told = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    outputs = {one["name"]: one["facets"] for event in told for one in event["outputs"] if "schema" in one["facets"]}
+    specs = {"/".join(spec.key.path): spec for spec in pipeline.definitions.resolve_all_asset_specs()}
+    assert outputs.keys() == {name for name, spec in specs.items() if spec.group_name != "history"}
+    for name, facets in outputs.items():
+        schema = specs[name].metadata["dagster/column_schema"]
+        fields = [(one["name"], one["type"], one["description"]) for one in facets["schema"]["fields"]]
+        assert fields == [(column.name, column.type, column.description) for column in schema.columns]
+    (source,) = outputs["marts/daily_revenue"]["columnLineage"]["fields"]["net_sales"]["inputFields"]
+    assert (source["name"], source["field"]) == ("clean/sales", "net_sales")
+    assert sum("dataQualityAssertions" in one.get("inputFacets", {}) for event in told for one in event["inputs"]) > 50
 
 
 def test_a_later_plan_is_the_latest_one_of_its_asset(
