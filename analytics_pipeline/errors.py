@@ -104,6 +104,10 @@ class TableMismatchError(PermanentError):
     """A stored table does not fit its contract and is not changed by itself."""
 
 
+class NewerSchemaError(PermanentError):
+    """The database has a newer schema version than this installation knows."""
+
+
 class ContractError(DataError):
     """Rows break the contract of the table that they were meant for."""
 

@@ -7,7 +7,6 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from analytics_pipeline.anomalies.segments import dates
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.tables.history import EXTRACTIONS, VANISHED_ORDERS
 from analytics_pipeline.warehouse.connection import Database
@@ -18,11 +17,10 @@ def suspicions(database: Database, days: Sequence[date], zone: ZoneInfo) -> dict
     """Return for each day what speaks against the pipeline; a day without any is missing.
 
     Args:
-        database: Where the tables lie; those of the pipeline's history are made when missing.
+        database: Where the tables lie.
         days: The business days.
         zone: The shop's time zone.
     """
-    prepare(database)
     listed = f"unnest(array[{dates(days)}]) as day"
     found: dict[date, list[str]] = defaultdict(list)
     for row in query(database, _facts(listed)):

@@ -33,6 +33,7 @@ from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.doctor import check_shop
 from analytics_pipeline.warehouse.connection import Database, create_database, data_database, instance_database
+from analytics_pipeline.warehouse.schema import packaged_schema, read_stored, refuse_newer
 from analytics_pipeline.warehouse.slices import query
 
 OLDEST_SERVER = 140000
@@ -111,6 +112,7 @@ def _shop_looks(settings: Settings, day: date | None) -> Iterator[Look]:
 def _database_looks(settings: Settings) -> Iterator[Look]:
     yield "database", lambda: _database(data_database(settings))
     yield "rights", lambda: _rights(data_database(settings))
+    yield "schema", lambda: _schema(data_database(settings))
     yield "e-mail key", lambda: describe_key(data_database(settings), settings)
     yield "instance", lambda: _instance(instance_database(data_database(settings)))
     with suppress(DescriptionError):  # which has a line of its own
@@ -206,6 +208,17 @@ def _rights(database: Database) -> str:
             raise
         connection.rollback()
     return "schemas and tables can be created in raw, clean, ops and marts"
+
+
+def _schema(database: Database) -> str:
+    schema, stored = packaged_schema(), read_stored(database)
+    refuse_newer(database, stored)
+    if stored.is_new:
+        return f"none yet: what opens the database first makes version {schema.version}"
+    if pending := stored.pending(schema):
+        done_by = "what opens the database next does it, in moments; a backup before that is the only way back"
+        return Warned(f"version {stored.version} of {schema.version}, pending: {', '.join(pending)} ({done_by})")
+    return f"version {stored.version}, nothing is pending"
 
 
 def _holds(database: Database, shop: Shop) -> str:

@@ -28,6 +28,7 @@ from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.history import DAY_PROOFS, INCIDENTS, STALE_DAYS
 from analytics_pipeline.warehouse.connection import Database, data_database, instance_database
 from analytics_pipeline.warehouse.embedded import is_running
+from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
 from analytics_pipeline.warehouse.slices import exists
 
 MISSED_TICKS = 3
@@ -112,6 +113,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
             raise DatabaseUnavailableError(f"the embedded database does not run, so nothing else does: {remedy}")
         database = data_database(settings)
         health.problems += [f"broken mart: {one.reason}" for one in catalogue.broken]
+        refuse_newer(database, read_stored(database))
         _look_at_tables(health, database, catalogue, now)
         if with_daemon:
             with instance_database(database).connect():  # opening the instance would make it

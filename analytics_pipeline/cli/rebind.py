@@ -9,6 +9,7 @@ from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.warehouse.connection import create_database, data_database
+from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
 
 
 @click.command(
@@ -26,7 +27,9 @@ def command() -> None:
     shop = load_shop(settings.shop)
     database = data_database(settings)
     create_database(database)
-    bound = binding_of(database)
+    stored = read_stored(database)
+    refuse_newer(database, stored)
+    bound = binding_of(database, stored)
     if bound is None:
         click.echo(f"{database.label} is not bound yet: the first run binds it to {shop.name}")
         return

@@ -11,7 +11,6 @@ from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.history.landing import landed_line
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.undated import undated_line
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day
@@ -60,7 +59,6 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
     if not exists(database, revenue):
         click.echo("loaded       nothing yet: analytics-pipeline run")
         return
-    prepare(database)
     now = datetime.now(UTC)
     for line in (
         *_loaded(database, revenue, shop, now),

@@ -7,18 +7,19 @@ writes looks here first; under another name or address nothing is written until 
 import hashlib
 import os
 import uuid
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from analytics_pipeline.errors import MissingSecretError, SettingsError
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.settings import DATABASE_URL, HOME, SHOP
 from analytics_pipeline.shop.references import has_reference, resolve
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.tables.history import INSTALLATION
 from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.schema import Stored, prepare, read_stored
 from analytics_pipeline.warehouse.slices import exists, query
 
 ID, NAME, BASE_URL, RESOLVED = "shop_id", "shop_name", "shop_base_url", "shop_base_url_hash"
@@ -49,21 +50,26 @@ class Binding:
         return not (self.resolved and other.resolved) or self.resolved == other.resolved
 
 
-def refuse_another_shop(database: Database, shop: Shop) -> None:
+def refuse_another_shop(database: Database, shop: Shop, stored: Stored | None = None) -> None:
     """Look whose the database is, before anything is written to it; one that nobody has bound is free.
+
+    Args:
+        database: Where the tables lie.
+        shop: The shop that it has to hold.
+        stored: What the database has told of itself, if it has been asked.
 
     Raises:
         SettingsError: It is bound to another shop, or to one of another name or address.
     """
-    bound = binding_of(database)
+    bound = binding_of(database, stored)
     if bound is not None and not bound.fits(shop):
         raise _refusal(database, bound, shop)
 
 
-def binding_of(database: Database) -> Binding | None:
-    """Return to which shop the database is bound, None for a new one."""
-    with database.connect() as connection, closing(connection.cursor()) as cursor:
-        return _stored(cursor)
+def binding_of(database: Database, stored: Stored | None = None) -> Binding | None:
+    """Return to which shop the database is bound, None for a new one; see `refuse_another_shop`."""
+    facts = (stored or read_stored(database)).facts
+    return _bound(facts) if NAME in facts else _commented(database)
 
 
 def bind(database: Database, shop: Shop) -> None:
@@ -72,11 +78,13 @@ def bind(database: Database, shop: Shop) -> None:
     Raises:
         SettingsError: It is bound to another shop.
     """
-    refuse_another_shop(database, shop)
-    prepare(database)
+    stored = read_stored(database)
+    refuse_another_shop(database, shop, stored)
+    prepare(database, stored)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended('analytics_pipeline bind', 0))")
-        bound = _stored(cursor)
+        cursor.execute(f"select name, value from {INSTALLATION.qualified_name}")
+        bound = _bound(dict(cursor.fetchall()))
         if bound is not None and not bound.fits(shop):
             raise _refusal(database, bound, shop)
         if bound is None or bound.base_url is None:
@@ -92,18 +100,14 @@ def rebind(database: Database, shop: Shop) -> None:
         connection.commit()
 
 
-def _stored(cursor: Connection) -> Binding | None:
-    cursor.execute(
-        f"select to_regclass('{INSTALLATION.qualified_name}') is not null, "
-        "(select obj_description(oid, 'pg_namespace') from pg_namespace where nspname = 'raw')"
-    )
-    has_table, comment = cursor.fetchone()
-    if has_table:
-        cursor.execute(f"select name, value from {INSTALLATION.qualified_name}")
-        kept = dict(cursor.fetchall())
-        if NAME in kept:
-            return Binding(kept[NAME], kept.get(BASE_URL), kept.get(RESOLVED, ""))
-    return Binding(comment.removeprefix(COMMENT), None) if comment and comment.startswith(COMMENT) else None
+def _bound(facts: Mapping[str, str]) -> Binding | None:
+    return Binding(facts[NAME], facts.get(BASE_URL), facts.get(RESOLVED, "")) if NAME in facts else None
+
+
+def _commented(database: Database) -> Binding | None:
+    comment = "select obj_description(oid, 'pg_namespace') as text from pg_namespace where nspname = 'raw'"
+    texts = [row["text"] or "" for row in query(database, comment)]
+    return next((Binding(text.removeprefix(COMMENT), None) for text in texts if text.startswith(COMMENT)), None)
 
 
 def _keep(cursor: Connection, shop: Shop) -> None:

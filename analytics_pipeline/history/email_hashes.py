@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.email_key import key_file, make_key, place_of_key, read_key
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.settings import EMAIL_KEY, Settings
 from analytics_pipeline.tables.history import INSTALLATION
 from analytics_pipeline.transforms.email import EmailKey
@@ -33,7 +32,6 @@ def email_key(database: Database, settings: Settings) -> EmailKey:
     Raises:
         SettingsError: The database has another key, or the key is missing or none.
     """
-    prepare(database)
     key = _fitting_key(database, settings)
     if key is None:
         key = make_key(settings)

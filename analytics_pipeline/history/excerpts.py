@@ -13,10 +13,10 @@ from typing import Any
 import adbc_driver_manager
 
 from analytics_pipeline.errors import PipelineError, UnforeseenError
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.plain import plain_lines
 from analytics_pipeline.tables.history import ERROR_EXCERPTS
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import exists, query
 
 DAYS_KEPT = 30

@@ -7,7 +7,6 @@ from datetime import datetime
 
 import pyarrow as pa
 
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.profile.drift import FieldChange, KnownField
 from analytics_pipeline.tables.history import FIELD_CHANGES, FIELDS
 from analytics_pipeline.warehouse.connection import Database
@@ -15,7 +14,6 @@ from analytics_pipeline.warehouse.connection import Database
 
 def known_fields(database: Database, endpoint: str) -> list[KnownField]:
     """Return what is known of one of the shop's lists, nothing before its first profile."""
-    prepare(database)
     names = ", ".join(column.name for column in fields(KnownField))
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
@@ -34,7 +32,6 @@ def record_fields(
     seen_at: datetime,
 ) -> None:
     """Replace what is known of a list and add the changes, in one transaction."""
-    prepare(database)
     rows = [{"endpoint": endpoint, **asdict(field)} for field in known]
     changed = [{"endpoint": endpoint, "run_id": run_id, "seen_at": seen_at, **asdict(change)} for change in changes]
     with database.connect() as connection, closing(connection.cursor()) as cursor:

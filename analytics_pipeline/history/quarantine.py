@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import StaleDay, give_another_chance, lock_list, mark
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE
 from analytics_pipeline.tables.shape import Table
@@ -193,7 +192,6 @@ def mark_quarantined_days(
     """
     if not exists(database, QUARANTINE.table):
         return []
-    prepare(database)
     selection = Selection(reason, first_day, last_day)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         lock_list(cursor)
@@ -215,7 +213,6 @@ def _read(
     """Return the rows of a `select`; none while one of its tables is missing."""
     if not all(exists(database, table) for table in tables):
         return []
-    prepare(database)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(sql, parameters or None)
         rows: list[Row] = cursor.fetch_arrow_table().to_pylist()

@@ -1,6 +1,7 @@
 """Numbers that were published: their first value, and every later change with its cause, old and new value.
 
-Written in the transaction that changes the numbers. `ops.as_reported(time)` reads them back: any number as it stood.
+Written in the transaction that changes the numbers. `ops.as_reported(time)` (`tables/views`) reads them back: any
+number as it stood.
 """
 
 from collections.abc import Sequence
@@ -27,17 +28,6 @@ _REPORTED = f"""
         select mart, day, key, metric, new_value, restated_at from {RESTATEMENTS.qualified_name}
 """
 """Every value that a number ever had, and since when."""
-AS_REPORTED = f"""
-create or replace function ops.as_reported(reported_at timestamptz)
-returns table (mart text, day date, key text, metric text, value numeric(19,4))
-language sql stable as $$
-    select distinct on (mart, day, key, metric) mart, day, key, metric, value
-    from ({_REPORTED}) as numbers
-    where since <= reported_at
-    order by mart, day, key, metric, since desc
-$$
-"""
-"""Every published number as it stood at a time; null where a row had been withdrawn by then."""
 
 
 @dataclass(frozen=True)

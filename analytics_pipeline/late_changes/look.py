@@ -10,8 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from analytics_pipeline.days import DayRange, business_day, start_of_day
-from analytics_pipeline.history.binding import refuse_another_shop
-from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.history.proofs import COUNT, read_proofs, renew
 from analytics_pipeline.history.proving import days_to_prove
 from analytics_pipeline.history.rules import days_by_other_rules
@@ -104,9 +103,8 @@ def look(
             nothing.
     """
     shop = client.shop
-    refuse_another_shop(database, shop)
+    open_warehouse(database, shop)
     before = client.statistics.requests
-    prepare(database)
     began = database_clock(database)
     now = (now or began).astimezone(UTC)  # the driver takes a stamp's wall clock for UTC's
     today = business_day(now, shop.zone)

@@ -11,7 +11,6 @@ import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.landing import last_landing
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.orchestration.alerting import evaluate
 from analytics_pipeline.orchestration.checks.landing import LANDED, evaluation_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
@@ -44,7 +43,6 @@ def _landing_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.S
     def look(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult | dg.SkipReason:
         now = clock()
         stored = database.database()
-        prepare(stored)
         found = last_landing(stored, catalogue.shop, now, catalogue.due_names)
         # The UI takes a result for none once the asset has been written after it.
         written = context.instance.get_latest_materialization_event(LANDED.asset_key)

@@ -17,9 +17,8 @@ from analytics_pipeline.alerts.incidents import Decision, Incident, decide, due_
 from analytics_pipeline.alerts.messages import Message, message_of
 from analytics_pipeline.alerts.sending import Receiver, receivers_of, send
 from analytics_pipeline.catalogue import Catalogue
-from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.excerpts import forget_old_excerpts
-from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.orchestration.alert_facts import gather
 from analytics_pipeline.settings import AlertSettings
 from analytics_pipeline.shop.spec import Shop
@@ -72,8 +71,7 @@ def evaluate(
     """
     shop, settings = catalogue.shop, AlertSettings.from_environment()
     receivers = receivers_of(settings.urls)
-    refuse_another_shop(database, shop)
-    prepare(database)
+    open_warehouse(database, shop)
     forget_old_excerpts(database)
     with exclusive(database, _LOCK):
         open_incidents = record.read_open(database)

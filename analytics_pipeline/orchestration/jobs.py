@@ -11,8 +11,7 @@ import dagster as dg
 import pydantic
 
 from analytics_pipeline.catalogue import Catalogue
-from analytics_pipeline.errors import SettingsError, TransientError
-from analytics_pipeline.history.prepare import prepare
+from analytics_pipeline.errors import NewerSchemaError, SettingsError, TransientError
 from analytics_pipeline.history.quarantine import mark_quarantined_days
 from analytics_pipeline.history.stale import note_failure
 from analytics_pipeline.history.unfinished import unfinished_days
@@ -44,9 +43,8 @@ def _failure_hook(catalogue: Catalogue) -> dg.HookDefinition:
         if days is not None and run is not None and REFUSED not in run.tags:
             try:
                 database = context.resources.database.database()
-            except SettingsError:  # bound to another shop, whose days are none of this run's
+            except (SettingsError, NewerSchemaError):  # none of this run's to write to
                 return
-            prepare(database)
             note_failure(
                 database,
                 days,

@@ -10,8 +10,8 @@ from functools import cache
 
 import dagster as dg
 
-from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.history.email_hashes import email_key
+from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
@@ -41,11 +41,10 @@ class DatabaseResource(dg.ConfigurableResource[Database]):
             DatabaseUnavailableError: The server cannot be reached.
             DatabaseRefusedError: The login fails, or may not create the database.
             SettingsError: It is bound to another shop.
+            NewerSchemaError: A newer version of the project has been at work on it.
         """
         database = _created(data_database(Settings.from_environment()))
-        if self.shop is not None:
-            refuse_another_shop(database, _described(self.shop))
-        return database
+        return open_warehouse(database, None if self.shop is None else _described(self.shop))
 
     def email_key(self) -> EmailKey:
         """Return the key of the e-mail hashes, which is made for a new database.

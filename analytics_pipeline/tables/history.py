@@ -410,4 +410,4 @@ OPS_TABLES = (
     ERROR_EXCERPTS,
     INSTALLATION,
 )
-"""All tables of the pipeline's own history; `history.prepare` makes them."""
+"""All tables of the pipeline's own history; `warehouse.schema` makes them."""

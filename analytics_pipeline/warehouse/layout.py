@@ -3,8 +3,8 @@
 Nothing is ever dropped or retyped. Rows are `slices`' part.
 """
 
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 
 import adbc_driver_manager
 
@@ -22,9 +22,37 @@ def ensure_schema(database: Database, schema: str) -> None:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("select 1 from pg_namespace where nspname = $1", (schema,))
         if cursor.fetchone() is None:
-            cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{DDL_LOCK}', 0))")
+            wait_for_turn(connection, cursor)
             cursor.execute(f"create schema if not exists {schema}")
             connection.commit()
+
+
+def wait_for_turn(connection: Connection, cursor: Connection) -> None:
+    """Begin a transaction in which no other process makes or changes tables, and that sees what they have done."""
+    connection.rollback()
+    cursor.execute("set transaction isolation level read committed")
+    cursor.execute(f"select pg_advisory_xact_lock(hashtextextended('{DDL_LOCK}', 0))")
+
+
+@contextmanager
+def patiently(cursor: Connection, what: str) -> Iterator[None]:
+    """Change tables that others may be using; whoever comes later waits behind the block's statements.
+
+    Args:
+        cursor: In the transaction, which is lost when it has to be given up.
+        what: What changes and is in use, as a sentence that lacks how long.
+
+    Raises:
+        TableBusyError: The others have not let go of a table in time.
+    """
+    try:
+        cursor.execute(f"set local lock_timeout = '{SECONDS_TO_WAIT}s'")
+        yield
+    except adbc_driver_manager.Error as error:
+        if sqlstate(error) != LOCK_NOT_AVAILABLE:
+            raise
+        message = f"{what} for {SECONDS_TO_WAIT} s: try again."
+        raise TableBusyError(message) from error
 
 
 def ensure_table(connection: Connection, table: Table) -> list[str]:
@@ -63,23 +91,19 @@ def add_columns(database: Database, tables: Iterable[Table]) -> None:
     """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         for table in tables:
-            stored = _stored_columns(cursor, table)
-            statements = migration_statements(table, stored, _stored_key(cursor, table)) if stored else []
-            if not statements:
+            if not _added(cursor, table):
                 continue
-            try:
-                # Whoever comes later waits behind this one.
-                cursor.execute(f"set local lock_timeout = '{SECONDS_TO_WAIT}s'")
-                for statement in statements:
+            wait_for_turn(connection, cursor)
+            with patiently(cursor, f"{table.qualified_name} gets a new column and has been in use"):
+                for statement in _added(cursor, table):  # somebody else may have added some
                     cursor.execute(statement)
-            except adbc_driver_manager.Error as error:
-                if sqlstate(error) != LOCK_NOT_AVAILABLE:
-                    raise
-                message = (
-                    f"{table.qualified_name} gets a new column and has been in use for {SECONDS_TO_WAIT} s: try again."
-                )
-                raise TableBusyError(message) from error
             connection.commit()
+
+
+def _added(cursor: Connection, table: Table) -> list[str]:
+    """Return the DDL that a stored table needs; nothing where there is none."""
+    stored = _stored_columns(cursor, table)
+    return migration_statements(table, stored, _stored_key(cursor, table)) if stored else []
 
 
 def create_statements(table: Table) -> list[str]:

@@ -11,12 +11,12 @@ import psutil
 
 from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.written import DaysWritten, Writing
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import Companion, Query, Slice, write
 
 FIRST = date(2016, 1, 1)

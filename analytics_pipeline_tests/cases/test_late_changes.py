@@ -9,11 +9,11 @@ import pytest
 from analytics_pipeline.cli.held import held_line, read_held
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import FeedError
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.stale import ask_for, days_that_wait, days_to_load, note_failure, parked_days
 from analytics_pipeline.history.written import database_clock
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline_tests.cases.small_shop import BERLIN, Case, SmallShop, order
 from analytics_pipeline_tests.fake_shop import Asked, Reply
 from analytics_pipeline_tests.integration.tables import execute

@@ -13,7 +13,6 @@ import pytest
 
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import MartError
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.marts.engine import Mart, load_marts
 from analytics_pipeline.orchestration.day_metadata import FEW, tell_days
@@ -23,6 +22,7 @@ from analytics_pipeline.tables.history import MATERIALISED_DAYS
 from analytics_pipeline.tables.shape import COUNT, MONEY
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import Slice, query, read_table
 from analytics_pipeline_tests.cases.long_history import FIRST, LongHistory
 

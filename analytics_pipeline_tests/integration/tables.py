@@ -82,6 +82,11 @@ def execute(database: Database, *statements: str) -> None:
         connection.commit()
 
 
+def make_older(database: Database, *statements: str) -> None:
+    """Make a database one of before there were schema versions, by statements that take away what it did not have."""
+    execute(database, *statements, "delete from ops.installation where name like 'schema_%'")
+
+
 def value(database: Database, sql: str) -> object:
     """The only value of a query's only row."""
     ((found,),) = [tuple(row.values()) for row in query(database, sql)]

@@ -9,11 +9,11 @@ from analytics_pipeline.alerts.incidents import Facts, Incident
 from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import ShopRefusedError
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.orchestration import alert_facts as facts
 from analytics_pipeline.orchestration.alert_facts import gather
 from analytics_pipeline.orchestration.running import PARTITION, RANGE_END, RANGE_START
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
 CUSTOMER = "jane.doe@example.com"

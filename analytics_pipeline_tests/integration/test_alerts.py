@@ -16,11 +16,11 @@ from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import ShopRefusedError
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
 from analytics_pipeline.orchestration.alerting import Evaluation, evaluate
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import RANGE_END, RANGE_START
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline_tests.conftest import Pipeline, describe
 from analytics_pipeline_tests.integration.loaded import LAST
 from analytics_pipeline_tests.integration.receivers import PASSWORD, TOKEN, Receiver, receiving

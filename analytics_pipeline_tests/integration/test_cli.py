@@ -234,7 +234,7 @@ def test_the_doctor_finds_a_healthy_shop_and_database_healthy(
     found = run("doctor", "--shop", str(description), folder=tmp_path, SHOP_KEY=KEY, **settings_of(database, tmp_path))
     assert found.returncode == 0, found.stdout
     of_shop = ("marts", "description", "time zone", "credentials", "shop")
-    of_database = ("database", "rights", "e-mail key")
+    of_database = ("database", "rights", "schema", "e-mail key")
     subjects = ("versions", *of_shop, *RECORDS, *of_database, "instance", "holds", "alerts")
     # Whether a record of that day is a bad one is a matter of chance.
     assert told_of(found.stdout) | {"orders": "ok"} == dict.fromkeys(subjects, "ok")
@@ -254,7 +254,7 @@ def test_the_doctor_tells_of_every_failure_at_once_and_shows_no_secret(
     assert found.returncode == 1
     told = told_of(found.stdout)
     assert [subject for subject, how in told.items() if how == "FAIL"] == ["shop", "database"]
-    not_looked_at = [*RECORDS, "rights", "e-mail key", "instance", "holds"]
+    not_looked_at = [*RECORDS, "rights", "schema", "e-mail key", "instance", "holds"]
     assert [subject for subject, how in told.items() if how == "-"] == not_looked_at
     assert "HTTP 401: the shop does not accept the credentials; check ${SHOP_KEY}" in found.stdout
     assert f"no Postgres server answers at postgresql://someone@127.0.0.1:{unused_port}/analytics" in found.stdout

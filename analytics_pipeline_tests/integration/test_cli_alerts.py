@@ -9,8 +9,8 @@ from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import main
 from analytics_pipeline.demo_shop import RunningShop
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline_tests.conftest import describe
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.receivers import PASSWORD, TOKEN, receiving

@@ -12,9 +12,9 @@ import pytest
 
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
 from analytics_pipeline.history.binding import bind, rebind
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database, create_database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import query, write
 from analytics_pipeline_tests.conftest import with_login
 from analytics_pipeline_tests.integration.loaded import wait_until

@@ -14,6 +14,7 @@ from analytics_pipeline.history.email_hashes import describe_key, email_key
 from analytics_pipeline.history.email_key import key_file, make_key, read_key
 from analytics_pipeline.settings import EMAIL_KEY, Settings
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline_tests.cases.small_shop import Case, SmallShop, order
 from analytics_pipeline_tests.fake_shop import FakeShop
 from analytics_pipeline_tests.integration.tables import execute
@@ -50,6 +51,7 @@ def test_what_is_no_key_is_refused_with_its_place(settings: Settings, text: str)
 
 def test_a_database_keeps_to_its_key(database: Database, settings: Settings) -> None:
     assert "none yet: the first run makes it" in describe_key(database, settings)
+    prepare(database)
     key = email_key(database, settings)
     assert email_key(database, settings) == key
     assert f"fingerprint {key.fingerprint}, in {key_file(settings)}" == describe_key(database, settings)

@@ -8,12 +8,12 @@ import pytest
 from analytics_pipeline.catalogue import Catalogue, build_catalogue
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.history.landing import landed_line, read_written_days
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
 from analytics_pipeline.orchestration.checks.landing import LANDED, build_landed_check
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline_tests.integration.tables import execute
 
 DAY = date(2026, 11, 24)

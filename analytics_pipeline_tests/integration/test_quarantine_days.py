@@ -16,9 +16,10 @@ from analytics_pipeline.job_names import REPLAY_QUARANTINE
 from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline.tables.contracts import QUARANTINE
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import Slice, query, write
 from analytics_pipeline_tests.conftest import Pipeline
-from analytics_pipeline_tests.integration.tables import execute
+from analytics_pipeline_tests.integration.tables import execute, make_older
 
 StartShop = Callable[..., RunningShop]
 PipelineOf = Callable[..., Pipeline]
@@ -35,6 +36,7 @@ def day(number: int) -> date:
 @pytest.fixture
 def held(database: Database) -> Database:
     """A database with orders A and B of the first day, C of the second and D of the fourth in quarantine."""
+    prepare(database)
     quarantine(database, {"A": day(0), "B": day(0), "C": day(1), "D": day(3)})
     return database
 
@@ -140,10 +142,14 @@ def test_the_job_marks_what_its_config_names(held: Database, pipeline_of: Pipeli
 
 def test_a_table_of_before_events_were_held_gets_the_columns_and_the_key_and_keeps_its_rows(database: Database) -> None:
     quarantine(database, {"A": day(0)})
-    execute(database, "alter table ops.quarantine drop constraint quarantine_pkey")
-    for name in ("contract_version", "kind", "event_id"):
-        execute(database, f"alter table ops.quarantine drop column {name}")
-    execute(database, "alter table ops.quarantine add constraint old_key primary key (order_date, order_id)")
+    prepare(database)
+    make_older(
+        database,
+        "alter table ops.quarantine drop constraint quarantine_pkey",
+        *(f"alter table ops.quarantine drop column {name}" for name in ("contract_version", "kind", "event_id")),
+        "alter table ops.quarantine add constraint old_key primary key (order_date, order_id)",
+    )
+    prepare(database)
     assert [(row["kind"], row["contract_version"]) for row in records(database, "A")] == [("order", None)]
     refund = "('{}', 'A', 'refund', '{}', 'clean.sales', 'missing', 'refunded_at', '{{}}')"
     execute(

@@ -28,7 +28,7 @@ from analytics_pipeline.warehouse.slices import Companion, Query, Slice, exclusi
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at, written_since
 from analytics_pipeline_tests.integration.loaded import evaluations, wait_until, with_job
-from analytics_pipeline_tests.integration.tables import execute, value
+from analytics_pipeline_tests.integration.tables import execute, make_older, value
 from analytics_pipeline_tests.integration.truth import agrees
 
 MARTS = build_catalogue("demo").daily_marts
@@ -229,7 +229,7 @@ def test_a_check_does_not_wait_for_a_mart_that_is_no_more(later: Pipeline) -> No
 
 
 def test_a_column_that_is_new_in_one_clean_table_does_not_stop_the_others(later: Pipeline) -> None:
-    execute(later.database, "alter table ops.quarantine drop column contract_version")
+    make_older(later.database, "alter table ops.quarantine drop column contract_version")
     done: list[bool] = []
     thread = Thread(target=lambda: done.append(later.run(OPENED, LOADED, job="clean").succeeded), daemon=True)
     thread.start()
@@ -253,7 +253,7 @@ def test_of_two_runs_the_later_one_cleans_the_customers_that_the_earlier_one_has
 
 def test_a_column_that_is_new_in_the_customers_is_not_held_while_they_wait_for_the_marts(later: Pipeline) -> None:
     catch_up(later)
-    execute(later.database, "alter table clean.customers drop column email_hash")
+    make_older(later.database, "alter table clean.customers drop column email_hash")
     with ExitStack() as held:
         connection = held.enter_context(later.database.connect())
         with closing(connection.cursor()) as cursor:

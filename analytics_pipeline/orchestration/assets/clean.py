@@ -13,7 +13,6 @@ import pyarrow as pa
 from analytics_pipeline.history.blocked import BlockedForgotten, keep_blocked
 from analytics_pipeline.history.moves import LeftDaysListed, find_moves
 from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.replaced import ReplacedForgotten, replaced_records
 from analytics_pipeline.history.rules import keep_rules
 from analytics_pipeline.history.stale import Settled
@@ -58,7 +57,6 @@ from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.version import definition, dimension_definition
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.layout import add_columns
 from analytics_pipeline.warehouse.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
 from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
 
@@ -124,9 +122,7 @@ def build_clean_assets(
         emails = database.email_key()
         with exclusive(database.database(), "clean orders"), ExitStack() as stack:
             days = days_of(context.partition_keys)
-            prepare(database.database())
             keep_rules(database.database(), shop.description)
-            add_columns(database.database(), [contract.table for contract in ORDER_TABLES.values()])
             # A day that was refused before it was ever loaded is not loaded by being cleaned.
             loaded = written_days(database.database(), RAW_ORDERS.table)
             part = Slice(days.first, days.last, left=tuple(day for day in days if day not in loaded))
@@ -250,11 +246,9 @@ def _dimension(
     def clean_dimension(
         context: dg.AssetExecutionContext, raw: pa.RecordBatchReader, shop: ShopResource, database: DatabaseResource
     ) -> Iterator[Any]:
-        prepare(database.database())
         emails = database.email_key()
         # The raw rows are read within: of two runs the later one would otherwise write what it had read earlier.
         with exclusive(database.database(), f"clean {clean.table.name}"):
-            add_columns(database.database(), [clean.table])
             cleaned = transform(raw.read_all().to_pandas(types_mapper=pd.ArrowDtype), shop.description, emails)
             audit = ContractAudit(clean)
             audit.look_at(cleaned.rows)

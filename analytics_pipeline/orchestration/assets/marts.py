@@ -9,7 +9,6 @@ import dagster as dg
 
 from analytics_pipeline.days import business_day
 from analytics_pipeline.history.maturity import lateness, state_of
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.publishing import MartDays
 from analytics_pipeline.marts.engine import LAYER, BrokenMart, Mart
 from analytics_pipeline.marts.statement import FIRST_DAY, LAST_DAY
@@ -70,7 +69,6 @@ def _mart_asset(
     )
     def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Any:  # noqa: ANN401 - Query or MartDays
         stored = database.database()
-        prepare(stored)
         sql = partial(mart.sql, shop_currency=shop.description.currency, shop_timezone=shop.description.timezone)
         if not mart.is_daily:
             return Query(sql())

@@ -15,7 +15,6 @@ from analytics_pipeline.days import DayRange, business_day
 from analytics_pipeline.history.binding import bind
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.extractions import Extracted
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.proofs import ProofsHeld
 from analytics_pipeline.history.proving import note_refusals
 from analytics_pipeline.history.replaced import ReplacedKept
@@ -58,7 +57,6 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         days = days_of(context.partition_keys)
         stored = database.database()
         bind(stored, shop.description)
-        prepare(stored)
         keep_rules(stored, shop.description)
         yield _rules_result(other_rules(stored, shop.description), days)
         fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)

@@ -16,7 +16,6 @@ import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import DayRange
-from analytics_pipeline.history.prepare import prepare
 from analytics_pipeline.history.unfinished import waiting_days
 from analytics_pipeline.history.written import contiguous, days_written_by
 from analytics_pipeline.orchestration.assets.guard import guarded
@@ -172,7 +171,6 @@ def build_check(name: str, claims: Sequence[Claim], catalogue: Catalogue) -> dg.
         of_the_run = days_of(run.partition_keys) if run.has_partition_key or run.has_partition_key_range else None
         chosen = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
         stored = database.database()
-        prepare(stored)
 
         def examine(claim: Claim) -> dg.AssetCheckResult:
             table = catalogue.table(claim.key.path)

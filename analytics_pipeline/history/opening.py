@@ -1,0 +1,34 @@
+"""Opening the warehouse: everything that has to hold of a database before anybody reads or writes it.
+
+One query where nothing is pending, so that each step, sensor and command may open it. Creating the database itself is
+the part of whoever has its address.
+"""
+
+from analytics_pipeline.history.binding import refuse_another_shop
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare, read_stored, refuse_newer
+
+
+def open_warehouse(database: Database, shop: Shop | None = None) -> Database:
+    """Refuse a database that is another shop's or a newer version's, and bring up to date what is pending.
+
+    Args:
+        database: Where the tables lie.
+        shop: The shop that it has to hold; any when None.
+
+    Returns:
+        The database.
+
+    Raises:
+        NewerSchemaError: A newer version of the project has been at work on it; nothing was written.
+        SettingsError: It is bound to another shop; nothing was written.
+        TableMismatchError: A stored table of the history does not fit its shape.
+        TableBusyError: A table is to be changed and is in use.
+    """
+    stored = read_stored(database)
+    refuse_newer(database, stored)
+    if shop is not None:
+        refuse_another_shop(database, shop, stored)
+    prepare(database, stored)
+    return database
