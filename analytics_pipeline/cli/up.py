@@ -21,7 +21,8 @@ from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.processes import Processes
 from analytics_pipeline.cli.shop import DEFAULT_PORT, demo_settings
 from analytics_pipeline.demo_shop import serve
-from analytics_pipeline.orchestration.running import LOCATION, end_dead_runs, open_instance
+from analytics_pipeline.orchestration.code_location import LOCATION
+from analytics_pipeline.orchestration.running import end_dead_runs, open_instance
 from analytics_pipeline.settings import DEFAULT_SHOP, UI_URL, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import psql_line

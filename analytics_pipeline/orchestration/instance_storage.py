@@ -22,7 +22,7 @@ from dagster._core.remote_origin import (  # in no public place; a test repeats 
 )
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 
-from analytics_pipeline.orchestration.running import REPOSITORY
+from analytics_pipeline.orchestration.code_location import REPOSITORY
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.warehouse.connection import (
     INSUFFICIENT_PRIVILEGE,

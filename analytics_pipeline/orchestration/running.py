@@ -21,6 +21,7 @@ import psutil
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.proofs import DAYS_PROVED
+from analytics_pipeline.orchestration.code_location import location_tags
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.warehouse.lost import LIBRARIES, is_lost, sentence
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:  # dagster gives these types no public name
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 PARTITION = "dagster/partition"
-LOCATION = "analytics_pipeline.definitions"
-"""Name of the code location: the module's, as Dagster itself would name it."""
-CODE_LOCATION, REPOSITORY = "dagster/code_location", ".dagster/repository"
 REFUSED = "analytics_pipeline/refused"
 """Tag of a run that was refused for what it was asked, with the kind of the error."""
 PROCESS_TAG = "analytics_pipeline/process"
@@ -117,7 +115,7 @@ def run_days(
     job = definitions.resolve_job_def(job_name)
     tags = {
         **range_tags(days),
-        **_place(definitions),
+        **location_tags(definitions),
         PROCESS_TAG: _process_name(),
         # Whoever has started this run and has ended it does not want the daemon to start it again.
         "dagster/max_retries": "0",
@@ -155,11 +153,6 @@ def range_tags(days: DayRange) -> dict[str, str]:
     if days.first == days.last:
         return {PARTITION: days.first.isoformat()}
     return {RANGE_START: days.first.isoformat(), RANGE_END: days.last.isoformat()}
-
-
-def _place(definitions: dg.Definitions) -> dict[str, str]:
-    """Return the tags that name the code location of a run; `instance_storage` makes the run's origin of them."""
-    return {CODE_LOCATION: LOCATION, REPOSITORY: f"{definitions.get_repository_def().name}@{LOCATION}"}
 
 
 def days_of_run(run: dg.DagsterRun) -> DayRange | None:
