@@ -1,17 +1,38 @@
 """One installation as a value: the shop, the shapes of its tables, its marts. Built once and handed on, never imported.
 
-What is in the database is not known here.
+What is in the database is not known here, but for the columns of tables from outside that marts say they read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeAlias
 
-from analytics_pipeline.marts.engine import LAYER, MARTS_FOLDER, BrokenMart, Mart, read_marts
+import adbc_driver_manager
+
+from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.marts.engine import (
+    LAYER,
+    MARTS_FOLDER,
+    BrokenMart,
+    Mart,
+    Readable,
+    names_outside,
+    read_marts,
+    sql_columns,
+)
+from analytics_pipeline.seeds import LAYER as SEEDS
+from analytics_pipeline.seeds import Seed, read_seeds
+from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import Database, data_database
+from analytics_pipeline.warehouse.foreign import Columns, columns_of
+
+Opening: TypeAlias = Callable[[], Database]
+"""Opens a database, starting the embedded server when it is the one."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +42,16 @@ class Catalogue:
     Attributes:
         shop: The description of the shop.
         marts: The marts, each after the ones that it reads.
-        broken: Marts whose file is wrong, and those that read them, with the reason; nothing computes them.
+        broken: Marts and seeds whose file is wrong, and marts that read them, with the reason; nothing computes them.
+        seeds: CSV files of the user's own folder.
+        outside: Tables that marts read and nobody here writes.
     """
 
     shop: Shop
     marts: tuple[Mart, ...]
     broken: tuple[BrokenMart, ...] = ()
+    seeds: tuple[Seed, ...] = ()
+    outside: tuple[Readable, ...] = ()
 
     @cached_property
     def daily_marts(self) -> tuple[Table, ...]:
@@ -45,12 +70,16 @@ class Catalogue:
 
     @cached_property
     def tables(self) -> dict[tuple[str, ...], Table]:
-        """Every table that has a contract or is a mart, by the parts of its asset key."""
-        shapes = (*(contract.table for contract in CONTRACTS), *(mart.table for mart in self.marts))
+        """Every table that has a contract or is a mart or a seed, by the parts of its asset key."""
+        shapes = (
+            *(contract.table for contract in CONTRACTS),
+            *(mart.table for mart in self.marts),
+            *(seed.table for seed in self.seeds),
+        )
         return {tuple(table.path): table for table in shapes}
 
     def table(self, path: Sequence[str]) -> Table:
-        """Return the table of an asset key's parts; KeyError when no contract and no mart has its name."""
+        """Return the table of an asset key's parts; KeyError when nothing has its name."""
         return self.tables[tuple(path)]
 
     def has(self, name: str) -> bool:
@@ -58,20 +87,52 @@ class Catalogue:
         return tuple(name.split("/")) in self.tables
 
 
-def build_catalogue(shop_reference: str, project: Path | None = None) -> Catalogue:
-    """Read a shop's description and the marts.
+def build_catalogue(shop_reference: str, project: Path | None = None, database: Opening | None = None) -> Catalogue:
+    """Read a shop's description, the marts and the seeds.
 
     Args:
         shop_reference: Name of a packaged shop description, or the path of one.
-        project: The user's own folder, whose marts stand beside the packaged ones; none when None.
+        project: The user's own folder, whose marts and seeds stand beside the packaged marts; none when None.
+        database: Opens the database in which tables from outside are looked up; asked only if a mart reads one.
 
     Raises:
         DescriptionError: The description is wrong.
     """
-    marts, broken = read_marts(*mart_folders(project))
-    return Catalogue(load_shop(shop_reference), marts, broken)
+    return Catalogue(load_shop(shop_reference), *read_tables(project, database))
 
 
-def mart_folders(project: Path | None) -> tuple[Path, ...]:
-    """Return where the SQL files of marts lie: in the package, and in the user's own folder."""
-    return (MARTS_FOLDER,) if project is None else (MARTS_FOLDER, project / LAYER)
+def installed(settings: Settings) -> Catalogue:
+    """Return the catalogue of an installation; see `build_catalogue`."""
+    return build_catalogue(settings.shop, settings.project, partial(data_database, settings))
+
+
+def read_tables(
+    project: Path | None, database: Opening | None
+) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...], tuple[Seed, ...], tuple[Readable, ...]]:
+    """Return marts, what is broken, seeds and tables from outside, as a catalogue has them; see `build_catalogue`."""
+    folders = (MARTS_FOLDER,) if project is None else (MARTS_FOLDER, project / LAYER)
+    seeds, faults = ((), {}) if project is None else read_seeds(project / SEEDS)
+    outside = _outside(names_outside(*folders), database)
+    others = [
+        *(Readable(SEEDS, seed.table.name, sql_columns(seed.table)) for seed in seeds),
+        *(Readable(SEEDS, name, fault=reason) for name, reason in faults.items()),
+        *outside,
+    ]
+    marts, broken = read_marts(*folders, others=others)
+    lost = (BrokenMart(name, reason, layer=SEEDS) for name, reason in faults.items())
+    return marts, (*lost, *broken), seeds, outside
+
+
+def _outside(names: Sequence[tuple[str, str]], database: Opening | None) -> tuple[Readable, ...]:
+    """Look tables from outside up, where there are any to look up."""
+    found: dict[tuple[str, str], Columns] = {}
+    fault = "it is not in the database; load it there, then load the definitions again."
+    try:
+        if names and database is not None:
+            found = columns_of(database(), names)
+    except (PipelineError, adbc_driver_manager.Error) as error:
+        fault = f"the database cannot be asked for its columns ({error})"
+    return tuple(
+        Readable(layer, name, tuple(found.get((layer, name), {}).items()), None if (layer, name) in found else fault)
+        for layer, name in names
+    )

@@ -1,15 +1,16 @@
 """Everything that Dagster loads: assembly only.
 
-Importing this module reads the settings, the shop description and the marts, and nothing else: no network, no database,
-no secret.
+Importing this module reads the settings, the shop description, marts and seeds: no network, no secret, and no database
+but where a mart reads a table from outside, whose columns are looked up.
 """
 
 import warnings
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
 
-from analytics_pipeline.catalogue import build_catalogue
+from analytics_pipeline.catalogue import Catalogue, Opening, build_catalogue
 from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
 from analytics_pipeline.orchestration.assets.anomalies import build_anomalies_asset
 from analytics_pipeline.orchestration.assets.clean import build_clean_assets
@@ -17,6 +18,7 @@ from analytics_pipeline.orchestration.assets.describe import IO_MANAGER
 from analytics_pipeline.orchestration.assets.history import history_specs
 from analytics_pipeline.orchestration.assets.marts import broken_mart_specs, build_mart_assets
 from analytics_pipeline.orchestration.assets.raw import build_raw_assets
+from analytics_pipeline.orchestration.assets.seeds import build_seed_assets, outside_specs
 from analytics_pipeline.orchestration.checks.claims import build_check
 from analytics_pipeline.orchestration.checks.ladder import LADDER_CLAIMS
 from analytics_pipeline.orchestration.checks.landing import build_landed_check
@@ -30,14 +32,18 @@ from analytics_pipeline.orchestration.resources import DatabaseResource, ShopRes
 from analytics_pipeline.orchestration.schedules import build_daily_schedule
 from analytics_pipeline.orchestration.sensors import build_late_changes_sensor
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.warehouse.connection import data_database
 
 
-def build_definitions(shop_reference: str, project: Path | None = None) -> dg.Definitions:
+def build_definitions(
+    shop_reference: str, project: Path | None = None, database: Opening | None = None
+) -> dg.Definitions:
     """Assemble the code location of one shop.
 
     Args:
         shop_reference: Name of a packaged shop description, or the path of one.
-        project: The user's own folder, whose marts stand beside the packaged ones; none when None.
+        project: The user's own folder, whose marts and seeds stand beside the packaged marts; none when None.
+        database: Opens the database in which tables from outside are looked up; asked only if a mart reads one.
 
     Raises:
         DescriptionError: The description is wrong.
@@ -47,21 +53,22 @@ def build_definitions(shop_reference: str, project: Path | None = None) -> dg.De
         # each time.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return _assemble(shop_reference, project)
+        return _assemble(shop_reference, build_catalogue(shop_reference, project, database))
 
 
-def _assemble(shop_reference: str, project: Path | None) -> dg.Definitions:
-    catalogue = build_catalogue(shop_reference, project)
+def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
     shop, marts = catalogue.shop, catalogue.marts
     partitions = daily_partitions(shop)
     jobs = build_jobs(catalogue)
-    database = DatabaseResource(shop=shop_reference)
+    resource = DatabaseResource(shop=shop_reference)
     return dg.Definitions(
         assets=[
             *build_raw_assets(partitions),
             *build_clean_assets(partitions, marts, shop),
             *build_mart_assets(marts, partitions, shop),
             *broken_mart_specs(catalogue.broken),
+            *build_seed_assets(catalogue.seeds),
+            *outside_specs(catalogue.outside),
             *history_specs(),
             *build_anomalies_asset(partitions, catalogue),
         ],
@@ -77,9 +84,9 @@ def _assemble(shop_reference: str, project: Path | None) -> dg.Definitions:
         schedules=[build_daily_schedule(jobs[0], shop)],
         sensors=[build_late_changes_sensor(jobs[1], catalogue), *build_alert_sensors(catalogue)],
         resources={
-            "database": database,
+            "database": resource,
             "shop": ShopResource(reference=shop_reference),
-            IO_MANAGER: PostgresIOManager(database, catalogue),
+            IO_MANAGER: PostgresIOManager(resource, catalogue),
         },
         # In one process a run of one day takes seconds; a process per step would import everything again for each.
         executor=dg.in_process_executor,
@@ -87,4 +94,4 @@ def _assemble(shop_reference: str, project: Path | None) -> dg.Definitions:
 
 
 _settings = Settings.from_environment()
-defs = build_definitions(_settings.shop, _settings.project)
+defs = build_definitions(_settings.shop, _settings.project, partial(data_database, _settings))

@@ -124,6 +124,10 @@ class MartError(PermanentError):
     """A mart's SQL file cannot be read, or does not fit the tables that it reads."""
 
 
+class SeedError(PermanentError):
+    """The first line of a seed's CSV file is no contract; the message gives file and remedy."""
+
+
 class UnforeseenError(DataError):
     """A step failed by an error that is none of these; the message tells its kind and place, and not its text."""
 

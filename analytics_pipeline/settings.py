@@ -42,7 +42,7 @@ class Settings:
         database_url: URL of a Postgres server, or None for the embedded one.
         shop: Name of a packaged shop description, or the path of one.
         email_key: Key of the e-mail hashes, or None for the one in the state folder; a secret.
-        project: The user's own folder, with shops and marts beside the packaged ones.
+        project: The user's own folder, with shops and marts beside the packaged ones, and seeds.
     """
 
     home: Path

@@ -37,7 +37,7 @@ COMMANDS = {
     "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
     "run": "Load business days from the shop to the marts, without the UI.",
     "catch-up": "Ask the shop for late changes, and load the business days again that they touch.",
-    "init": "Write a folder of your own: a shop, marts, settings.",
+    "init": "Write a folder of your own: a shop, marts, seeds, settings.",
     "rebind": "Confirm that the shop is the same under another name or address.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
     "status": "Tell what is loaded, whether it adds up and has landed, what changed, and what is left out.",
@@ -55,7 +55,7 @@ EXAMPLES = (
 )
 SETTINGS = {
     SHOP: "Name of a shop of the project folder or a packaged one, or a path. Default: the folder's only one, or demo.",
-    PROJECT: "The folder of your own shops and marts. Default: the current folder.",
+    PROJECT: "The folder of your own shops, marts and seeds. Default: the current folder.",
     DATABASE_URL: "A Postgres server, 14 or newer. Default: the embedded one.",
     ALERT_URLS: "Who is told of incidents: Apprise URLs, separated by blanks or commas. Default: nobody.",
     ALERT_REPEAT_HOURS: "Hours after which an open incident is told again. Default: 24.",

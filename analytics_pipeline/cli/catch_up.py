@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import click
 
-from analytics_pipeline.catalogue import build_catalogue
+from analytics_pipeline.catalogue import installed
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
@@ -38,7 +38,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     run failed; the days of a failed run stay stale. It is 3 when something that was written has to be looked at.
     """
     settings = Settings.from_environment()
-    catalogue = build_catalogue(settings.shop, settings.project)
+    catalogue = installed(settings)
     shop = catalogue.shop
     database = open_database(settings, shop)
     with open_instance(settings) as instance:

@@ -4,14 +4,14 @@ import platform
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, date, datetime
+from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
 import adbc_driver_manager
 import click
 
 from analytics_pipeline.alerts.sending import fault_of, receivers_of
-from analytics_pipeline.catalogue import mart_folders
+from analytics_pipeline.catalogue import read_tables
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.doctor_shop import Warned, record_looks
 from analytics_pipeline.cli.run import Day
@@ -26,7 +26,6 @@ from analytics_pipeline.history.binding import binding_of, refuse_another_shop
 from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.rules import describe_rules
-from analytics_pipeline.marts.engine import read_marts
 from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop, load_shop
@@ -98,7 +97,7 @@ def _all_pass(looks: Iterable[Look]) -> bool:
 
 
 def _mart_looks(settings: Settings) -> Iterator[Look]:
-    yield "marts", lambda: _marts(settings.project)
+    yield "marts", lambda: _marts(settings)
 
 
 def _shop_looks(settings: Settings, day: date | None) -> Iterator[Look]:
@@ -120,13 +119,14 @@ def _database_looks(settings: Settings) -> Iterator[Look]:
         yield "holds", lambda: _holds(data_database(settings), shop)
 
 
-def _marts(project: Path) -> str:
+def _marts(settings: Settings) -> str:
     """Tell how many marts there are; a broken one stops what reads it and nothing else."""
-    marts, broken = read_marts(*mart_folders(project))
+    marts, broken, seeds, _ = read_tables(settings.project, partial(data_database, settings))
     if broken:
         return Warned(f"{len(broken)} broken, not computed: " + "; ".join(one.reason for one in broken))
     whole = [mart.table.name for mart in marts if not mart.is_daily]
-    return f"{len(marts)} files are right" + (f"; every run computes whole: {', '.join(whole)}" if whole else "")
+    number = f"{len(marts) + len(seeds)} files are right"
+    return number + (f"; every run computes whole: {', '.join(whole)}" if whole else "")
 
 
 def _alert_looks() -> Iterator[Look]:

@@ -16,7 +16,7 @@ import sqlalchemy.exc
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus  # no public name
 
 from analytics_pipeline.alerts.record import read_open
-from analytics_pipeline.catalogue import Catalogue, build_catalogue
+from analytics_pipeline.catalogue import Catalogue, installed
 from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
 from analytics_pipeline.history.landing import last_landing, told
 from analytics_pipeline.history.proofs import PROVED, read_proofs
@@ -24,7 +24,7 @@ from analytics_pipeline.history.stale import parked_days
 from analytics_pipeline.orchestration.running import open_instance
 from analytics_pipeline.plain import plain
 from analytics_pipeline.settings import DATABASE_URL, Settings
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.tables.history import DAY_PROOFS, INCIDENTS, STALE_DAYS
 from analytics_pipeline.warehouse.connection import Database, data_database, instance_database
 from analytics_pipeline.warehouse.embedded import is_running
@@ -103,8 +103,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
     """
     health = Health(settings.shop, now)
     with _as_problems(health):
-        catalogue = build_catalogue(settings.shop, settings.project)
-        shop = catalogue.shop
+        shop = load_shop(settings.shop)
         health.shop = shop.name
         if settings.database_url is None and not is_running(settings.embedded_data):
             remedy = "analytics-pipeline up"
@@ -112,6 +111,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
                 remedy += f", or a server of your own ({DATABASE_URL}), which also runs between the commands of cron"
             raise DatabaseUnavailableError(f"the embedded database does not run, so nothing else does: {remedy}")
         database = data_database(settings)
+        catalogue = installed(settings)
         health.problems += [f"broken mart: {one.reason}" for one in catalogue.broken]
         refuse_newer(database, read_stored(database))
         _look_at_tables(health, database, catalogue, now)

@@ -30,7 +30,7 @@ SHOP_NAME = re.compile("[a-z][a-z0-9_-]*")
     "--shop", default=EXAMPLE, show_default=True, metavar="NAME", help="Name of the shop; of a packaged one: that one."
 )
 def command(folder: Path, shop: str) -> None:
-    """Write a folder of your own: a shop description to fill in, an example of a mart, settings, files for Dagster.
+    """Write a folder of your own: a shop to fill in, a mart and a seed as examples, settings, files for Dagster.
 
     Nothing that is there already is written over.
     """

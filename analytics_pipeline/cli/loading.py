@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import dagster as dg
 
-from analytics_pipeline.catalogue import build_catalogue
+from analytics_pipeline.catalogue import installed
 from analytics_pipeline.cli.figures import counted, orders_and_money
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.days import DayRange
@@ -79,7 +79,7 @@ def tell_of_incidents(settings: Settings, instance: dg.DagsterInstance, definiti
         done = evaluate(
             instance,
             data_database(settings),
-            build_catalogue(settings.shop, settings.project),
+            installed(settings),
             datetime.now(UTC),
             check_keys=definitions.resolve_asset_graph().asset_check_keys,
         )

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 import click
 
-from analytics_pipeline.catalogue import build_catalogue
+from analytics_pipeline.catalogue import installed
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
@@ -46,12 +46,12 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
         return
     if is_json or without_daemon:
         raise click.UsageError("--json and --without-daemon go with --check")
-    catalogue = build_catalogue(settings.shop, settings.project)
+    catalogue = installed(settings)
     shop = catalogue.shop
     database = open_database(settings, shop)
     revenue = Table("marts", "daily_revenue", "", ())
     for one in catalogue.broken:
-        click.echo(f"BROKEN       marts.{one.name} is not computed: {one.reason}")
+        click.echo(f"BROKEN       {one.layer}.{one.name} is not computed: {one.reason}")
     click.echo(f"shop         {shop.name} ({shop.timezone}, {shop.currency})")
     click.echo(f"database     {database.label}")
     note = "   (while `up` runs)" if settings.database_url is None else ""

@@ -11,6 +11,7 @@ statement is the IO manager's part.
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, cached_property
@@ -46,6 +47,7 @@ from analytics_pipeline.tables.shape import COUNT, DAY, MONEY, Column, Table
 
 MARTS_FOLDER = Path(__file__).parent
 LAYER = "marts"
+OWN_LAYERS = frozenset({"raw", "clean", "ops", "seeds", LAYER})
 WHO_ORDERED = frozenset({"customer_key", "customer_id"})
 PLOTTED = ("net_sales",)
 ALL_NUMBERS = "all numbers"
@@ -140,40 +142,73 @@ class Mart:
 
 @dataclass(frozen=True)
 class BrokenMart:
-    """A mart that cannot be computed: its file is wrong, or that of one that it reads.
+    """A table that cannot be computed: its file is wrong, or that of one that it reads.
 
     Attributes:
         name: Its name.
         reason: What is wrong, with file, place and remedy.
         reads: Marts that it reads, as far as that can be told.
+        layer: What it is: a mart, but for seeds.
     """
 
     name: str
     reason: str
     reads: tuple[str, ...] = ()
+    layer: str = LAYER
 
 
-def read_marts(*folders: Path) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
+@dataclass(frozen=True)
+class Readable:
+    """A table that marts may read beside those of the contracts and each other: a seed, or one from outside.
+
+    Attributes:
+        layer: Its schema.
+        name: Its name within it.
+        columns: Names and SQL types of its columns.
+        fault: Why it cannot be read, with the remedy; None where it can.
+    """
+
+    layer: str
+    name: str
+    columns: tuple[tuple[str, str], ...] = ()
+    fault: str | None = None
+
+
+def read_marts(*folders: Path, others: Iterable[Readable] = ()) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
     """Read every SQL file of some folders: marts, each after the ones that it reads, and those that are broken.
 
     Args:
         folders: Where they lie; only the packaged ones when none is given. A name that is given twice is broken.
+        others: What they may read beside the tables of the contracts and each other.
     """
+    found = {path: path.stat() for path in _files(folders)}
+    files = tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in found.items())
+    return _read_marts(files, tuple(others))
+
+
+def names_outside(*folders: Path) -> tuple[tuple[str, str], ...]:
+    """Return the tables from outside that some folders' marts name in a line `reads:`, as (schema, name)."""
+    found: set[tuple[str, str]] = set()
+    for path in _files(folders):
+        with suppress(MartError):  # told when the mart itself is read
+            found |= {*read_header(path, _text(path)).reads}
+    return tuple(sorted(found - {(layer, name) for layer, name in found if layer in OWN_LAYERS}))
+
+
+def _files(folders: Iterable[Path]) -> list[Path]:
     apart = dict.fromkeys(folder.resolve() for folder in folders or (MARTS_FOLDER,))
-    found = {path: path.stat() for folder in apart for path in sorted(folder.glob("*.sql"))}
-    return _read_marts(tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in found.items()))
+    return [path for folder in apart for path in sorted(folder.glob("*.sql"))]
 
 
 @cache
 def _read_marts(
-    files: tuple[tuple[Path, int, int], ...],
+    files: tuple[tuple[Path, int, int], ...], others: tuple[Readable, ...]
 ) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
     """Read files, which are known by time and size: to parse them takes longer than everything else of a start."""
     named = {path.stem: [one for one, *_ in files if one.stem == path.stem] for path, *_ in files}
     paths = {name: found[-1] for name, found in named.items()}
-    schema: SqlSchema = {}
-    for table in (*(contract.table for contract in CONTRACTS), *OPS_TABLES):
-        _register(schema, table)
+    schema = _schema(others)
+    lost = {f"{one.layer}.{one.name}": one.fault for one in others if one.fault}
     marts: dict[str, Mart] = {}
     broken: dict[str, BrokenMart] = {}
     waiting: dict[str, _Draft] = {}
@@ -193,10 +228,11 @@ def _read_marts(
         for name in ready:
             draft = waiting.pop(name)
             upstream = tuple(sorted(reads[name] & paths.keys()))
-            if lost := [one for one in upstream if one in broken]:
-                broken[name] = BrokenMart(name, f"{paths[name]}: reads marts.{lost[0]}, which is broken.", upstream)
+            if gone := [one for one in upstream if one in broken]:
+                broken[name] = BrokenMart(name, f"{paths[name]}: reads marts.{gone[0]}, which is broken.", upstream)
                 continue
             try:
+                _refuse_lost(draft, lost)
                 marts[name] = _mart(draft, schema, marts)
             except MartError as error:
                 broken[name] = BrokenMart(name, str(error), upstream)
@@ -230,8 +266,24 @@ def _text(path: Path) -> str:
         raise MartError(f"{path}: no text in UTF-8 that can be read ({type(error).__name__}).") from None
 
 
+def _schema(others: Iterable[Readable]) -> SqlSchema:
+    """Return the columns of all that a mart may read but for other marts."""
+    schema: SqlSchema = {}
+    for table in (*(contract.table for contract in CONTRACTS), *OPS_TABLES):
+        _register(schema, table)
+    for one in others:
+        if one.columns:
+            schema.setdefault(one.layer, {})[one.name] = dict(one.columns)
+    return schema
+
+
+def sql_columns(table: Table) -> tuple[tuple[str, str], ...]:
+    """Return names and SQL types of a table's columns."""
+    return tuple((column.name, sql_type(column.type)) for column in table.columns)
+
+
 def _register(schema: SqlSchema, table: Table) -> None:
-    schema.setdefault(table.schema, {})[table.name] = {column.name: sql_type(column.type) for column in table.columns}
+    schema.setdefault(table.schema, {})[table.name] = dict(sql_columns(table))
 
 
 @dataclass(frozen=True)
@@ -250,6 +302,13 @@ class _Draft:
         return {name for layer, name in read if layer == LAYER} - {self.path.stem}
 
 
+def _refuse_lost(draft: _Draft, lost: Mapping[str, str]) -> None:
+    """Refuse a mart that reads a seed or a table from outside which cannot be read."""
+    for layer, name in (*sources(draft.statement), *(source for check in draft.checks for source in check.sources)):
+        if reason := lost.get(f"{layer}.{name}"):
+            raise MartError(f"{draft.path}: reads {layer}.{name}: {reason}")
+
+
 def _draft(path: Path) -> _Draft:
     if not NAME.fullmatch(path.stem):
         raise MartError(
@@ -260,6 +319,8 @@ def _draft(path: Path) -> _Draft:
     header = read_header(path, text)
     if len(parameters(statement) & DAYS) == 1:
         raise MartError(f"{path}: a mart by business day is bounded on both sides, by :{FIRST_DAY} and :{LAST_DAY}.")
+    if own := [f"{layer}.{name}" for layer, name in header.reads if layer in OWN_LAYERS]:
+        raise fault(path, header.lines["reads"], f"{own[0]} is the pipeline's own and needs no line `reads:`.")
     if stars := [node for node in statement.selects if node.is_star]:
         line = line_of(stars[0])
         raise fault(path, line, "`*` names no output columns; write each one, with its description behind it.")
@@ -279,7 +340,9 @@ def _qualified(path: Path, line: int, statement: exp.Query, schema: SqlSchema) -
         if not layer:
             raise fault(path, at, f"reads {name} without its layer; write it as in clean.sales.")
         if name not in schema.get(layer, {}):
-            raise fault(path, at, f"reads {layer}.{name}, which no contract and no other mart describes.")
+            told = f"reads {layer}.{name}, which no contract and no other mart describes"
+            hint = "" if layer in OWN_LAYERS else f"; one from outside needs a line `-- reads: {layer}.{name}`"
+            raise fault(path, at, f"{told}{hint}.")
     try:
         return qualify(statement.copy(), schema={**schema}, dialect=DIALECT)
     except SqlglotError as error:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from analytics_pipeline.errors import MartError
 
-KEYS = ("grain", "restatements", "check", "due", "owner")
+KEYS = ("grain", "reads", "restatements", "check", "due", "owner")
 """What a line of the comment begins with that is no description; only checks may be several."""
 KEYED = re.compile(r"(?P<key>[A-Za-z]+)(?: *\((?P<option>[^)]*)\))?:(?P<value>.*)")
 CONTINUES = "   "
 """A line that begins so goes on with the key above it."""
 WARN = "warn"
 CHECK = re.compile(r"\s*(?P<name>[a-z][a-z0-9_]*):(?P<sql>.*)", re.DOTALL)
+OUTSIDE = re.compile(r"([a-z_][a-z0-9_]*)\.([a-z_][a-z0-9_]*)")
 OWNER = re.compile(r"team:[A-Za-z0-9_]+|[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+\.[A-Za-z]{2,7}")
 
 
@@ -49,6 +50,7 @@ class Header:
         checks: In the order of the file.
         is_due: Whether each day has to be there on time.
         owners: E-mail addresses and `team:name`; empty for the project's own.
+        reads: Tables from outside that it reads, as (schema, name).
         lines: Line of each key.
     """
 
@@ -58,6 +60,7 @@ class Header:
     checks: tuple[CheckLine, ...]
     is_due: bool
     owners: tuple[str, ...]
+    reads: tuple[tuple[str, str], ...]
     lines: Mapping[str, int]
 
 
@@ -95,6 +98,7 @@ def read_header(path: Path, text: str) -> Header:
         checks=_checks(path, lines),
         is_due=_is_due(path, found.get("due")),
         owners=_owners(path, found.get("owner")),
+        reads=_reads(path, found.get("reads")),
         lines={key: line.number for key, line in found.items() if key},
     )
 
@@ -168,3 +172,11 @@ def _owners(path: Path, line: _Line | None) -> tuple[str, ...]:
     if line is not None and (not owners or not all(OWNER.fullmatch(one) for one in owners)):
         raise fault(path, line.number, "owner is an e-mail address or team:name; several with commas.")
     return owners
+
+
+def _reads(path: Path, line: _Line | None) -> tuple[tuple[str, str], ...]:
+    found = [OUTSIDE.fullmatch(name) for name in _listed(line.value)] if line is not None else []
+    names = tuple((name[1], name[2]) for name in found if name is not None)
+    if line is not None and (not found or len(names) < len(found)):
+        raise fault(path, line.number, "reads names tables from outside, as in sheets.targets; several with commas.")
+    return names

@@ -75,7 +75,7 @@ def build_jobs(catalogue: Catalogue) -> list[AssetJob]:
     selections = (
         dg.AssetSelection.groups("raw"),
         dg.AssetSelection.groups("clean", "ops") - _ANOMALIES,
-        dg.AssetSelection.groups("marts") | _ANOMALIES,
+        dg.AssetSelection.groups("marts", "seeds") | _ANOMALIES,
     )
     layers = [_layer_job(name, selection) for name, selection in zip(LAYERS, selections, strict=True)]
     return [daily, late_changes, *layers]

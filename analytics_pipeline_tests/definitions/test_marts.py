@@ -115,6 +115,12 @@ def test_a_mart_that_reads_another_one_follows_it(tmp_path: Path) -> None:
         (HEADER + "-- grain: event_date\n" + BODY, "line 3: grain is given twice"),
         (HEADER + "-- chek: a: select 1\n" + BODY, "line 3: chek: means nothing; did you mean check:?"),
         (HEADER + "-- due (warn): no\n" + BODY, "line 3: due (warn) means nothing; there is only check (warn)"),
+        (HEADER + "-- reads: targets\n" + BODY, "line 3: reads names tables from outside, as in sheets.targets"),
+        (HEADER + "-- reads: clean.sales\n" + BODY, "line 3: clean.sales is the pipeline's own"),
+        (
+            HEADER + BODY.replace("clean.sales", "a.b"),
+            "line 7: reads a.b, which no contract and no other mart describes; ",
+        ),
         (HEADER + "-- due: perhaps\n" + BODY, "line 3: due is `no` where a day may be late"),
         (HEADER + "-- owner: finance\n" + BODY, "line 3: owner is an e-mail address or team:name"),
         (HEADER + "-- check: select 1\n" + BODY, "line 3: a check is `-- check: what_is_claimed: select ...`"),

@@ -70,7 +70,25 @@ def test_dagster_loads_the_folder_with_its_shop_and_its_marts(project: Path, ins
     assert {f"marts/{mart.table.name}" for mart in load_marts()} | {"marts/daily_country_sales"} <= keys
 
 
-def test_a_mart_of_the_folder_is_computed_beside_the_packaged_ones(
+AGAINST = """-- Net sales of each business day and country against the day's target and spend.
+-- grain: event_date, country, currency
+-- reads: sheets.spend
+-- check: targets_are_there: select event_date from marts.daily_against_target where target is null
+select
+    sales.event_date, -- Business day of the events.
+    sales.country, -- Country.
+    sales.currency, -- Currency.
+    sales.net_sales, -- Net sales.
+    targets.target, -- Target of the day.
+    spend.amount as spend -- Spend of the day.
+from marts.daily_country_sales as sales
+left join seeds.daily_targets as targets on targets.day = sales.event_date
+left join sheets.spend on spend.day = sales.event_date
+where sales.event_date between :first_day and :last_day
+"""
+
+
+def test_a_mart_with_a_check_a_seed_and_a_source_is_computed_beside_the_packaged_ones(
     project: Path, installed: Path, loaded: Pipeline, tmp_path: Path
 ) -> None:
     settings = {
@@ -79,6 +97,12 @@ def test_a_mart_of_the_folder_is_computed_beside_the_packaged_ones(
         "ANALYTICS_HOME": str(tmp_path / "home"),
     }
     (project / ".env").write_text(f"ANALYTICS_SHOP={loaded.description}\n", encoding="utf-8")
+    (project / "marts" / "daily_against_target.sql").write_text(AGAINST, encoding="utf-8")
+    execute(
+        loaded.database,
+        "create schema sheets",
+        "create table sheets.spend as select date '2025-01-02' as day, 7 as amount",
+    )
     for folder, more in ((project, {}), (tmp_path, {"ANALYTICS_PROJECT": str(project)})):
         execute(loaded.database, "drop table if exists marts.daily_country_sales")
         done = run(
@@ -89,6 +113,18 @@ def test_a_mart_of_the_folder_is_computed_beside_the_packaged_ones(
         ours = loaded.rows(by_day.format(table="daily_country_sales"))
         assert ours == loaded.rows(by_day.format(table="daily_revenue"))
         assert len(ours) == 3
+        against = (
+            "select distinct event_date::text as day, target::text, spend from marts.daily_against_target order by 1"
+        )
+        assert [list(row.values()) for row in loaded.rows(against)] == [
+            ["2025-01-01", "1000.0000", None],
+            ["2025-01-02", "1000.0000", 7],
+            ["2025-01-03", "1200.0000", None],
+        ]
+    (project / "seeds" / "daily_targets.csv").write_text("day:date key,target:numeric(19,4)\n", encoding="utf-8")
+    failed = run("run", "--date", "2025-01-03", "--job", "marts", folder=project, **settings)
+    assert failed.returncode == 1
+    assert "check targets_are_there of marts/daily_against_target" in failed.stderr
 
 
 def test_the_shop_is_the_folders_only_one_or_the_named_one(tmp_path: Path) -> None:

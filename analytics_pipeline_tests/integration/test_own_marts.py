@@ -1,6 +1,6 @@
-"""Marts of a user's own folder in runs: what their checks stop, and what Postgres finds wrong with them."""
+"""Marts of a user's own folder in runs: their checks, what Postgres finds wrong with them, and what else they read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.orchestration.running import RunSummary
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.loaded import FIRST, LAST
 from analytics_pipeline_tests.integration.tables import execute
@@ -29,13 +30,15 @@ Own = Callable[..., Pipeline]
 
 @pytest.fixture
 def own(loaded: Pipeline, tmp_path: Path) -> Own:
-    """Put marts beside the packaged ones: `own(name=text)`."""
+    """Put marts beside the packaged ones: `own(name=text)`, with `seeds={name: text}`."""
 
-    def build(**marts: str) -> Pipeline:
-        (tmp_path / "marts").mkdir(exist_ok=True)
-        for name, text in marts.items():
-            (tmp_path / "marts" / f"{name}.sql").write_text(text, encoding="utf-8")
-        return replace(loaded, definitions=build_definitions(str(loaded.description), tmp_path))
+    def build(*, seeds: Mapping[str, str] | None = None, **marts: str) -> Pipeline:
+        for folder, ending, files in (("marts", "sql", marts), ("seeds", "csv", seeds or {})):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            for name, text in files.items():
+                (tmp_path / folder / f"{name}.{ending}").write_text(text, encoding="utf-8")
+        described = build_definitions(str(loaded.description), tmp_path, lambda: loaded.database)
+        return replace(loaded, definitions=described)
 
     return build
 
@@ -125,3 +128,110 @@ def test_a_mart_that_may_be_late_is_not_awaited_and_has_its_owners(own: Own, tmp
     assert owners["other"] == ["team:data"]
     checks = pipeline.definitions.resolve_asset_graph().asset_check_keys
     assert not any(key.asset_key == dg.AssetKey(["marts", "own"]) for key in checks)
+
+
+AGAINST = """-- Net sales against target and spend.
+-- grain: event_date
+-- reads: sheets.spend
+select
+    own.event_date, -- Business day.
+    own.net_sales - targets.target as above_target, -- Net sales less the target.
+    spend.amount, -- Spend.
+    current_date - max(targets.day) as age -- Days since the target's day.
+from marts.own
+join seeds.targets on targets.day = own.event_date
+left join sheets.spend on spend.day = own.event_date
+where own.event_date between :first_day and :last_day
+group by own.event_date, own.net_sales, targets.target, spend.amount
+"""
+TARGETS = "day:date key,target:numeric(19,4)\n2025-01-01,100\n2025-01-02,200.5\n"
+
+
+def sheet(pipeline: Pipeline) -> None:
+    execute(
+        pipeline.database,
+        "create schema sheets",
+        "create table sheets.spend (day date, amount numeric(12,2), who text)",
+        "insert into sheets.spend values (date '2025-01-01', 12.34, 'somebody')",
+    )
+
+
+def test_a_mart_reads_seeds_and_tables_from_outside(own: Own, loaded: Pipeline) -> None:
+    sheet(loaded)
+    pipeline = own(seeds={"targets": TARGETS}, own=OWN.format(lines=""), against=AGAINST)
+    assert ran(pipeline).succeeded
+
+    assert pipeline.rows("select day::text, target::text from seeds.targets order by 1") == [
+        {"day": "2025-01-01", "target": "100.0000"},
+        {"day": "2025-01-02", "target": "200.5000"},
+    ]
+    found = pipeline.rows(
+        "select above_target + t.target = own.net_sales as is_right, amount::text, age = current_date - t.day as aged "
+        "from marts.against join marts.own using (event_date) join seeds.targets t on t.day = event_date order by day"
+    )
+    assert found == [
+        {"is_right": True, "amount": "12.3400", "aged": True},
+        {"is_right": True, "amount": None, "aged": True},
+    ]
+    specs = {spec.key.to_user_string(): spec for spec in pipeline.definitions.resolve_all_asset_specs()}
+    assert {dep.asset_key.to_user_string() for dep in specs["marts/against"].deps} == {
+        "marts/own",
+        "seeds/targets",
+        "sheets/spend",
+    }
+    columns = specs["sheets/spend"].metadata["dagster/column_schema"].columns
+    assert [(one.name, one.type) for one in columns] == [("day", "date"), ("amount", "numeric(12,2)"), ("who", "text")]
+    assert not pipeline.definitions.resolve_asset_graph().get(dg.AssetKey(["sheets", "spend"])).is_materializable
+    assert specs["seeds/targets"].group_name == "seeds"
+    daily = pipeline.definitions.resolve_job_def("daily").asset_layer.selected_asset_keys
+    assert dg.AssetKey(["seeds", "targets"]) in daily
+
+
+def test_a_seed_is_loaded_as_it_is_now_and_a_wrong_value_leaves_what_was_loaded(own: Own) -> None:
+    assert ran(own(seeds={"targets": TARGETS})).succeeded
+    pipeline = own(seeds={"targets": TARGETS.replace("200.5", "two hundred")}, own=OWN.format(lines=""))
+    failed = ran(pipeline)
+    [told] = failed.failures
+    assert "targets.csv: line 3: target is no numeric(19,4)" in told
+    assert len(pipeline.rows("select day from seeds.targets")) == 2
+    assert len(pipeline.rows("select event_date from marts.own")) == 3  # it does not read the seed
+    assert ran(own(seeds={"targets": TARGETS.partition("2025-01-02")[0]})).succeeded
+    assert pipeline.rows("select target::text from seeds.targets") == [{"target": "100.0000"}]
+
+
+def test_a_seed_or_a_table_from_outside_that_is_not_there_stops_what_reads_it(own: Own, tmp_path: Path) -> None:
+    pipeline = own(seeds={"targets": TARGETS}, own=OWN.format(lines=""), against=AGAINST)
+
+    def broken_now() -> dict[str, str]:
+        found = build_catalogue(str(pipeline.description), tmp_path, lambda: pipeline.database).broken
+        return {f"{one.layer}.{one.name}": one.reason for one in found}
+
+    [(name, reason)] = broken_now().items()
+    assert name == "marts.against"
+    assert "against.sql: reads sheets.spend: it is not in the database" in reason
+    assert ran(pipeline).succeeded
+    assert len(pipeline.rows("select event_date from marts.own")) == 3
+    specs = {spec.key.to_user_string(): spec for spec in pipeline.definitions.resolve_all_asset_specs()}
+    assert "**Broken, and not computed:**" in str(specs["marts/against"].description)
+    assert "**Not there:**" in str(specs["sheets/spend"].description)
+
+    sheet(pipeline)
+    assert broken_now() == {}
+    own(seeds={"targets": "Day,target\n"})
+    reasons = broken_now()
+    assert "targets.csv: line 1: 'Day' is no column" in reasons["seeds.targets"]
+    assert "against.sql: reads seeds.targets: " in reasons["marts.against"]
+
+
+def test_a_database_that_cannot_be_asked_breaks_only_what_reads_from_outside(own: Own, tmp_path: Path) -> None:
+    pipeline = own(own=OWN.format(lines=""), seeds={"targets": TARGETS}, against=AGAINST)
+    gone = pipeline.database.named("no_such_database")
+    catalogue = build_catalogue(str(pipeline.description), tmp_path, lambda: gone)
+    assert [one.name for one in catalogue.broken] == ["against"]
+    assert "the database cannot be asked for its columns" in catalogue.broken[0].reason
+
+    def never() -> Database:
+        raise AssertionError("asked")
+
+    (tmp_path / "marts" / "against.sql").unlink()
+    assert build_catalogue(str(pipeline.description), tmp_path, never).broken == ()

@@ -13,7 +13,7 @@ ROOMS = (
     ("shop",),
     ("profile",),
     ("tables",),
-    ("transforms", "marts", "warehouse"),
+    ("transforms", "marts", "seeds", "warehouse"),
     ("catalogue",),
     ("history", "sources"),
     ("late_changes", "anomalies", "alerts"),

@@ -39,10 +39,10 @@ def broken_mart_specs(broken: Sequence[BrokenMart]) -> list[dg.AssetSpec]:
     """Return marts that cannot be computed: they stand in the lineage with the reason, and no job has them."""
     return [
         dg.AssetSpec(
-            dg.AssetKey([LAYER, one.name]),
+            dg.AssetKey([one.layer, one.name]),
             deps=[dg.AssetKey([LAYER, name]) for name in one.reads],
             description=f"**Broken, and not computed:** {one.reason}",
-            group_name=LAYER,
+            group_name=one.layer,
             kinds={"sql", "postgres"},
             owners=[OWNER],
         )
