@@ -145,8 +145,8 @@ def main() -> None:
     # `kill` ends a command as Ctrl-C does, in order: the last user of the embedded server stops it.
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
-    for folder in (Path.cwd(), Path(os.environ.get(PROJECT) or ".").expanduser()):
-        load_dotenv(folder / ".env")
+    load_dotenv(Path.cwd() / ".env")
+    load_dotenv(Path(os.environ.get(PROJECT) or ".").expanduser() / ".env")  # the other one may have named it
 
 
 def typed_command() -> str:

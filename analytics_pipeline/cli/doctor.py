@@ -16,6 +16,7 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.doctor_shop import Warned, record_looks
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.errors import (
+    ContractError,
     DatabaseRefusedError,
     DescriptionError,
     PipelineError,
@@ -26,6 +27,7 @@ from analytics_pipeline.history.binding import binding_of, refuse_another_shop
 from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.rules import describe_rules
+from analytics_pipeline.seeds import Seed, rows_of
 from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop, load_shop
@@ -122,11 +124,21 @@ def _database_looks(settings: Settings) -> Iterator[Look]:
 def _marts(settings: Settings) -> str:
     """Tell how many marts there are; a broken one stops what reads it and nothing else."""
     marts, broken, seeds, _ = read_tables(settings.project, partial(data_database, settings))
-    if broken:
-        return Warned(f"{len(broken)} broken, not computed: " + "; ".join(one.reason for one in broken))
+    faults = [*(one.reason for one in broken), *filter(None, map(_fault_of_seed, seeds))]
+    if faults:
+        return Warned(f"{len(faults)} broken, not computed: " + "; ".join(faults))
     whole = [mart.table.name for mart in marts if not mart.is_daily]
     number = f"{len(marts) + len(seeds)} files are right"
     return number + (f"; every run computes whole: {', '.join(whole)}" if whole else "")
+
+
+def _fault_of_seed(seed: Seed) -> str | None:
+    """Read a seed as a run does; what it would be refused for, if anything."""
+    try:
+        rows_of(seed)
+    except ContractError as error:
+        return str(error)
+    return None
 
 
 def _alert_looks() -> Iterator[Look]:

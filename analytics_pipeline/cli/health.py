@@ -112,7 +112,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
             raise DatabaseUnavailableError(f"the embedded database does not run, so nothing else does: {remedy}")
         database = data_database(settings)
         catalogue = installed(settings)
-        health.problems += [f"broken mart: {one.reason}" for one in catalogue.broken]
+        health.problems += [f"{one.layer}.{one.name} is not computed: {one.reason}" for one in catalogue.broken]
         refuse_newer(database, read_stored(database))
         _look_at_tables(health, database, catalogue, now)
         if with_daemon:

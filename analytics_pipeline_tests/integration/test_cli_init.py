@@ -12,6 +12,7 @@ from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.marts.engine import load_marts
 from analytics_pipeline.settings import PROJECT, SHOP, Settings
 from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.command_line import environment, run
 from analytics_pipeline_tests.integration.tables import execute
@@ -125,6 +126,24 @@ def test_a_mart_with_a_check_a_seed_and_a_source_is_computed_beside_the_packaged
     failed = run("run", "--date", "2025-01-03", "--job", "marts", folder=project, **settings)
     assert failed.returncode == 1
     assert "check targets_are_there of marts/daily_against_target" in failed.stderr
+
+
+def test_the_doctor_tells_of_a_seed_and_a_source_that_cannot_be_read(
+    project: Path, installed: Path, database: Database, tmp_path: Path
+) -> None:
+    (project / "marts" / "daily_against_target.sql").write_text(AGAINST, encoding="utf-8")
+    (project / "seeds" / "daily_targets.csv").write_text("day:date key\nsoon\n", encoding="utf-8")
+    (tmp_path / ".env").write_text(f"ANALYTICS_PROJECT={project}\n", encoding="utf-8")
+    settings = {
+        "ANALYTICS_DATABASE_URL": database.url,
+        "ANALYTICS_HOME": str(tmp_path / "home"),
+        "ANALYTICS_SHOP": "demo",
+    }
+    told = run("doctor", folder=tmp_path, PYTHONPATH=str(installed), **settings).stdout
+    [line] = [line for line in told.splitlines() if line.startswith("warn  marts")]
+    assert "2 broken, not computed: " in line
+    assert "daily_against_target.sql: reads sheets.spend: it is not in the database" in line
+    assert "daily_targets.csv: line 2: day is no date such as 2026-11-22" in line
 
 
 def test_the_shop_is_the_folders_only_one_or_the_named_one(tmp_path: Path) -> None:
