@@ -383,7 +383,11 @@ INSTALLATION = Table(
     name="installation",
     description="Facts about this database that every process holds itself against, one row each.",
     columns=(
-        Column("name", TEXT, "Which fact: email_key is the fingerprint of the key of the e-mail hashes."),
+        Column(
+            "name",
+            TEXT,
+            "Which fact: shop_... is whose it is, schema_version the version of these tables, email_key a fingerprint.",
+        ),
         Column("value", TEXT, "The fact; no secret."),
         Column("set_at", STAMP, "When it was set."),
     ),

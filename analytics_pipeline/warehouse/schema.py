@@ -195,7 +195,8 @@ def _complete(database: Database, schema: Schema) -> None:
                 cursor.execute(statement)
         for name, text in schema.views.items():
             if stored.facts.get(f"{VIEW}{name}") != schema.facts[f"{VIEW}{name}"]:
-                cursor.execute(f"do $view$ begin {text}\nend $view$")
+                with patiently(cursor, f"ops.{name} is made anew and has been in use"):
+                    cursor.execute(f"do $view$ begin {text}\nend $view$")
         _keep(cursor, schema.facts)
 
 

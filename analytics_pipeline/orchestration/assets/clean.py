@@ -119,19 +119,19 @@ def build_clean_assets(
         database: DatabaseResource,
     ) -> Iterator[Any]:
         # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
-        emails = database.email_key()
-        with exclusive(database.database(), "clean orders"), ExitStack() as stack:
+        stored, emails = database.database(), database.email_key()
+        with exclusive(stored, "clean orders"), ExitStack() as stack:
             days = days_of(context.partition_keys)
-            keep_rules(database.database(), shop.description)
+            keep_rules(stored, shop.description)
             # A day that was refused before it was ever loaded is not loaded by being cleaned.
-            loaded = written_days(database.database(), RAW_ORDERS.table)
+            loaded = written_days(stored, RAW_ORDERS.table)
             part = Slice(days.first, days.last, left=tuple(day for day in days if day not in loaded))
             # Before the raw rows are read, which are at least as new as this.
-            as_of = read_at(database.database(), RAW_ORDERS.table, days)
-            with unchanged(database.database(), RAW_ORDERS.table) as cursor:
+            as_of = read_at(stored, RAW_ORDERS.table, days)
+            with unchanged(stored, RAW_ORDERS.table) as cursor:
                 moves = find_moves(cursor, part, shop.description)
                 asked = _begun(raw_orders)
-                beside = stack.enter_context(_beside(database.database(), moves.part))
+                beside = stack.enter_context(_beside(stored, moves.part))
                 replaced = replaced_records(cursor, moves.part)
             writing = Writing(context.run.run_id, definition(shop.description), as_of)
             replaced_sales = _replaced_sales(replaced, shop.description, emails)
@@ -149,7 +149,7 @@ def build_clean_assets(
             }
             tables = {name: contract.table for name, contract in ORDER_TABLES.items()}
             beside_rows = {tables[name].qualified_name: found for name, found in companions.items()}
-            staged = stack.enter_context(stage(database.database(), [*tables.values()], moves.part, beside_rows))
+            staged = stack.enter_context(stage(stored, [*tables.values()], moves.part, beside_rows))
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             quarantine = QuarantineAudit(shop.description.quarantine)
             accounting = Accounting()
@@ -171,7 +171,7 @@ def build_clean_assets(
             results += [_balance_result(accounting), *quarantine.results()]
             if quarantine.blocked:
                 blocked_days = [day.day for day in quarantine.blocked]
-                keep_blocked(database.database(), blocked_days, quarantine.held(), context.run.run_id)
+                keep_blocked(stored, blocked_days, quarantine.held(), context.run.run_id)
             yield quarantine.doubt()
             yield from publish(results, _outputs(staged))
 
