@@ -10,9 +10,7 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.tables.history import INCIDENTS
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import exists
 
 SHOWN_CLOSED = 10
 
@@ -56,9 +54,9 @@ def _test(shop: Shop) -> None:
 
 
 def _listed(database: Database, shop: Shop) -> list[str]:
-    if not exists(database, INCIDENTS):
-        return ["no incident yet"]
     now_open, closed = read_open(database), read_closed(database, SHOWN_CLOSED)
+    if not now_open and not closed:
+        return ["no incident yet"]
     lines = [f"open     {len(now_open)}"]
     for incident in now_open:
         told = (

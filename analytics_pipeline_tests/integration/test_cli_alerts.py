@@ -10,7 +10,6 @@ from click.testing import CliRunner, Result
 from analytics_pipeline.cli import main
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline_tests.conftest import describe
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.receivers import PASSWORD, TOKEN, receiving
@@ -27,8 +26,6 @@ def command(database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def test_alerts_lists_what_is_open_and_what_is_over(command: Callable[..., Result], database: Database) -> None:
     assert command("alerts").output == "no incident yet\n"
-    prepare(database)
-    assert command("alerts").output == "open     0\nover     none\n"
     rows = [
         f"('k{number}', 'day_parked', 'day {number}', timestamptz '2026-11-{number:02} 04:00+00', 1, 'Do.', '{{}}'"
         for number in range(1, 14)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.orchestration.assets.drift import FieldAudit
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
@@ -23,7 +24,7 @@ def day(number: int) -> date:
 
 def audited(database: Database, *orders: tuple[date, dict[str, Any]]) -> FieldAudit:
     """Look at the records of some days, as pages of 500."""
-    audit = FieldAudit(RAW_ORDERS, load_shop("demo").orders, database)
+    audit = FieldAudit(RAW_ORDERS, load_shop("demo").orders, open_warehouse(database))
     for batch in raw_rows(*orders).to_batches(max_chunksize=500):
         audit.look_at(batch)
     return audit
@@ -73,7 +74,7 @@ def test_a_field_of_another_type_in_old_and_in_new_records_is_told_once_a_run(da
 
 
 def test_what_is_no_json_is_left_to_the_cleaning(database: Database) -> None:
-    audit = FieldAudit(RAW_ORDERS, load_shop("demo").orders, database)
+    audit = FieldAudit(RAW_ORDERS, load_shop("demo").orders, open_warehouse(database))
     [batch] = raw_rows((day(0), {"a": 1}), (day(0), {"a": 2})).to_batches()
     payloads = pa.array(["{broken", '{"a": 1}'])
     audit.look_at(pa.RecordBatch.from_arrays([*batch.columns[:-1], payloads], schema=batch.schema))
