@@ -13,6 +13,7 @@ from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import (
     Changes,
     Query,
+    SomeDays,
     exclusive,
     exists,
     newest_change,
@@ -183,6 +184,14 @@ def test_a_missing_table_reads_empty_with_its_columns(database: Database) -> Non
 def test_a_column_that_no_contract_has_is_not_asked_for(stored: Database) -> None:
     with pytest.raises(KeyError, match="nonsense"):
         read_table(stored, THINGS, columns=["nonsense"])
+
+
+def test_the_days_of_several_slices_are_those_of_any_of_them(stored: Database) -> None:
+    condition = SomeDays((part(1), part(3))).where(THINGS)
+    days = value(
+        stored, f"select string_agg(distinct day::text, ' ' order by day::text) from probe.things where {condition}"
+    )
+    assert days == "2025-01-01 2025-01-03"
 
 
 def test_each_statement_of_a_writer_sees_what_is_committed_whatever_the_servers_default(
