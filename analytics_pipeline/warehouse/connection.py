@@ -157,7 +157,10 @@ def _taken(url: str) -> Connection | None:
 
 def _keep(url: str, connection: Connection) -> bool:
     """Put a connection aside; returns False where it is to be closed."""
-    connection.rollback()
+    try:
+        connection.rollback()
+    except adbc_driver_manager.Error:  # what was read or committed before counts all the same
+        return False
     with _counting:
         waiting = _kept.setdefault(url, [])
         if len(waiting) >= MOST_KEPT:

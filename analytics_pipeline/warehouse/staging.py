@@ -129,15 +129,18 @@ class Staged:
         """Write what arrives until no more comes."""
         collected: dict[str, list[pa.RecordBatch]] = {}
         shapes: dict[str, Table] = {}
+        rows: Counter[str] = Counter()
         while (message := self._waiting.get()) is not None:
             if isinstance(message, _WithdrawnError):
                 raise message
             table, batch = message
-            shapes[table.qualified_name] = table
-            waiting = collected.setdefault(table.qualified_name, [])
-            waiting.append(batch)
-            if sum(one.num_rows for one in waiting) >= ROWS_AT_A_TIME:
-                _put(replacement, table, collected.pop(table.qualified_name))
+            name = table.qualified_name
+            shapes[name] = table
+            collected.setdefault(name, []).append(batch)
+            rows[name] += batch.num_rows
+            if rows[name] >= ROWS_AT_A_TIME:
+                _put(replacement, table, collected.pop(name))
+                rows[name] = 0
         for name, batches in collected.items():
             _put(replacement, shapes[name], batches)
 

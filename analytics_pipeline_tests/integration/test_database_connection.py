@@ -307,3 +307,12 @@ def test_a_connection_whose_work_failed_is_not_kept_and_one_whose_work_is_not_co
     with pytest.raises(adbc_driver_manager.Error):
         query(database, "select 1 / 0")
     assert query(database, "select pg_backend_pid() as pid") != before
+
+
+def test_what_was_read_counts_though_the_server_ends_the_connection_right_after(database: Database) -> None:
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("select 1")
+        assert cursor.fetchone() == (1,)
+        end_sessions(database)
+
+    assert query(database, "select 2 as number") == [{"number": 2}]
