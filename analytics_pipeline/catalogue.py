@@ -12,16 +12,8 @@ from typing import TypeAlias
 import adbc_driver_manager
 
 from analytics_pipeline.errors import PipelineError
-from analytics_pipeline.marts.engine import (
-    LAYER,
-    MARTS_FOLDER,
-    BrokenMart,
-    Mart,
-    Readable,
-    names_outside,
-    read_marts,
-    sql_columns,
-)
+from analytics_pipeline.marts.engine import LAYER, Mart, sql_columns
+from analytics_pipeline.marts.folders import MARTS_FOLDER, BrokenMart, Readable, names_outside, read_marts
 from analytics_pipeline.seeds import LAYER as SEEDS
 from analytics_pipeline.seeds import Seed, read_seeds
 from analytics_pipeline.settings import Settings

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import requests
 
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.orchestration.instance_storage import sqlalchemy_url
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.warehouse.connection import Database

@@ -4,17 +4,16 @@ A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the descr
 column`; every output column has its description behind it as a comment. A line `restatements: column, column` (or
 `all numbers`) names the columns of which every published number and every later change is kept on record; what other
 lines mean is said in `header`. From the parsed statement come the tables it reads, the types of its columns and their
-lineage. `:first_day` and `:last_day` bound the slice, `:shop_currency` and `:shop_timezone` are the shop's. Running the
-statement is the IO manager's part.
+lineage. `:first_day` and `:last_day` bound the slice, `:shop_currency` and `:shop_timezone` are the shop's. Finding the
+files is the part of `folders`, running the statement that of the IO manager.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
@@ -41,11 +40,8 @@ from analytics_pipeline.marts.statement import (
     sources,
 )
 from analytics_pipeline.marts.types import OutputTypes, UnfixedError, annotated, sql_type
-from analytics_pipeline.tables.contracts import CONTRACTS
-from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.tables.shape import COUNT, DAY, MONEY, Column, Table
 
-MARTS_FOLDER = Path(__file__).parent
 LAYER = "marts"
 OWN_LAYERS = frozenset({"raw", "clean", "ops", "seeds", LAYER})
 WHO_ORDERED = frozenset({"customer_key", "customer_id"})
@@ -140,141 +136,12 @@ class Mart:
         return cut(self.statement)
 
 
-@dataclass(frozen=True)
-class BrokenMart:
-    """A table that cannot be computed: its file is wrong, or that of one that it reads.
-
-    Attributes:
-        name: Its name.
-        reason: What is wrong, with file, place and remedy.
-        reads: Marts that it reads, as far as that can be told.
-        layer: What it is: a mart, but for seeds.
-    """
-
-    name: str
-    reason: str
-    reads: tuple[str, ...] = ()
-    layer: str = LAYER
-
-
-@dataclass(frozen=True)
-class Readable:
-    """A table that marts may read beside those of the contracts and each other: a seed, or one from outside.
-
-    Attributes:
-        layer: Its schema.
-        name: Its name within it.
-        columns: Names and SQL types of its columns.
-        fault: Why it cannot be read, with the remedy; None where it can.
-    """
-
-    layer: str
-    name: str
-    columns: tuple[tuple[str, str], ...] = ()
-    fault: str | None = None
-
-
-def read_marts(*folders: Path, others: Iterable[Readable] = ()) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
-    """Read every SQL file of some folders: marts, each after the ones that it reads, and those that are broken.
-
-    Args:
-        folders: Where they lie; only the packaged ones when none is given. A name that is given twice is broken.
-        others: What they may read beside the tables of the contracts and each other.
-    """
-    found = {path: path.stat() for path in _files(folders)}
-    files = tuple((path, stat.st_mtime_ns, stat.st_size) for path, stat in found.items())
-    return _read_marts(files, tuple(others))
-
-
-def names_outside(*folders: Path) -> tuple[tuple[str, str], ...]:
-    """Return the tables from outside that some folders' marts name in a line `reads:`, as (schema, name)."""
-    found: set[tuple[str, str]] = set()
-    for path in _files(folders):
-        with suppress(MartError):  # told when the mart itself is read
-            found |= {*read_header(path, _text(path)).reads}
-    return tuple(sorted(found - {(layer, name) for layer, name in found if layer in OWN_LAYERS}))
-
-
-def _files(folders: Iterable[Path]) -> list[Path]:
-    apart = dict.fromkeys(folder.resolve() for folder in folders or (MARTS_FOLDER,))
-    return [path for folder in apart for path in sorted(folder.glob("*.sql"))]
-
-
-@cache
-def _read_marts(
-    files: tuple[tuple[Path, int, int], ...], others: tuple[Readable, ...]
-) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...]]:
-    """Read files, which are known by time and size: to parse them takes longer than everything else of a start."""
-    named = {path.stem: [one for one, *_ in files if one.stem == path.stem] for path, *_ in files}
-    paths = {name: found[-1] for name, found in named.items()}
-    schema = _schema(others)
-    lost = {f"{one.layer}.{one.name}": one.fault for one in others if one.fault}
-    marts: dict[str, Mart] = {}
-    broken: dict[str, BrokenMart] = {}
-    waiting: dict[str, _Draft] = {}
-    for name, found in named.items():
-        try:
-            waiting[name] = _draft(_only(found))
-        except MartError as error:
-            broken[name] = BrokenMart(name, str(error))
-    while waiting:
-        reads = {name: draft.marts for name, draft in waiting.items()}
-        ready = [name for name in waiting if not reads[name] & waiting.keys()]
-        if not ready:
-            folders = ", ".join(sorted({str(paths[name].parent) for name in waiting}))
-            reason = f"the marts {', '.join(sorted(waiting))} in {folders} read each other in a circle; break it."
-            broken |= {name: BrokenMart(name, reason, tuple(sorted(reads[name]))) for name in waiting}
-            break
-        for name in ready:
-            draft = waiting.pop(name)
-            upstream = tuple(sorted(reads[name] & paths.keys()))
-            if gone := [one for one in upstream if one in broken]:
-                broken[name] = BrokenMart(name, f"{paths[name]}: reads marts.{gone[0]}, which is broken.", upstream)
-                continue
-            try:
-                _refuse_lost(draft, lost)
-                marts[name] = _mart(draft, schema, marts)
-            except MartError as error:
-                broken[name] = BrokenMart(name, str(error), upstream)
-            else:
-                _register(schema, marts[name].table)
-    return tuple(marts.values()), tuple(broken.values())
-
-
-def load_marts(*folders: Path) -> tuple[Mart, ...]:
-    """Return the marts of some folders (`read_marts`), in an order in which each follows the ones that it reads.
-
-    Raises:
-        MartError: A file cannot be read; the message names file, place and remedy.
-    """
-    marts, broken = read_marts(*folders)
-    for one in broken:
-        raise MartError(one.reason)
-    return marts
-
-
-def _only(paths: Sequence[Path]) -> Path:
-    if len(paths) > 1:
-        raise MartError(f"{paths[-1]}: there is a mart of this name already, {paths[0]}; rename one of them.")
-    return paths[0]
-
-
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return a file's text, or raise MartError."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MartError(f"{path}: no text in UTF-8 that can be read ({type(error).__name__}).") from None
-
-
-def _schema(others: Iterable[Readable]) -> SqlSchema:
-    """Return the columns of all that a mart may read but for other marts."""
-    schema: SqlSchema = {}
-    for table in (*(contract.table for contract in CONTRACTS), *OPS_TABLES):
-        _register(schema, table)
-    for one in others:
-        if one.columns:
-            schema.setdefault(one.layer, {})[one.name] = dict(one.columns)
-    return schema
 
 
 def sql_columns(table: Table) -> tuple[tuple[str, str], ...]:
@@ -282,12 +149,13 @@ def sql_columns(table: Table) -> tuple[tuple[str, str], ...]:
     return tuple((column.name, sql_type(column.type)) for column in table.columns)
 
 
-def _register(schema: SqlSchema, table: Table) -> None:
+def register(schema: SqlSchema, table: Table) -> None:
+    """Add a table's columns to those that marts may read."""
     schema.setdefault(table.schema, {})[table.name] = dict(sql_columns(table))
 
 
 @dataclass(frozen=True)
-class _Draft:
+class Draft:
     """A file that is read and not yet held against the tables that it reads."""
 
     path: Path
@@ -302,19 +170,17 @@ class _Draft:
         return {name for layer, name in read if layer == LAYER} - {self.path.stem}
 
 
-def _refuse_lost(draft: _Draft, lost: Mapping[str, str]) -> None:
-    """Refuse a mart that reads a seed or a table from outside which cannot be read."""
-    for layer, name in (*sources(draft.statement), *(source for check in draft.checks for source in check.sources)):
-        if reason := lost.get(f"{layer}.{name}"):
-            raise MartError(f"{draft.path}: reads {layer}.{name}: {reason}")
+def read_draft(path: Path) -> Draft:
+    """Read a file.
 
-
-def _draft(path: Path) -> _Draft:
+    Raises:
+        MartError: It is no mart, whatever it reads.
+    """
     if not NAME.fullmatch(path.stem):
         raise MartError(
             f"{path}: the file's name becomes the table's: small letters, digits and underscores, a letter first."
         )
-    text = _text(path)
+    text = read_text(path)
     statement = parse(path, text)
     header = read_header(path, text)
     if len(parameters(statement) & DAYS) == 1:
@@ -324,7 +190,7 @@ def _draft(path: Path) -> _Draft:
     if stars := [node for node in statement.selects if node.is_star]:
         line = line_of(stars[0])
         raise fault(path, line, "`*` names no output columns; write each one, with its description behind it.")
-    return _Draft(path, header, statement, tuple(_check(path, line) for line in header.checks))
+    return Draft(path, header, statement, tuple(_check(path, line) for line in header.checks))
 
 
 def _check(path: Path, line: CheckLine) -> Check:
@@ -372,7 +238,17 @@ def _outside_windows(node: exp.Expr) -> Iterator[exp.Expr]:
             yield from _outside_windows(part)
 
 
-def _mart(draft: _Draft, schema: SqlSchema, earlier: Mapping[str, Mart]) -> Mart:
+def build_mart(draft: Draft, schema: SqlSchema, earlier: Mapping[str, Mart]) -> Mart:
+    """Hold a file against the tables that it reads.
+
+    Args:
+        draft: The file.
+        schema: What it may read.
+        earlier: The marts that it may read, by name.
+
+    Raises:
+        MartError: It does not fit them.
+    """
     path, header, statement = draft.path, draft.header, draft.statement
     grain = header.grain
     qualified = _qualified(path, 1, statement, schema)
@@ -414,9 +290,9 @@ def _mart(draft: _Draft, schema: SqlSchema, earlier: Mapping[str, Mart]) -> Mart
     )
 
 
-def _refuse_wrong_checks(draft: _Draft, table: Table, schema: SqlSchema) -> None:
+def _refuse_wrong_checks(draft: Draft, table: Table, schema: SqlSchema) -> None:
     known = {layer: {**tables} for layer, tables in schema.items()}
-    _register(known, table)
+    register(known, table)
     for check in draft.checks:
         _qualified(draft.path, check.said.line, check.statement, known)
         if table.day_column is None and parameters(check.statement) & DAYS:

@@ -14,7 +14,8 @@ import pytest
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.history.publishing import MartDays, publish
-from analytics_pipeline.marts.engine import Mart, load_marts
+from analytics_pipeline.marts.engine import Mart
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.orchestration.day_metadata import FEW, tell_days
 from analytics_pipeline.orchestration.running import range_tags
 from analytics_pipeline.tables.contracts import CLEAN_SALES

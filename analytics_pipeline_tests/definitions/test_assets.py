@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import analytics_pipeline.orchestration.assets as assets_of_the_package
-from analytics_pipeline.marts.engine import MARTS_FOLDER, load_marts
+from analytics_pipeline.marts.folders import MARTS_FOLDER, load_marts
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.tables.shape import Table

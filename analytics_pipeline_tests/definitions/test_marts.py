@@ -7,7 +7,8 @@ import dagster as dg
 import pytest
 
 from analytics_pipeline.errors import MartError
-from analytics_pipeline.marts.engine import MARTS_FOLDER, Mart, load_marts, read_marts
+from analytics_pipeline.marts.engine import Mart
+from analytics_pipeline.marts.folders import MARTS_FOLDER, load_marts, read_marts
 from analytics_pipeline.orchestration.assets.marts import build_mart_assets
 from analytics_pipeline.orchestration.partitions import daily_partitions
 from analytics_pipeline.shop.spec import load_shop

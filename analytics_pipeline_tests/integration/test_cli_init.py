@@ -9,7 +9,7 @@ import pytest
 
 from analytics_pipeline.cli.init import TEMPLATE, project_files
 from analytics_pipeline.errors import SettingsError
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.settings import PROJECT, SHOP, Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.warehouse.connection import Database

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from analytics_pipeline.cli import COMMANDS
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.warehouse.connection import Database

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from analytics_pipeline.errors import TableBusyError, TableMismatchError
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.shape import COUNT, TEXT, Column, Table
 from analytics_pipeline.warehouse import layout

@@ -21,7 +21,7 @@ from typing import Any
 import pytest
 
 from analytics_pipeline.days import DayRange
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
 from analytics_pipeline.warehouse.slices import query

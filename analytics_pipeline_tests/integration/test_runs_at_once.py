@@ -20,7 +20,7 @@ from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.late_changes.look import Look, record
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Connection, Database

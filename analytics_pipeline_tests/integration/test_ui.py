@@ -28,7 +28,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 
 from analytics_pipeline.cli.shop import demo_settings
 from analytics_pipeline.demo_shop import DemoShop, RevenueTruth
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.orchestration.code_location import LOCATION
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.contracts import CONTRACTS

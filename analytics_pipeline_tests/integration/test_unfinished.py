@@ -9,7 +9,7 @@ from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.stale import days_to_load, parked_days
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.job_names import LATE_CHANGES
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, look_at, revenue_numbers

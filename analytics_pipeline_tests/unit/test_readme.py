@@ -15,7 +15,7 @@ from analytics_pipeline.cli import COMMANDS
 from analytics_pipeline.cli import demo as demo_command
 from analytics_pipeline.cli.init import TEMPLATE
 from analytics_pipeline.definitions import build_definitions
-from analytics_pipeline.marts.engine import load_marts
+from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.landing import LANDED

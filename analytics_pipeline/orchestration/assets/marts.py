@@ -10,7 +10,8 @@ import dagster as dg
 from analytics_pipeline.days import business_day
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.publishing import MartDays
-from analytics_pipeline.marts.engine import LAYER, BrokenMart, Mart
+from analytics_pipeline.marts.engine import LAYER, Mart
+from analytics_pipeline.marts.folders import BrokenMart
 from analytics_pipeline.marts.statement import FIRST_DAY, LAST_DAY
 from analytics_pipeline.orchestration.assets.describe import OWNER, by_day, mart_metadata, table_asset
 from analytics_pipeline.orchestration.partitions import days_of

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 import pyarrow as pa
 
-from analytics_pipeline.marts.engine import Readable
+from analytics_pipeline.marts.folders import Readable
 from analytics_pipeline.orchestration.assets.describe import OWNER, code_at, table_asset, table_metadata
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.seeds import Seed, rows_of
