@@ -29,7 +29,7 @@ from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import (
     Accompanied,
     Changes,
-    Companion,
+    Hook,
     Query,
     Rows,
     Slice,
@@ -92,7 +92,7 @@ class PostgresIOManager(dg.IOManager):
             self._tell_published(context, table, published, obj)
             context.add_output_metadata({"rows_written": published.rows})
             return
-        value, companions = (obj.rows, obj.companions) if isinstance(obj, Accompanied) else (obj, ())
+        value, hooks = (obj.rows, obj.hooks) if isinstance(obj, Accompanied) else (obj, ())
         rows = (
             pa.Table.from_pandas(value, schema=table.arrow_schema, preserve_index=False)
             if isinstance(value, pd.DataFrame)
@@ -101,12 +101,12 @@ class PostgresIOManager(dg.IOManager):
         if context.has_asset_partitions:
             left = obj.left if isinstance(obj, Accompanied) else {}
             part = replace(_slice(context.asset_partition_keys), left=tuple(sorted(left)))
-            written, figures = _write_days(database, table, rows, part, companions)
+            written, figures = _write_days(database, table, rows, part, hooks)
             self._tell_by_day(context, figures, {day.isoformat(): note for day, note in left.items()})
         else:
             if isinstance(rows, StagedRows):
                 raise TypeError(f"a staged slice of {table.qualified_name} has business days")
-            written = write(database, table, rows, None, companions=companions)
+            written = write(database, table, rows, None, hooks=hooks)
             context.add_output_metadata({"dagster/row_count": _row_count(database, table), **_shape(context)})
         context.add_output_metadata({"rows_written": written})
 
@@ -180,16 +180,16 @@ def _row_count(database: Database, table: Table) -> int:
 
 
 def _write_days(
-    database: Database, table: Table, rows: Rows | StagedRows, part: Slice, companions: tuple[Companion, ...]
+    database: Database, table: Table, rows: Rows | StagedRows, part: Slice, hooks: tuple[Hook, ...]
 ) -> tuple[int, Figures]:
     """Write a slice and return its number of rows, and the figures of each day that has rows."""
     if isinstance(rows, StagedRows):
         published = rows.publish()
         return published.total(), _row_counts(published)
     if isinstance(rows, Query):
-        return write(database, table, rows, part, companions=companions), _figures_by_day(database, table, part)
+        return write(database, table, rows, part, hooks=hooks), _figures_by_day(database, table, part)
     counts: Counter[str] = Counter()
-    return write(database, table, _counted(rows, table, counts), part, companions=companions), _row_counts(counts)
+    return write(database, table, _counted(rows, table, counts), part, hooks=hooks), _row_counts(counts)
 
 
 def _counted(rows: pa.Table | pa.RecordBatchReader, table: Table, counts: Counter[str]) -> pa.RecordBatchReader:

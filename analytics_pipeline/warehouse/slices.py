@@ -48,7 +48,7 @@ class Accompanied:
     """Rows that come with something to write about them, in the same transaction."""
 
     rows: "Rows"
-    companions: "tuple[Companion, ...]"
+    hooks: "tuple[Hook, ...]"
     left: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
     """Business days whose rows are left as they are, with what is to be said of them."""
 
@@ -89,8 +89,8 @@ class SomeDays:
         return "(" + " or ".join(part.where(table) for part in self.slices) + ")"
 
 
-class Companion(Protocol):
-    """What is written about a slice beside it, in its transaction; `part` is None for a whole table."""
+class Hook(Protocol):
+    """What runs inside the write of a slice, in its transaction; `part` is None for a whole table."""
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Look at the old rows, which are still there."""
@@ -105,7 +105,7 @@ def write(
     rows: Rows,
     part: Slice | None,
     *,
-    companions: Sequence[Companion] = (),
+    hooks: Sequence[Hook] = (),
 ) -> int:
     """Replace a slice of a table, or all of it, in one transaction; an empty `rows` clears the old ones.
 
@@ -116,7 +116,7 @@ def write(
         table: The table's shape.
         rows: New rows. An exception out of the stream leaves the old rows in place.
         part: The slice to replace; None for the whole table.
-        companions: What is written beside the rows; a failure of theirs leaves the old rows in place.
+        hooks: What runs inside the write; a failure of theirs leaves the old rows in place.
 
     Returns:
         Number of rows written.
@@ -125,7 +125,7 @@ def write(
         TableMismatchError: The stored table does not fit its shape.
         ContractError: Two of the rows, or one of them and a row outside the slice, have the same key.
     """
-    beside, keeps_rows = {table.qualified_name: companions}, isinstance(rows, Changes)
+    beside, keeps_rows = {table.qualified_name: hooks}, isinstance(rows, Changes)
     with replacing(database, [table], part, beside, keeps_rows=keeps_rows) as replacement:
         with keys_of(table):
             written = put_rows(replacement.cursor, table, rows)
@@ -146,10 +146,10 @@ class Replacement:
         cursor: Connection,
         tables: Sequence[Table],
         part: Slice | None,
-        companions: Mapping[str, Sequence[Companion]],
+        hooks: Mapping[str, Sequence[Hook]],
     ) -> None:
         self.cursor = cursor
-        self._connection, self._tables, self._part, self._companions = connection, tables, part, companions
+        self._connection, self._tables, self._part, self._hooks = connection, tables, part, hooks
         self._key_statements: list[tuple[Table, str]] = []
 
     def begin(self, *, keeps_rows: bool) -> None:
@@ -163,13 +163,13 @@ class Replacement:
             self._key_statements += [(table, statement) for statement in ensure_table(self._connection, table)]
         # All look before anything is gone: what one table held may explain what changes in another.
         for table in self._tables:
-            for companion in self._companions.get(table.qualified_name, ()):
-                companion.before(self.cursor, table, self._part)
+            for hook in self._hooks.get(table.qualified_name, ()):
+                hook.before(self.cursor, table, self._part)
         for table in self._tables if not keeps_rows else ():
             delete_rows(self.cursor, table, self._part)
 
     def finish(self) -> None:
-        """Build keys and indexes of new tables, let companions write, in the order of the tables, and commit."""
+        """Build keys and indexes of new tables, let hooks write, in the order of the tables, and commit."""
         self.prepare_commit()
         self.commit()
 
@@ -179,8 +179,8 @@ class Replacement:
             with keys_of(table):
                 self.cursor.execute(statement)
         for table in self._tables:
-            for companion in self._companions.get(table.qualified_name, ()):
-                companion.after(self.cursor, table, self._part)
+            for hook in self._hooks.get(table.qualified_name, ()):
+                hook.after(self.cursor, table, self._part)
 
     def commit(self) -> None:
         """Make the new rows of all tables visible at one moment."""
@@ -192,7 +192,7 @@ def replacing(
     database: Database,
     tables: Sequence[Table],
     part: Slice | None,
-    companions: Mapping[str, Sequence[Companion]],
+    hooks: Mapping[str, Sequence[Hook]],
     *,
     keeps_rows: bool = False,
 ) -> Iterator[Replacement]:
@@ -200,9 +200,9 @@ def replacing(
 
     Args:
         database: Where the tables lie; those that are missing are created.
-        tables: Their shapes, in the order in which companions write.
+        tables: Their shapes, in the order in which hooks write.
         part: The slice; None for whole tables.
-        companions: What is written beside the rows, by the table's name.
+        hooks: What runs inside the write, by the table's name.
         keeps_rows: Leave the old rows to whoever merges new ones by their ids.
 
     Raises:
@@ -211,7 +211,7 @@ def replacing(
     for schema in dict.fromkeys(table.schema for table in tables):
         ensure_schema(database, schema)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        replacement = Replacement(connection, cursor, tables, part, companions)
+        replacement = Replacement(connection, cursor, tables, part, hooks)
         replacement.begin(keeps_rows=keeps_rows)
         yield replacement
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Companion, Replacement, Slice, keys_of, put_rows, replacing
+from analytics_pipeline.warehouse.slices import Hook, Replacement, Slice, keys_of, put_rows, replacing
 
 WAITING_BATCHES = 12
 PATIENCE_SECONDS = 0.5
@@ -43,14 +43,14 @@ class Staged:
         database: Database,
         tables: Sequence[Table],
         part: Slice,
-        companions: Mapping[str, Sequence[Companion]],
+        hooks: Mapping[str, Sequence[Hook]],
     ) -> None:
         self.rows_by_day: dict[str, Counter[str]] = {table.qualified_name: Counter() for table in tables}
         self._waiting: Queue[Message | _WithdrawnError] = Queue(WAITING_BATCHES)
         self._settled, self._decided = Event(), Event()
         self._is_kept = False
         self._error: BaseException | None = None
-        arguments = (database, tables, part, companions)
+        arguments = (database, tables, part, hooks)
         self._thread = Thread(target=self._write, args=arguments, name="write staged rows", daemon=True)
         self._thread.start()
 
@@ -110,10 +110,10 @@ class Staged:
         database: Database,
         tables: Sequence[Table],
         part: Slice,
-        companions: Mapping[str, Sequence[Companion]],
+        hooks: Mapping[str, Sequence[Hook]],
     ) -> None:
         try:
-            with replacing(database, tables, part, companions) as replacement:
+            with replacing(database, tables, part, hooks) as replacement:
                 self._take(replacement)
                 replacement.prepare_commit()
                 self._settled.set()
@@ -168,17 +168,17 @@ def stage(
     database: Database,
     tables: Sequence[Table],
     part: Slice,
-    companions: Mapping[str, Sequence[Companion]] | None = None,
+    hooks: Mapping[str, Sequence[Hook]] | None = None,
 ) -> Iterator[Staged]:
     """Begin to send rows of some tables; what is not published when the block ends is withdrawn.
 
     Args:
         database: Where the tables lie.
-        tables: Their shapes, in the order in which companions write.
+        tables: Their shapes, in the order in which hooks write.
         part: The slice to replace.
-        companions: What is written beside the rows, in their transaction, by the table's name.
+        hooks: What runs in their transaction, by the table's name.
     """
-    staged = Staged(database, tables, part, companions or {})
+    staged = Staged(database, tables, part, hooks or {})
     try:
         yield staged
     finally:

@@ -17,26 +17,26 @@ from analytics_pipeline.tables.history import MATERIALISED_DAYS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Connection, Database
 from analytics_pipeline.warehouse.schema import prepare
-from analytics_pipeline.warehouse.slices import Companion, Query, Slice, write
+from analytics_pipeline.warehouse.slices import Hook, Query, Slice, write
 
 FIRST = date(2016, 1, 1)
 
 
 @dataclass
 class Metered:
-    """Does what another companion does, and takes the processor time that Postgres spends on it."""
+    """Does what another hook does, and takes the processor time that Postgres spends on it."""
 
-    companion: Companion
+    hook: Hook
     seconds: float = 0.0
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         self.seconds -= _spent(cursor)
-        self.companion.before(cursor, table, part)
+        self.hook.before(cursor, table, part)
         self.seconds += _spent(cursor)
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         self.seconds -= _spent(cursor)
-        self.companion.after(cursor, table, part)
+        self.hook.after(cursor, table, part)
         self.seconds += _spent(cursor)
 
 
@@ -101,8 +101,8 @@ class LongHistory:
             FirstOrdersTold(Writing("customers", "definition"), build_catalogue("demo").daily_marts),
         )
 
-    def _write(self, table: Table, rows: str, part: Slice | None, changes: Companion) -> float:
+    def _write(self, table: Table, rows: str, part: Slice | None, changes: Hook) -> float:
         metered = Metered(changes)
-        companions: list[Companion] = [metered, DaysWritten(Writing("run", "definition"))] if part else [metered]
-        write(self.database, table, Query(rows), part, companions=companions)
+        hooks: list[Hook] = [metered, DaysWritten(Writing("run", "definition"))] if part else [metered]
+        write(self.database, table, Query(rows), part, hooks=hooks)
         return metered.seconds

@@ -24,7 +24,7 @@ from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Connection, Database
-from analytics_pipeline.warehouse.slices import Companion, Query, Slice, exclusive, take_turns, write
+from analytics_pipeline.warehouse.slices import Hook, Query, Slice, exclusive, take_turns, write
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at, written_since
 from analytics_pipeline_tests.integration.loaded import evaluations, wait_until, with_job
@@ -108,9 +108,9 @@ def test_orders_written_while_the_first_mart_is_computed_make_its_days_stale(lat
     forget_marts(later)
     order = value(later.database, f"select min(order_id) from clean.sales where order_date = '{OPENED}'")
     execute(later.database, f"create table kept as select * from clean.sales where order_id <> '{order}'")
-    companions: list[Companion] = [SalesChanged(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
+    hooks: list[Hook] = [SalesChanged(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
 
-    write(later.database, CLEAN_SALES.table, Query("select * from kept"), Slice(OPENED, LOADED), companions=companions)
+    write(later.database, CLEAN_SALES.table, Query("select * from kept"), Slice(OPENED, LOADED), hooks=hooks)
 
     assert OPENED in unfinished_days(later.database, MARTS)
     noted = later.rows("select distinct order_id from ops.order_changes where run_id = 'run' and not is_first_order")
@@ -130,9 +130,9 @@ def test_customer_records_written_while_the_first_mart_is_computed_make_days_of_
         "create table told as select * from clean.customers",
         f"update told set first_order_date = date '{OPENED}' where first_order_date = date '{day}'",
     )
-    companions: list[Companion] = [FirstOrdersTold(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
+    hooks: list[Hook] = [FirstOrdersTold(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
 
-    write(later.database, CLEAN_CUSTOMERS.table, Query("select * from told"), None, companions=companions)
+    write(later.database, CLEAN_CUSTOMERS.table, Query("select * from told"), None, hooks=hooks)
 
     noted = later.rows("select distinct event_date from ops.order_changes where run_id = 'run' and is_first_order")
     assert {row["event_date"] for row in noted} == {OPENED, day}
@@ -312,13 +312,11 @@ def test_orders_that_were_read_earlier_do_not_replace_ones_that_were_read_later(
     began = database_clock(later.database) - timedelta(hours=1)
     writing = Writing("older", "definition", {LOADED: began})
     figures = ExtractionFigures(1, 1, 0, 1, 1, 0, 1, 0)
-    companions: list[Companion] = [DaysWritten(writing), Extracted(writing, figures, [])]
+    hooks: list[Hook] = [DaysWritten(writing), Extracted(writing, figures, [])]
     before = content_hash(later.database, "raw.orders")
 
     with pytest.raises(OutdatedError, match=f"orders of {LOADED} that run .* read later"):
-        write(
-            later.database, RAW_ORDERS.table, Query("select * from kept"), Slice(LOADED, LOADED), companions=companions
-        )
+        write(later.database, RAW_ORDERS.table, Query("select * from kept"), Slice(LOADED, LOADED), hooks=hooks)
 
     assert content_hash(later.database, "raw.orders") == before
 

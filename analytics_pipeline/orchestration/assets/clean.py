@@ -57,7 +57,7 @@ from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.version import definition, dimension_definition
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Accompanied, Companion, Slice, exclusive, read, unchanged
+from analytics_pipeline.warehouse.slices import Accompanied, Hook, Slice, exclusive, read, unchanged
 from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
 
 BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
@@ -70,7 +70,7 @@ ORDER_TABLES = {
     "balances": ACCOUNTING,
     "sales": CLEAN_SALES,
 }
-"""In the order in which their companions write: the ledger's come last, and see the new rows of all tables."""
+"""In the order in which their hooks write: the ledger's come last, and see the new rows of all tables."""
 RAW_COLUMNS = ["order_id", "order_date", "extracted_at", "payload"]
 CHUNK_ORDERS = 2_000
 """Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
@@ -136,7 +136,7 @@ def build_clean_assets(
             writing = Writing(context.run.run_id, definition(shop.description), as_of)
             replaced_sales = _replaced_sales(replaced, shop.description, emails)
             written = DaysWritten(writing)
-            companions: dict[str, list[Companion]] = {
+            hooks: dict[str, list[Hook]] = {
                 **{name: [written] for name in ORDER_TABLES},
                 "quarantine": [written, BlockedForgotten()],
                 "sales": [
@@ -148,7 +148,7 @@ def build_clean_assets(
                 ],
             }
             tables = {name: contract.table for name, contract in ORDER_TABLES.items()}
-            beside_rows = {tables[name].qualified_name: found for name, found in companions.items()}
+            beside_rows = {tables[name].qualified_name: found for name, found in hooks.items()}
             staged = stack.enter_context(stage(stored, [*tables.values()], moves.part, beside_rows))
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             quarantine = QuarantineAudit(shop.description.quarantine)
@@ -263,8 +263,8 @@ def _dimension(
             )
             rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
             writing = Writing(context.run.run_id, definition(shop.description))
-            companions = (FirstOrdersTold(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
-            yield from publish(audit.results(), [dg.Output(Accompanied(rows, companions))])
+            hooks = (FirstOrdersTold(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
+            yield from publish(audit.results(), [dg.Output(Accompanied(rows, hooks))])
 
     return clean_dimension
 

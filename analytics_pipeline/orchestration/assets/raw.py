@@ -79,8 +79,8 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                 today = business_day(began, shop.description.zone)
                 undated = UndatedKept(judged_table(judge_undated(found.undated, today, shop.description)))
                 replaced = ReplacedKept(writing, day_reader(shop.description))
-                companions = (DaysWritten(writing), replaced, extracted, ProofsHeld(tuple(found.proofs)), undated)
-                return Accompanied(rows, companions, found.left())
+                hooks = (DaysWritten(writing), replaced, extracted, ProofsHeld(tuple(found.proofs)), undated)
+                return Accompanied(rows, hooks, found.left())
 
             days_proved = found.days_result()
             results = [
