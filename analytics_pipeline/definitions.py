@@ -19,12 +19,12 @@ from analytics_pipeline.orchestration.assets.history import history_specs
 from analytics_pipeline.orchestration.assets.marts import broken_mart_specs, build_mart_assets
 from analytics_pipeline.orchestration.assets.raw import build_raw_assets
 from analytics_pipeline.orchestration.assets.seeds import build_seed_assets, outside_specs
-from analytics_pipeline.orchestration.checks.claims import build_check
-from analytics_pipeline.orchestration.checks.ladder import LADDER_CLAIMS
-from analytics_pipeline.orchestration.checks.landing import build_landed_check
-from analytics_pipeline.orchestration.checks.marts import MART_CLAIMS
-from analytics_pipeline.orchestration.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
+from analytics_pipeline.orchestration.checks.freshness import build_freshness_check
+from analytics_pipeline.orchestration.checks.marts import MART_CHECKS
+from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
 from analytics_pipeline.orchestration.checks.own import build_own_checks
+from analytics_pipeline.orchestration.checks.reconciliation import RECONCILIATION_CHECKS
+from analytics_pipeline.orchestration.checks.stored import build_check
 from analytics_pipeline.orchestration.io_manager import PostgresIOManager
 from analytics_pipeline.orchestration.jobs import build_jobs, replay_quarantine
 from analytics_pipeline.orchestration.partitions import daily_partitions
@@ -73,12 +73,12 @@ def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
             *build_anomalies_asset(partitions, catalogue),
         ],
         asset_checks=[
-            build_check("check_orders", ORDER_CLAIMS, catalogue),
-            build_check("check_references", REFERENCE_CLAIMS, catalogue),
-            build_check("check_marts", MART_CLAIMS, catalogue),
-            build_check("check_ladder", LADDER_CLAIMS, catalogue),
+            build_check("check_orders", ORDER_CHECKS, catalogue),
+            build_check("check_references", REFERENCE_CHECKS, catalogue),
+            build_check("check_marts", MART_CHECKS, catalogue),
+            build_check("check_reconciliation", RECONCILIATION_CHECKS, catalogue),
             *build_own_checks(catalogue),
-            build_landed_check(catalogue),
+            build_freshness_check(catalogue),
         ],
         jobs=[*jobs, replay_quarantine],
         schedules=[build_daily_schedule(jobs[0], shop)],

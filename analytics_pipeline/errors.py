@@ -129,7 +129,7 @@ class SeedError(PermanentError):
 
 
 class UnforeseenError(DataError):
-    """A step failed by an error that is none of these; the message tells its kind and place, and not its text."""
+    """A step failed by an error that is none of these; the message reports its kind and place, and not its text."""
 
 
 class FeedError(TransientError):

@@ -91,8 +91,8 @@ def _lines(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise ContractError(f"{path}: no CSV in UTF-8 that can be read ({type(error).__name__}).") from None
 
 
-def _fault(seed: Seed, line: int, told: str) -> ContractError:
-    return ContractError(f"{seed.path}: line {line}: {told} Nothing was written.")
+def _fault(seed: Seed, line: int, message: str) -> ContractError:
+    return ContractError(f"{seed.path}: line {line}: {message} Nothing was written.")
 
 
 def _table(path: Path) -> Table:
@@ -123,7 +123,7 @@ def _column(path: Path, cell: str) -> tuple[Column, bool]:
     kind = _type(parts["type"] or "text") if parts else None
     if parts is None or kind is None:
         raise SeedError(
-            f"{path}: line 1: {cell!r} is no column; write name:type, with ` key` behind it where it tells rows apart. "
+            f"{path}: line 1: {cell!r} is no column; write name:type, with ` key` behind it where it sets rows apart. "
             f"Types are {', '.join(TYPES)} and numeric(digits, decimals)."
         )
     is_key = parts["key"] is not None

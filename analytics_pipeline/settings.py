@@ -85,11 +85,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class AlertSettings:
-    """Who is told when something goes wrong.
+    """Who is notified when something goes wrong.
 
     Attributes:
         urls: What `ANALYTICS_ALERT_URLS` holds; with tokens, so it is never shown.
-        repeat_after: Time after which an open incident is told again.
+        repeat_after: Time after which an open incident is reported again.
         ui_url: Where the reader of a message finds the Dagster UI.
     """
 

@@ -17,7 +17,7 @@ class ShiftingShop:
         shop: Its orders.
         at_pages: What happens before a page is answered, by its number.
         key: What the list is sorted by.
-        has_count: Whether it tells how many orders there are.
+        has_count: Whether it says how many orders there are.
         readings: How often a list has been begun.
     """
 

@@ -30,23 +30,23 @@ def main() -> None:
     options = _parser().parse_args()
     laboratory = open_laboratory()
     measured = f"Measured on {machine(server_version(laboratory))}. Repetitions: {options.repeat}."
-    told = {}
+    message = {}
     for part in options.only or PARTS:
         if part == "a":
-            told[part] = io_manager.run(laboratory, options.rows, options.repeat)
+            message[part] = io_manager.run(laboratory, options.rows, options.repeat)
         elif part == "b":
             folder: Path = options.real_shop.expanduser().absolute()
-            told[part] = real_year.run(laboratory, folder.parent if folder.is_file() else folder, options.repeat)
+            message[part] = real_year.run(laboratory, folder.parent if folder.is_file() else folder, options.repeat)
         elif part == "c":
-            told[part] = one_day.run(laboratory, options.repeat)
+            message[part] = one_day.run(laboratory, options.repeat)
         elif part == "d":
-            told[part] = anomalies.run()
+            message[part] = anomalies.run()
         else:
-            told[part] = long_loads.run(laboratory, options.repeat)
-    text = "\n\n".join([measured, *told.values()])
+            message[part] = long_loads.run(laboratory, options.repeat)
+    text = "\n\n".join([measured, *message.values()])
     print(text)
     if options.only and options.write:
-        for part, results in told.items():
+        for part, results in message.items():
             write_part(part, results, measured)
         note(f"Written to {README}.")
     elif options.only:

@@ -74,7 +74,7 @@ def run() -> str:
         happenings = _happenings(seed)
         note(f"d: a year of the demo shop, seed {seed}")
         score.add(figures_of(DemoShopSettings(seed=seed, opened=FIRST, happenings=happenings), DAYS), happenings)
-    return _told(score)
+    return _report(score)
 
 
 def _happenings(seed: int) -> tuple[Happening, ...]:
@@ -125,7 +125,7 @@ def _amounts(truths: dict[date, Truth], source: Source, currency: str) -> Iterat
             yield day, {"orders": Decimal(len(true.excluded))}
 
 
-def _told(score: Score) -> str:
+def _report(score: Score) -> str:
     kinds = list(HappeningKind)
     share = 100 * score.alarming / score.ordinary
     missed = {kind: score.happened[kind] - score.found[kind] for kind in kinds}

@@ -77,7 +77,7 @@ def run(laboratory: Laboratory, rows: int, repeat: int) -> str:
     finally:
         laboratory.execute("alter system reset autovacuum")
         laboratory.execute("select pg_reload_conf()")
-    return _told(results, rows, sample)
+    return _report(results, rows, sample)
 
 
 def _turn(laboratory: Laboratory, ledger: pa.Table, sample: int) -> dict[str, Measured]:
@@ -156,7 +156,7 @@ def _vacuum(database: Database, name: str) -> None:
         cursor.execute(f"vacuum {name}")
 
 
-def _told(results: Results, rows: int, sample: int) -> str:
+def _report(results: Results, rows: int, sample: int) -> str:
     def share(what: str) -> float:
         return results[LIMITS[what]].seconds / results[what].seconds
 

@@ -1,7 +1,7 @@
 """Part e: what must not cost the square: a shop loaded in two parts, last day first, and ten years of days in one run.
 
 Loading one day to look at it and then everything before it moves the first order of most of that day's customers. What
-a step tells Dagster of each business day grows with the days, and with nothing else.
+a step reports Dagster of each business day grows with the days, and with nothing else.
 """
 
 import os
@@ -46,7 +46,7 @@ def run(laboratory: Laboratory, repeat: int) -> str:
             repeat,
         )
     days = take_turns([lambda: _days(laboratory, YEAR), lambda: _days(laboratory, TEN_YEARS)], repeat)
-    return _told(loads, days, counted[-1])
+    return _report(loads, days, counted[-1])
 
 
 def _rest_alone(laboratory: Laboratory, url: str, counted: list[str]) -> dict[str, Measured]:
@@ -113,7 +113,7 @@ def _days(laboratory: Laboratory, days: int) -> dict[str, Measured]:
     return {f"{days:,} days": io_manager.took}
 
 
-def _told(loads: Results, days: Results, counted: str) -> str:
+def _report(loads: Results, days: Results, counted: str) -> str:
     rest = loads[REST].seconds
     loaded = [
         [what, seconds(loads[what]), spread(loads[what]), f"{loads[what].seconds / rest:.2f}"]

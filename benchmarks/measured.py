@@ -1,4 +1,4 @@
-"""Runs one command and tells wall time, CPU time and peak memory of its process, as a line of JSON.
+"""Runs one command and reports wall time, CPU time and peak memory of its process, as a line of JSON.
 
     python -m benchmarks.measured COMMAND [ARGUMENT ...]
 

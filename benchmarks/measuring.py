@@ -1,6 +1,6 @@
 """How everything here is measured: contenders take turns (A B A B), and their median and spread are shown.
 
-What is measured is said by the parts; how results are told, by `report`.
+What is measured is said by the parts; how results are reported, by `report`.
 """
 
 import json
@@ -54,7 +54,7 @@ class Samples:
 Results = dict[str, Samples]
 """Samples by what was measured."""
 Contender = Callable[[], Mapping[str, Measured]]
-"""Does its work once, on fresh ground, and tells what it measured."""
+"""Does its work once, on fresh ground, and says what it measured."""
 
 
 def take_turns(contenders: Sequence[Contender], repeat: int) -> Results:
@@ -114,5 +114,5 @@ def run_process(command: Sequence[str], environment: Mapping[str, str], folder: 
 
 
 def note(line: str) -> None:
-    """Tell progress, apart from the results."""
+    """Describe progress, apart from the results."""
     print(line, file=sys.stderr, flush=True)

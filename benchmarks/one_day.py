@@ -33,7 +33,7 @@ def run(laboratory: Laboratory, repeat: int) -> str:
     """Measure part c and return its results as markdown."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    told: list[Told] = []
+    message: list[Told] = []
     with (
         laboratory.serving(["-m", "analytics_pipeline", "shop", "--port", str(port)]),
         laboratory.fresh_database() as month,
@@ -43,10 +43,10 @@ def run(laboratory: Laboratory, repeat: int) -> str:
             _command("--from", MONTH[0], "--to", MONTH[1]), _environment(laboratory, month, url), laboratory.home
         )
         results = take_turns(
-            [lambda: _cold(laboratory, month, url), lambda: _warm(laboratory, month, url, told)],
+            [lambda: _cold(laboratory, month, url), lambda: _warm(laboratory, month, url, message)],
             repeat,
         )
-    return _told(results, told)
+    return _report(results, message)
 
 
 def _command(*options: str) -> list[str]:
@@ -65,7 +65,7 @@ def _cold(laboratory: Laboratory, month: Database, url: str) -> dict[str, Measur
         }
 
 
-def _warm(laboratory: Laboratory, month: Database, url: str, told: list[Told]) -> dict[str, Measured]:
+def _warm(laboratory: Laboratory, month: Database, url: str, message: list[Told]) -> dict[str, Measured]:
     with laboratory.fresh_database(month) as database:
         laboratory.settle()
         done = subprocess.run(
@@ -76,31 +76,31 @@ def _warm(laboratory: Laboratory, month: Database, url: str, told: list[Told]) -
             text=True,
             check=True,
         )
-    told.append(json.loads(done.stdout.splitlines()[-1]))
-    first, *later = told[-1]["runs"]
+    message.append(json.loads(done.stdout.splitlines()[-1]))
+    first, *later = message[-1]["runs"]
     return {
         FIRST: Measured(first),
         WARM: Measured(statistics.median(later)),
-        EMPTY: Measured(statistics.median(told[-1]["empty"][1:])),
+        EMPTY: Measured(statistics.median(message[-1]["empty"][1:])),
     }
 
 
-def _told(results: Results, told: list[Told]) -> str:
+def _report(results: Results, message: list[Told]) -> str:
     warm = results[WARM].seconds
     listed = [
         [what, seconds(samples), spread(samples), f"{samples.seconds / warm:.2f}", megabytes(samples)]
         for what, samples in results.items()
     ]
-    steps = _medians([_by_step(run) for run in told])
+    steps = _medians([_by_step(run) for run in message])
     return "\n".join(
         [
-            f"### c. One day: 50 to 100 orders, {told[-1]['checks']} checks, a month of days stored before",
+            f"### c. One day: 50 to 100 orders, {message[-1]['checks']} checks, a month of days stored before",
             "",
             table(["", "median", "spread", "time / warm", "peak memory"], listed),
             "",
             table(
                 ["part of a warm run, or of a process", "median"],
-                [[what, f"{took:.3f} s"] for what, took in _parts(told)],
+                [[what, f"{took:.3f} s"] for what, took in _parts(message)],
             ),
             "",
             table(
@@ -113,7 +113,7 @@ def _told(results: Results, told: list[Told]) -> str:
     )
 
 
-def _by_step(told: Told) -> dict[str, tuple[float, ...]]:
+def _by_step(message: Told) -> dict[str, tuple[float, ...]]:
     """Return total, reading, working and writing of each step."""
     return {
         step.replace("__", "/"): (
@@ -122,7 +122,7 @@ def _by_step(told: Told) -> dict[str, tuple[float, ...]]:
             times["total"] - times["reading"] - times["writing"],
             times["writing"],
         )
-        for step, times in told["steps"].items()
+        for step, times in message["steps"].items()
     }
 
 
@@ -133,10 +133,10 @@ def _medians(runs: list[dict[str, tuple[float, ...]]]) -> dict[str, list[float]]
     }
 
 
-def _parts(told: list[Told]) -> list[tuple[str, float]]:
+def _parts(message: list[Told]) -> list[tuple[str, float]]:
     """Return what imports, instance and the kinds of work took."""
     found: dict[str, list[float]] = defaultdict(list)
-    for run in told:
+    for run in message:
         steps = _by_step(run)
         found["process: imports"].append(run["imports"])
         found["process: opening the instance"].append(run["instance"])

@@ -2,7 +2,7 @@
 
     python -m benchmarks.one_day_process DAY [DAY ...]
 
-The first run is the first of its process, the others are warm; the last one is told by step. Then the same graph with
+The first run is the first of its process, the others are warm; the last one is reported by step. Then the same graph with
 empty steps runs as often: what Dagster itself takes for its steps, events and checks.
 """
 
@@ -43,7 +43,7 @@ def main(days: Sequence[date]) -> None:
 
         runs = [timed(defs, day) for day in days]
         empty = emptied(defs)
-        told = {
+        message = {
             "imports": imported - started,
             "instance": opened - imported,
             "runs": [seconds for _, seconds in runs],
@@ -51,7 +51,7 @@ def main(days: Sequence[date]) -> None:
             "steps": step_times(instance.all_logs(runs[-1][0].run_id)),
             "checks": runs[-1][0].checks,
         }
-    print(json.dumps(told))
+    print(json.dumps(message))
 
 
 def step_times(entries: "Sequence[dg.EventLogEntry]") -> dict[str, dict[str, float]]:

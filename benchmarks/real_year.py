@@ -67,7 +67,7 @@ def run(laboratory: Laboratory, folder: Path, repeat: int) -> str:
         else:
             note("b: without dlt, which the extra `benchmark` installs")
         results = take_turns(contenders, repeat)
-    return "\n".join([title, "", *_told(results), *sorted(set(verdicts))])
+    return "\n".join([title, "", *_report(results), *sorted(set(verdicts))])
 
 
 @contextmanager
@@ -147,12 +147,12 @@ def _compare(database: Database, expected: Path) -> str:
     equal = sum(stored.get(day) == figures for day, figures in wanted.items())
     zero = sum(not any(figures) for day, figures in stored.items() if day not in wanted)
     is_right = equal == len(wanted) and zero == days - len(wanted) and len(stored) == days
-    claim = f"{equal} of {len(wanted)} days equal, {zero} zero days ({', '.join(COMPARED)} of marts.daily_revenue)"
-    note(claim)
-    return goal(claim, is_met=is_right)
+    finding = f"{equal} of {len(wanted)} days equal, {zero} zero days ({', '.join(COMPARED)} of marts.daily_revenue)"
+    note(finding)
+    return goal(finding, is_met=is_right)
 
 
-def _told(results: Results) -> list[str]:
+def _report(results: Results) -> list[str]:
     script, pipeline = results[SCRIPT], results[PIPELINE]
     listed = [
         [what, seconds(samples), spread(samples), f"{samples.seconds / script.seconds:.2f}", megabytes(samples)]

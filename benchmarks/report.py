@@ -1,4 +1,4 @@
-"""How results are told: markdown tables, the machine they come from, and the place in README.md where they stand."""
+"""How results are reported: markdown tables, the machine they come from, and the place in README.md where they stand."""
 
 import os
 import platform
@@ -46,9 +46,9 @@ def megabytes(samples: Samples) -> str:
     return "-" if samples.megabytes is None else f"{samples.megabytes:.0f} MB"
 
 
-def goal(claim: str, *, is_met: bool) -> str:
-    """Return a line that tells whether a goal is reached."""
-    return f"- {'met' if is_met else '**not met**'}: {claim}"
+def goal(finding: str, *, is_met: bool) -> str:
+    """Return a line that says whether a goal is reached."""
+    return f"- {'met' if is_met else '**not met**'}: {finding}"
 
 
 def machine(postgres_version: str) -> str:
@@ -82,8 +82,8 @@ def write_part(part: str, text: str, measured: str) -> None:
     sections = re.split(r"^(?=### )", results, flags=re.MULTILINE)
     others = [one.strip("\n") for one in sections if not one.startswith(f"### {part}. ")]
     later = next((place for place, one in enumerate(others) if one.startswith("### ") and one[4] > part), len(others))
-    told = "\n\n".join([*others[:later], section.strip("\n"), *others[later:]])
-    README.write_text(f"{before}{BEGIN}\n{told}\n{END}{after}", encoding="utf-8")
+    message = "\n\n".join([*others[:later], section.strip("\n"), *others[later:]])
+    README.write_text(f"{before}{BEGIN}\n{message}\n{END}{after}", encoding="utf-8")
 
 
 def _processor() -> str:

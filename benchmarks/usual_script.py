@@ -19,7 +19,7 @@ def main(shop_url: str, api_key: str, database_url: str) -> None:
     """Extract, flatten, load and aggregate the whole year, with the time of each part."""
     started = time.perf_counter()
 
-    def told(part: str) -> None:
+    def report(part: str) -> None:
         nonlocal started
         print(f"{part} {time.perf_counter() - started:.2f} s")
         started = time.perf_counter()
@@ -34,23 +34,23 @@ def main(shop_url: str, api_key: str, database_url: str) -> None:
         if not answer["next"]:
             break
         params["cursor"] = answer["next"]
-    told("extract")
+    report("extract")
     lines = pd.json_normalize(invoices, "lines", ["number", "type", "created", "customer_id", "country", "currency"])
     lines["unit_price"] = lines["unit_price"].astype(float)
     lines["created"] = pd.to_datetime(lines["created"])
     lines["amount"] = lines["quantity"] * lines["unit_price"]
-    told("json_normalize")
+    report("json_normalize")
     engine = sqlalchemy.create_engine(database_url)
     with engine.begin() as connection:
         connection.execute(sqlalchemy.text("create schema if not exists script"))
     heads = pd.DataFrame(invoices).drop(columns="lines")
     heads.to_sql("invoices", engine, schema="script", if_exists="replace", index=False)
     lines.to_sql("lines", engine, schema="script", if_exists="replace", index=False)
-    told("to_sql")
+    report("to_sql")
     sales = lines[lines["type"] != "adjustment"]
     daily = sales.groupby(sales["created"].dt.date)["amount"].sum().rename("net_sales").reset_index()
     daily.to_sql("daily", engine, schema="script", if_exists="replace", index=False)
-    told("groupby")
+    report("groupby")
     print(f"net sales {daily['net_sales'].sum():.3f}")
 
 

@@ -1,4 +1,4 @@
-"""What is wrong now, and what that means for the incidents: which open, which are told again, which are over.
+"""What is wrong now, and what that means for the incidents: which open, which are reported again, which are over.
 
 Pure functions. Where facts come from stands in `orchestration.alert_facts`, what becomes of decisions in `alerting`.
 """
@@ -9,13 +9,13 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 from analytics_pipeline.days import DayRange
-from analytics_pipeline.history.landing import Landing
+from analytics_pipeline.history.freshness import Freshness
 from analytics_pipeline.job_names import DAILY, LATE_CHANGES
 from analytics_pipeline.shop.spec import Shop
 
-RUN_FAILED, CHECK_FAILED, DAY_PARKED, DAY_NOT_LANDED = "run_failed", "check_failed", "day_parked", "day_not_landed"
-NO_LOOK = "no_look"
-LOOKS_MISSED = 4
+RUN_FAILED, CHECK_FAILED, DAY_PARKED, DAY_LATE = "run_failed", "check_failed", "day_parked", "day_late"
+NO_POLL = "no_poll"
+POLLS_MISSED = 4
 SHORTEST_SILENCE = timedelta(hours=1)
 WHOLE_JOBS = frozenset({DAILY, LATE_CHANGES})
 """Jobs that make a day right in every layer, so that they mend what a run of one layer left."""
@@ -85,7 +85,7 @@ class Facts:
         runs: The last runs that have ended, of the jobs that are watched.
         checks: Failed checks.
         parked: Parked days.
-        landings: How the last day stands, and each day that an open incident tells of.
+        freshness: How the last day stands, and each day that an open incident reports.
         reasons: Why runs failed, by run.
         silent_since: When the shop was last asked for late changes; None where it never was.
         now: An aware stamp.
@@ -94,7 +94,7 @@ class Facts:
     runs: tuple[Run, ...] = ()
     checks: tuple[FailedCheck, ...] = ()
     parked: tuple[ParkedDay, ...] = ()
-    landings: tuple[Landing, ...] = ()
+    freshness: tuple[Freshness, ...] = ()
     reasons: Mapping[str, Sequence[str]] = field(default_factory=dict)
     silent_since: datetime | None = None
     now: datetime | None = None
@@ -125,7 +125,7 @@ class Incident:
     last_sent_at: datetime | None = None
     sends: int = 0
     closed_at: datetime | None = None
-    over_told_at: datetime | None = None
+    over_sent_at: datetime | None = None
     unreached: tuple[str, ...] = ()
 
 
@@ -175,19 +175,19 @@ def open_failures(runs: Iterable[Run]) -> list[Run]:
 def due_message(incident: Incident, now: datetime, repeat_after: timedelta) -> Phase | None:
     """Return what has to be told of an incident now, to all receivers; None when nothing."""
     if incident.closed_at is not None:
-        return "over" if incident.over_told_at is None else None
+        return "over" if incident.over_sent_at is None else None
     if incident.last_sent_at is None:
         return "opened"
     return "open" if now - incident.last_sent_at >= repeat_after else None
 
 
 def is_given_up(incident: Incident, now: datetime, repeat_after: timedelta) -> bool:
-    """Whether receivers that still lack the end of an incident are told no more: others have long had it."""
-    return incident.over_told_at is not None and now - incident.over_told_at >= repeat_after
+    """Whether receivers that still lack the end of an incident are reported no more: others have long had it."""
+    return incident.over_sent_at is not None and now - incident.over_sent_at >= repeat_after
 
 
 def last_message(incident: Incident) -> Phase:
-    """Return what was told last, for receivers that still lack it."""
+    """Return what was reported last, for receivers that still lack it."""
     if incident.closed_at is not None:
         return "over"
     return "opened" if incident.sends <= 1 else "open"
@@ -195,21 +195,23 @@ def last_message(incident: Incident) -> Phase:
 
 def _troubles(facts: Facts, known: Mapping[str, Incident], shop: Shop) -> Iterator[Trouble]:
     failures = open_failures(facts.runs)
-    told_by_runs = {run.run_id for run in failures}
-    told_by_runs |= {incident.run_id for incident in known.values() if incident.kind == RUN_FAILED and incident.run_id}
+    reported_by_runs = {run.run_id for run in failures}
+    reported_by_runs |= {
+        incident.run_id for incident in known.values() if incident.kind == RUN_FAILED and incident.run_id
+    }
     for run in failures:
         yield _of_run(run, facts.reasons.get(run.run_id, ()), shop)
     for check in facts.checks:
         # A check that fails in a run makes the run fail: that is one incident, and the run's stays open for its days.
-        if check.run_id not in told_by_runs or _check_key(check) in known:
+        if check.run_id not in reported_by_runs or _check_key(check) in known:
             yield _of_check(check)
     for parked in facts.parked:
         yield _of_parked(parked)
-    for landing in facts.landings:
-        if landing.is_late:
-            yield _of_landing(landing, shop)
+    for freshness in facts.freshness:
+        if freshness.is_late:
+            yield _of_freshness(freshness, shop)
     if facts.silent_since is not None and facts.now is not None:
-        patience = max(SHORTEST_SILENCE, LOOKS_MISSED * timedelta(minutes=shop.late_changes.every_minutes))
+        patience = max(SHORTEST_SILENCE, POLLS_MISSED * timedelta(minutes=shop.late_changes.every_minutes))
         if facts.now - facts.silent_since > patience:
             yield _of_silence(facts.silent_since, shop)
 
@@ -221,7 +223,7 @@ def _of_run(run: Run, reasons: Sequence[str], shop: Shop) -> Trouble:
     again = f"analytics-pipeline run --job {run.job}" if run.job not in WHOLE_JOBS else "analytics-pipeline run"
     options = f" --from {run.days.first} --to {run.days.last}" if run.days else ""
     if run.is_retried:
-        shown.append("Dagster starts it again by itself; you are told when it has succeeded.")
+        shown.append("Dagster starts it again by itself; you are notified when it has succeeded.")
     todo = f"Mend the cause and run it again, in the UI or with: {again}{options}"
     return Trouble(
         key=run.key,
@@ -264,17 +266,17 @@ def _of_parked(parked: ParkedDay) -> Trouble:
     )
 
 
-def _of_landing(landing: Landing, shop: Shop) -> Trouble:
-    due = landing.due_at.astimezone(shop.zone)
+def _of_freshness(freshness: Freshness, shop: Shop) -> Trouble:
+    due = freshness.due_at.astimezone(shop.zone)
     return Trouble(
-        key=f"{DAY_NOT_LANDED}/{landing.day}",
-        kind=DAY_NOT_LANDED,
-        subject=landing.day.isoformat(),
-        since=landing.due_at,
+        key=f"{DAY_LATE}/{freshness.day}",
+        kind=DAY_LATE,
+        subject=freshness.day.isoformat(),
+        since=freshness.due_at,
         text=(
-            f"The business day {landing.day} of the shop {shop.name} was due by {due:%H:%M %Z} and is not whole in "
-            f"{', '.join(landing.missing)}.\n"
-            f"See whether the daily run began and why it failed, then: analytics-pipeline run --date {landing.day}"
+            f"The business day {freshness.day} of the shop {shop.name} was due by {due:%H:%M %Z} and is not whole in "
+            f"{', '.join(freshness.missing)}.\n"
+            f"See whether the daily run began and why it failed, then: analytics-pipeline run --date {freshness.day}"
         ),
         run_id=None,
     )
@@ -283,8 +285,8 @@ def _of_landing(landing: Landing, shop: Shop) -> Trouble:
 def _of_silence(since: datetime, shop: Shop) -> Trouble:
     moment = f"{since.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
     return Trouble(
-        key=NO_LOOK,
-        kind=NO_LOOK,
+        key=NO_POLL,
+        kind=NO_POLL,
         subject="late changes",
         since=since,
         text=(

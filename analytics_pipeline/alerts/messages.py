@@ -5,7 +5,7 @@ from typing import assert_never
 
 from analytics_pipeline.alerts.incidents import (
     CHECK_FAILED,
-    DAY_NOT_LANDED,
+    DAY_LATE,
     DAY_PARKED,
     RUN_FAILED,
     Incident,
@@ -18,7 +18,7 @@ _KINDS = {
     RUN_FAILED: "run failed",
     CHECK_FAILED: "check failed",
     DAY_PARKED: "day given up",
-    DAY_NOT_LANDED: "day not landed",
+    DAY_LATE: "day late",
 }
 
 
@@ -38,7 +38,7 @@ class Message:
 
 
 def message_of(incident: Incident, phase: Phase, shop: Shop, ui_url: str) -> Message:
-    """Tell an incident: what, since when, what to do, and where to look."""
+    """Describe an incident: what, since when, what to do, and where to look."""
     what = plain(f"{_KINDS.get(incident.kind, incident.kind)}: {incident.subject}")
     text = without_addresses(incident.text)
     since = f"{incident.opened_at.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"

@@ -10,12 +10,12 @@ from analytics_pipeline.tables.history import INCIDENTS
 from analytics_pipeline.warehouse.connection import Connection, Database
 
 _COLUMNS = ", ".join(column.name for column in fields(Incident))
-_UNTOLD = "closed_at is null or over_told_at is null or unreached <> '{}'"
+_UNSENT = "closed_at is null or over_sent_at is null or unreached <> '{}'"
 
 
 def read_unfinished(database: Database) -> list[Incident]:
-    """Return the incidents that are open, and those that somebody has still to be told of."""
-    return _read(database, f"where {_UNTOLD} order by opened_at, key")
+    """Return the incidents that are open, and those that somebody has still to be notified of."""
+    return _read(database, f"where {_UNSENT} order by opened_at, key")
 
 
 def read_open(database: Database) -> list[Incident]:
@@ -29,7 +29,7 @@ def read_closed(database: Database, number: int) -> list[Incident]:
 
 
 def keep(database: Database, decision: Decision, now: datetime) -> None:
-    """Write what was decided, in one transaction: it is kept before anybody is told, so that no crash loses it."""
+    """Write what was decided, in one transaction: it is kept before anybody is notified, so that no crash loses it."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         for trouble in decision.opened:
             # An incident that was over and is there again since the same moment goes on.
@@ -38,7 +38,7 @@ def keep(database: Database, decision: Decision, now: datetime) -> None:
                 "(key, kind, subject, opened_at, sends, text, run_id, unreached) "
                 "values ($1, $2, $3, $4, 0, $5, $6, '{}') "
                 "on conflict (key, opened_at) do update "
-                "set closed_at = null, over_told_at = null, last_sent_at = null, "
+                "set closed_at = null, over_sent_at = null, last_sent_at = null, "
                 "unreached = '{}', text = excluded.text, run_id = excluded.run_id",
                 (trouble.key, trouble.kind, trouble.subject, trouble.since, trouble.text, trouble.run_id),
             )
@@ -56,9 +56,9 @@ def keep(database: Database, decision: Decision, now: datetime) -> None:
         connection.commit()
 
 
-def mark_told(database: Database, incident: Incident, now: datetime, unreached: Sequence[str]) -> None:
+def mark_sent(database: Database, incident: Incident, now: datetime, unreached: Sequence[str]) -> None:
     """Write that a message has reached a receiver, and which ones still lack it."""
-    column = "last_sent_at" if incident.closed_at is None else "over_told_at"
+    column = "last_sent_at" if incident.closed_at is None else "over_sent_at"
     _update(
         database, incident, f"{column} = $1, sends = sends + 1, unreached = string_to_array($2, ',')", now, unreached
     )
@@ -71,7 +71,7 @@ def mark_reached(database: Database, incident: Incident, unreached: Sequence[str
 
 def mark_logged(database: Database, incident: Incident, now: datetime) -> None:
     """Write that the end of an incident was logged, since there is nobody to tell."""
-    _update(database, incident, "over_told_at = $1, unreached = '{}'", now)
+    _update(database, incident, "over_sent_at = $1, unreached = '{}'", now)
 
 
 def _update(database: Database, incident: Incident, change: str, *values: datetime | Sequence[str]) -> None:

@@ -30,7 +30,7 @@ _SILENCE = threading.Lock()
 
 @dataclass(frozen=True)
 class Receiver:
-    """Who is told.
+    """Who is notified.
 
     Attributes:
         number: Its place in the setting, from 1.
@@ -80,8 +80,8 @@ def send(receiver: Receiver, message: Message) -> str | None:
                 title=message.title, body=message.text, notify_type=kind, body_format=apprise.NotifyFormat.TEXT
             )
         except Exception as error:  # noqa: BLE001 - a service's own fault, whose words may hold the URL
-            return f"{receiver.label} could not be told: {type(error).__name__}"
-    return None if arrived else f"{receiver.label} could not be told: {_reason(heard)}"
+            return f"{receiver.label} could not be reached: {type(error).__name__}"
+    return None if arrived else f"{receiver.label} could not be reached: {_reason(heard)}"
 
 
 def _service(receiver: Receiver) -> "apprise.Apprise | None":
@@ -112,11 +112,11 @@ def _host(url: str) -> str:
 
 def _reason(heard: list[str]) -> str:
     """Return what is known of a failure, in words that hold nothing of what was logged but a number."""
-    told = " ".join(heard)
-    code = re.search(r"\berror=(\d{3})\b", told)
+    message = " ".join(heard)
+    code = re.search(r"\berror=(\d{3})\b", message)
     if code:
         return f"it answered {code[1]}"
-    return "no connection" if re.search(r"connection error|socket", told, re.IGNORECASE) else "it was not taken"
+    return "no connection" if re.search(r"connection error|socket", message, re.IGNORECASE) else "it was not taken"
 
 
 class _Ear(logging.Handler):

@@ -2,7 +2,7 @@
 
 A segment (one country, one order, ...) is held against its own median over comparable earlier days. It carries a
 difference if most of it is the segment's, and clearly more than the segment has of the figure anyway: of a day that is
-half as good as others in everything, the largest country tells nothing.
+half as good as others in everything, the largest country says nothing.
 """
 
 from collections import defaultdict
@@ -17,7 +17,7 @@ from analytics_pipeline.anomalies.metrics import Amounts, Metric, Source, Unit
 MOST, CLEARLY_MORE = Decimal("0.5"), Decimal("0.2")
 """Share of the difference that a segment has to carry, and by how much that has to exceed its usual share."""
 KINDS = ("order", "customer", "product", "reason", "country", "customer kind", "discount")
-"""Kinds of segments, the narrowest first: the first one that carries a difference is told."""
+"""Kinds of segments, the narrowest first: the first one that carries a difference is reported."""
 _WIDE = frozenset({"country", "customer kind", "discount"})
 """Kinds of which each order has one: a single one of them may be the whole shop."""
 _KINDS_OF = {
@@ -168,7 +168,7 @@ def _step(unit: Unit) -> Decimal:
 
 
 def headline(difference: Difference, low: Decimal, high: Decimal) -> str:
-    """Tell the difference without its cause."""
+    """Describe the difference without its cause."""
     unit = difference.metric.unit
     low, high = _as_read(unit, low, high)
     size = figure(unit, abs(difference.size)).replace(" %", " points")
@@ -179,7 +179,7 @@ def headline(difference: Difference, low: Decimal, high: Decimal) -> str:
 
 
 def cause(difference: Difference, segment: Segment | None, detail: str = "") -> str:
-    """Tell what carries a difference.
+    """Say what carries a difference.
 
     Args:
         difference: The figure.

@@ -98,4 +98,4 @@ METRICS = (
     Metric("excluded_money", Source.EXCLUSIONS, Unit.MONEY, {"money": 1}),
     Metric("orders_with_warnings", Source.WARNINGS, Unit.COUNT, {"orders": 1}),
 )
-"""All figures, in the order in which they are told."""
+"""All figures, in the order in which they are reported."""

@@ -135,7 +135,7 @@ def _parts(rows: Sequence[Mapping[str, Any]]) -> list[Part]:
 
 
 def order_detail(database: Database, order_id: str, day: date) -> str:
-    """Tell who is behind an order's events of a day, and which product they are mostly of."""
+    """Describe who is behind an order's events of a day, and which product they are mostly of."""
     rows = query(
         database,
         "select sales.product_id, orders.customer_id, sales.customer_key, abs(sum(sales.quantity))::bigint as units "
@@ -151,7 +151,7 @@ def order_detail(database: Database, order_id: str, day: date) -> str:
 
 
 def cancelled_at_once(database: Database, order_id: str, day: date) -> str:
-    """Tell if the customer of an order bought and gave back the same units of a product on a day."""
+    """Say if the customer of an order bought and gave back the same units of a product on a day."""
     rows = query(
         database,
         f"""

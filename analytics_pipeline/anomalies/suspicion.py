@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from analytics_pipeline.anomalies.segments import dates
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
-from analytics_pipeline.tables.history import EXTRACTIONS, VANISHED_ORDERS
+from analytics_pipeline.tables.history import DELETED_ORDERS, EXTRACTIONS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
 
@@ -46,27 +46,27 @@ def _facts(days: str) -> str:
             {kept} as kept,
             {in_quarantine} as quarantined,
             (
-                select count(*) from {VANISHED_ORDERS.qualified_name}
+                select count(*) from {DELETED_ORDERS.qualified_name}
                 where order_date = day and reappeared_at is null
-            ) as vanished
+            ) as deleted
         from {days}
         left join lateral (
-            select last_day, read_at, records, orders, records_of_other_days, source_count, requests, retries
+            select last_day, as_of, records, orders, records_of_other_days, source_count, requests, retries
             from {EXTRACTIONS.qualified_name}
             where first_day <= day and last_day >= day
-            order by read_at desc, run_id limit 1
+            order by as_of desc, run_id limit 1
         ) as extraction on true
     """
 
 
 def _of_extraction(row: dict[str, Any], zone: ZoneInfo) -> list[str]:
     """Judge the newest extraction that had the day; retries are no reason where the shop's own count was reached."""
-    read_at: datetime | None = row["read_at"]
-    if read_at is None:
+    as_of: datetime | None = row["as_of"]
+    if as_of is None:
         return []
     reasons = []
-    if read_at < datetime.combine(row["day"] + timedelta(days=1), time(), zone):
-        reasons.append(f"the day was read at {read_at.astimezone(zone):%Y-%m-%d %H:%M}, before it was over")
+    if as_of < datetime.combine(row["day"] + timedelta(days=1), time(), zone):
+        reasons.append(f"the day was read at {as_of.astimezone(zone):%Y-%m-%d %H:%M}, before it was over")
     counted = row["source_count"]
     arrived = row["orders"] + row["records_of_other_days"]
     if counted is not None:
@@ -87,6 +87,6 @@ def _of_tables(row: dict[str, Any]) -> list[str]:
     reasons = []
     if row["stored"] != row["kept"]:
         reasons.append(f"raw has {row['stored']:,} orders of the day, and the tables made of it have {row['kept']:,}")
-    if row["vanished"]:
-        reasons.append(f"{row['vanished']:,} orders of the day are no longer in the shop's answers")
+    if row["deleted"]:
+        reasons.append(f"{row['deleted']:,} orders of the day are no longer in the shop's answers")
     return reasons

@@ -40,7 +40,7 @@ COMMANDS = {
     "init": "Write a folder of your own: a shop, marts, seeds, settings.",
     "rebind": "Confirm that the shop is the same under another name or address.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
-    "status": "Tell what is loaded, whether it adds up and has landed, what changed, and what is left out.",
+    "status": "Tell what is loaded, whether it adds up and is on time, what changed, and what is left out.",
     "alerts": "List what is wrong and what was, or send a test message.",
     "anomalies": "List the days whose figures were not as expected, and why.",
     "excerpts": "Show what errors would have quoted: the shop's words, values that broke a rule.",
@@ -57,8 +57,8 @@ SETTINGS = {
     SHOP: "Name of a shop of the project folder or a packaged one, or a path. Default: the folder's only one, or demo.",
     PROJECT: "The folder of your own shops, marts and seeds. Default: the current folder.",
     DATABASE_URL: "A Postgres server, 14 or newer. Default: the embedded one.",
-    ALERT_URLS: "Who is told of incidents: Apprise URLs, separated by blanks or commas. Default: nobody.",
-    ALERT_REPEAT_HOURS: "Hours after which an open incident is told again. Default: 24.",
+    ALERT_URLS: "Who is notified of incidents: Apprise URLs, separated by blanks or commas. Default: nobody.",
+    ALERT_REPEAT_HOURS: "Hours after which an open incident is sent again. Default: 24.",
     UI_URL: "Where messages link to. Default: http://127.0.0.1:3000.",
     EMAIL_KEY: "Key of the hashes of e-mail addresses, for a state folder that does not last. Default: a file in it.",
     HOME: "State folder. Default: the platform's folder for user data; for root /var/lib/analytics-pipeline.",
@@ -98,7 +98,7 @@ class Commands(click.Group):
 
 
 class _Group(click.Group):
-    """A group whose commands are imported on demand, and that tells the project's own errors in one line."""
+    """A group whose commands are imported on demand, and that reports the project's own errors in one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(COMMANDS)

@@ -28,7 +28,7 @@ SHOWN_CLOSED = 10
 def command(*, is_test: bool) -> None:
     """List the open incidents and the last ten that are over.
 
-    With --test a message is sent to every receiver; the exit code is 1 when one of them cannot be told.
+    With --test a message is sent to every receiver; the exit code is 1 when one of them cannot be reached.
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
@@ -50,7 +50,7 @@ def _test(shop: Shop) -> None:
         failed += failure is not None
         click.echo(f"FAIL  {failure}" if failure else f"ok    {receiver.label}")
     if failed:
-        raise click.ClickException(f"{failed} of {len(receivers)} receivers could not be told")
+        raise click.ClickException(f"{failed} of {len(receivers)} receivers could not be notified")
 
 
 def _listed(database: Database, shop: Shop) -> list[str]:
@@ -59,12 +59,12 @@ def _listed(database: Database, shop: Shop) -> list[str]:
         return ["no incident yet"]
     lines = [f"open     {len(now_open)}"]
     for incident in now_open:
-        told = (
-            ("told once" if incident.sends == 1 else f"told {incident.sends} times")
+        message = (
+            ("sent once" if incident.sends == 1 else f"sent {incident.sends} times")
             if incident.sends
-            else "nobody has been told"
+            else "nobody has been notified"
         )
-        lines += [f"  {_line(incident, shop)}; {told}", *(f"    {line}" for line in incident.text.splitlines())]
+        lines += [f"  {_line(incident, shop)}; {message}", *(f"    {line}" for line in incident.text.splitlines())]
     lines.append(f"over     {len(closed) or 'none'}" + (", the newest first" if closed else ""))
     return [*lines, *(f"  {_line(incident, shop)}" for incident in closed)]
 

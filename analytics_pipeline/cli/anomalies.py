@@ -48,7 +48,7 @@ def command(first: date | None, last: date | None, *, is_all: bool) -> None:
     by_day = [(day, list(found)) for day, found in groupby(rows, key=lambda row: row["day"])]
     shown = by_day if is_all or first or last else by_day[:SHOWN_DAYS]
     for day, found in shown:
-        click.echo("\n".join(_told(day, found)))
+        click.echo("\n".join(_describe(day, found)))
     click.echo(_counted(by_day, shown))
 
 
@@ -58,7 +58,7 @@ def _within(first: date | None, last: date | None) -> str:
     return f"{since} and {until}"
 
 
-def _told(day: date, found: Sequence[Row]) -> list[str]:
+def _describe(day: date, found: Sequence[Row]) -> list[str]:
     suspicions = dict.fromkeys(row["suspicion"] for row in found if row["suspicion"])
     return [
         f"{day:%Y-%m-%d %A}",
@@ -72,9 +72,9 @@ def _counted(by_day: Sequence[tuple[date, list[Row]]], shown: Sequence[tuple[dat
     if not by_day:
         return "every figure is as expected"
     figures = sum(len(found) for _, found in shown)
-    told = f"{_number(figures, 'figure')} of {_number(len(shown), 'day')} not as expected"
+    message = f"{_number(figures, 'figure')} of {_number(len(shown), 'day')} not as expected"
     older = len(by_day) - len(shown)
-    return f"{told}; {_number(older, 'earlier day')} more with --all" if older else told
+    return f"{message}; {_number(older, 'earlier day')} more with --all" if older else message
 
 
 def _number(count: int, what: str) -> str:

@@ -13,9 +13,9 @@ from analytics_pipeline.days import business_day
 from analytics_pipeline.history.excerpts import excerpts_apart
 from analytics_pipeline.history.stale import days_to_load, is_to_wait, parked_days, unpark
 from analytics_pipeline.job_names import LATE_CHANGES
-from analytics_pipeline.late_changes.look import look
+from analytics_pipeline.late_changes.poll import poll
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, open_instance
-from analytics_pipeline.orchestration.sensors import told
+from analytics_pipeline.orchestration.sensors import describe_poll
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import loadable_days
 from analytics_pipeline.sources.client import ShopClient
@@ -32,7 +32,7 @@ from analytics_pipeline.sources.client import ShopClient
 @click.option("--parked", is_flag=True, help="Also load the days that were given up after three failures.")
 @shop_option
 def command(parked: bool) -> None:  # noqa: FBT001 - click's way
-    """Ask the shop which orders changed since the last look, and load their business days again.
+    """Ask the shop which orders changed since the last poll, and load their business days again.
 
     Days are loaded oldest first, contiguous ones in one run. The exit code is 1 when the shop could not be asked or a
     run failed; the days of a failed run stay stale. It is 3 when something that was written has to be looked at.
@@ -45,7 +45,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
         end_dead_runs(instance)
         in_flight = days_in_flight(instance)
     with excerpts_apart(database, "catch-up"), ShopClient(shop) as client:
-        found = look(client, database, catalogue.daily_marts, in_flight=in_flight)
+        found = poll(client, database, catalogue.daily_marts, in_flight=in_flight)
     if found is None:
         click.echo("No business day is loaded yet: analytics-pipeline run")
         return
@@ -60,7 +60,7 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
         loadable=loadable_days(shop, today),
         is_answering=found.requests > 0,
     )
-    click.echo(told(found, ranges))
+    click.echo(describe_poll(found, ranges))
     failed, doubtful = False, False
     for days in ranges:
         summary = load_days(settings, days, job_name=LATE_CHANGES, is_alerting=True)

@@ -82,7 +82,7 @@ def command(days: int) -> None:
         f"  {typed_command()} up\n"
         "                              lineage, checks and the daily schedule on http://127.0.0.1:3000\n"
         f"  {typed_command()} status\n"
-        "                              the last day loaded, what has landed, quarantine\n"
+        "                              the last day loaded, what is on time, quarantine\n"
         f"  {psql_line(settings)}\n"
         "                              the tables, while `up` runs: marts.daily_revenue, clean.sales, ...\n"
         "  README.md                   how to point it at your own shop"

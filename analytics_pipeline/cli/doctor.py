@@ -13,7 +13,7 @@ import click
 from analytics_pipeline.alerts.sending import fault_of, receivers_of
 from analytics_pipeline.catalogue import read_tables
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.cli.doctor_shop import Warned, record_looks
+from analytics_pipeline.cli.doctor_shop import Warned, record_probes
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.errors import (
     ContractError,
@@ -68,27 +68,27 @@ def command(day: date | None) -> None:
     settings = Settings.from_environment()
     click.echo(f"ok    {'versions':12} {_versions()}")
     passed = [
-        _all_pass(looks)
-        for looks in (_mart_looks(settings), _shop_looks(settings, day), _database_looks(settings), _alert_looks())
+        _all_pass(probes)
+        for probes in (_mart_probes(settings), _shop_probes(settings, day), _database_probes(settings), _alert_probes())
     ]
     if not all(passed):
         raise SystemExit(1)
 
 
-Look = tuple[str, Callable[[], str]]
-"""A subject, and what tells how it is."""
+Probe = tuple[str, Callable[[], str]]
+"""A subject, and what says how it is."""
 
 
-def _all_pass(looks: Iterable[Look]) -> bool:
-    """Tell of each subject in a line; what stands on one that failed is not looked at."""
+def _all_pass(probes: Iterable[Probe]) -> bool:
+    """Report each subject in a line; what stands on one that failed is not looked at."""
     failed = ""
-    for subject, look in looks:
+    for subject, probe in probes:
         if failed:
             click.echo(f"-     {subject:12} not looked at, since it needs the {failed}")
             continue
         try:
-            told = look()
-            click.echo(f"{'warn' if isinstance(told, Warned) else 'ok':5} {subject:12} {told}")
+            message = probe()
+            click.echo(f"{'warn' if isinstance(message, Warned) else 'ok':5} {subject:12} {message}")
         except PipelineError as error:
             failed = subject
             click.echo(f"FAIL  {subject:12} {error}")
@@ -98,19 +98,19 @@ def _all_pass(looks: Iterable[Look]) -> bool:
     return not failed
 
 
-def _mart_looks(settings: Settings) -> Iterator[Look]:
+def _mart_probes(settings: Settings) -> Iterator[Probe]:
     yield "marts", lambda: _marts(settings)
 
 
-def _shop_looks(settings: Settings, day: date | None) -> Iterator[Look]:
+def _shop_probes(settings: Settings, day: date | None) -> Iterator[Probe]:
     yield "description", lambda: _describe(settings.shop)
     yield "time zone", lambda: _time_zone(load_shop(settings.shop))
     yield "credentials", lambda: _credentials(load_shop(settings.shop))
     yield "shop", lambda: _shop(load_shop(settings.shop))
-    yield from record_looks(lambda: ShopClient(_impatient(load_shop(settings.shop))), day)
+    yield from record_probes(lambda: ShopClient(_impatient(load_shop(settings.shop))), day)
 
 
-def _database_looks(settings: Settings) -> Iterator[Look]:
+def _database_probes(settings: Settings) -> Iterator[Probe]:
     yield "database", lambda: _database(data_database(settings))
     yield "rights", lambda: _rights(data_database(settings))
     yield "schema", lambda: _schema(data_database(settings))
@@ -122,7 +122,7 @@ def _database_looks(settings: Settings) -> Iterator[Look]:
 
 
 def _marts(settings: Settings) -> str:
-    """Tell how many marts there are; a broken one stops what reads it and nothing else."""
+    """Say how many marts there are; a broken one stops what reads it and nothing else."""
     marts, broken, seeds, _ = read_tables(settings.project, partial(data_database, settings))
     faults = [*(one.reason for one in broken), *filter(None, map(_fault_of_seed, seeds))]
     if faults:
@@ -141,7 +141,7 @@ def _fault_of_seed(seed: Seed) -> str | None:
     return None
 
 
-def _alert_looks() -> Iterator[Look]:
+def _alert_probes() -> Iterator[Probe]:
     yield "alerts", _alerts
 
 
@@ -152,9 +152,9 @@ def _alerts() -> str:
     if faults:
         raise SettingsError("; ".join(faults))
     if not receivers:
-        return f"{ALERT_URLS} is not set: incidents are kept and logged, and nobody is told"
-    told = ", ".join(receiver.label for receiver in receivers)
-    return f"{told}; not tried: `analytics-pipeline alerts --test` sends a message"
+        return f"{ALERT_URLS} is not set: incidents are kept and logged, and nobody is notified"
+    message = ", ".join(receiver.label for receiver in receivers)
+    return f"{message}; not tried: `analytics-pipeline alerts --test` sends a message"
 
 
 def _versions() -> str:

@@ -1,4 +1,4 @@
-"""What `doctor` tells of a shop's records: a business day cleaned without writing, a page of customers and products."""
+"""What `doctor` says of a shop's records: a business day cleaned without writing, a page of customers and products."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
@@ -22,8 +22,8 @@ class Warned(str):
     __slots__ = ()
 
 
-def record_looks(connect: Callable[[], ShopClient], day: date | None) -> Iterator[tuple[str, Callable[[], str]]]:
-    """Yield the subjects, each with what tells how it is; the last day with orders is taken without a `day`."""
+def record_probes(connect: Callable[[], ShopClient], day: date | None) -> Iterator[tuple[str, Callable[[], str]]]:
+    """Yield the subjects, each with what says how it is; the last day with orders is taken without a `day`."""
     yield "orders", partial(_orders, connect, day)
     yield "customers", partial(_dimension, connect, preview_customers)
     yield "products", partial(_dimension, connect, preview_products)
@@ -42,32 +42,32 @@ def _orders(connect: Callable[[], ShopClient], day: date | None) -> str:
         f"{chosen}, cleaned without writing: {found.records} records, {_counted(found)}; {found.clean} clean, "
         f"{held} would go into quarantine, {left_out} would be left out on purpose"
     )
-    told = [
+    messages = [
         summary,
         *(f"quarantine: {one}" for one in found.quarantined),
         *(f"left out: {one}" for one in found.excluded),
     ]
     if found.other_days:
-        told.append(f"{found.other_days} records are of another day: check timezone, times and created_window")
+        messages.append(f"{found.other_days} records are of another day: check timezone, times and created_window")
     if held and not found.clean:
-        raise AnswerError(f"{'; '.join(told)}. None is clean: the mapping does not fit the shop's records.")
-    return _told(found, told, is_odd=bool(held))
+        raise AnswerError(f"{'; '.join(messages)}. None is clean: the mapping does not fit the shop's records.")
+    return _describe(found, messages, is_odd=bool(held))
 
 
 def _dimension(connect: Callable[[], ShopClient], preview: Callable[[ShopClient], Preview]) -> str:
     with connect() as client:
         found = preview(client)
-    told = [f"{found.records} records on the first page, {_counted(found)}", *map(str, found.quarantined)]
-    return _told(found, told, is_odd=bool(found.quarantined))
+    messages = [f"{found.records} records on the first page, {_counted(found)}", *map(str, found.quarantined)]
+    return _describe(found, messages, is_odd=bool(found.quarantined))
 
 
-def _told(found: Preview, told: list[str], *, is_odd: bool) -> str:
+def _describe(found: Preview, messages: list[str], *, is_odd: bool) -> str:
     suspect = [one for one in found.unfound if one.is_suspect]
-    told += [*map(str, suspect), *(f"customer id {one}: see `empty`" for one in found.shared_ids)]
+    messages += [*map(str, suspect), *(f"customer id {one}: see `empty`" for one in found.shared_ids)]
     absent = [one.role for one in found.unfound if not one.is_suspect]
     if absent and found.records:
-        told.append(f"in no record, which may be right: {', '.join(absent)}")
-    text = "; ".join(told)
+        messages.append(f"in no record, which may be right: {', '.join(absent)}")
+    text = "; ".join(messages)
     return Warned(text) if is_odd or suspect or found.shared_ids or not found.records else text
 
 

@@ -12,7 +12,7 @@ from analytics_pipeline.warehouse.slices import Slice, exists, query
 
 
 def orders_and_money(database: Database, table: Table, column: str, days: DayRange | None = None) -> str:
-    """Tell how many orders a table of `ops` holds and what they add up to, each currency on its own.
+    """Say how many orders a table of `ops` holds and what they add up to, each currency on its own.
 
     Amounts that are not known are told apart from known ones; so are refunds and cancellations from orders.
 
@@ -33,27 +33,27 @@ def orders_and_money(database: Database, table: Table, column: str, days: DayRan
         f"count(*) as orders, sum({column})::text as money from {table.qualified_name} {where}group by 1, 2, 3 "
         f"order by {kind} <> '{ORDER}', 1 desc, 2, 3",
     )
-    told = (
+    messages = (
         f"{counted(row['orders'], row['kind'])} of unknown amount"
         if row["is_unknown"]
         else f"{counted(row['orders'], row['kind'])}, {cents(row['money'])} {row['currency']}"
         for row in rows
     )
-    return "; ".join(told) or "no orders"
+    return "; ".join(messages) or "no orders"
 
 
 def count_of_orders(count: int) -> str:
-    """Tell a number of orders."""
+    """Describe a number of orders."""
     return counted(count, ORDER)
 
 
 def counted(count: int, noun: str) -> str:
-    """Tell a number of things."""
+    """Describe a number of things."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def counted_kinds(kinds: Iterable[str]) -> str:
-    """Tell how many orders, refunds and cancellations there are."""
+    """Say how many orders, refunds and cancellations there are."""
     counts = Counter(kinds)
     return ", ".join(counted(counts[kind], kind) for kind in HELD_KINDS if counts[kind]) or counted(0, ORDER)
 
@@ -64,7 +64,7 @@ def cents(amount: str) -> str:
 
 
 def money_by_currency(amounts: Iterable[tuple[str | None, str | None]]) -> str:
-    """Tell what amounts add up to, each currency on its own, and how many are not known.
+    """Say what amounts add up to, each currency on its own, and how many are not known.
 
     Args:
         amounts: Currency and amount of each order.

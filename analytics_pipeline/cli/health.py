@@ -1,7 +1,7 @@
 """Whether all is well, for a cron, a container's health check or an outside watch: `analytics-pipeline status --check`.
 
-It reads what is stored and starts nothing: no server, no poll, no run. What nobody can be told by a daemon that is dead
-is told here: when each schedule and each sensor was last at work.
+It reads what is stored and starts nothing: no server, no poll, no run. What nobody can be notified by a daemon that is dead
+is reported here: when each schedule and each sensor was last at work.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick,
 from analytics_pipeline.alerts.record import read_open
 from analytics_pipeline.catalogue import Catalogue, installed
 from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
-from analytics_pipeline.history.landing import last_landing, told
+from analytics_pipeline.history.freshness import describe, last_freshness
 from analytics_pipeline.history.proofs import PROVED, read_proofs
 from analytics_pipeline.history.stale import parked_days
 from analytics_pipeline.orchestration.running import open_instance
@@ -58,7 +58,7 @@ class LastTick:
 
 @dataclass
 class Health:
-    """What `status --check` tells.
+    """What `status --check` reports.
 
     Attributes:
         shop: The shop's name, or the reference where its description cannot be read.
@@ -135,10 +135,10 @@ def _as_problems(health: Health) -> Iterator[None]:
 
 
 def _look_at_tables(health: Health, database: Database, catalogue: Catalogue, now: datetime) -> None:
-    landing = last_landing(database, catalogue.shop, now, catalogue.due_names)
-    if landing.is_late:
-        health.late = [landing.day.isoformat()]
-        health.problems.append(f"late: {told(landing, catalogue.shop)}")
+    freshness = last_freshness(database, catalogue.shop, now, catalogue.due_names)
+    if freshness.is_late:
+        health.late = [freshness.day.isoformat()]
+        health.problems.append(f"late: {describe(freshness, catalogue.shop)}")
     if exists(database, DAY_PROOFS):
         unproved = sorted(proof.day for proof in read_proofs(database).values() if proof.state != PROVED)
         health.unproved = [day.isoformat() for day in unproved[-LISTED:]]

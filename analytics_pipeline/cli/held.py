@@ -1,4 +1,4 @@
-"""What `status` tells of when the loaded days were last held against the shop, and how old a proof may be."""
+"""What `status` says of when the loaded days were last held against the shop, and how old a proof may be."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def read_held(database: Database, shop: Shop, now: datetime) -> Held:
 
 
 def held_line(held: Held, shop: Shop) -> str:
-    """Tell the rounds and the oldest proof of each in a line."""
+    """Describe the rounds and the oldest proof of each in a line."""
     oldest = [
         f"oldest proof of {what}: {_oldest(days, held.now, shop)}"
         for what, is_settling in (("a settling day", True), ("another", False))
@@ -49,7 +49,7 @@ def held_line(held: Held, shop: Shop) -> str:
 
 
 def overdue_note(overdue: Sequence[date]) -> str:
-    """Tell which days add up by an old proof only; nothing without any."""
+    """Say which days add up by an old proof only; nothing without any."""
     if not overdue:
         return ""
     days = f"{len(overdue)} day{'' if len(overdue) == 1 else 's'}, {overdue[0]} to {overdue[-1]},"

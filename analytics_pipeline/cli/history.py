@@ -1,4 +1,4 @@
-"""What `status` tells of the pipeline's own history: settled days, stale ones, restatements, and whether it adds up."""
+"""What `status` says of the pipeline's own history: maturity, stale days, restatements, and whether it adds up."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
@@ -9,7 +9,7 @@ from analytics_pipeline.cli.figures import cents
 from analytics_pipeline.cli.held import held_line, overdue_note, read_held
 from analytics_pipeline.cli.proofs import proof_lines
 from analytics_pipeline.days import DayRange, business_day
-from analytics_pipeline.history.extractions import vanished_count
+from analytics_pipeline.history.extractions import deleted_count
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.outside import INSIDE, PLACES, Part, ledger_parts
 from analytics_pipeline.history.rules import describe_rules
@@ -18,14 +18,14 @@ from analytics_pipeline.history.written import contiguous, written_days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES
-from analytics_pipeline.tables.history import LOOKS, RESTATEMENTS
+from analytics_pipeline.tables.history import POLLS, RESTATEMENTS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
 
 RECENT_DAYS = 7
 MOST_SHOWN = 5
-RUNGS = {
+STEPS = {
     "source = raw": "source_orders_difference",
     "raw = clean + quarantined + excluded": "raw_orders_difference + raw_money_difference",
     "orders = their parts": "order_difference",
@@ -35,12 +35,12 @@ RUNGS = {
     "daily_product_sales = daily_revenue": "product_difference",
     "daily_revenue = reported + restated": "history_difference",
 }
-"""Rungs of the ladder, as marts.daily_reconciliation has them."""
+"""Steps of the reconciliation, as marts.daily_reconciliation has them."""
 
 
 def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str]:
     """Yield the lines of `status`; the tables of the history are there."""
-    yield f"settled      {_settled(database, shop, now)}"
+    yield f"maturity     {_maturity(database, shop, now)}"
     yield f"late changes {_looked(database, shop)}"
     held = read_held(database, shop, now)
     yield f"held         {held_line(held, shop)}"
@@ -49,21 +49,23 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
         yield f"gap          {describe_gap(days)}"
     yield f"rules        {describe_rules(database, shop)}"
     yield f"restated     {_restated(database)}"
-    vanished = _counted(vanished_count(database), "order")
-    yield f"vanished     {vanished} that the shop no longer has (ops.vanished_orders)"
+    deleted = _counted(deleted_count(database), "order")
+    yield f"deleted      {deleted} that the shop no longer has (ops.deleted_orders)"
     yield from proof_lines(database, shop)
-    yield from _ladder(database, overdue_note(held.overdue))
+    yield from _reconciliation(database, overdue_note(held.overdue))
 
 
-def _settled(database: Database, shop: Shop, now: datetime) -> str:
+def _maturity(database: Database, shop: Shop, now: datetime) -> str:
     late, today = lateness(database, shop), business_day(now, shop.zone)
-    read_at = written_days(database, CLEAN_SALES.table)
+    as_of = written_days(database, CLEAN_SALES.table)
     days: dict[str, list[date]] = {}
-    for day, read in read_at.items():
+    for day, read in as_of.items():
         days.setdefault(state_of(day, read, today, late.days, shop), []).append(day)
-    told = "; ".join(f"{state} {_days(days[state])}" for state in ("final", "settling", "provisional") if state in days)
+    message = "; ".join(
+        f"{state} {_days(days[state])}" for state in ("final", "settling", "provisional") if state in days
+    )
     observed = f"{late.observed} {late.basis}" if late.observed else late.basis
-    return f"{told}. 99 % of changes arrive within {late.days} days ({observed})"
+    return f"{message}. 99 % of changes arrive within {late.days} days ({observed})"
 
 
 def _days(days: list[date]) -> str:
@@ -73,12 +75,12 @@ def _days(days: list[date]) -> str:
 
 
 def _looked(database: Database, shop: Shop) -> str:
-    rows = query(database, f"select * from {LOOKS.qualified_name} order by looked_at desc limit 1")
+    rows = query(database, f"select * from {POLLS.qualified_name} order by polled_at desc limit 1")
     if not rows:
-        return "never looked for: analytics-pipeline catch-up, or up"
+        return "never polled: analytics-pipeline catch-up, or up"
     last = rows[0]
     return (
-        f"last looked for {last['looked_at'].astimezone(shop.zone):%Y-%m-%d %H:%M %Z}: "
+        f"last poll {last['polled_at'].astimezone(shop.zone):%Y-%m-%d %H:%M %Z}: "
         f"{_counted(last['orders_changed'], 'order')} had changed, {_counted(last['days_marked'], 'day')} marked"
     )
 
@@ -86,8 +88,8 @@ def _looked(database: Database, shop: Shop) -> str:
 def _stale(database: Database) -> str:
     stale, parked = list(listed_days(database)), parked_days(database)
     waiting = f"to be loaded again: {_counted(len(stale), 'day')}, {_days(stale)}"
-    told = waiting if stale else "no day waits to be loaded again"
-    return f"{told}; PARKED after three failures: {_days(parked)}" if parked else told
+    message = waiting if stale else "no day waits to be loaded again"
+    return f"{message}; PARKED after three failures: {_days(parked)}" if parked else message
 
 
 def _waiting(database: Database, shop: Shop) -> str:
@@ -114,14 +116,14 @@ def _restated(database: Database) -> str:
     )
 
 
-def _ladder(database: Database, note: str) -> Iterator[str]:
+def _reconciliation(database: Database, note: str) -> Iterator[str]:
     reconciliation = Table("marts", "daily_reconciliation", "", ())
     if not exists(database, reconciliation):
         yield "adds up      not known: no run has come that far"
         return
     columns = ", ".join(
         f"sum({column})::text as rung_{number}, count({column}) as compared_{number}"
-        for number, column in enumerate(RUNGS.values())
+        for number, column in enumerate(STEPS.values())
     )
     found = query(
         database,
@@ -131,18 +133,18 @@ def _ladder(database: Database, note: str) -> Iterator[str]:
         "max(business_day) filter (where unexplained_difference <> 0 or unexplained_orders <> 0) as newest "
         "from marts.daily_reconciliation",
     )[0]
-    rungs = [f"{name}: {_rung(found, number)}" for number, name in enumerate(RUNGS)]
+    steps = [f"{name}: {_step(found, number)}" for number, name in enumerate(STEPS)]
     yield (
         f"adds up      {found['good']} of {found['days']} days{note}; unexplained difference "
         f"{_amount(found['difference'])}, unexplained orders {_amount(found['orders'])}"
         + (f"; newest day that does not: {found['newest']}" if found["newest"] else "")
     )
-    yield f"             {'; '.join(rungs)}"
+    yield f"             {'; '.join(steps)}"
     yield from ledger_lines(database)
 
 
 def ledger_lines(database: Database) -> Iterator[str]:
-    """Tell the step over all days: a line for each currency; daily_revenue is there."""
+    """Describe the step over all days: a line for each currency; daily_revenue is there."""
     by_currency: dict[str, list[Part]] = {}
     for part in ledger_parts(database):
         by_currency.setdefault(part.currency, []).append(part)
@@ -163,8 +165,8 @@ def ledger_lines(database: Database) -> Iterator[str]:
         )
 
 
-def _rung(found: Mapping[str, Any], number: int) -> str:
-    """Tell a rung, with the number of days that were compared where these are not all."""
+def _step(found: Mapping[str, Any], number: int) -> str:
+    """Describe a step, with the number of days that were compared where these are not all."""
     compared, days = found[f"compared_{number}"], found["days"]
     if days and not compared:
         return "not compared"

@@ -50,7 +50,7 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting:
 
         summary = run_days(defs, instance, days, job_name=job_name, report=report)
         if is_alerting:
-            tell_of_incidents(settings, instance, defs)
+            report_incidents(settings, instance, defs)
     for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     for doubt in summary.doubts:
@@ -59,7 +59,7 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting:
 
 
 def quarantine_line(database: Database, days: DayRange) -> str:
-    """Tell what of some days is in quarantine, and what for mostly."""
+    """Say what of some days is in quarantine, and what for mostly."""
     found = reasons(database, Selection(first_day=days.first, last_day=days.last))
     if not found:
         return "in quarantine: nothing"
@@ -68,13 +68,13 @@ def quarantine_line(database: Database, days: DayRange) -> str:
 
 
 def commonest(found: Sequence[Row]) -> str:
-    """Tell the most frequent of some reasons, as `history.quarantine.reasons` gives them, frequent ones first."""
+    """Describe the most frequent of some reasons, as `history.quarantine.reasons` gives them, frequent ones first."""
     first = found[0]
     return f"{first['reason']} ({first['column_name']}), {counted(int(first['orders_of_reason']), first['kind'])}"
 
 
-def tell_of_incidents(settings: Settings, instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
-    """Tell of incidents; whoever cannot be told is named, and the run stays what it is."""
+def report_incidents(settings: Settings, instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
+    """Report incidents; whoever cannot be notified is named, and the run stays what it is."""
     try:
         done = evaluate(
             instance,

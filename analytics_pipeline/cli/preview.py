@@ -168,7 +168,7 @@ def _unfound(raw: pd.DataFrame, endpoint: Endpoint) -> tuple[Unfound, ...]:
         try:
             profile.look_at(decode(payload))
         except ValueError:
-            continue  # cleaning tells of it
+            continue  # cleaning reports it
     return tuple(unfound(endpoint, profile.fields(), profile.records)) if not profile.notes else ()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import psutil
 
 SECONDS_TO_STOP = 20
-SECONDS_BETWEEN_LOOKS = 0.2
+SECONDS_BETWEEN_TRIES = 0.2
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Processes:
             0 when somebody asked for it, else the exit code of the process that ended by itself, or 1.
         """
         while self.are_to_go_on:
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_TRIES)
         ended = [process.returncode for process in self._started if process.poll() is not None]
         for process in reversed(self._started):
             _end(process)

@@ -1,4 +1,4 @@
-"""What `status` tells of the proof of days: what they were held against, and which are in doubt."""
+"""What `status` says of the proof of days: what they were held against, and which are in doubt."""
 
 from collections.abc import Iterator
 

@@ -59,7 +59,7 @@ def command() -> None:
 @click.option("--blocked", "is_blocked", is_flag=True, help="What it would hold of days that were not written for it.")
 @shop_option
 def list_orders(reason: str | None, day: date | None, *, is_blocked: bool) -> None:
-    """Tell the reasons with orders and money at risk, then the orders, newest first."""
+    """Describe the reasons with orders and money at risk, then the orders, newest first."""
     database = _database()
     selection = Selection(reason, day, day)
     table = BLOCKED_ORDERS if is_blocked else QUARANTINE.table
@@ -163,13 +163,13 @@ def _database() -> Database:
 
 
 def _nothing(database: Database) -> str:
-    """Tell that the options choose nothing, and what there is."""
+    """Say that the options choose nothing, and what there is."""
     there = dict.fromkeys(plain(row["reason"]) for row in quarantine.reasons(database, Selection()))
     return f"no such order is in quarantine; the reasons there are: {'; '.join(there) or 'none'}"
 
 
 def _reasons(found: Sequence[Row]) -> Iterator[str]:
-    """Tell each reason on two lines; `found` has a row for each of its fields, kinds and currencies."""
+    """Describe each reason on two lines; `found` has a row for each of its fields, kinds and currencies."""
     for (reason, column, kind), rows in groupby(
         found, key=lambda row: (row["reason"], row["column_name"], row["kind"])
     ):

@@ -17,7 +17,7 @@ def quiet_lost_database() -> None:
         sys.unraisablehook = _report
 
 
-_told: set[str] = set()
+_shown: set[str] = set()
 
 
 def _first_line(record: logging.LogRecord) -> bool:
@@ -27,8 +27,8 @@ def _first_line(record: logging.LogRecord) -> bool:
         return True
     first = next(iter(text.splitlines()), "")
     record.msg, record.args, record.exc_info = first, None, None
-    is_new = first not in _told
-    _told.add(first)
+    is_new = first not in _shown
+    _shown.add(first)
     return is_new
 
 

@@ -44,5 +44,5 @@ def command() -> None:
             "shop, and nothing was written"
         )
     rebind(database, shop)
-    told = f"{sample.found} of {sample.asked} stored orders are there" if sample.asked else "no order is stored"
-    click.echo(f"{database.label} is bound to {shop.name} now: {told}")
+    message = f"{sample.found} of {sample.asked} stored orders are there" if sample.asked else "no order is stored"
+    click.echo(f"{database.label} is bound to {shop.name} now: {message}")

@@ -1,4 +1,4 @@
-"""Replaying quarantined orders: their days are loaded again, and what became of them is told."""
+"""Replaying quarantined orders: their days are loaded again, and what became of them is reported."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -45,21 +45,21 @@ class Replayed:
     is_doubtful: bool = False
 
     def lines(self) -> list[str]:
-        """Tell it to a person."""
-        told = [
-            _told("came back", [one for one in self.outcomes if one.place == CLEAN]),
-            _told("still in quarantine", [one for one in self.outcomes if one.place == QUARANTINED]),
+        """Describe it to a person."""
+        messages = [
+            _describe("came back", [one for one in self.outcomes if one.place == CLEAN]),
+            _describe("still in quarantine", [one for one in self.outcomes if one.place == QUARANTINED]),
             *_by_reason([one for one in self.outcomes if one.place == QUARANTINED]),
         ]
         for place, words in ((EXCLUDED, "now left out"), (GONE, "no longer given by the shop for this day")):
             found = [one for one in self.outcomes if one.place == place]
             if found:
-                told += [_told(words, found), *_by_reason(found)]
+                messages += [_describe(words, found), *_by_reason(found)]
         if self.newly:
             ids = ", ".join(plain(row["order_id"]) for row in self.newly[:EXAMPLES])
             counts = counted_kinds(row["kind"] for row in self.newly)
-            told.append(f"newly in quarantine: {counts}, such as {ids}")
-        return told
+            messages.append(f"newly in quarantine: {counts}, such as {ids}")
+        return messages
 
 
 def replay(database: Database, held: Sequence[Row], run: Run, *, is_stored: bool) -> Replayed:
@@ -99,7 +99,7 @@ def _quarantined(database: Database, ranges: Iterable[DayRange]) -> dict[tuple[o
     return {key_of(row): row for rows in found for row in rows}
 
 
-def _told(words: str, found: Sequence[Outcome]) -> str:
+def _describe(words: str, found: Sequence[Outcome]) -> str:
     money = money_by_currency((one.currency, one.money) for one in found)
     return f"{words}: {counted_kinds(one.kind for one in found)}" + (f", {money}" if money else "")
 

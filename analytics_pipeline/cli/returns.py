@@ -13,7 +13,7 @@ DAYS_OF_RETURNS = 60
 
 
 def missing_returns(database: Database, shop: Shop, days: DayRange) -> str | None:
-    """Tell that returns of older orders are not in the figures of some loaded days; None where they are.
+    """Say that returns of older orders are not in the figures of some loaded days; None where they are.
 
     Args:
         database: Where the tables lie.

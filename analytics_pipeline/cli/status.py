@@ -10,7 +10,7 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.cli.opening import open_database
-from analytics_pipeline.history.landing import landed_line
+from analytics_pipeline.history.freshness import freshness_line
 from analytics_pipeline.history.undated import undated_line
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day
@@ -35,9 +35,9 @@ from analytics_pipeline.warehouse.slices import exists, query
 @click.option("--without-daemon", is_flag=True, help="With --check: cron calls the commands, so no daemon has to live.")
 @shop_option
 def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
-    """Tell the days loaded, how far they can still move, whether they add up, what changed and what is left out.
+    """Describe the days loaded, how far they can still move, whether they add up, what changed and what is left out.
 
-    With --check it is told in a few lines whether all is well: when each schedule and sensor was last at work, what is
+    With --check it is reported in a few lines whether all is well: when each schedule and sensor was last at work, what is
     late, unproved or parked, and open incidents. Nothing is started for that, no embedded database either.
     """
     settings = Settings.from_environment()
@@ -62,7 +62,7 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
     now = datetime.now(UTC)
     for line in (
         *_loaded(database, revenue, shop, now),
-        landed_line(database, shop, now, catalogue.due_names),
+        freshness_line(database, shop, now, catalogue.due_names),
         *history_lines(database, shop, now),
     ):
         click.echo(line)

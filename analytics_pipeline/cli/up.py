@@ -28,11 +28,11 @@ from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import psql_line
 
 SECONDS_TO_LOAD = 300.0
-SECONDS_BETWEEN_LOOKS = 0.05
+SECONDS_BETWEEN_TRIES = 0.05
 LONGEST_SOCKET = 100
 LOOPBACK = "127.0.0.1"
 SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
-"""How long a look at the shop may take: the first one after a long history asks for many changes."""
+"""How long a poll at the shop may take: the first one after a long history asks for many changes."""
 
 
 @click.command(
@@ -102,7 +102,7 @@ def _answers(at: Path, processes: Processes) -> bool:
             try:
                 probe.connect(str(at))
             except OSError:
-                time.sleep(SECONDS_BETWEEN_LOOKS)
+                time.sleep(SECONDS_BETWEEN_TRIES)
             else:
                 return True
     return processes.are_to_go_on

@@ -50,7 +50,7 @@ class Misbehaviour:
         self.late_by = 90.0
         self._random = Random(f"{seed}:misbehaviour")
         self._lock = Lock()
-        self._told = [
+        self._instructions = [
             _Instruction(fault, passing_share / len(_PASSING), 0, None) for fault in _PASSING if passing_share
         ]
 
@@ -64,20 +64,24 @@ class Misbehaviour:
             path: only requests of this path, such as `/orders`; None means all lists.
         """
         with self._lock:
-            self._told.append(_Instruction(fault, share, next_requests, path))
+            self._instructions.append(_Instruction(fault, share, next_requests, path))
 
     def stop(self) -> None:
         """Behave from now on."""
         with self._lock:
-            self._told.clear()
+            self._instructions.clear()
 
     def strikes(self, fault: Fault, path: str) -> bool:
         """Whether the present request suffers a fault; ask once for each request and fault."""
         with self._lock:
-            return any(self._strikes(told) for told in self._told if told.fault is fault and told.path in (None, path))
+            return any(
+                self._strikes(instruction)
+                for instruction in self._instructions
+                if instruction.fault is fault and instruction.path in (None, path)
+            )
 
-    def _strikes(self, told: _Instruction) -> bool:
-        if told.left > 0:
-            told.left -= 1
+    def _strikes(self, instruction: _Instruction) -> bool:
+        if instruction.left > 0:
+            instruction.left -= 1
             return True
-        return told.share > 0 and self._random.random() < told.share
+        return instruction.share > 0 and self._random.random() < instruction.share

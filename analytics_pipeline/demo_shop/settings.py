@@ -31,7 +31,7 @@ class DemoShopSettings:
     """One demo shop. Two shops with equal settings have equal orders.
 
     Attributes:
-        name: the shop's name, as `GET /shop` tells it.
+        name: the shop's name, as `GET /shop` says it.
         seed: another seed is another shop.
         timezone: IANA zone of the shop's business days.
         currency: the shop's currency (ISO 4217).

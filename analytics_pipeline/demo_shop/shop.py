@@ -80,7 +80,7 @@ class _DayNow:
 
 
 class DemoShop:
-    """A shop whose orders depend on its settings alone, seen at the moment that `now` tells.
+    """A shop whose orders depend on its settings alone, seen at the moment that `now` reports.
 
     Refunds, cancellations and edits appear, and move `updated_at`, once their moment has come; later orders do not
     exist yet, deleted ones no more. Safe to use from several threads.
@@ -128,7 +128,7 @@ class DemoShop:
         return self.orders_between(updated_since=moment)
 
     def deleted_orders(self) -> dict[str, datetime]:
-        """When each of the orders that the shop has deleted so far was deleted, by id. For tests: no list tells it."""
+        """When each of the orders that the shop has deleted so far was deleted, by id. For tests: no list says it."""
         with self._lock:
             now = self._now()
             return {

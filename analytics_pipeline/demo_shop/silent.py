@@ -1,4 +1,4 @@
-"""Changes of an order that leave its change stamp as it is: refunds and edits that no list of changes tells."""
+"""Changes of an order that leave its change stamp as it is: refunds and edits that no list of changes reports."""
 
 from dataclasses import replace
 from datetime import datetime

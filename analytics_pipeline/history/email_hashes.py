@@ -42,7 +42,7 @@ def email_key(database: Database, settings: Settings) -> EmailKey:
 
 
 def describe_key(database: Database, settings: Settings) -> str:
-    """Tell which key a database has and where it lies, and never the key; changes nothing.
+    """Say which key a database has and where it lies, and never the key; changes nothing.
 
     Raises:
         SettingsError: As `email_key`.

@@ -47,9 +47,9 @@ def excerpts_apart(
     except passing:
         raise
     except PipelineError as error:
-        told = "\n".join(_quoted(error))
-        if told:
-            keep(database, place, str(error), told, run_id)
+        message = "\n".join(_quoted(error))
+        if message:
+            keep(database, place, str(error), message, run_id)
         # Dagster stores the texts of the errors behind one, too.
         error.__cause__, error.__suppress_context__ = None, True
         raise
@@ -59,7 +59,7 @@ def excerpts_apart(
         keep(database, place, str(unforeseen), quoted, run_id)
     else:
         return
-    # Whoever entered the block handles the first error still: it would be told as this one's context.
+    # Whoever entered the block handles the first error still: it would be reported as this one's context.
     raise unforeseen from None
 
 
@@ -125,7 +125,7 @@ def _quoted(error: BaseException | None) -> Iterator[str]:
 
 
 def _kind_and_place(error: BaseException) -> str:
-    """Tell what kind of error it is and in which line of this project it came up, and nothing of what it says."""
+    """Say what kind of error it is and in which line of this project it came up, and nothing of what it says."""
     if hasattr(error, "excerpt"):  # of the driver: it quotes nothing any more
         return str(error)
     kind = f"{type(error).__module__.partition('.')[0]}'s {type(error).__name__}"

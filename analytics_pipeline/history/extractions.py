@@ -1,4 +1,4 @@
-"""What is written beside the raw orders: what their extraction brought and cost, and which orders vanished."""
+"""What is written beside the raw orders: what their extraction brought and cost, and which orders were deleted."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import pyarrow as pa
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.stale import has_moved_away
 from analytics_pipeline.history.written import Writing
-from analytics_pipeline.tables.history import EXTRACTIONS, MATERIALISED_DAYS, VANISHED_ORDERS
+from analytics_pipeline.tables.history import DELETED_ORDERS, EXTRACTIONS, MATERIALISED_DAYS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Connection, Database
 from analytics_pipeline.warehouse.slices import Slice, query
@@ -57,11 +57,11 @@ class Extracted:
     def _refuse_outdated(self, cursor: Connection, table: Table, part: Slice) -> None:
         cursor.execute(
             f"select day, run_id from {MATERIALISED_DAYS.qualified_name} "
-            "where table_name = $1 and day between $2 and $3 and day <> all ($5::text::date[]) and read_at > $4 "
-            "and read_at <= clock_timestamp() "  # the clock may have been set back
+            "where table_name = $1 and day between $2 and $3 and day <> all ($5::text::date[]) and as_of > $4 "
+            "and as_of <= clock_timestamp() "  # the clock may have been set back
             "order by day limit 1",
             (
-                *(table.qualified_name, part.first, part.last, self.writing.read_at[part.first]),
+                *(table.qualified_name, part.first, part.last, self.writing.as_of[part.first]),
                 f"{{{','.join(map(str, part.left))}}}",
             ),
         )
@@ -73,22 +73,22 @@ class Extracted:
             )
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        """Note the extraction, the orders that vanished and those that are back."""
+        """Note the extraction, the orders that were deleted and those that are back."""
         if part is None:
             return
         figures = vars(self.figures)
         names = ", ".join(figures)
         places = ", ".join(f"${number}" for number in range(5, 5 + len(figures)))
         cursor.execute(
-            f"insert into {EXTRACTIONS.qualified_name} (run_id, first_day, last_day, read_at, {names}) "
+            f"insert into {EXTRACTIONS.qualified_name} (run_id, first_day, last_day, as_of, {names}) "
             f"values ($1, $2, $3, $4, {places}) "
-            f"on conflict (run_id, first_day) do update set (last_day, read_at, {names}) = "
-            f"(excluded.last_day, excluded.read_at, {', '.join(f'excluded.{name}' for name in figures)})",
-            (self.writing.run_id, part.first, part.last, self.writing.read_at[part.first], *figures.values()),
+            f"on conflict (run_id, first_day) do update set (last_day, as_of, {names}) = "
+            f"(excluded.last_day, excluded.as_of, {', '.join(f'excluded.{name}' for name in figures)})",
+            (self.writing.run_id, part.first, part.last, self.writing.as_of[part.first], *figures.values()),
         )
         cursor.execute(
-            f"insert into {VANISHED_ORDERS.qualified_name} "
-            "(order_id, order_date, vanished_at, run_id, extracted_at, payload) "
+            f"insert into {DELETED_ORDERS.qualified_name} "
+            "(order_id, order_date, deleted_at, run_id, extracted_at, payload) "
             "select order_id, order_date, clock_timestamp(), $1, extracted_at, payload from orders_before as old "
             f"where not exists (select from {table.qualified_name} as new where new.order_id = old.order_id) "
             # The shop has named it with another day, which may not be loaded.
@@ -96,15 +96,15 @@ class Extracted:
             (self.writing.run_id,),
         )
         cursor.execute(
-            f"update {VANISHED_ORDERS.qualified_name} as gone set reappeared_at = clock_timestamp() "
+            f"update {DELETED_ORDERS.qualified_name} as gone set reappeared_at = clock_timestamp() "
             f"from (select order_id from {table.qualified_name} where {part.where(table)}) as new "
             "where gone.reappeared_at is null and new.order_id = gone.order_id"
         )
 
 
-def vanished_count(database: Database) -> int:
-    """Return how many orders have vanished and not come back."""
+def deleted_count(database: Database) -> int:
+    """Return how many orders have been deleted and not come back."""
     found = query(
-        database, f"select count(*) as orders from {VANISHED_ORDERS.qualified_name} where reappeared_at is null"
+        database, f"select count(*) as orders from {DELETED_ORDERS.qualified_name} where reappeared_at is null"
     )
     return int(found[0]["orders"])

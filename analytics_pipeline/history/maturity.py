@@ -22,8 +22,8 @@ SETTLES_AFTER = 60
 """Days that a day is taken to settle until enough is known, and after which it has to have been read to tell."""
 ENOUGH = 100
 """Changes from which on their lateness says something."""
-OF_THE_SHOP = "refund", "cancellation", "edit", "late_order", "vanished", "quarantine_replay"
-"""Causes that are changes in the shop; history that we load late and new definitions say nothing about it."""
+OF_THE_SHOP = "refund", "cancellation", "edit", "late_order", "deleted", "quarantine_replay"
+"""Causes that are changes in the shop; history that we load late and new code versions say nothing about it."""
 
 
 @dataclass(frozen=True)
@@ -75,18 +75,18 @@ def lateness(database: Database, shop: Shop) -> Lateness:
     return Lateness(SETTLES_AFTER, 0, "assumed until more changes of days that were read again are known")
 
 
-def state_of(day: date, read_at: datetime | None, today: date, settles_after: int, shop: Shop) -> State:
+def state_of(day: date, as_of: datetime | None, today: date, settles_after: int, shop: Shop) -> State:
     """Return how far a day's figures can still move.
 
     Args:
         day: The business day.
-        read_at: When its orders were read last.
+        as_of: When its orders were read last.
         today: The current business day.
         settles_after: Days by which 99 % of the changes arrive.
         shop: For its time zone and its closed period.
     """
     if shop.closed_until is not None and day <= shop.closed_until:
         return "final"
-    if read_at is None or read_at < start_of_day(day + timedelta(days=1), shop.zone):
+    if as_of is None or as_of < start_of_day(day + timedelta(days=1), shop.zone):
         return "provisional"
     return "settling" if (today - day).days <= settles_after else "final"

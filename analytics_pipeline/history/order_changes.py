@@ -54,10 +54,10 @@ class SalesChanged:
     """Notes what the new rows of the ledger change, order by order, with the cause.
 
     Where the rules have changed as well, there is a step between: the old records under the new rules. What differs up
-    to there is the new definition's doing, the rest the shop's.
+    to there is the new code version's doing, the rest the shop's.
 
     Attributes:
-        writing: The run, and the definition of its rows.
+        writing: The run, and the code version of its rows.
         marts: Tables of the marts by business day.
         replaced: Ids of orders whose old record has been kept since it came otherwise or no more.
         replaced_sales: What these records come to in the ledger under the new rules.
@@ -89,7 +89,7 @@ class SalesChanged:
         differing = [self._differing("sales_before", "sales_between", by_rules=True)]
         differing.append(self._differing("sales_between", "sales_after", by_rules=False))
         _keep(cursor, "sales_differing", " union all ".join(differing))
-        _keep(cursor, "sales_changes", self._compared(cursor, part), self.writing.definition)
+        _keep(cursor, "sales_changes", self._compared(cursor, part), self.writing.code_version)
         measures = ", ".join(LEDGER_MEASURES)
         self._note(
             cursor,
@@ -97,7 +97,7 @@ class SalesChanged:
             "from sales_changes",
         )
         cursor.execute(f"select to_regclass('{CUSTOMERS}') is not null")
-        self._note(cursor, _first_orders_moved(part.where(table), customers_tell=cursor.fetchone()[0]))
+        self._note(cursor, _first_orders_moved(part.where(table), has_customers=cursor.fetchone()[0]))
 
     def _keep_between(self, cursor: Connection, table: Table, part: Slice) -> None:
         """Keep what the old records add to each day under the new rules: all that they did, where these are the old."""
@@ -111,8 +111,8 @@ class SalesChanged:
             cursor,
             "orders_of_other_rules",
             f"select distinct order_id from sales_before join {DAYS} as days "
-            f"on days.table_name = '{SALES}' and days.day = order_date where days.definition <> $1",
-            self.writing.definition,
+            f"on days.table_name = '{SALES}' and days.day = order_date where days.code_version <> $1",
+            self.writing.code_version,
         )
         untouched = "order_id not in (select order_id from orders_replaced)"
         ruled = "order_id in (select order_id from orders_of_other_rules)"
@@ -125,7 +125,7 @@ class SalesChanged:
         )
 
     def _differing(self, old: str, new: str, *, by_rules: bool) -> str:
-        """Select what orders add to days differently than before, with what tells why."""
+        """Select what orders add to days differently than before, with what says why."""
         differences = ", ".join(
             f"coalesce(new.{name}, 0) - coalesce(old.{name}, 0) as {name}" for name in LEDGER_MEASURES
         )
@@ -156,15 +156,15 @@ class SalesChanged:
                 order_id, order_date, event_date, currency, {measures},
                 case
                     when days.day is null then 'backfill'
-                    when is_by_rules then 'definition_change'
+                    when is_by_rules then 'code_version_change'
                     when was.order_id is null then case
                         when was_quarantined.order_id is null and was_left_out.order_id is null then 'late_order'
-                        when days.definition <> $1 and replaced.order_id is null then 'definition_change'
+                        when days.code_version <> $1 and replaced.order_id is null then 'code_version_change'
                         when was_quarantined.order_id is not null then 'quarantine_replay'
                         else 'edit'
                     end
                     when stays.order_id is null then case
-                        when sent.order_id is null and not {has_moved_away("differing")} then 'vanished'
+                        when sent.order_id is null and not {has_moved_away("differing")} then 'deleted'
                         when sent_for_the_day.order_id is null then 'edit'
                         else 'left_out'
                     end
@@ -189,7 +189,7 @@ class SalesChanged:
 
 
 @dataclass(frozen=True)
-class FirstOrdersTold:
+class FirstOrdersMoved:
     """Notes which days of first orders move with what the shop's customer records say.
 
     Attributes:
@@ -241,11 +241,11 @@ class FirstOrdersTold:
                 select customer_id, least(loaded.day, before) as before, least(loaded.day, after) as after
                 from customers_differing left join loaded using (customer_id)
             )
-            select order_id, bought.day as order_date, touched.day as event_date, null as currency,
+            select order_id, bought.day as order_date, affected.day as event_date, null as currency,
                 'customer_record' as cause, true as is_first_order, {nothing}
             from moved
-            cross join lateral (values (before), (after)) as touched (day)
-            left join bought on bought.customer_id = moved.customer_id and bought.day = touched.day
+            cross join lateral (values (before), (after)) as affected (day)
+            left join bought on bought.customer_id = moved.customer_id and bought.day = affected.day
             where before is distinct from after
             """,
             self.writing,
@@ -287,15 +287,15 @@ def note_changes(cursor: Connection, changes: str, writing: Writing, marts: Iter
     )
 
 
-def _first_orders_moved(slice_: str, *, customers_tell: bool) -> str:
+def _first_orders_moved(slice_: str, *, has_customers: bool) -> str:
     """Select the days that stop or begin to be the one of a customer's first order, with the order that did it.
 
     Args:
         slice_: The condition that the rewritten rows of the ledger meet.
-        customers_tell: Whether there are customer records, which may tell of an earlier first order.
+        has_customers: Whether there are customer records, which may tell of an earlier first order.
     """
-    told = (
-        f"select customer_id, first_order_date from {CUSTOMERS}" if customers_tell else "select null::text, null::date"
+    recorded = (
+        f"select customer_id, first_order_date from {CUSTOMERS}" if has_customers else "select null::text, null::date"
     )
     nothing = ", ".join(f"0 as {name}" for name in LEDGER_MEASURES)
     buyers = "select customer_key, order_date, order_id from {} where orders = 1 and customer_key is not null"
@@ -311,26 +311,26 @@ def _first_orders_moved(slice_: str, *, customers_tell: bool) -> str:
             where customer_key in (select customer_key from buyers) and gross_sales > 0 and not ({slice_})
             group by customer_key
         ),
-        told (customer_key, day) as ({told}),
+        recorded (customer_key, day) as ({recorded}),
         moved as (
             select
-                buyers.order_id, least(old.day, elsewhere.day, told.day) as before,
-                least(new.day, elsewhere.day, told.day) as after
+                buyers.order_id, least(old.day, elsewhere.day, recorded.day) as before,
+                least(new.day, elsewhere.day, recorded.day) as after
             from buyers
             left join old using (customer_key)
             left join new using (customer_key)
             left join elsewhere using (customer_key)
-            left join told using (customer_key)
+            left join recorded using (customer_key)
         ),
         changed as (
             select order_id, min(order_date) as order_date, min(cause) as cause from sales_changes group by order_id
         )
         select
-            order_id, changed.order_date, touched.day as event_date, null as currency,
+            order_id, changed.order_date, affected.day as event_date, null as currency,
             coalesce(changed.cause, 'edit') as cause, true as is_first_order, {nothing}
         from moved
         left join changed using (order_id)
-        cross join lateral (values (before), (after)) as touched (day)
+        cross join lateral (values (before), (after)) as affected (day)
         where before is distinct from after
     """
 

@@ -1,7 +1,7 @@
 """Computing days of a mart: those of the run and those that a changed order has made stale, in one transaction.
 
 In the same transaction the numbers of a watched mart that were published before and are others now are put on record.
-When a day became stale is told by `order_changes`.
+When a day became stale is reported by `order_changes`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ class MartDays:
     Attributes:
         statement: The mart's `select` for a slice.
         days: The run's days.
-        definition: Hash of the statement.
+        code_version: Hash of the statement.
         zone: IANA name of the shop's time zone: a number is published once its day was over when it was read.
         watched: Columns whose published numbers are kept on record.
         reads_first_orders: Whether it depends on the days of customers' first orders.
@@ -45,7 +45,7 @@ class MartDays:
 
     statement: Callable[[Slice], str]
     days: DayRange
-    definition: str
+    code_version: str
     zone: str
     watched: tuple[str, ...] = ()
     reads_first_orders: bool = True
@@ -75,7 +75,7 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
         ContractError: Two rows have the same key.
     """
     ensure_schema(database, table.schema)
-    writing = Writing(run_id, mart.definition)
+    writing = Writing(run_id, mart.code_version)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor, table.qualified_name)  # with changed orders, too: see order_changes.lock_marts
         key_statements = ensure_table(connection, table)
@@ -176,22 +176,22 @@ def _keep_what_is_known(cursor: Connection, ranges: Sequence[DayRange], mart: Ma
 
 def _note_days(cursor: Connection, table: Table, mart: MartDays, writing: Writing) -> None:
     """Keep the book of the mart's days, and mark as published the ones that were over when they were read."""
-    is_over = f"sales.read_at >= (series.day + 1)::timestamp at time zone '{mart.zone}'"
+    is_over = f"sales.as_of >= (series.day + 1)::timestamp at time zone '{mart.zone}'"
     cursor.execute(
         f"""
         insert into {DAYS} as stored (
-            table_name, day, first_written_at, written_at, run_id, read_at, definition, through_change, published_at
+            table_name, day, first_written_at, written_at, run_id, as_of, code_version, through_change, published_at
         )
         select
-            $1, series.day, clock_timestamp(), clock_timestamp(), $2, sales.read_at, $3,
+            $1, series.day, clock_timestamp(), clock_timestamp(), $2, sales.as_of, $3,
             series.through_change, case when {is_over} then clock_timestamp() end
         from known as series
         left join {DAYS} as sales
             on sales.table_name = '{CLEAN_SALES.table.qualified_name}' and sales.day = series.day
         on conflict (table_name, day) do update set
-            written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
-            definition = excluded.definition, through_change = excluded.through_change,
+            written_at = excluded.written_at, run_id = excluded.run_id, as_of = excluded.as_of,
+            code_version = excluded.code_version, through_change = excluded.through_change,
             published_at = coalesce(stored.published_at, excluded.published_at)
         """,
-        (table.qualified_name, writing.run_id, writing.definition),
+        (table.qualified_name, writing.run_id, writing.code_version),
     )

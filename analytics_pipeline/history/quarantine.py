@@ -163,7 +163,7 @@ def key_of(row: Row) -> tuple[object, ...]:
 
 
 def _outcome(held: Row, places: dict[tuple[object, ...], Row]) -> Outcome:
-    """Tell where it is; an event that is no longer held back is where its order is."""
+    """Describe where it is; an event that is no longer held back is where its order is."""
     order_id, kind, day = held["order_id"], held["kind"], held["order_date"]
     row = places.get(key_of(held))
     if row is not None:

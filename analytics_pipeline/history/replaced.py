@@ -1,7 +1,7 @@
 """Records that an extraction replaces on days made by other rules: kept until the ledger of their day is written.
 
 A reload after a change of the description shows two changes at once: what the new rules do to the old record, and what
-the shop has edited since. Held against the old record under the new rules, each is told for what it is.
+the shop has edited since. Held against the old record under the new rules, each is reported for what it is.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ SALES = CLEAN_SALES.table.qualified_name
 class ReplacedKept:
     """Keeps the records that change or go while the rules do; an order that only lies on another day now is not gone.
 
-    Comes before the book of orders that vanished (`Extracted`).
+    Comes before the book of orders that were deleted (`Extracted`).
 
     Attributes:
-        writing: The run, and the definition of its rows.
+        writing: The run, and the code version of its rows.
         day_of: Returns the business day of a record by the new rules, None where it is unreadable.
     """
 
@@ -42,8 +42,8 @@ class ReplacedKept:
                 "create temporary table records_replaced on commit drop as "
                 "select distinct on (order_id) order_id, order_date, extracted_at, payload::text as payload "
                 f"from {table.qualified_name} join {DAYS} as days on days.table_name = $1 and days.day = order_date "
-                f"where {part.where(table)} and days.definition <> $2 order by order_id, extracted_at desc",
-                (SALES, self.writing.definition),
+                f"where {part.where(table)} and days.code_version <> $2 order by order_id, extracted_at desc",
+                (SALES, self.writing.code_version),
             )
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:

@@ -57,7 +57,7 @@ class NumbersOnRecord:
         self._rename_keys()
         for name, select in {
             "computed": each_day(self.ranges),
-            "days_before": "select day, published_at, definition, coalesce(through_change, 0) as through_change "
+            "days_before": "select day, published_at, code_version, coalesce(through_change, 0) as through_change "
             f"from {DAYS} join computed using (day) where table_name = '{self.table.qualified_name}'",
             "numbers_before": "select distinct on (day, key, metric) day, key, metric, value from "
             f"({_REPORTED}) as numbers join computed using (day) where mart = '{self.table.name}' "
@@ -77,7 +77,7 @@ class NumbersOnRecord:
         now = self.cursor.fetchone()[0]
         self.cursor.execute(
             self._restatements,
-            (self.table.name, now, self.writing.run_id, self.writing.definition, self.closed_until),
+            (self.table.name, now, self.writing.run_id, self.writing.code_version, self.closed_until),
         )
         self.cursor.execute(
             f"""
@@ -143,7 +143,7 @@ class NumbersOnRecord:
                 $1, changed.day, key, metric, old_value, new_value, coalesce(new_value, 0) - coalesce(old_value, 0),
                 {"why.explained" if is_sum_of_orders else "null"}, $2, $3,
                 coalesce(
-                    why.cause, case when days.definition <> $4 then 'definition_change' else 'unexplained' end
+                    why.cause, case when days.code_version <> $4 then 'code_version_change' else 'unexplained' end
                 ),
                 coalesce(why.order_ids, '{{}}'), coalesce(changed.day <= $5, false)
             from (

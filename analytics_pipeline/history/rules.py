@@ -11,8 +11,8 @@ from datetime import date
 from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
-from analytics_pipeline.tables.history import DEFINITIONS, MATERIALISED_DAYS
-from analytics_pipeline.transforms.version import Rules, definition, rules_of
+from analytics_pipeline.tables.history import CODE_VERSIONS, MATERIALISED_DAYS
+from analytics_pipeline.transforms.version import Rules, code_version, rules_of
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
 
@@ -45,22 +45,22 @@ def keep_rules(database: Database, shop: Shop) -> None:
     rules = rules_of(shop)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"insert into {DEFINITIONS.qualified_name} "
+            f"insert into {CODE_VERSIONS.qualified_name} "
             "(hash, timezone, currency, cut, mapping, rules, first_seen_at) "
             "values ($1, $2, $3, $4, $5, $6::text::json, clock_timestamp()) on conflict (hash) do nothing",
-            (definition(shop), rules.timezone, rules.currency, rules.cut, rules.mapping, rules.text),
+            (code_version(shop), rules.timezone, rules.currency, rules.cut, rules.mapping, rules.text),
         )
         connection.commit()
 
 
 def other_rules(database: Database, shop: Shop) -> list[OtherRules]:
     """Return the days that are made by other rules, by what differs; days whose rules were not kept are left out."""
-    if not exists(database, DEFINITIONS):
+    if not exists(database, CODE_VERSIONS):
         return []
     now = rules_of(shop)
     kept = {
         row["hash"]: Rules(row["timezone"], row["currency"], row["cut"], row["mapping"], "")
-        for row in query(database, f"select hash, timezone, currency, cut, mapping from {DEFINITIONS.qualified_name}")
+        for row in query(database, f"select hash, timezone, currency, cut, mapping from {CODE_VERSIONS.qualified_name}")
     }
     found: dict[str, set[date]] = {}
     for table in (RAW, SALES):
@@ -77,7 +77,7 @@ def days_by_other_rules(database: Database, shop: Shop) -> list[date]:
 
 
 def describe_rules(database: Database, shop: Shop) -> str:
-    """Tell which days are made by other rules than those of now."""
+    """Say which days are made by other rules than those of now."""
     found = other_rules(database, shop)
     if not found:
         return "no day is known to be made by another time zone, currency or mapping"
@@ -85,7 +85,7 @@ def describe_rules(database: Database, shop: Shop) -> str:
 
 
 def _difference(table: str, made: Rules, now: Rules) -> str | None:
-    """Tell how rules differ in what matters to a table; of several differences the first one says enough."""
+    """Say how rules differ in what matters to a table; of several differences the first one says enough."""
     if made.timezone != now.timezone:
         return f"cut by {made.timezone}, now {now.timezone}"
     if table == RAW:
@@ -98,6 +98,6 @@ def _difference(table: str, made: Rules, now: Rules) -> str | None:
 def _days_made_by(database: Database, table: str, made: str) -> list[date]:
     rows = query(
         database,
-        f"select day from {MATERIALISED_DAYS.qualified_name} where table_name = '{table}' and definition = '{made}'",
+        f"select day from {MATERIALISED_DAYS.qualified_name} where table_name = '{table}' and code_version = '{made}'",
     )
     return [row["day"] for row in rows]

@@ -34,7 +34,7 @@ class StaleDay:
         day: The business day of the orders.
         reason: Why, a word of `ops.stale_days`.
         order_ids: The orders that changed.
-        event_days: Business days whose figures they touch.
+        event_days: Business days whose figures they affect.
     """
 
     day: date
@@ -61,7 +61,7 @@ class Settled:
             cursor.execute(
                 f"delete from {STALE} as stale using {MATERIALISED_DAYS.qualified_name} as days "
                 "where days.table_name = $1 and days.day = stale.day and stale.day between $2 and $3 "
-                "and stale.seen_at < days.read_at and not (stale.reason = $4 and stale.failures > 0)",
+                "and stale.seen_at < days.as_of and not (stale.reason = $4 and stale.failures > 0)",
                 (table.qualified_name, part.first, part.last, UNFINISHED),
             )
 

@@ -68,7 +68,7 @@ def keep_undated(cursor: Connection, judged: pa.Table) -> None:
 
 
 def undated_line(database: Database) -> list[str]:
-    """Tell of orders without a day; nothing where there are none."""
+    """Report orders without a day; nothing where there are none."""
     rows = query(
         database,
         f"select count(*) filter (where not is_excluded) as held, count(*) filter (where is_excluded) as excluded, "
@@ -77,8 +77,8 @@ def undated_line(database: Database) -> list[str]:
     if not rows["held"] and not rows["excluded"]:
         return []
     left_out = f", {rows['excluded']} left out by a rule" if rows["excluded"] else ""
-    told = f"{rows['held']} orders in quarantine whose day cannot be read{left_out}"
-    return [f"no day       {told}, the first seen {rows['since']:%Y-%m-%d}: analytics-pipeline quarantine list"]
+    message = f"{rows['held']} orders in quarantine whose day cannot be read{left_out}"
+    return [f"no day       {message}, the first seen {rows['since']:%Y-%m-%d}: analytics-pipeline quarantine list"]
 
 
 def undated_orders(database: Database, most: int, reason: str | None = None) -> list[Row]:

@@ -19,7 +19,7 @@ RAW, ORDERS, SALES = (contract.table.qualified_name for contract in (RAW_ORDERS,
 _NOT_CLEANED = f"""
     select raw.day from {DAYS} as raw
     left join {DAYS} as sales on sales.day = raw.day and sales.table_name = '{SALES}'
-    where raw.table_name = '{RAW}' and sales.read_at is distinct from raw.read_at
+    where raw.table_name = '{RAW}' and sales.as_of is distinct from raw.as_of
 """
 """Days whose ledger is of another extraction than the raw orders."""
 _HALF_COMMITTED = f"""

@@ -19,13 +19,13 @@ class Writing:
 
     Attributes:
         run_id: Dagster's id of the run.
-        definition: Hash of what the rows are made with.
-        read_at: When the extraction behind each day's rows began, by the database's clock; a day may be missing.
+        code_version: Hash of what the rows are made with.
+        as_of: When the extraction behind each day's rows began, by the database's clock; a day may be missing.
     """
 
     run_id: str
-    definition: str
-    read_at: Mapping[date, datetime] = field(default_factory=dict)
+    code_version: str
+    as_of: Mapping[date, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -42,23 +42,23 @@ class DaysWritten:
         if part is None:
             return
         stamps = ", ".join(
-            f"(date '{day}', timestamptz '{stamp.isoformat()}')" for day, stamp in self.writing.read_at.items()
+            f"(date '{day}', timestamptz '{stamp.isoformat()}')" for day, stamp in self.writing.as_of.items()
         )
         cursor.execute(
             f"""
             insert into {MATERIALISED_DAYS.qualified_name} as stored
-                (table_name, day, first_written_at, written_at, run_id, read_at, definition)
-            select $1, series.day::date, clock_timestamp(), clock_timestamp(), $4, stamps.read_at, $5
+                (table_name, day, first_written_at, written_at, run_id, as_of, code_version)
+            select $1, series.day::date, clock_timestamp(), clock_timestamp(), $4, stamps.as_of, $5
             from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series (day)
-            left join (values {stamps or "(null::date, null::timestamptz)"}) as stamps (day, read_at)
+            left join (values {stamps or "(null::date, null::timestamptz)"}) as stamps (day, as_of)
                 on stamps.day = series.day::date
             where series.day::date <> all ($6::text::date[])
             on conflict (table_name, day) do update set
-                written_at = excluded.written_at, run_id = excluded.run_id, read_at = excluded.read_at,
-                definition = excluded.definition
+                written_at = excluded.written_at, run_id = excluded.run_id, as_of = excluded.as_of,
+                code_version = excluded.code_version
             """,
             (
-                *(table.qualified_name, part.first, part.last, self.writing.run_id, self.writing.definition),
+                *(table.qualified_name, part.first, part.last, self.writing.run_id, self.writing.code_version),
                 f"{{{','.join(map(str, part.left))}}}",
             ),
         )
@@ -90,24 +90,24 @@ def database_clock(database: Database) -> datetime:
     return now
 
 
-def read_at(database: Database, table: Table, days: DayRange) -> dict[date, datetime]:
+def read_as_of(database: Database, table: Table, days: DayRange) -> dict[date, datetime]:
     """Return when the extraction behind each of some days began, where that is known."""
     rows = query(
         database,
-        f"select day, read_at from {MATERIALISED_DAYS.qualified_name} where table_name = '{table.qualified_name}' "
-        f"and day between date '{days.first}' and date '{days.last}' and read_at is not null",
+        f"select day, as_of from {MATERIALISED_DAYS.qualified_name} where table_name = '{table.qualified_name}' "
+        f"and day between date '{days.first}' and date '{days.last}' and as_of is not null",
     )
-    return {row["day"]: row["read_at"] for row in rows}
+    return {row["day"]: row["as_of"] for row in rows}
 
 
 def written_days(database: Database, table: Table) -> dict[date, datetime | None]:
     """Return the days of a table that have been written, each with the time its extraction began."""
     rows = query(
         database,
-        f"select day, read_at from {MATERIALISED_DAYS.qualified_name} "
+        f"select day, as_of from {MATERIALISED_DAYS.qualified_name} "
         f"where table_name = '{table.qualified_name}' order by day",
     )
-    return {row["day"]: row["read_at"] for row in rows}
+    return {row["day"]: row["as_of"] for row in rows}
 
 
 def days_written_by(database: Database, table: Table, run_id: str) -> list[date]:

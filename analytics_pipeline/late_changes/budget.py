@@ -9,7 +9,7 @@ from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.proofs import PROVED, read_proofs
 from analytics_pipeline.late_changes.rounds import Budget, HeldDay, Pages, Rounds, rounds_of, shortest_rounds
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.history import EXTRACTIONS, LOOKS
+from analytics_pipeline.tables.history import EXTRACTIONS, POLLS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
 
@@ -32,11 +32,11 @@ def read_budget(database: Database, shop: Shop, now: datetime) -> Budget:
         f"""
         select
             (select coalesce(sum(requests), 0)::bigint from {EXTRACTIONS.qualified_name}
-             where read_at {week.format("read_at")})
+             where as_of {week.format("as_of")})
             + coalesce(sum(requests - requests_again), 0)::bigint as others,
             coalesce(sum(requests_again), 0)::bigint as in_the_week,
             coalesce(sum(requests_again) filter (where as_of {day.format("as_of")}), 0)::bigint as in_the_day
-        from {LOOKS.qualified_name} where as_of {week.format("as_of")}
+        from {POLLS.qualified_name} where as_of {week.format("as_of")}
         """,
     )[0]
     a_day = max(float(FEWEST_A_DAY), shop.late_changes.reread_share * int(found["others"]) / WINDOW_DAYS)
@@ -72,18 +72,18 @@ def held_days(
     proofs = read_proofs(database)
     settles_after = lateness(database, shop).days
 
-    def held(day: date, read_at: datetime | None) -> HeldDay:
+    def held(day: date, as_of: datetime | None) -> HeldDay:
         proof = proofs.get(day)
-        held_at = proof.held_at if proof else read_at
+        held_at = proof.held_at if proof else as_of
         moved_until = now if held_at is None else held_at
         return HeldDay(
             held_at,
             proof.orders if proof else 0,
-            state_of(day, read_at, business_day(moved_until, shop.zone), settles_after, shop) != "final",
+            state_of(day, as_of, business_day(moved_until, shop.zone), settles_after, shop) != "final",
             proof is None or proof.state == PROVED,
         )
 
-    return {day: held(day, read_at) for day, read_at in loaded.items()}
+    return {day: held(day, as_of) for day, as_of in loaded.items()}
 
 
 def rounds(shop: Shop, days: Collection[HeldDay], budget: Budget) -> Rounds:

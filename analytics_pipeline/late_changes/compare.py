@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from analytics_pipeline.decoding.mapping import is_same_record
 from analytics_pipeline.history.stale import StaleDay
-from analytics_pipeline.late_changes.touched import OrderState, days_touched
+from analytics_pipeline.late_changes.affected import OrderState, affected_days
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.transforms.orders import clean_orders
@@ -36,7 +36,7 @@ class Comparison:
 
     def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Compare the rows of one page."""
-        self.stale += [stale for stale in self._touched(rows) if stale.day in self._loaded]
+        self.stale += [stale for stale in self._affected(rows) if stale.day in self._loaded]
 
     def take_undated(self, records: Sequence[UndatedRecord]) -> None:
         """Compare orders whose day cannot be read with the days under which they are stored; keep the others apart."""
@@ -48,7 +48,7 @@ class Comparison:
                 self.take([{"order_id": key, "order_date": day, "extracted_at": now, "payload": record.payload}])
         self.undated |= {key: record for key, record in keyed if key not in stored}
 
-    def _touched(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[StaleDay]:
+    def _affected(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[StaleDay]:
         stored = _stored_records(self._database, [row["order_id"] for row in rows])
         changed = [
             row
@@ -66,7 +66,7 @@ class Comparison:
         after = _states(pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema), self._shop)
         for row in changed:
             order_id: str = row["order_id"]
-            yield from days_touched(order_id, before.get(order_id), after[order_id])
+            yield from affected_days(order_id, before.get(order_id), after[order_id])
 
 
 def _stored_records(database: Database, ids: Sequence[str]) -> dict[str, list[tuple[date, str]]]:

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from analytics_pipeline.days import DayRange
 
 DAILY = timedelta(hours=20)
-"""Age from which a day of the last few is read again: less than a day, so that a daily look never skips one."""
+"""Age from which a day of the last few is read again: less than a day, so that a daily poll never skips one."""
 
 
 def differing_days(

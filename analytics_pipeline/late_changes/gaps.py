@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from analytics_pipeline.days import DayRange
-from analytics_pipeline.history.landing import due_time
+from analytics_pipeline.history.freshness import due_time
 from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.shop.spec import Shop
 

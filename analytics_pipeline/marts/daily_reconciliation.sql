@@ -1,4 +1,4 @@
--- Whether each business day adds up, rung by rung from the shop's own count to the published numbers; every difference is 0 where it does. Amounts of several currencies are added as differences, so a sum says whether, not how much.
+-- Whether each business day adds up, step by step from the shop's own count to the published numbers; every difference is 0 where it does. Amounts of several currencies are added as differences, so a sum says whether, not how much.
 -- grain: business_day
 with days as (
     select cast(day as date) as business_day
@@ -167,7 +167,7 @@ history as (
     group by coalesce(current_numbers.day, reported.day)
 ),
 
-rungs as (
+steps as (
     select
         days.business_day,
         cast(abs(source.difference) as bigint) as source_orders_difference,
@@ -205,7 +205,7 @@ rungs as (
 )
 
 select
-    business_day, -- Business day: of the orders for the rungs up to the ledger, of the events from there on.
+    business_day, -- Business day: of the orders for the steps up to the ledger, of the events from there on.
     source_orders_difference, -- The shop's own count of orders less what came, of the extraction that read the day; null where nothing was compared, since the shop gives no count.
     raw_orders_difference, -- Orders sent less those that are clean, in quarantine or left out.
     raw_money_difference, -- The same in money.
@@ -215,7 +215,7 @@ select
     revenue_difference, -- daily_revenue less the ledger's events of the day.
     product_difference, -- daily_revenue less daily_product_sales: gross sales, discounts and returns.
     history_difference, -- daily_revenue less what was published first and every restatement since.
-    coalesce(source_orders_difference, 0) + raw_orders_difference as unexplained_orders, -- Sum of the rungs in orders that were compared; whether the shop's count was says source_orders_difference.
+    coalesce(source_orders_difference, 0) + raw_orders_difference as unexplained_orders, -- Sum of the steps in orders that were compared; whether the shop's count was says source_orders_difference.
     raw_money_difference + order_difference + line_difference + ledger_difference + revenue_difference
-    + product_difference + history_difference as unexplained_difference -- Sum of the rungs in money: 0.0000 where the day adds up.
-from rungs
+    + product_difference + history_difference as unexplained_difference -- Sum of the steps in money: 0.0000 where the day adds up.
+from steps

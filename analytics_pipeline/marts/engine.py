@@ -55,7 +55,7 @@ SqlSchema = dict[str, dict[str, dict[str, str]]]
 
 @dataclass(frozen=True)
 class Check:
-    """What a mart's file claims of its rows.
+    """What a mart's file asserts of its rows.
 
     Attributes:
         said: The line.
@@ -87,7 +87,7 @@ class Mart:
             or a mart that does.
         path: The file.
         header: What its leading comment says.
-        checks: What it claims of its rows.
+        checks: What it asserts of its rows.
     """
 
     table: Table
@@ -121,7 +121,7 @@ class Mart:
             values |= of_the_days(first_day, last_day)
         return filled(self._parts, values)
 
-    def definition(self, *, shop_currency: str, shop_timezone: str) -> str:
+    def code_version(self, *, shop_currency: str, shop_timezone: str) -> str:
         """Return twelve hex digits that change with what is computed and with what is kept on record of it.
 
         Args:
@@ -206,14 +206,14 @@ def _qualified(path: Path, line: int, statement: exp.Query, schema: SqlSchema) -
         if not layer:
             raise fault(path, at, f"reads {name} without its layer; write it as in clean.sales.")
         if name not in schema.get(layer, {}):
-            told = f"reads {layer}.{name}, which no contract and no other mart describes"
+            message = f"reads {layer}.{name}, which no contract and no other mart describes"
             hint = "" if layer in OWN_LAYERS else f"; one from outside needs a line `-- reads: {layer}.{name}`"
-            raise fault(path, at, f"{told}{hint}.")
+            raise fault(path, at, f"{message}{hint}.")
     try:
         return qualify(statement.copy(), schema={**schema}, dialect=DIALECT)
     except SqlglotError as error:
-        told, _, place = str(error).partition(" Line: ")
-        raise fault(path, line - 1 + int(place.partition(",")[0]) if place else line, told) from error
+        message, _, place = str(error).partition(" Line: ")
+        raise fault(path, line - 1 + int(place.partition(",")[0]) if place else line, message) from error
 
 
 def _refuse_ungrouped(path: Path, qualified: exp.Query) -> None:
@@ -296,8 +296,8 @@ def _refuse_wrong_checks(draft: Draft, table: Table, schema: SqlSchema) -> None:
     for check in draft.checks:
         _qualified(draft.path, check.said.line, check.statement, known)
         if table.day_column is None and parameters(check.statement) & DAYS:
-            told = f"the check {check.said.name} has a day, and the mart has none; leave it out."
-            raise fault(draft.path, check.said.line, told)
+            message = f"the check {check.said.name} has a day, and the mart has none; leave it out."
+            raise fault(draft.path, check.said.line, message)
 
 
 def _watched(path: Path, table: Table, header: Header) -> tuple[str, ...]:
@@ -311,18 +311,18 @@ def _watched(path: Path, table: Table, header: Header) -> tuple[str, ...]:
     numbers = [name.name for name in table.columns if name.type in (MONEY, COUNT) and name.name not in table.key]
     finer = [name.name for name in table.columns if pa.types.is_decimal(name.type) and name.type != MONEY]
     if refused := [name for name in finer if restatements == ALL_NUMBERS or name in restatements.split(", ")]:
-        told = (
+        message = (
             f"numbers on record have {MONEY.scale} decimals and {MONEY.precision} digits, {', '.join(refused)} has "
             f"more; cast it to numeric({MONEY.precision}, {MONEY.scale}), or name the columns to keep on record."
         )
-        raise fault(path, line, told)
+        raise fault(path, line, message)
     named = numbers if restatements == ALL_NUMBERS else [name.strip() for name in restatements.split(",")]
     if unknown := sorted(set(named) - set(numbers)):
-        told = (
+        message = (
             f"restatements of {', '.join(unknown)}, which is no column of numbers; write {ALL_NUMBERS}, or some of "
             f"{', '.join(numbers)}."
         )
-        raise fault(path, line, told)
+        raise fault(path, line, message)
     return tuple(named)
 
 
@@ -330,8 +330,8 @@ def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable
     names = [node.alias_or_name for node in statement.selects]
     for node in statement.selects:
         if not NAME.fullmatch(name := node.alias_or_name):
-            told = f"output columns have names in lower case, as in count(*) as orders: {name or 'one'}."
-            raise fault(path, line_of(node), told)
+            message = f"output columns have names in lower case, as in count(*) as orders: {name or 'one'}."
+            raise fault(path, line_of(node), message)
         if names.count(name) > 1:
             raise fault(path, line_of(node), f"two output columns have the same name, {name}.")
     types = OutputTypes(typed)
@@ -341,19 +341,21 @@ def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable
 def _column(path: Path, node: exp.Expr, place: int, types: OutputTypes, grain: Iterable[str]) -> Column:
     name, description = node.alias_or_name, " ".join(comment.strip() for comment in node.comments or [])
     if not description:
-        told = f"the output column {name} has no description; write it behind the column as `-- ...`."
-        raise fault(path, line_of(node), told)
+        message = f"the output column {name} has no description; write it behind the column as `-- ...`."
+        raise fault(path, line_of(node), message)
     try:
         kind = types.arrow(place)
     except UnfixedError as error:
-        told = f"the output column {name} {error}; say how many are to be stored, as in cast({name} as numeric(19, 4))."
-        raise fault(path, line_of(node), told) from None
+        message = (
+            f"the output column {name} {error}; say how many are to be stored, as in cast({name} as numeric(19, 4))."
+        )
+        raise fault(path, line_of(node), message) from None
     if kind is None:
         wanted = "numeric(19, 4)" if types.is_fraction(place) else "bigint"
         if types.is_interval(place):
             raise fault(path, line_of(node), f"the output column {name} is an interval; store the number of its days.")
-        told = f"the type of the output column {name} cannot be derived; cast it, as in cast({name} as {wanted})."
-        raise fault(path, line_of(node), told)
+        message = f"the type of the output column {name} cannot be derived; cast it, as in cast({name} as {wanted})."
+        raise fault(path, line_of(node), message)
     return Column(name=name, type=kind, description=description, is_nullable=name not in grain)
 
 

@@ -36,7 +36,7 @@ class BrokenMart:
     Attributes:
         name: Its name.
         reason: What is wrong, with file, place and remedy.
-        reads: Marts that it reads, as far as that can be told.
+        reads: Marts that it reads, as far as that can be known.
         layer: What it is: a mart, but for seeds.
     """
 

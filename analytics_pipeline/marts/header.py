@@ -27,7 +27,7 @@ class CheckLine:
     """A line `check: name: select ...`.
 
     Attributes:
-        name: What is claimed, as a name.
+        name: What is asserted, as a name.
         sql: Selects the rows that contradict it.
         is_blocking: Whether such a row stops what comes after the mart; else it is a warning.
         line: Where it stands.
@@ -72,9 +72,9 @@ class _Line:
     value: str
 
 
-def fault(path: Path, line: int, told: str) -> MartError:
+def fault(path: Path, line: int, message: str) -> MartError:
     """Return the error of a file and a line."""
-    return MartError(f"{path}: line {line}: {told}")
+    return MartError(f"{path}: line {line}: {message}")
 
 
 def read_header(path: Path, text: str) -> Header:
@@ -143,7 +143,7 @@ def _listed(value: str) -> tuple[str, ...]:
 def _grain(path: Path, line: _Line) -> tuple[str, ...]:
     grain = _listed(line.value)
     if not grain or len(set(grain)) < len(grain):
-        raise fault(path, line.number, "grain names each column that tells rows apart, once.")
+        raise fault(path, line.number, "grain names each column that sets rows apart, once.")
     return grain
 
 
@@ -154,7 +154,7 @@ def _checks(path: Path, lines: list[_Line]) -> tuple[CheckLine, ...]:
             continue
         parts = CHECK.fullmatch(line.value)
         if parts is None:
-            raise fault(path, line.number, "a check is `-- check: what_is_claimed: select ...` of contradicting rows.")
+            raise fault(path, line.number, "a check is `-- check: what_is_asserted: select ...` of contradicting rows.")
         if parts["name"] in checks:
             raise fault(path, line.number, f"there is a check {parts['name']} already; give it another name.")
         checks[parts["name"]] = CheckLine(parts["name"], parts["sql"], line.option is None, line.number)

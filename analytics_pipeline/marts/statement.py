@@ -38,7 +38,7 @@ def parse(path: Path, text: str, what: str = "a mart", first_line: int = 1) -> e
     try:
         statements = sqlglot.parse(text, read=DIALECT)
     except SqlglotError as error:
-        raise MartError(f"{path}: not a statement that Postgres would read: {_told(error, first_line)}") from error
+        raise MartError(f"{path}: not a statement that Postgres would read: {_describe(error, first_line)}") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise fault(path, first_line, f"{what} is exactly one select statement.")
     if unknown := parameters(statements[0]) - PARAMETERS:
@@ -99,7 +99,7 @@ def _literal(text: str) -> str:
     return exp.Literal.string(text).sql(dialect=DIALECT)
 
 
-def _told(error: SqlglotError, first_line: int) -> str:
+def _describe(error: SqlglotError, first_line: int) -> str:
     """Return what the parser says, without the excerpt of the file that it underlines for terminals."""
     if not isinstance(error, ParseError) or not error.errors:
         return str(error).splitlines()[0]

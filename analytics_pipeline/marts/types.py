@@ -1,7 +1,7 @@
 """The type of a mart's output column, exact to the last decimal: derived from the statement, or not at all.
 
 sqlglot names kinds of types (`annotate_types`). How many decimals a number has is reckoned here, as Postgres does it:
-a sum has those of its summands, a product those of both factors, a division has none that could be told beforehand.
+a sum has those of its summands, a product those of both factors, a division has none that could be known beforehand.
 """
 
 import pyarrow as pa
@@ -49,7 +49,7 @@ def sql_type(kind: pa.DataType) -> str:
 
 
 def annotated(query: exp.Query, schema: dict[str, object]) -> exp.Query:
-    """Return a statement with qualified columns with the kind of type of each part, where it can be told.
+    """Return a statement with qualified columns with the kind of type of each part, where it can be known.
 
     Args:
         query: The statement; it is changed.
@@ -107,7 +107,7 @@ class OutputTypes:
         """Return the Arrow type of an output column, None where its kind is not known or none of a table's.
 
         Raises:
-            UnfixedError: It is a number whose decimals cannot be told, or too many.
+            UnfixedError: It is a number whose decimals cannot be known, or too many.
         """
         node = self._typed.selects[place].unalias()
         kind = node.type

@@ -1,6 +1,6 @@
-"""Reads what alerts are about: the last runs and check results of Dagster's instance, parked days, and landings.
+"""Reads what alerts are about: the last runs and check results of Dagster's instance, parked days, and freshness.
 
-A look costs a bounded number of queries, whatever the history. What the facts mean is decided in `incidents`.
+An evaluation costs a bounded number of queries, whatever the history. What the facts mean is decided in `incidents`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ import dagster as dg
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus as Status
 
 from analytics_pipeline.alerts.incidents import (
-    DAY_NOT_LANDED,
+    DAY_LATE,
     Facts,
     FailedCheck,
     Incident,
@@ -22,14 +22,14 @@ from analytics_pipeline.alerts.incidents import (
 )
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.errors import PipelineError
-from analytics_pipeline.history.landing import landing, read_past, read_written_days
+from analytics_pipeline.history.freshness import freshness, read_past, read_written_days
 from analytics_pipeline.job_names import DAILY, LATE_CHANGES
-from analytics_pipeline.orchestration.checks.landing import LANDED
+from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.orchestration.jobs import LAYERS
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
 from analytics_pipeline.plain import without_addresses
 from analytics_pipeline.shop.calendar import last_complete_day
-from analytics_pipeline.tables.history import LOOKS, STALE_DAYS
+from analytics_pipeline.tables.history import POLLS, STALE_DAYS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
 
@@ -42,7 +42,7 @@ LAST_RUNS = 200
 LONGEST_REASON = 400
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 WILL_RETRY = "dagster/will_retry"
-TOLD_BY_ITS_CHECK = "DagsterAssetCheckFailedError"
+REPORTED_BY_ITS_CHECK = "DagsterAssetCheckFailedError"
 
 
 def gather(
@@ -66,29 +66,31 @@ def gather(
     """
     shop, tables = catalogue.shop, catalogue.due_names
     runs = tuple(_ended_runs(instance))
-    checks = tuple(_failed_checks(instance, [key for key in check_keys if key != LANDED]))
-    told = {incident.run_id for incident in open_incidents}
+    checks = tuple(_failed_checks(instance, [key for key in check_keys if key != ON_TIME]))
+    message = {incident.run_id for incident in open_incidents}
     days = {last_complete_day(shop, now)}
-    days |= {date.fromisoformat(one.subject) for one in open_incidents if one.kind == DAY_NOT_LANDED}
+    days |= {date.fromisoformat(one.subject) for one in open_incidents if one.kind == DAY_LATE}
     written, past = read_written_days(database, sorted(days), tables), read_past(database, tables)
     return Facts(
         runs=runs,
         checks=checks,
         parked=tuple(_parked_days(database)),
-        silent_since=_last_look(database),
+        silent_since=_last_poll(database),
         now=now,
-        landings=tuple(landing(shop, now, written, tables=tables, day=day, past=past) for day in sorted(days)),
+        freshness=tuple(freshness(shop, now, written, tables=tables, day=day, past=past) for day in sorted(days)),
         reasons={
-            run.run_id: _reasons(instance, run.run_id, checks) for run in open_failures(runs) if run.run_id not in told
+            run.run_id: _reasons(instance, run.run_id, checks)
+            for run in open_failures(runs)
+            if run.run_id not in message
         },
     )
 
 
-def _last_look(database: Database) -> datetime | None:
-    if not exists(database, LOOKS):
+def _last_poll(database: Database) -> datetime | None:
+    if not exists(database, POLLS):
         return None
-    looked_at: datetime | None = query(database, f"select max(looked_at) as at from {LOOKS.qualified_name}")[0]["at"]
-    return looked_at
+    polled_at: datetime | None = query(database, f"select max(polled_at) as at from {POLLS.qualified_name}")[0]["at"]
+    return polled_at
 
 
 def _ended_runs(instance: dg.DagsterInstance) -> Iterator[Run]:
@@ -137,7 +139,7 @@ def _parked_days(database: Database) -> Iterator[ParkedDay]:
 
 
 def _reasons(instance: dg.DagsterInstance, run_id: str, checks: Sequence[FailedCheck]) -> tuple[str, ...]:
-    """Tell why a run failed: its checks, then its steps."""
+    """Describe why a run failed: its checks, then its steps."""
     of_checks = [f"the check {check.name} failed" for check in checks if check.run_id == run_id]
     of_steps, of_run = [], []
     for entry in instance.all_logs(run_id, of_type={dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}):
@@ -145,9 +147,9 @@ def _reasons(instance: dg.DagsterInstance, run_id: str, checks: Sequence[FailedC
         if event.is_step_failure:
             data = event.step_failure_data
             by_its_author = data.user_failure_data.description if data.user_failure_data else None
-            told = by_its_author or _innermost(data.error)
-            if told != TOLD_BY_ITS_CHECK:
-                of_steps.append(f"{(event.step_key or '').replace('__', '/')}: {_shortened(told)}")
+            message = by_its_author or _innermost(data.error)
+            if message != REPORTED_BY_ITS_CHECK:
+                of_steps.append(f"{(event.step_key or '').replace('__', '/')}: {_shortened(message)}")
         elif event.message:
             of_run.append(_shortened(event.message))
     return (*of_checks, *(of_steps or ([] if of_checks else of_run)))
@@ -159,9 +161,9 @@ def _innermost(error: "SerializableErrorInfo | None") -> str:
         error = error.cause
     if error is None:
         return "no reason given"
-    kind, _, told = error.message.strip().partition(": ")
+    kind, _, message = error.message.strip().partition(": ")
     is_ours = kind.startswith(f"{PipelineError.__module__}.")
-    return told if is_ours else (kind.split()[0].rpartition(".")[2] or "an error")
+    return message if is_ours else (kind.split()[0].rpartition(".")[2] or "an error")
 
 
 def _shortened(text: str) -> str:

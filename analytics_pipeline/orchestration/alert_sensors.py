@@ -1,6 +1,6 @@
-"""The sensors that look when nothing runs: whether yesterday has landed, and whether somebody has to be told.
+"""The sensors that look when nothing runs: whether yesterday is on time, and whether somebody has to be notified.
 
-What they look at and what they tell stands in `history.landing` and `alerts`; sensors that start runs stand elsewhere.
+What they look at and what they tell stands in `history.freshness` and `alerts`; sensors that start runs stand elsewhere.
 """
 
 import json
@@ -10,13 +10,13 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue
-from analytics_pipeline.history.landing import last_landing
+from analytics_pipeline.history.freshness import last_freshness
 from analytics_pipeline.orchestration.alerting import evaluate
-from analytics_pipeline.orchestration.checks.landing import LANDED, evaluation_of
+from analytics_pipeline.orchestration.checks.freshness import ON_TIME, evaluation_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
 
 SECONDS_BETWEEN_ALERTS = 60
-SECONDS_BETWEEN_LANDINGS = 300
+SECONDS_BETWEEN_EVALUATIONS = 300
 REPORT_AGAIN = timedelta(hours=1)
 """An answer that stays the same is an event only so often, or the event log would fill."""
 
@@ -24,28 +24,28 @@ REPORT_AGAIN = timedelta(hours=1)
 def build_alert_sensors(
     catalogue: Catalogue, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> list[dg.SensorDefinition]:
-    """Return the sensors `yesterday_has_landed` and `alerts`, which run by default.
+    """Return the sensors `yesterday_is_on_time` and `alerts`, which run by default.
 
     Args:
         catalogue: The installation.
         clock: Tells an aware stamp.
     """
-    return [_landing_sensor(catalogue, clock), _alert_sensor(catalogue, clock)]
+    return [_freshness_sensor(catalogue, clock), _alert_sensor(catalogue, clock)]
 
 
-def _landing_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.SensorDefinition:
+def _freshness_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.SensorDefinition:
     @dg.sensor(
-        name=LANDED.name,
+        name=ON_TIME.name,
         description="Evaluates the check of its name every few minutes; reports what has changed at once, else hourly.",
-        minimum_interval_seconds=SECONDS_BETWEEN_LANDINGS,
+        minimum_interval_seconds=SECONDS_BETWEEN_EVALUATIONS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def look(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult | dg.SkipReason:
+    def tick(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult | dg.SkipReason:
         now = clock()
         stored = database.database()
-        found = last_landing(stored, catalogue.shop, now, catalogue.due_names)
+        found = last_freshness(stored, catalogue.shop, now, catalogue.due_names)
         # The UI takes a result for none once the asset has been written after it.
-        written = context.instance.get_latest_materialization_event(LANDED.asset_key)
+        written = context.instance.get_latest_materialization_event(ON_TIME.asset_key)
         answer = [found.day.isoformat(), found.is_due, written.timestamp if written else None, *found.missing]
         last = json.loads(context.cursor) if context.cursor else {}
         if last.get("answer") == answer and now - datetime.fromisoformat(last["reported_at"]) < REPORT_AGAIN:
@@ -55,17 +55,17 @@ def _landing_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.S
             cursor=json.dumps({"answer": answer, "reported_at": now.isoformat()}),
         )
 
-    return look
+    return tick
 
 
 def _alert_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.SensorDefinition:
     @dg.sensor(
         name="alerts",
-        description="Keeps incidents (failed runs, failed checks, parked days, days not landed) and tells of them.",
+        description="Keeps incidents (failed runs, failed checks, parked days, late days) and reports them.",
         minimum_interval_seconds=SECONDS_BETWEEN_ALERTS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
-    def look(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
+    def tick(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
         if context.repository_def is None:
             message = "the sensor alerts needs the code location that it is part of"
             raise dg.DagsterInvariantViolationError(message)
@@ -74,4 +74,4 @@ def _alert_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.Sen
         opened, closed = len(done.decision.opened), len(done.decision.closed)
         return dg.SkipReason(f"incidents: {opened} opened, {closed} over; messages sent: {len(done.sent)}")
 
-    return look
+    return tick

@@ -1,6 +1,6 @@
-"""One look: reads the facts, keeps what opens and what is over, and sends what is due. The sensor and `run` call it.
+"""One evaluation: reads the facts, keeps what opens and what is over, and sends what is due. The sensor and `run` call it.
 
-An incident is written before anybody is told and marked as told afterwards: a crash in between repeats a message and
+An incident is written before anybody is notified and marked as told afterwards: a crash in between repeats a message and
 loses none.
 """
 
@@ -33,12 +33,12 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a look did.
+    """What an evaluation did.
 
     Attributes:
         decision: What opened, changed and closed.
         sent: Titles of the messages that reached somebody.
-        failures: Who could not be told, and why; without secrets.
+        failures: Who could not be notified, and why; without secrets.
     """
 
     decision: Decision
@@ -63,7 +63,7 @@ def evaluate(
         catalogue: The installation.
         now: An aware stamp.
         check_keys: The checks that count.
-        log: Takes a line for each incident that opens or closes, and for each receiver that could not be told.
+        log: Takes a line for each incident that opens or closes, and for each receiver that could not be notified.
 
     Raises:
         SettingsError: A setting of the alerts makes no sense, or the database is bound to another shop.
@@ -95,7 +95,7 @@ def _log_changes(decision: Decision, log: logging.Logger) -> None:
 
 
 class _Post:
-    """Tells receivers of incidents; one that could not be told is left alone until the next look."""
+    """Reports receivers of incidents; one that could not be reached is left alone until the next evaluation."""
 
     def __init__(
         self, database: Database, shop: Shop, settings: AlertSettings, receivers: Sequence[Receiver], now: datetime
@@ -122,7 +122,7 @@ class _Post:
         if len(unreached) < len(wanted):
             self.sent.append(message.title)
         if phase and len(unreached) < len(wanted):
-            record.mark_told(self._database, incident, self._now, unreached)
+            record.mark_sent(self._database, incident, self._now, unreached)
         elif not phase and tuple(unreached) != incident.unreached:
             record.mark_reached(self._database, incident, unreached)
 

@@ -11,10 +11,10 @@ from typing import Any
 import dagster as dg
 
 FEW = 100
-"""Days that are told one by one in the public way, whose cost is not felt."""
+"""Days that are reported one by one in the public way, whose cost is not felt."""
 
 
-def tell_days(context: dg.OutputContext, figures: Mapping[str, Mapping[str, Any]]) -> None:
+def name_days(context: dg.OutputContext, figures: Mapping[str, Mapping[str, Any]]) -> None:
     """Add metadata to the materialisations of some of the run's partitions, by their keys."""
     if len(figures) <= FEW or not _hand_over(context, figures):
         for day, found in figures.items():
@@ -30,11 +30,11 @@ def _hand_over(context: dg.OutputContext, figures: Mapping[str, Mapping[str, Any
         )
 
         step: Any = context.step_context
-        told = dict(step._metadata_accumulator.per_output_metadata)  # noqa: SLF001 - see above
+        metadata = dict(step._metadata_accumulator.per_output_metadata)  # noqa: SLF001 - see above
         for day, found in figures.items():
             handle = AssetMetadataHandle(asset_key=context.asset_key, partition_key=day)
-            told[handle] = {**told.get(handle, {}), **found}
-        step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=told)  # noqa: SLF001
+            metadata[handle] = {**metadata.get(handle, {}), **found}
+        step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata=metadata)  # noqa: SLF001
     except (ImportError, AttributeError, TypeError):
         return False
     return bool(step.get_asset_metadata(context.asset_key, next(iter(figures))))

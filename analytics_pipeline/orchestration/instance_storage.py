@@ -59,11 +59,11 @@ class EventStorage(PostgresEventLogStorage):
         return self._has(("column", column_name), partial(super().has_asset_key_col, column_name))
 
     def _has_asset_key_col_on_connection(self, conn: sqlalchemy.Connection, column_name: str) -> bool:
-        look = partial(super()._has_asset_key_col_on_connection, conn, column_name)
-        return self._has(("column", column_name), look)
+        ask = partial(super()._has_asset_key_col_on_connection, conn, column_name)
+        return self._has(("column", column_name), ask)
 
-    def _has(self, what: tuple[str, str], look: Callable[[], bool]) -> bool:
-        if what not in self._seen and look():
+    def _has(self, what: tuple[str, str], ask: Callable[[], bool]) -> bool:
+        if what not in self._seen and ask():
             self._seen.add(what)
         return what in self._seen
 

@@ -21,7 +21,7 @@ from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.written import written_days
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
-from analytics_pipeline.orchestration.day_metadata import tell_days
+from analytics_pipeline.orchestration.day_metadata import name_days
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.tables.shape import Table
@@ -89,7 +89,7 @@ class PostgresIOManager(dg.IOManager):
         table = self._catalogue.table(context.asset_key.path)
         if isinstance(obj, MartDays):
             published = publish_mart(database, table, obj, context.run_id)
-            self._tell_published(context, table, published, obj)
+            self._report_published(context, table, published, obj)
             context.add_output_metadata({"rows_written": published.rows})
             return
         value, hooks = (obj.rows, obj.hooks) if isinstance(obj, Accompanied) else (obj, ())
@@ -102,7 +102,7 @@ class PostgresIOManager(dg.IOManager):
             left = obj.left if isinstance(obj, Accompanied) else {}
             part = replace(_slice(context.asset_partition_keys), left=tuple(sorted(left)))
             written, figures = _write_days(database, table, rows, part, hooks)
-            self._tell_by_day(context, figures, {day.isoformat(): note for day, note in left.items()})
+            self._report_by_day(context, figures, {day.isoformat(): note for day, note in left.items()})
         else:
             if isinstance(rows, StagedRows):
                 raise TypeError(f"a staged slice of {table.qualified_name} has business days")
@@ -110,34 +110,34 @@ class PostgresIOManager(dg.IOManager):
             context.add_output_metadata({"dagster/row_count": _row_count(database, table), **_shape(context)})
         context.add_output_metadata({"rows_written": written})
 
-    def _tell_published(self, context: dg.OutputContext, table: Table, published: Published, mart: MartDays) -> None:
-        """Tell of the run's days as its output, and of stale days beside them as materialisations of their own."""
+    def _report_published(self, context: dg.OutputContext, table: Table, published: Published, mart: MartDays) -> None:
+        """Report the run's days as its output, and of stale days beside them as materialisations of their own."""
         database = self._database.database()
-        read_at = written_days(database, table)
+        as_of = written_days(database, table)
         slices = tuple(Slice(days.first, days.last) for days in published.days)
         stored = _figures_by_day(database, table, SomeDays(slices)) if slices else {}
         proofs = read_proofs(database)
         figures: Figures = {
             day.isoformat(): {
                 ROW_COUNT: 0,
-                "state": mart.state(day, read_at.get(day)),
+                "state": mart.state(day, as_of.get(day)),
                 HELD: proofs[day].held_at.isoformat() if day in proofs else "never",
                 **stored.get(day.isoformat(), {}),
             }
             for days in published.days
             for day in days
         }
-        self._tell_by_day(context, figures)
+        self._report_by_day(context, figures)
         for key in sorted(figures.keys() - set(context.asset_partition_keys)):
             context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures[key], partition=key))
 
-    def _tell_by_day(
+    def _report_by_day(
         self, context: dg.OutputContext, figures: Figures, left: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
         said = {day: {ROW_COUNT: 0, **figures.get(day, {})} for day in context.asset_partition_keys}
         said |= {day: dict(note) for day, note in (left or {}).items()}
         last = max(said)
-        tell_days(context, {**said, last: {**said[last], **_shape(context)}})
+        name_days(context, {**said, last: {**said[last], **_shape(context)}})
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""

@@ -16,7 +16,7 @@ from analytics_pipeline.history.quarantine import mark_quarantined_days
 from analytics_pipeline.history.stale import note_failure
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.job_names import DAILY, LATE_CHANGES, REPLAY_QUARANTINE
-from analytics_pipeline.orchestration.checks.landing import LANDED
+from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
 from analytics_pipeline.tables.contracts import ANOMALIES
@@ -31,7 +31,7 @@ ASKING_JOBS = frozenset({DAILY, LATE_CHANGES, "raw"})
 """Jobs that ask the shop."""
 _ANOMALIES = dg.AssetSelection.assets(dg.AssetKey(ANOMALIES.table.path))
 """Judged from the marts: what is in `ops` otherwise is made with the clean tables."""
-_BETWEEN_RUNS = dg.AssetSelection.checks(LANDED)
+_BETWEEN_RUNS = dg.AssetSelection.checks(ON_TIME)
 
 
 def _failure_hook(catalogue: Catalogue) -> dg.HookDefinition:

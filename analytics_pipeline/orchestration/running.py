@@ -45,7 +45,7 @@ UNFINISHED = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.
 CLOCK_TOLERANCE = 2.0
 """Seconds by which processes may differ in telling when one of them began: they reckon it from the boot time."""
 _NOT_BEGUN = re.compile(r"Dependencies for step .* Not executing\.", re.DOTALL)
-"""How Dagster tells of a step that does not begin, since one before it has failed."""
+"""How Dagster reports a step that does not begin, since one before it has failed."""
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -138,12 +138,14 @@ def run_days(
     for evaluation in result.get_asset_check_evaluations():
         summary.checks += 1
         if not evaluation.passed:
-            told = f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {_figures(evaluation)}"
+            message = (
+                f"check {evaluation.check_name} of {evaluation.asset_key.to_user_string()}: {_figures(evaluation)}"
+            )
             if evaluation.severity == dg.AssetCheckSeverity.WARN:
-                summary.warnings.append(told)
+                summary.warnings.append(message)
             else:
                 is_failure = evaluation.blocking or evaluation.check_name == DAYS_PROVED
-                (summary.failures if is_failure else summary.doubts).append(told)
+                (summary.failures if is_failure else summary.doubts).append(message)
     summary.succeeded = summary.succeeded and not summary.failures
     return summary
 
@@ -217,10 +219,10 @@ def _reason(error: "SerializableErrorInfo | None") -> str:
         error = error.cause
     if error is None:
         return "no reason given"
-    kind, _, told = error.message.strip().partition(": ")
+    kind, _, message = error.message.strip().partition(": ")
     if kind.startswith(f"{PipelineError.__module__}."):
-        return told
-    return sentence(told) if kind.partition(".")[0] in LIBRARIES and is_lost(told) else error.message.strip()
+        return message
+    return sentence(message) if kind.partition(".")[0] in LIBRARIES and is_lost(message) else error.message.strip()
 
 
 def _figures(evaluation: dg.AssetCheckEvaluation) -> str:
@@ -234,7 +236,7 @@ def _rounded(value: object) -> object:
 
 
 def _line(entry: dg.EventLogEntry) -> str | None:
-    """Tell an entry of a run's log as a line for a person, where it is worth one."""
+    """Describe an entry of a run's log as a line for a person, where it is worth one."""
     event = entry.dagster_event
     if event is None and _NOT_BEGUN.fullmatch(entry.user_message):
         return None  # the failure before it says why, and the same of a dozen steps says no more

@@ -12,7 +12,7 @@ from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import DayRange, business_day
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.late_changes.gaps import describe_gap
-from analytics_pipeline.late_changes.look import Look, look
+from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.jobs import AssetJob
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
@@ -28,7 +28,7 @@ def build_late_changes_sensor(job: AssetJob, catalogue: Catalogue) -> dg.SensorD
         job=job,
         minimum_interval_seconds=max(1, round(60 * catalogue.shop.late_changes.every_minutes)),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Asks the shop which orders changed since the last look, and loads their business days again.",
+        description="Asks the shop which orders changed since the last poll, and loads their business days again.",
     )
     def late_changes(
         context: dg.SensorEvaluationContext, shop: ShopResource, database: DatabaseResource
@@ -37,7 +37,7 @@ def build_late_changes_sensor(job: AssetJob, catalogue: Catalogue) -> dg.SensorD
         stored, described = database.database(), shop.description
         in_flight = days_in_flight(context.instance)
         with step_guard(stored, "late_changes", None), shop.client() as client:
-            found = look(client, stored, catalogue.daily_marts, in_flight=in_flight)
+            found = poll(client, stored, catalogue.daily_marts, in_flight=in_flight)
         if found is None:
             return dg.SkipReason("No business day is loaded yet.")
         today = business_day(datetime.now(UTC), described.zone)
@@ -50,26 +50,26 @@ def build_late_changes_sensor(job: AssetJob, catalogue: Catalogue) -> dg.SensorD
             is_answering=found.requests > 0,
         )
         if not ranges:
-            return dg.SkipReason(told(found, ranges))
-        context.log.info(told(found, ranges))
+            return dg.SkipReason(describe_poll(found, ranges))
+        context.log.info(describe_poll(found, ranges))
         return dg.SensorResult(run_requests=[dg.RunRequest(tags=range_tags(days)) for days in ranges])
 
     return late_changes
 
 
-def told(found: Look, ranges: Collection[DayRange]) -> str:
-    """Tell a look in a sentence."""
+def describe_poll(found: Poll, ranges: Collection[DayRange]) -> str:
+    """Describe a poll in a sentence."""
     marked: set[date] = {stale.day for stale in found.stale}
     loading = ", ".join(map(str, ranges)) or "nothing"
     again = found.again
     seen = f"{found.orders_seen} orders seen, {found.orders_changed} of them changed"
-    told = [f"{seen}, {len(marked)} business days stale; loading {loading}."]
+    messages = [f"{seen}, {len(marked)} business days stale; loading {loading}."]
     if again.requests:
         differing = len({stale.day for stale in again.stale})
-        told.append(
+        messages.append(
             f"Held against the shop again by {again.requests} requests: {len(again.held)} days as stored, "
             f"{differing} not."
         )
     if again.failure is not None:
-        told.append(f"Not read again: {again.failure}.")
-    return " ".join([*told, *(f"{describe_gap(days)}." for days in found.gaps)])
+        messages.append(f"Not read again: {again.failure}.")
+    return " ".join([*messages, *(f"{describe_gap(days)}." for days in found.gaps)])

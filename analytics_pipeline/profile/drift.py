@@ -60,14 +60,14 @@ class FieldChange:
 
     change: str
     path: str
-    told: str
+    message: str
     role: str | None = None
     example: str | None = None
 
     def __str__(self) -> str:
         role = f" (mapped as {self.role})" if self.role else ""
         example = f", such as {self.example}" if self.example is not None else ""
-        return f"{self.change}: {self.path}{role}, {self.told}{example}"
+        return f"{self.change}: {self.path}{role}, {self.message}{example}"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Comparison:
 def compare(
     known: Sequence[KnownField], fields: Sequence[Field], records: int, roles: Roles, *, now: datetime, is_newest: bool
 ) -> Comparison:
-    """Compare a profile with what is known; without anything known, everything becomes so and nothing is told.
+    """Compare a profile with what is known; without anything known, everything becomes so and nothing is reported.
 
     Args:
         known: The known fields of this list of the shop.
@@ -184,8 +184,8 @@ def _added(
         had = {row.json_type for row in before[path]} - {"null"}
         got = [field for field in unknown if field.json_type != "null"]
         if had and got:
-            told = f"was {_joined(had)}, is {_joined(field.json_type for field in got)}"
-            changes.append(FieldChange(RETYPED, path, told, roles.get(path), _example(got)))
+            message = f"was {_joined(had)}, is {_joined(field.json_type for field in got)}"
+            changes.append(FieldChange(RETYPED, path, message, roles.get(path), _example(got)))
     return added, changes
 
 
@@ -214,8 +214,8 @@ def _is_gone(rows: Sequence[KnownField]) -> bool:
 
 def _missing(path: str, rows: Sequence[KnownField], roles: Roles) -> FieldChange:
     last = max(row.last_seen_at for row in rows)
-    told = f"{_joined(row.json_type for row in rows)}, last seen {last:%Y-%m-%d %H:%M} UTC"
-    return FieldChange(MISSING, path, told, roles.get(path), _example(rows))
+    message = f"{_joined(row.json_type for row in rows)}, last seen {last:%Y-%m-%d %H:%M} UTC"
+    return FieldChange(MISSING, path, message, roles.get(path), _example(rows))
 
 
 def _back(before: Mapping[str, list[KnownField]], profile: _Profile, roles: Roles) -> list[FieldChange]:
@@ -226,8 +226,8 @@ def _back(before: Mapping[str, list[KnownField]], profile: _Profile, roles: Role
         comes_with_it = holder is not None and holder[0] in before and _is_gone(before[holder[0]])
         if fields and _is_gone(rows) and not comes_with_it:
             since = min(row.missing_since for row in rows if row.missing_since is not None)
-            told = f"{_joined(field.json_type for field in fields)}, missed since {since:%Y-%m-%d %H:%M} UTC"
-            changes.append(FieldChange(BACK, path, told, roles.get(path), _example(fields)))
+            message = f"{_joined(field.json_type for field in fields)}, missed since {since:%Y-%m-%d %H:%M} UTC"
+            changes.append(FieldChange(BACK, path, message, roles.get(path), _example(fields)))
     return changes
 
 

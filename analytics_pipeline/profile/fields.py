@@ -35,7 +35,7 @@ KINDS = {
 _LONGEST_NAME = 60
 _NAME = re.compile(r"@?[^\W\d][\w$:-]*")
 _ID = re.compile(r"(?=.*\d)[0-9a-fA-F-]{8,}|(?:[A-Za-z]|[A-Za-z]{2,4}[-_:])\d{3,}[\d_:-]*")
-_TELLS_OF_PEOPLE = re.compile(
+_IS_OF_PEOPLE = re.compile(
     r"e-?mail|phone|mobile|fax|name|address|street|zip|postal|post_?code|city|birth|dob|gender|passw|token|secret|"
     r"signature|session|cookie|key|iban|bic|card|account|vat|note|comment|message|customer|buyer|billing|recipient|"
     r"contact|person|user|company|owner|latitude|longitude|url|link",
@@ -186,7 +186,7 @@ class FieldProfile:
     def _fields(self, node: _Node, holders: int) -> Iterator[Field]:
         if node is not self._root:
             for kind, seen in node.seen.items():
-                is_personal = ANY_KEY in self._personal or node.path in self._personal or tells_of_people(node.path)
+                is_personal = ANY_KEY in self._personal or node.path in self._personal or is_of_people(node.path)
                 yield Field(node.path, kind, seen.records, holders, example_of(seen.example, is_personal=is_personal))
         for name, child in node.children.items():
             holder = node.seen.get("list" if name == "[]" else "object")
@@ -197,10 +197,10 @@ def _is_name(key: str) -> bool:
     return len(key) <= _LONGEST_NAME and _NAME.fullmatch(key) is not None and _ID.fullmatch(key) is None
 
 
-def tells_of_people(path: str) -> bool:
+def is_of_people(path: str) -> bool:
     """Return whether the names of a path say that its value is of a person, or a secret."""
     words = {word.lower() for word in _WORDS.findall(path)}
-    return "ip" in words or _TELLS_OF_PEOPLE.search(path) is not None
+    return "ip" in words or _IS_OF_PEOPLE.search(path) is not None
 
 
 def example_of(value: object, *, is_personal: bool) -> str | None:
@@ -219,7 +219,7 @@ def example_of(value: object, *, is_personal: bool) -> str | None:
 
 
 def kind_of(value: object) -> str:
-    """Tell what a value is without telling it, as in `an object` or `a string of 12 characters`."""
+    """Say what a value is without telling it, as in `an object` or `a string of 12 characters`."""
     kind = KINDS.get(type(value), "value")
     size = f" of {len(value)} characters" if isinstance(value, str) else ""
     return f"a{'n' if kind[0] in 'aeiou' else ''} {kind}{size}"

@@ -63,20 +63,20 @@ def read_description(path: Path, model: type[Described]) -> Described:
 def _parse(path: Path, text: str) -> tuple[yaml.MappingNode, object]:
     """The same document as nodes, which know their lines, and as plain data."""
     try:
-        told = _shape_fault(text)
-        if told is not None:
-            raise DescriptionError(f"{path}: {told}")
+        message = _shape_fault(text)
+        if message is not None:
+            raise DescriptionError(f"{path}: {message}")
         root = yaml.compose(text, _Loader)
         data = yaml.load(text, _Loader)  # noqa: S506  # derived from SafeLoader
     except yaml.YAMLError as error:
-        told = _syntax_fault(error)
+        message = _syntax_fault(error)
     except (ValueError, OverflowError, TypeError) as error:  # a number of 5,000 digits, a tag that does not fit
-        told = f"a value cannot be read ({type(error).__name__}): put text and large numbers in quotes"
+        message = f"a value cannot be read ({type(error).__name__}): put text and large numbers in quotes"
     else:
         if isinstance(root, yaml.MappingNode):
             return root, data
-        told = "a shop description is a mapping of keys such as name, base_url and orders"
-    raise DescriptionError(f"{path}: {told}")
+        message = "a shop description is a mapping of keys such as name, base_url and orders"
+    raise DescriptionError(f"{path}: {message}")
 
 
 def _shape_fault(text: str) -> str | None:
@@ -138,7 +138,7 @@ def _repeated_keys(node: yaml.Node, path: KeyPath) -> Iterator[tuple[int, str]]:
 def _fault(model: type[BaseModel], root: yaml.Node, details: ErrorDetails) -> tuple[int, str]:
     path = _key_path(details["loc"])
     line = _line_of(root, path)
-    return line, f"line {line}: {_dotted(path) or 'the description'}: {_told(model, path, details)}"
+    return line, f"line {line}: {_dotted(path) or 'the description'}: {_describe(model, path, details)}"
 
 
 def _key_path(location: KeyPath) -> KeyPath:
@@ -166,7 +166,7 @@ def _line_of(node: yaml.Node, path: KeyPath) -> int:
     return line
 
 
-def _told(model: type[BaseModel], path: KeyPath, details: ErrorDetails) -> str:
+def _describe(model: type[BaseModel], path: KeyPath, details: ErrorDetails) -> str:
     kind, context = details["type"], details.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(str(path[-1]), _allowed_keys(model, details["loc"][:-1]))

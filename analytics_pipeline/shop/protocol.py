@@ -66,7 +66,7 @@ def _no_day() -> date:
 
 
 def _time_of_day(value: object) -> time:
-    # YAML reads 10:30 without quotes as the number 630, so that only text can be told from a mistake.
+    # YAML reads 10:30 without quotes as the number 630, so that only text can be known from a mistake.
     if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
         raise ValueError('must be a time of day in quotes, such as "06:00"')
     return time.fromisoformat(value)
@@ -314,7 +314,7 @@ class LateChanges(Model):
         reread_share: Loaded days are read again and compared, within this share of the other requests.
         reread_days: Without `orders.changed_since`: the last days, which are read again once a day whatever that costs.
         sweep_days: Every loaded day is read again at least so often, whatever that costs; None for as the share allows.
-        most_days: Most business days that one look has loaded again; the others follow at the next ones.
+        most_days: Most business days that one poll has loaded again; the others follow at the next ones.
     """
 
     every_minutes: float = Field(default=15, gt=0)

@@ -281,7 +281,7 @@ class Shop(Model):
     first_day: Day
     last_day: Day | None = None
     daily_run_hour: int = Field(default=3, ge=0, le=23)
-    landed_by: TimeOfDay | None = None
+    due_by: TimeOfDay | None = None
     auth: Auth = NoAuth()
     headers: Fixed = Field(default_factory=dict)
     request_budget: RequestBudget = RequestBudget()
@@ -332,8 +332,8 @@ class Shop(Model):
 
     @model_validator(mode="after")
     def _lands_after_the_daily_run_began(self) -> "Shop":
-        if self.landed_by is not None and self.landed_by <= time(self.daily_run_hour):
-            raise ValueError(f"landed_by has to be later than {self.daily_run_hour:02}:00, when the daily run begins")
+        if self.due_by is not None and self.due_by <= time(self.daily_run_hour):
+            raise ValueError(f"due_by has to be later than {self.daily_run_hour:02}:00, when the daily run begins")
         return self
 
     @model_validator(mode="after")

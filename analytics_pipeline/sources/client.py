@@ -330,15 +330,15 @@ class ShopClient:
         if self._deadline.has_passed:
             return self._late()
         inner = error.args[0] if error.args else error
-        told = self.redact.shown(_CONNECTION_OBJECT.sub("", str(getattr(inner, "reason", inner))))
-        if "CERTIFICATE_VERIFY_FAILED" in told:
+        message = self.redact.shown(_CONNECTION_OBJECT.sub("", str(getattr(inner, "reason", inner))))
+        if "CERTIFICATE_VERIFY_FAILED" in message:
             raise SettingsError(
-                f"GET {shown}: the shop's certificate is not trusted ({told}); "
+                f"GET {shown}: the shop's certificate is not trusted ({message}); "
                 f"for a private certificate authority set REQUESTS_CA_BUNDLE to its file"
             )
         for kind, phrase in _BROKEN:
             if isinstance(error, kind):
-                return _Failure(f"{phrase} ({told})")
+                return _Failure(f"{phrase} ({message})")
         raise SettingsError(f"GET {shown}: this URL cannot be asked ({type(error).__name__}); check base_url")
 
     def _with_key(self, url: str, params: Mapping[str, str]) -> dict[str, str]:

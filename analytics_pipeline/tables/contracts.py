@@ -87,12 +87,12 @@ def _column(
     )
 
 
-def _rule(claim: str, holds: Callable[[pd.DataFrame], pd.Series]) -> pandera.Check:
-    return pandera.Check(holds, error=claim)
+def _rule(message: str, holds: Callable[[pd.DataFrame], pd.Series]) -> pandera.Check:
+    return pandera.Check(holds, error=message)
 
 
-def _value(claim: str, holds: Callable[[pd.Series], pd.Series]) -> pandera.Check:
-    return pandera.Check(holds, error=claim)
+def _value(message: str, holds: Callable[[pd.Series], pd.Series]) -> pandera.Check:
+    return pandera.Check(holds, error=message)
 
 
 NOT_EMPTY = _value("is not empty", lambda values: values.str.len() > 0)
@@ -477,7 +477,7 @@ def violations(contract: Contract, rows: pd.DataFrame) -> list[Violation]:
 
 
 def _violation(table: Table, rows: pd.DataFrame, column: str | None, check: str, cases: pd.DataFrame) -> Violation:
-    """Tell what pandera found of one check; a frame whose columns are wrong has no rows to show."""
+    """Say what pandera found of one check; a frame whose columns are wrong has no rows to show."""
     rule = _RULES.get(check, "has its contract's type" if check.startswith("dtype(") else check)
     places = cases["index"].dropna().unique()
     if not len(places) or tuple(rows.columns) != tuple(name.name for name in table.columns):

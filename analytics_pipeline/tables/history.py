@@ -24,8 +24,8 @@ _COUNTED = ("orders", "units_sold", "units_returned")
 _RUN_ID = "Dagster's id of the run."
 _KEY = "The rest of the row's grain, such as the currency; several values are joined by blanks, those within escaped."
 _CAUSE = (
-    "Why: refund, cancellation, edit, late_order, vanished, left_out, quarantine_replay, backfill (history that was "
-    "loaded later), customer_record, definition_change, or unexplained."
+    "Why: refund, cancellation, edit, late_order, deleted, left_out, quarantine_replay, backfill (history that was "
+    "loaded later), customer_record, code_version_change, or unexplained."
 )
 
 MATERIALISED_DAYS = Table(
@@ -38,17 +38,17 @@ MATERIALISED_DAYS = Table(
         Column("first_written_at", STAMP, "When the day was written for the first time."),
         Column("written_at", STAMP, "When it was written last."),
         Column("run_id", TEXT, f"{_RUN_ID} The one that wrote it last."),
-        Column("read_at", STAMP, "The day is as the shop knew it then: when its extraction began.", is_nullable=True),
-        Column("definition", TEXT, "Hash of the description or statement that the rows were made with."),
+        Column("as_of", STAMP, "The day is as the shop knew it then: when its extraction began.", is_nullable=True),
+        Column("code_version", TEXT, "Hash of the description or statement that the rows were made with."),
         Column("through_change", COUNT, "Last row of ops.order_changes that a mart's day knows.", is_nullable=True),
         Column("published_at", STAMP, "When a mart's day was first published whole.", is_nullable=True),
     ),
     key=("table_name", "day"),
 )
 
-DEFINITIONS = Table(
+CODE_VERSIONS = Table(
     schema="ops",
-    name="definitions",
+    name="code_versions",
     description="What the hashes in ops.materialised_days stand for: the rules that days of orders were made by.",
     columns=(
         Column("hash", TEXT, "The hash."),
@@ -84,7 +84,7 @@ EXTRACTIONS = Table(
         Column("run_id", TEXT, _RUN_ID),
         Column("first_day", DAY, "First business day asked for."),
         Column("last_day", DAY, "Last business day asked for, included."),
-        Column("read_at", STAMP, "When the extraction began."),
+        Column("as_of", STAMP, "When the extraction began."),
         Column("records", COUNT, "Records of these days that came, repeated ones too."),
         Column("orders", COUNT, "Different orders among them."),
         Column(
@@ -130,20 +130,20 @@ DAY_PROOFS = Table(
     key=("day",),
 )
 
-VANISHED_ORDERS = Table(
+DELETED_ORDERS = Table(
     schema="ops",
-    name="vanished_orders",
+    name="deleted_orders",
     description="Orders that a later extraction of their business day no longer found: deleted, or moved, in the shop.",
     columns=(
         Column("order_id", TEXT, "The order's id."),
         Column("order_date", DAY, "Business day of the order."),
-        Column("vanished_at", STAMP, "When the extraction without it was written."),
+        Column("deleted_at", STAMP, "When the extraction without it was written."),
         Column("run_id", TEXT, _RUN_ID),
         Column("extracted_at", STAMP, "When the order was read for the last time."),
         Column("payload", TEXT, "The record as the shop sent it last.", is_json=True, is_personal=True),
         Column("reappeared_at", STAMP, "When an extraction found it again.", is_nullable=True),
     ),
-    key=("order_id", "order_date", "vanished_at"),
+    key=("order_id", "order_date", "deleted_at"),
 )
 
 UNDATED_ORDERS = Table(
@@ -167,12 +167,12 @@ UNDATED_ORDERS = Table(
     key=("order_id",),
 )
 
-LOOKS = Table(
+POLLS = Table(
     schema="ops",
-    name="looks",
-    description="One row per successful look at the shop for late changes; the newest one holds the cursor.",
+    name="polls",
+    description="One row per successful poll of the shop for late changes; the newest one holds the cursor.",
     columns=(
-        Column("looked_at", STAMP, "When the look was over."),
+        Column("polled_at", STAMP, "When the poll was over."),
         Column("asked_since", STAMP, "Changes since then were asked for.", is_nullable=True),
         Column("newest_change", STAMP, "The cursor: all changes up to then have been seen.", is_nullable=True),
         Column("orders_seen", COUNT, "Different orders that the shop named as changed."),
@@ -183,7 +183,7 @@ LOOKS = Table(
         Column("requests_again", COUNT, "Those that held loaded days against the shop again.", is_nullable=True),
         Column("days_held", COUNT, "Loaded days that were read again and had not changed.", is_nullable=True),
     ),
-    key=("looked_at",),
+    key=("polled_at",),
 )
 
 STALE_DAYS = Table(
@@ -202,7 +202,7 @@ STALE_DAYS = Table(
             "load it and did not, or it lies between loaded days), unproved (to be held against the shop again).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
-        Column("event_days", DAYS, "Business days whose figures these orders touch, before and after."),
+        Column("event_days", DAYS, "Business days whose figures these orders affect, before and after."),
         Column("first_seen_at", STAMP, "When the day went stale."),
         Column(
             "seen_at",
@@ -281,18 +281,18 @@ RESTATEMENTS = Table(
 INCIDENTS = Table(
     schema="ops",
     name="incidents",
-    description="Everything that went wrong and that somebody is told of: since when, told when, over when.",
+    description="Everything that went wrong and that somebody is notified of: since when, notified when, over when.",
     columns=(
         Column("key", TEXT, "What went wrong, as a name: at most one incident of a key is open."),
-        Column("kind", TEXT, "run_failed, check_failed, day_parked, day_not_landed or no_look."),
+        Column("kind", TEXT, "run_failed, check_failed, day_parked, day_late or no_poll."),
         Column("subject", TEXT, "The run's job and days, the check, or the business day."),
         Column("opened_at", STAMP, "Since when."),
-        Column("last_sent_at", STAMP, "When it was last told to a receiver; null while none has it.", is_nullable=True),
-        Column("sends", COUNT, "How often it was told: at first, again, and that it is over."),
+        Column("last_sent_at", STAMP, "When it was last sent to a receiver; null while none has it.", is_nullable=True),
+        Column("sends", COUNT, "How often it was sent: at first, again, and that it is over."),
         Column("closed_at", STAMP, "When it was seen to be over.", is_nullable=True),
         Column("text", TEXT, "What happened, and what to do."),
         Column("run_id", TEXT, f"{_RUN_ID} The last one it happened in.", is_nullable=True),
-        Column("over_told_at", STAMP, "When its end was told; logged where no receiver is set.", is_nullable=True),
+        Column("over_sent_at", STAMP, "When its end was sent; logged where no receiver is set.", is_nullable=True),
         Column("unreached", TEXTS, "Receivers that lack the last message, by their place in ANALYTICS_ALERT_URLS."),
     ),
     key=("key", "opened_at"),
@@ -354,7 +354,7 @@ FIELD_CHANGES = Table(
         Column("seen_at", STAMP, "When it was seen."),
         Column("run_id", TEXT, _RUN_ID),
         Column("role", TEXT, "Key of the description that reads the field, where one does.", is_nullable=True),
-        Column("told", TEXT, "The change in words."),
+        Column("message", TEXT, "The change in words."),
         Column("example", TEXT, "A value, or its length where it may tell of a person.", is_nullable=True),
     ),
     key=("endpoint", "path", "change", "seen_at"),
@@ -396,13 +396,13 @@ INSTALLATION = Table(
 
 OPS_TABLES = (
     MATERIALISED_DAYS,
-    DEFINITIONS,
+    CODE_VERSIONS,
     EXTRACTIONS,
     REPLACED_ORDERS,
     DAY_PROOFS,
-    VANISHED_ORDERS,
+    DELETED_ORDERS,
     UNDATED_ORDERS,
-    LOOKS,
+    POLLS,
     STALE_DAYS,
     ORDER_CHANGES,
     PUBLICATIONS,

@@ -44,7 +44,7 @@ class Column:
         type: A decimal, or a key of `POSTGRES_TYPES`.
         description: One sentence; becomes the comment in Postgres and the text in Dagster.
         is_nullable: Whether a row may lack it.
-        is_personal: Whether it tells of a person (always hashed or an id).
+        is_personal: Whether it says of a person (always hashed or an id).
         is_json: Whether its text is JSON, stored as sent.
         filler: What the rows of a table get that is of before the column existed; without one it has to be nullable.
     """

@@ -78,7 +78,7 @@ def account(
 
     Args:
         raw_records: Rows of the raw slice.
-        orders: All different orders of it, with `currency` and `claimed_total`.
+        orders: All different orders of it, with `currency` and `stated_total`.
         clean: The rows written to clean/orders.
         quarantine: The rows written to ops/quarantine.
         exclusions: The rows written to ops/exclusions.
@@ -89,7 +89,7 @@ def account(
         clean_orders=len(clean),
         quarantined_orders=len(quarantine),
         excluded_orders=len(exclusions),
-        raw_money=_sums(orders, "claimed_total"),
+        raw_money=_sums(orders, "stated_total"),
         clean_money=_sums(clean, "order_total"),
         quarantined_money=_sums(quarantine, "money_at_risk"),
         excluded_money=_sums(exclusions, "order_total"),
@@ -102,14 +102,14 @@ def balances(
     """Return the same balance for each business day and currency, as rows of `ops/accounting`.
 
     Args:
-        orders: All different orders, with `order_date`, `currency` and `claimed_total`.
+        orders: All different orders, with `order_date`, `currency` and `stated_total`.
         clean: The rows written to clean/orders.
         quarantine: The rows written to ops/quarantine.
         exclusions: The rows written to ops/exclusions.
     """
     rows: dict[tuple[date, str], dict[str, object]] = {}
     for kind, frame, amount in (
-        ("raw", orders, "claimed_total"),
+        ("raw", orders, "stated_total"),
         ("clean", clean, "order_total"),
         ("quarantined", quarantine, "money_at_risk"),
         ("excluded", exclusions, "order_total"),

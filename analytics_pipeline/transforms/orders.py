@@ -193,7 +193,7 @@ def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame, faults: Faults) -> pd.
     without_lines = [place for place, fault in faults.by_record.items() if fault.column in {"payload", "lines"}]
     lacks_values = [*lines["record"][lines["value"].isna()], *too_large, *without_lines]
     has_all_values = ~np.isin(np.arange(len(orders)), lacks_values)
-    orders["claimed_total"] = orders["total_listed"].fillna(orders["order_total"].where(has_all_values))
+    orders["stated_total"] = orders["total_listed"].fillna(orders["order_total"].where(has_all_values))
     return orders
 
 
@@ -231,7 +231,7 @@ def _marked(orders: pd.DataFrame, held: Sequence[HeldEvent]) -> pd.DataFrame:
 
 
 def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault], shop: Shop) -> pd.DataFrame:
-    rows = orders.iloc[sorted(faulty)].reset_index(drop=True).rename(columns={"claimed_total": "money_at_risk"})
+    rows = orders.iloc[sorted(faulty)].reset_index(drop=True).rename(columns={"stated_total": "money_at_risk"})
     return _held(rows.assign(kind=repeated(ORDER, len(rows), TEXT)), [faulty[place] for place in sorted(faulty)], shop)
 
 
@@ -273,7 +273,7 @@ def _held(rows: pd.DataFrame, faults: Sequence[Fault], shop: Shop) -> pd.DataFra
 
 
 def _exclusions(orders: pd.DataFrame, excluded: dict[int, str]) -> pd.DataFrame:
-    rows = orders.drop(columns="order_total").rename(columns={"claimed_total": "order_total"})
+    rows = orders.drop(columns="order_total").rename(columns={"stated_total": "order_total"})
     rows = rows.iloc[sorted(excluded)].reset_index(drop=True)
     rows["reason"] = arrow_series([excluded[place] for place in sorted(excluded)], TEXT)
     return _fit(rows, contracts.EXCLUSIONS)

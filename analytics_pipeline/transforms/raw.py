@@ -55,7 +55,7 @@ class Reading:
         stamp_field: Our name of the field behind the second column, and its path; None leaves the column null.
         second_column: From the value at that path to the second column.
         keeps: Whether a row with this value in the second column belongs to the extraction.
-        version_path: The API's path of the change stamp, which tells versions of a record apart; None for none.
+        version_path: The API's path of the change stamp, which sets versions of a record apart; None for none.
         only_day: The business day of every record, where the shop was asked for one day alone.
     """
 
@@ -83,7 +83,7 @@ class UndatedRecord:
 
     @property
     def name(self) -> str:
-        """What tells it from others: its id, else the hash of its content."""
+        """What sets it from others: its id, else the hash of its content."""
         return self.record_id or content_digest(self.payload.encode())
 
 

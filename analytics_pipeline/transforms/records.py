@@ -121,7 +121,7 @@ def newest_versions(raw: pd.DataFrame, shop: Shop) -> tuple[pd.DataFrame, list[o
 
 
 def day_reader(shop: Shop) -> Callable[[str], date | None]:
-    """Return what tells the business day of a record as the description has it, None of one that it cannot read."""
+    """Return what says the business day of a record as the description has it, None of one that it cannot read."""
     moment = compile_path(shop.orders.fields.created_at)
 
     def day(payload: str) -> date | None:

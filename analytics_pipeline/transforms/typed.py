@@ -1,6 +1,6 @@
 """Typed columns of raw ones: a value that cannot be read becomes null and is noted, with the reason, by its position.
 
-How single kinds of values are read is in `values`; who is told of a fault is the caller's choice.
+How single kinds of values are read is in `values`; who is notified of a fault is the caller's choice.
 """
 
 import re

@@ -69,7 +69,7 @@ def contract_version(shop: Shop) -> str:
     return _hash({**_rules(shop), "project": version(PACKAGE)})
 
 
-def definition(shop: Shop) -> str:
+def code_version(shop: Shop) -> str:
     """Return the same without the project's own version: a number that changes with it changes by definition.
 
     Args:
@@ -78,7 +78,7 @@ def definition(shop: Shop) -> str:
     return _hash(_rules(shop))
 
 
-def dimension_definition(shop: Shop, contract: Contract) -> str:
+def dimension_code_version(shop: Shop, contract: Contract) -> str:
     """Return the same for customers or for products, whose rules are their own fields and contract.
 
     Args:

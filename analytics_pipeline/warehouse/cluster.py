@@ -173,8 +173,8 @@ class Cluster:
     def _set_password(self, programs: Programs, data: Path) -> None:
         # As the only process on the data: no socket is opened before the password is asked for.
         statement = f"alter role {LOGIN} password '{self.password}'\n"
-        told = programs.run("postgres", "--single", "-D", str(data), "postgres", given=statement)
-        if "ERROR:" in told or "FATAL:" in told:
+        message = programs.run("postgres", "--single", "-D", str(data), "postgres", given=statement)
+        if "ERROR:" in message or "FATAL:" in message:
             raise DatabaseUnavailableError(f"the embedded server in {self.data} took no password.")
         (data / ".handle_pids.json").unlink(missing_ok=True)  # an earlier version's list of processes
         self._write(data / "pg_hba.conf", LET_IN, self.account)

@@ -48,7 +48,7 @@ SECONDS_TO_START = 120.0
 """A server that was killed first repeats what it had not yet written."""
 SECONDS_TO_TAKE_TURNS = 180.0
 SECONDS_TO_LEAVE = 1.0
-SECONDS_BETWEEN_LOOKS = 0.02
+SECONDS_BETWEEN_TRIES = 0.02
 LARGEST_LOG = 10_000_000
 PASSABLE = 0o711
 
@@ -188,7 +188,7 @@ def _ready(
                 f"the embedded PostgreSQL server does not start in {cluster.data}: {reason}. "
                 f"Read {cluster.log}, or set ANALYTICS_DATABASE_URL to a server of your own."
             )
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(SECONDS_BETWEEN_TRIES)
     cluster.write_service_file(socket_folder)
     return postmaster, cluster.url(socket_folder)
 
@@ -228,7 +228,7 @@ def _end_unprotected(data: Path, postmaster: psutil.Process) -> None:
                 f"the embedded server in {data} runs without the password that is kept beside it, as an earlier "
                 "version started it, and somebody works with it. End the commands that do (`up`?) and try again."
             )
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(SECONDS_BETWEEN_TRIES)
     stop_postmaster(postmaster)
 
 
@@ -244,7 +244,7 @@ def _turn(data: Path) -> Iterator[None]:
                     f"another process has been starting or stopping the embedded server in {data} for "
                     f"{SECONDS_TO_TAKE_TURNS:.0f} s. See which one it is, end it and try again."
                 )
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_TRIES)
         yield
     finally:
         # Closing would not do: a process that another thread has just forked holds the same open file.

@@ -15,7 +15,7 @@ from analytics_pipeline.errors import DatabaseUnavailableError
 from analytics_pipeline.warehouse.cluster import PORT
 
 SECONDS_TO_STOP = 20.0
-SECONDS_BETWEEN_LOOKS = 0.02
+SECONDS_BETWEEN_TRIES = 0.02
 SOCKET_LINE = 4
 STATE_LINE = 7
 SERVER = "postgres"
@@ -118,7 +118,7 @@ def bury(data: Path) -> None:
 def _all_end(processes: list[psutil.Process]) -> bool:
     deadline = time.monotonic() + SECONDS_TO_STOP
     while any(map(is_alive, processes)) and time.monotonic() < deadline:
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(SECONDS_BETWEEN_TRIES)
     return not any(map(is_alive, processes))
 
 

@@ -228,21 +228,21 @@ def _own_user() -> Account:
     import pwd  # noqa: PLC0415 - not on every platform
 
     adding = ["useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", "--user-group", USER]
-    told = ""
+    message = ""
     for _ in range(ATTEMPTS_TO_ADD_USER):  # others that add users at this moment hold the files' lock
         try:
             found = pwd.getpwnam(USER)
         except KeyError:
             try:
-                told = subprocess.run(adding, capture_output=True, text=True, check=False).stderr.strip()  # noqa: S603
+                message = subprocess.run(adding, capture_output=True, text=True, check=False).stderr.strip()  # noqa: S603
             except OSError as error:
-                told = str(error)
+                message = str(error)
                 break
             time.sleep(0.1)
         else:
             return Account(found.pw_uid, found.pw_gid)
     raise SettingsError(
-        f"PostgreSQL does not run as root, and no user {USER} can be added for it: {told}. Add that user, work as "
+        f"PostgreSQL does not run as root, and no user {USER} can be added for it: {message}. Add that user, work as "
         "another one, or set ANALYTICS_DATABASE_URL to a server of your own."
     )
 

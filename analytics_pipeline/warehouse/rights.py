@@ -43,7 +43,7 @@ def quoted(name: str) -> str:
 
 
 def _grant(reason: str, login: str) -> str | None:
-    """Return the statement that grants what the server misses, None where it cannot be told from its words."""
+    """Return the statement that grants what the server misses, None where it cannot be known from its words."""
     found = NAMED.search(reason)
     if found is None:
         return None

@@ -2,7 +2,7 @@
 
 A step from one version to the next is a numbered file of `tables/migrations`; there is no way back. What is only new
 needs none: `layout` adds tables and columns. Views and functions, a file each in `tables/views`, are made anew when
-their text has changed. What a database has is kept in its `ops.installation`, so that one query tells whether it is up
+their text has changed. What a database has is kept in its `ops.installation`, so that one query says whether it is up
 to date. Whose it is is no matter here.
 """
 
@@ -79,11 +79,11 @@ class Schema:
 
 @dataclass(frozen=True)
 class Stored:
-    """What a database tells of itself.
+    """What a database says of itself.
 
     Attributes:
         facts: The rows of `ops.installation`; none where that table is not there.
-        missing: Tables of the history that it lacks, as in ops.looks.
+        missing: Tables of the history that it lacks, as in ops.polls.
     """
 
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -120,7 +120,7 @@ def packaged_schema() -> Schema:
 
 
 def read_stored(database: Database) -> Stored:
-    """Return what a database tells of itself; one query where it has been opened before."""
+    """Return what a database says of itself; one query where it has been opened before."""
     names = ", ".join(f"('{table.qualified_name}')" for table in OPS_TABLES)
     missing = f"select name, null as value from (values {names}) as wanted (name) where to_regclass(name) is null"
     try:

@@ -47,7 +47,7 @@ class Staged:
     ) -> None:
         self.rows_by_day: dict[str, Counter[str]] = {table.qualified_name: Counter() for table in tables}
         self._waiting: Queue[Message | _WithdrawnError] = Queue(WAITING_BATCHES)
-        self._settled, self._decided = Event(), Event()
+        self._has_ended, self._decided = Event(), Event()
         self._is_kept = False
         self._error: BaseException | None = None
         arguments = (database, tables, part, hooks)
@@ -79,7 +79,7 @@ class Staged:
         """
         if not self._is_kept:
             self._send(None)
-            self._settled.wait()
+            self._has_ended.wait()
             self._raise_error()
             self._is_kept = True
             self._decided.set()
@@ -89,7 +89,7 @@ class Staged:
     def withdraw(self) -> None:
         """Leave the stored rows as they are, unless `publish` came before."""
         self._decided.set()
-        if not self._settled.is_set():
+        if not self._has_ended.is_set():
             self._send(_WithdrawnError())
         self._thread.join()
 
@@ -116,14 +116,14 @@ class Staged:
             with replacing(database, tables, part, hooks) as replacement:
                 self._take(replacement)
                 replacement.prepare_commit()
-                self._settled.set()
+                self._has_ended.set()
                 self._decided.wait()
                 if self._is_kept:
                     replacement.commit()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for it
             self._error = error
         finally:
-            self._settled.set()
+            self._has_ended.set()
 
     def _take(self, replacement: Replacement) -> None:
         """Write what arrives until no more comes."""

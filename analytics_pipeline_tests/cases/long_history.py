@@ -10,7 +10,7 @@ from datetime import date, timedelta
 import psutil
 
 from analytics_pipeline.catalogue import build_catalogue
-from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
+from analytics_pipeline.history.order_changes import FirstOrdersMoved, SalesChanged
 from analytics_pipeline.history.written import DaysWritten, Writing
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
@@ -83,7 +83,7 @@ class LongHistory:
         with self.database.connect() as connection, closing(connection.cursor()) as cursor:
             cursor.execute(
                 f"insert into {MATERIALISED_DAYS.qualified_name} "
-                "(table_name, day, first_written_at, written_at, run_id, definition) "
+                "(table_name, day, first_written_at, written_at, run_id, code_version) "
                 "select 'marts.daily_revenue', day, now(), now(), 'run', 'definition' "
                 f"from generate_series(date '{first}', date '{last}', interval '1 day') as days (day) "
                 "on conflict do nothing"
@@ -98,7 +98,7 @@ class LongHistory:
             f"select 'c' || n, null::text, null::text, null::timestamptz, {first_order_date}, null::timestamptz "
             f"from generate_series(0, {self.customers - 1}) as n",
             None,
-            FirstOrdersTold(Writing("customers", "definition"), build_catalogue("demo").daily_marts),
+            FirstOrdersMoved(Writing("customers", "definition"), build_catalogue("demo").daily_marts),
         )
 
     def _write(self, table: Table, rows: str, part: Slice | None, changes: Hook) -> float:

@@ -16,7 +16,7 @@ from analytics_pipeline.days import DayRange
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.job_names import LATE_CHANGES
-from analytics_pipeline.late_changes.look import Look, look
+from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.orchestration.running import RunSummary, run_days
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
@@ -190,11 +190,11 @@ class Case:
         days = DayRange(date.fromisoformat(first), date.fromisoformat(last or first))
         return run_days(self.definitions, self.instance, days, job_name=job)
 
-    def poll(self, now: datetime | None = None) -> Look | None:
+    def poll(self, now: datetime | None = None) -> Poll | None:
         """Ask the shop once what changed, by default at noon after the last loaded day."""
         catalogue = build_catalogue(str(self.path))
         with ShopClient(catalogue.shop) as client:
-            return look(client, self.database, catalogue.daily_marts, now=now or self._noon_after())
+            return poll(client, self.database, catalogue.daily_marts, now=now or self._noon_after())
 
     def _noon_after(self) -> datetime | None:
         if not exists(self.database, MATERIALISED_DAYS):
@@ -213,7 +213,7 @@ class Case:
         return query(self.database, sql)
 
     def revenue(self, column: str = "gross_sales") -> dict[str, str]:
-        """A column of daily_revenue by day, with two decimals; several currencies are told by `day currency`."""
+        """A column of daily_revenue by day, with two decimals; several currencies are reported by `day currency`."""
         found = self.rows(
             f"select event_date, currency, {column}::numeric(19,2)::text as value from marts.daily_revenue"
         )

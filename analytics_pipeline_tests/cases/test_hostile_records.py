@@ -25,5 +25,5 @@ def test_hostile_orders_that_come_again_are_the_same_ones() -> None:
 
 
 @pytest.mark.parametrize("name", ["customers", "products"])
-def test_each_hostile_customer_or_product_with_an_id_is_clean_and_the_others_are_told(name: str) -> None:
+def test_each_hostile_customer_or_product_with_an_id_is_clean_and_the_others_are_reported(name: str) -> None:
     check(pages(things, 10), lambda records: judge_things(records, SHOP, name), max_examples=10)

@@ -56,7 +56,7 @@ def test_c7_a_poll_that_saw_less_than_the_shop_counts_has_failed(case: Case, sma
     with pytest.raises(FeedError, match="orders and gave"):
         case.poll()
 
-    assert case.rows("select * from ops.stale_days") == case.rows("select * from ops.looks") == []
+    assert case.rows("select * from ops.stale_days") == case.rows("select * from ops.polls") == []
 
 
 def told_the_time(case: Case, stamp: datetime) -> None:
@@ -67,7 +67,7 @@ def told_the_time(case: Case, stamp: datetime) -> None:
 
 def cursor_of(case: Case) -> datetime:
     """The stamp from which the next poll asks, but for the overlap."""
-    (last,) = case.rows("select newest_change from ops.looks order by looked_at desc limit 1")
+    (last,) = case.rows("select newest_change from ops.polls order by polled_at desc limit 1")
     stamp: datetime = last["newest_change"]
     return stamp
 
@@ -126,9 +126,9 @@ def test_c11_a_refund_that_leaves_the_change_stamp_as_it_is_is_found_within_a_we
         days += 1
         assert days <= 7
         now += timedelta(days=1)
-        told = held_line(read_held(case.database, load_shop(str(case.path)), now), load_shop(str(case.path)))
-        assert "each settling day every 4 days" in told
-        assert "oldest proof of a settling day: 2026-11-01, 2026-11-05 12:00 CET" in told
+        messages = held_line(read_held(case.database, load_shop(str(case.path)), now), load_shop(str(case.path)))
+        assert "each settling day every 4 days" in messages
+        assert "oldest proof of a settling day: 2026-11-01, 2026-11-05 12:00 CET" in messages
         found = case.poll(now)
         assert found is not None
         reasons = {stale.reason for stale in found.stale}
@@ -154,7 +154,7 @@ def test_c11_an_order_deleted_or_put_in_without_a_word_is_found_where_its_day_is
     assert case.run("2026-11-20", "2026-11-22").succeeded
     now = datetime(2026, 11, 23, 12, tzinfo=BERLIN)
     hold(case, now)
-    # As many as before, so that no count tells.
+    # As many as before, so that no count reports.
     small_shop.orders[0] = order("O9", "2026-11-20", "7.00")
     later = now + timedelta(hours=21)
     found = case.poll(later)
@@ -228,7 +228,7 @@ def test_a_shop_that_polls_cannot_ask_is_tried_by_one_run_while_it_does_not_answ
 def test_a_day_loaded_before_proofs_were_kept_gets_one_when_it_is_read_again(case: Case) -> None:
     assert case.run("2026-11-20", "2026-11-22").succeeded
     execute(case.database, "delete from ops.day_proofs where day = '2026-11-21'")
-    execute(case.database, "update ops.materialised_days set read_at = '2026-11-10' where day = '2026-11-21'")
+    execute(case.database, "update ops.materialised_days set as_of = '2026-11-10' where day = '2026-11-21'")
     now = datetime(2026, 11, 23, 12, tzinfo=BERLIN)
 
     found = case.poll(now)

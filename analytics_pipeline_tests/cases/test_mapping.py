@@ -46,19 +46,19 @@ def suspects(shop: Shop, records: Sequence[Record], known: Sequence[KnownField] 
     return [str(one) for one in unfound(shop.orders, profile.fields(), profile.records, known) if one.is_suspect]
 
 
-def test_c31_c33_paths_found_nowhere_and_one_id_for_all_guests_are_told_by_the_run(case: Case) -> None:
+def test_c31_c33_paths_found_nowhere_and_one_id_for_all_guests_are_reported_by_the_run(case: Case) -> None:
     case.shop.orders = guests()
     case.describe(lambda it: it["orders"]["fields"].update(total="totl", currency="curr"))
 
     summary = case.run("2026-11-20", "2026-11-22")
 
     assert summary.succeeded, summary.failures
-    told = "\n".join(summary.warnings)
-    assert "check mapped_paths_are_found of raw/orders" in told
-    assert "total (`totl`): mapped, found in 0 of 3 records; did you mean total?" in told
-    assert "currency (`curr`): mapped, found in 0 of 3 records" in told
-    assert "check a_customer_id_stands_for_one_customer of clean/orders" in told
-    assert "0 stands for 3 different e-mail addresses" in told
+    messages = "\n".join(summary.warnings)
+    assert "check mapped_paths_are_found of raw/orders" in messages
+    assert "total (`totl`): mapped, found in 0 of 3 records; did you mean total?" in messages
+    assert "currency (`curr`): mapped, found in 0 of 3 records" in messages
+    assert "check a_customer_id_stands_for_one_customer of clean/orders" in messages
+    assert "0 stands for 3 different e-mail addresses" in messages
     assert case.rows("select sum(new_customers)::int as n from marts.daily_revenue") == [{"n": 1}]
 
 
@@ -77,7 +77,7 @@ def test_c33_with_the_id_that_stands_for_nothing_each_guest_is_a_customer(case: 
 
 
 @pytest.mark.parametrize(
-    ("fields", "records", "told"),
+    ("fields", "records", "messages"),
     [
         ({"total": "totl"}, guests(), ["total (`totl`): mapped, found in 0 of 3 records; did you mean total?"]),
         ({"total": "sum.total"}, guests()[:1], ["total (`sum.total`): mapped, found in 0 of 1 records"]),
@@ -108,13 +108,13 @@ def test_c33_with_the_id_that_stands_for_nothing_each_guest_is_a_customer(case: 
     ],
     ids=[f"C31-{number}" for number in range(14)],
 )
-def test_c31_a_mapped_path_that_no_record_has_is_told_unless_it_may_rightly_be_absent(
-    fields: dict[str, str], records: list[Record], told: list[str]
+def test_c31_a_mapped_path_that_no_record_has_is_reported_unless_it_may_rightly_be_absent(
+    fields: dict[str, str], records: list[Record], messages: list[str]
 ) -> None:
-    assert suspects(small(**fields), records) == told
+    assert suspects(small(**fields), records) == messages
 
 
-def test_c31_a_path_below_a_list_is_told_once_the_list_has_entries() -> None:
+def test_c31_a_path_below_a_list_is_reported_once_the_list_has_entries() -> None:
     shop = small()
     refund = {"id": "R1", "created": "2026-11-21T10:00:00Z", "lines": [{"line": "1", "quantity": 1, "amount": "1.00"}]}
     records = [{**one, "refunds": []} for one in guests()]
@@ -143,7 +143,7 @@ def doctor(case: Case, monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[
     return done.exit_code, {line[6:18].strip(): line for line in done.output.splitlines()}
 
 
-def test_c31_c33_the_doctor_tells_what_a_run_would_and_writes_nothing(
+def test_c31_c33_the_doctor_reports_what_a_run_would_and_writes_nothing(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case.shop.orders = [*guests(), order("B1", "2026-11-22", total="9.00"), order("B2", "2026-11-22", quantity="x")]
@@ -152,17 +152,19 @@ def test_c31_c33_the_doctor_tells_what_a_run_would_and_writes_nothing(
         one["created_at"] = one["updated_at"] = "2026-11-22T12:00:00+01:00"
     case.describe(lambda it: it["orders"]["fields"].update(currency="curr"))
 
-    code, told = doctor(case, monkeypatch)
+    code, messages = doctor(case, monkeypatch)
 
     assert code == 0
-    assert told["orders"].startswith("warn  orders")
-    assert "2026-11-22, cleaned without writing: 5 records, the shop counts 5; 4 clean, 1 would go" in told["orders"]
-    assert "quarantine: total: does not equal the sum of its parts (1, such as B1)" in told["orders"]
-    assert "currency (`curr`): mapped, found in 0 of 5 records" in told["orders"]
-    assert "0 stands for 3 different e-mail addresses" in told["orders"]
-    assert "refunds" not in told["orders"].partition("which may be right")[0]
-    assert told["customers"].startswith("warn  customers    0 records on the first page")
-    assert told["products"].startswith("ok    products     1 records on the first page")
+    assert messages["orders"].startswith("warn  orders")
+    assert (
+        "2026-11-22, cleaned without writing: 5 records, the shop counts 5; 4 clean, 1 would go" in messages["orders"]
+    )
+    assert "quarantine: total: does not equal the sum of its parts (1, such as B1)" in messages["orders"]
+    assert "currency (`curr`): mapped, found in 0 of 5 records" in messages["orders"]
+    assert "0 stands for 3 different e-mail addresses" in messages["orders"]
+    assert "refunds" not in messages["orders"].partition("which may be right")[0]
+    assert messages["customers"].startswith("warn  customers    0 records on the first page")
+    assert messages["products"].startswith("ok    products     1 records on the first page")
     assert case.rows("select count(*) as n from pg_tables where schemaname in ('raw', 'clean', 'marts')") == [{"n": 0}]
 
 
@@ -171,13 +173,13 @@ def test_the_doctor_takes_a_day_and_fails_where_no_order_of_it_would_be_clean(
 ) -> None:
     case.shop.orders = [order("A", "2026-11-20", total="10.00"), order("B", "2026-11-21", total="9.00")]
     assert doctor(case, monkeypatch, "--date", "2026-11-20")[0] == 0
-    code, told = doctor(case, monkeypatch, "--date", "2026-11-21")
+    code, messages = doctor(case, monkeypatch, "--date", "2026-11-21")
     assert code == 1
-    assert told["orders"].startswith("FAIL  orders")
-    assert "does not equal the sum of its parts (1, such as B)" in told["orders"]
-    assert told["customers"].startswith("-     customers")
-    code, told = doctor(case, monkeypatch, "--date", "2026-11-19")
-    assert (code, "0 records" in told["orders"]) == (0, True)
+    assert messages["orders"].startswith("FAIL  orders")
+    assert "does not equal the sum of its parts (1, such as B)" in messages["orders"]
+    assert messages["customers"].startswith("-     customers")
+    code, messages = doctor(case, monkeypatch, "--date", "2026-11-19")
+    assert (code, "0 records" in messages["orders"]) == (0, True)
 
 
 @pytest.mark.parametrize("days_ago", [1, 2, 6, 9, 60, 500])

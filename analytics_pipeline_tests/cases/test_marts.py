@@ -16,7 +16,7 @@ from analytics_pipeline.errors import MartError
 from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.marts.engine import Mart
 from analytics_pipeline.marts.folders import load_marts
-from analytics_pipeline.orchestration.day_metadata import FEW, tell_days
+from analytics_pipeline.orchestration.day_metadata import FEW, name_days
 from analytics_pipeline.orchestration.running import range_tags
 from analytics_pipeline.tables.contracts import CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
@@ -81,10 +81,10 @@ def test_each_day_of_a_long_run_has_its_own_metadata_in_linear_time(days: int) -
             del obj
             began = time.process_time()
             figures = {day: {"number": place} for place, day in enumerate(context.asset_partition_keys)}
-            tell_days(context, figures)
+            name_days(context, figures)
             context.add_output_metadata({"of_all": 7})
             if days > FEW:
-                tell_days(context, figures | {f"day {number}": {"number": number} for number in range(50_000)})
+                name_days(context, figures | {f"day {number}": {"number": number} for number in range(50_000)})
             spent.append(time.process_time() - began)
 
         def load_input(self, context: dg.InputContext) -> None:
@@ -103,11 +103,11 @@ def test_each_day_of_a_long_run_has_its_own_metadata_in_linear_time(days: int) -
         result = dg.materialize(
             [table], instance=instance, resources={"telling": Telling()}, tags=range_tags(DayRange(FIRST, last))
         )
-    told = {
+    messages = {
         event.partition: {name: value.value for name, value in event.metadata.items()}
         for event in result.asset_materializations_for_node("table")
     }
-    assert told == {str(FIRST + timedelta(days=place)): {"number": place, "of_all": 7} for place in range(days)}
+    assert messages == {str(FIRST + timedelta(days=place)): {"number": place, "of_all": 7} for place in range(days)}
     # Copying all earlier ones for each would take minutes.
     assert spent[0] < FEW_SECONDS
 
@@ -146,7 +146,7 @@ class Publisher:
             ensure_table(connection, CLEAN_SALES.table)
             cursor.execute(
                 f"insert into {MATERIALISED_DAYS.qualified_name} "
-                "(table_name, day, first_written_at, written_at, run_id, read_at, definition) "
+                "(table_name, day, first_written_at, written_at, run_id, as_of, code_version) "
                 f"values ('clean.sales', '{DAY}', now(), now(), 'run', '{datetime(2026, 11, 22, tzinfo=UTC)}', 'd')"
             )
             connection.commit()

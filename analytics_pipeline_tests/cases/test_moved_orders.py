@@ -16,7 +16,7 @@ def assert_whole(case: Case) -> None:
     )
     assert (float(sums["money"]), sums["orders"]) == (0.0, 0)
     assert case.rows("select order_id from clean.orders group by order_id having count(*) > 1") == []
-    assert case.rows("select order_id from ops.vanished_orders where reappeared_at is null") == []
+    assert case.rows("select order_id from ops.deleted_orders where reappeared_at is null") == []
 
 
 def restated(case: Case) -> set[tuple[str, str, str, str]]:
@@ -66,7 +66,7 @@ def test_c13_a_moved_order_is_on_its_new_day_alone_when_only_that_is_loaded(case
     assert_whole(case)
 
 
-def test_c13_an_order_that_moves_to_a_day_that_is_not_loaded_is_no_order_that_vanished(case: Case) -> None:
+def test_c13_an_order_that_moves_to_a_day_that_is_not_loaded_is_no_order_that_was_deleted(case: Case) -> None:
     case.run("2026-11-20", "2026-11-22")
     move(case, "O1", "2026-11-24")
     move(case, "O2", "2026-10-20")

@@ -40,7 +40,7 @@ def command(case: Case, *arguments: str) -> Result:
 
 def written(case: Case) -> list[object]:
     """All that who is refused must not have touched."""
-    tables = ("raw.orders", "clean.sales", "ops.looks", "ops.stale_days", "ops.incidents", "ops.installation")
+    tables = ("raw.orders", "clean.sales", "ops.polls", "ops.stale_days", "ops.incidents", "ops.installation")
     return [case.rows(f"select rows::text as row from {table} as rows order by 1") for table in tables]
 
 
@@ -72,7 +72,7 @@ def test_c17_another_shops_description_is_refused_before_anything_is_written(cas
     assert doctor.exit_code == 1
     with pytest.raises(SettingsError, match="holds the shop small"):
         case.poll()
-    for sensor in ("late_changes", "alerts", "yesterday_has_landed"):
+    for sensor in ("late_changes", "alerts", "yesterday_is_on_time"):
         with pytest.raises(SettingsError, match="holds the shop small"):
             tick(case, sensor)
     assert not case.run("2026-11-22").succeeded
@@ -121,13 +121,13 @@ def test_a_database_without_an_order_is_bound_to_a_mended_address_by_a_command_t
     assert case.run("2026-11-20").succeeded
 
 
-def test_steps_that_do_not_begin_after_a_failed_one_are_not_told_one_by_one(case: Case) -> None:
+def test_steps_that_do_not_begin_after_a_failed_one_are_not_reported_one_by_one(case: Case) -> None:
     case.shop.fake.routes.clear()
-    told: list[str] = []
+    messages: list[str] = []
     days = DayRange(date(2026, 11, 20), date(2026, 11, 20))
 
-    summary = run_days(case.definitions, case.instance, days, job_name="daily", report=told.append)
+    summary = run_days(case.definitions, case.instance, days, job_name="daily", report=messages.append)
 
     assert not summary.succeeded
-    assert [line for line in told if "FAILED" in line]
-    assert not [line for line in told if "Dependencies" in line]
+    assert [line for line in messages if "FAILED" in line]
+    assert not [line for line in messages if "Dependencies" in line]

@@ -237,19 +237,19 @@ def test_a_flag_ends_a_list_of_pages_without_a_further_request(small_shop: Small
         ({"orders": [], "total": None}, None),
     ],
 )
-def test_a_described_proof_that_is_absent_is_told_with_its_place(
+def test_a_described_proof_that_is_absent_is_reported_with_its_place(
     small_shop: SmallShop, body: object, quoted: str | None
 ) -> None:
     small_shop.fake.answers("/orders", Reply(body))
     with pytest.raises(DataError, match=r"GET http.*(at `total`|at `orders`)") as caught:
         read(small_shop)
-    told = str(caught.value)
+    messages = str(caught.value)
     assert ("the index is being built" in (caught.value.excerpt or "")) == ("index" in str(body))
-    said = re.search(r" The shop says: (.*?) \(its words: ", told)
+    said = re.search(r" The shop says: (.*?) \(its words: ", messages)
     assert (said and said[1]) == quoted
-    assert ("index" in told) == (quoted is not None)
-    assert "@" not in told
-    assert "Anna" not in told
+    assert ("index" in messages) == (quoted is not None)
+    assert "@" not in messages
+    assert "Anna" not in messages
 
 
 @pytest.mark.parametrize("first", [3, 0])
@@ -317,7 +317,7 @@ def test_a_count_may_come_as_text_or_as_a_fraction_of_nothing(small_shop: SmallS
     assert read(small_shop, pagination={"type": "single"})[1].agrees
 
 
-def test_a_number_of_pages_that_is_none_is_told_without_what_it_holds(small_shop: SmallShop) -> None:
+def test_a_number_of_pages_that_is_none_is_reported_without_what_it_holds(small_shop: SmallShop) -> None:
     small_shop.fake.routes["/orders"] = numbered([], of=lambda _: {"name": "Anna"})
     with pytest.raises(PaginationError, match=r"`of` should be the number of pages, .* \(dict\)$"):
         read(small_shop, count=None, pagination={**PAGE, "pages": "of"})
@@ -425,15 +425,15 @@ def test_c6_equal_stamps_of_which_one_comes_twice_and_one_never_are_read_again_a
     summary = case.run("2026-11-20")
 
     assert not summary.succeeded
-    told = "2026-11-20 11:00:00 UTC come on several pages, one of them came twice, and the shop gives no count"
-    assert told in summary.failures[0]
+    messages = "2026-11-20 11:00:00 UTC come on several pages, one of them came twice, and the shop gives no count"
+    assert messages in summary.failures[0]
     noon = [one for one in case.shop.fake.asked if one.path == "/orders" and case.shop.asked_for(one)]
     assert len([one for one in noon if one.query["page"] == "2"]) >= 3, "the list and then the instant, twice"
     assert case.revenue() == {"2026-11-20": "60.00"}
     stored = case.rows("select distinct order_id from raw.orders order by 1")
     assert [row["order_id"] for row in stored] == [f"O{number}" for number in range(6)]
     assert case.rows("select state, orders from ops.day_proofs") == [{"state": "refused", "orders": 6}]
-    assert case.rows("select * from ops.vanished_orders") == []
+    assert case.rows("select * from ops.deleted_orders") == []
 
 
 @pytest.mark.parametrize(

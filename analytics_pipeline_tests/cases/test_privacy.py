@@ -24,11 +24,11 @@ PERSONAL = (NAME, "Ada", MAIL, STREET, "Marylebone")
 STEERING = "P\x1b]0;PWN\x07\x1b[2J\u202e\x9b2J"
 
 
-def everything_told(case: Case, summary: RunSummary) -> str:
+def all_output(case: Case, summary: RunSummary) -> str:
     """What a run leaves where many may read: the terminal's lines, all events of Dagster, incidents, other ops."""
     keys = case.definitions.resolve_asset_graph().asset_check_keys
     evaluate(case.instance, case.database, build_catalogue(str(case.path)), datetime.now(UTC), check_keys=keys)
-    tables = [table for table in OPS_TABLES if table.name not in {"error_excerpts", "vanished_orders"}]
+    tables = [table for table in OPS_TABLES if table.name not in {"error_excerpts", "deleted_orders"}]
     rows = [case.rows(f"select * from {table.qualified_name}") for table in tables if exists(case.database, table)]
     events = [dg.serialize_value(entry) for entry in case.instance.all_logs(summary.run_id)]
     return "\n".join([*summary.failures, *summary.warnings, *map(str, rows), *events])
@@ -59,9 +59,9 @@ def test_c44_what_a_bad_answer_says_of_a_person_is_kept_in_one_place_and_told_no
     bend(case)
     with caplog.at_level(logging.INFO):
         summary = case.run("2026-11-20")
-    told = everything_told(case, summary)
+    messages = all_output(case, summary)
     assert not summary.succeeded
-    assert [word for word in PERSONAL if word in told + caplog.text] == []
+    assert [word for word in PERSONAL if word in messages + caplog.text] == []
     assert "analytics-pipeline excerpts" in summary.failures[0]
     assert "raw_orders" in {row["place"] for row in read_excerpts(case.database, summary.run_id[:8])}
     assert NAME in excerpts(case)
@@ -72,19 +72,19 @@ def test_c44_records_that_cannot_be_read_quote_nobody(case: Case) -> None:
     body = json.dumps({"orders": strange, "total": 3}, ensure_ascii=False)
     case.shop.fake.routes["/orders"] = lambda _: Reply(body.encode("latin-1"))
     summary = case.run("2026-11-20")
-    assert [word for word in (*PERSONAL, "rgen") if word in everything_told(case, summary)] == []
+    assert [word for word in (*PERSONAL, "rgen") if word in all_output(case, summary)] == []
 
 
-def test_c44_a_country_that_is_an_object_is_told_by_its_kind(case: Case) -> None:
+def test_c44_a_country_that_is_an_object_is_reported_by_its_kind(case: Case) -> None:
     case.shop.customers.append({"id": "C1", "email": MAIL, "name": NAME, "country": PERSON})
     summary = case.run("2026-11-20")
     assert summary.succeeded, summary.failures
     [warning] = [text for text in summary.warnings if "all_values_are_readable" in text]
     assert "C1: country: neither text nor number, but an object" in warning
-    assert [word for word in PERSONAL if word in everything_told(case, summary)] == []
+    assert [word for word in PERSONAL if word in all_output(case, summary)] == []
 
 
-def test_c44_an_error_that_nobody_foresaw_is_told_by_kind_and_place(
+def test_c44_an_error_that_nobody_foresaw_is_reported_by_kind_and_place(
     case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
@@ -92,7 +92,7 @@ def test_c44_an_error_that_nobody_foresaw_is_told_by_kind_and_place(
 
     monkeypatch.setattr("analytics_pipeline.orchestration.assets.clean.clean_orders", fail)
     summary = case.run("2026-11-20")
-    assert [word for word in PERSONAL if word in everything_told(case, summary)] == []
+    assert [word for word in PERSONAL if word in all_output(case, summary)] == []
     assert any("KeyError at orchestration/assets/clean.py" in text for text in summary.failures)
     assert f"KeyError('{MAIL}')" in excerpts(case)
 
@@ -106,9 +106,9 @@ def test_c44_a_row_that_the_database_refuses_is_not_quoted(case: Case) -> None:
         connection.commit()
     case.shop.orders[0] |= {"email": MAIL, "lines": [{"id": "1", "sku": NAME, "quantity": 2, "price": "1.00"}]}
     summary = case.run("2026-11-20")
-    told = everything_told(case, summary)
+    messages = all_output(case, summary)
     assert any('violates check constraint "small"' in text for text in summary.failures)
-    assert "Failing row contains" not in told
+    assert "Failing row contains" not in messages
     assert "Failing row contains" in excerpts(case)
 
 
@@ -119,9 +119,9 @@ def test_c45_nothing_of_the_shop_steers_a_terminal(case: Case, monkeypatch: pyte
     case.shop.orders.append(order("O9", "2026-11-20", lines=[{**line, "price": "1.00", "sku": f"other{STEERING}"}]))
     summary = case.run("2026-11-20")
     assert summary.succeeded, summary.failures
-    told = "".join([*summary.warnings, everything_told(case, summary)])
-    assert [one for one in STEERING if not one.isprintable() and one in told] == []
-    assert "PWN" in told
+    messages = "".join([*summary.warnings, all_output(case, summary)])
+    assert [one for one in STEERING if not one.isprintable() and one in messages] == []
+    assert "PWN" in messages
     monkeypatch.setenv("ANALYTICS_SHOP", str(case.path))
     for command in (["status"], ["quarantine", "list"], ["quarantine", "show", STEERING], ["excerpts"], ["anomalies"]):
         shown = CliRunner().invoke(main, command)

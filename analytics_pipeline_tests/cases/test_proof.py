@@ -13,7 +13,7 @@ def test_each_day_of_a_range_says_what_it_was_held_against_the_shop_by(case: Cas
     assert case.run("2026-11-20", "2026-11-22").succeeded
     assert case.run("2026-11-23").succeeded
     rows = case.rows(
-        "select day::text, state, basis, orders, source_count, held_at = read_at as of_the_reading "
+        "select day::text, state, basis, orders, source_count, held_at = as_of as of_the_reading "
         "from ops.day_proofs join ops.materialised_days using (day) where table_name = 'raw.orders' order by day"
     )
     assert [tuple(row.values()) for row in rows] == [
@@ -48,7 +48,7 @@ def test_a_day_whose_described_proof_is_absent_is_refused(case: Case, reply: Rep
     rows = case.rows("select state, reason from ops.day_proofs where day = '2026-11-21'")
     assert rows[0]["state"] == "refused"
     assert re.search(message, rows[0]["reason"])
-    assert not case.rows("select 1 as one from ops.vanished_orders")
+    assert not case.rows("select 1 as one from ops.deleted_orders")
 
 
 def test_a_refused_day_leaves_the_others_of_its_range_written_and_comes_again_by_itself(case: Case) -> None:
@@ -123,4 +123,4 @@ def test_without_a_count_a_day_that_comes_empty_is_believed_on_another_day_only(
     assert [summary.succeeded for summary in case.catch_up()] == [True]
     assert state(case, "2026-11-21") == "proved repeat"
     assert case.revenue() == {**GOOD, "2026-11-21": "0.00"}
-    assert [row["order_id"] for row in case.rows("select order_id from ops.vanished_orders")] == [gone["id"]]
+    assert [row["order_id"] for row in case.rows("select order_id from ops.deleted_orders")] == [gone["id"]]

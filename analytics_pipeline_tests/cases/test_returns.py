@@ -17,10 +17,10 @@ DAY = DayRange(date(2026, 11, 22), date(2026, 11, 22))
 def test_a_day_loaded_alone_says_that_returns_of_older_orders_are_missing(case: Case) -> None:
     shop = load_shop(str(case.path))
     assert case.run("2026-11-22").succeeded
-    told = missing_returns(case.database, shop, DAY)
-    assert told is not None
-    assert "orders placed before 2026-11-22 are not all in these figures: 21 of the 21 days before" in told
-    assert told.endswith("analytics-pipeline run --from 2026-11-01")
+    messages = missing_returns(case.database, shop, DAY)
+    assert messages is not None
+    assert "orders placed before 2026-11-22 are not all in these figures: 21 of the 21 days before" in messages
+    assert messages.endswith("analytics-pipeline run --from 2026-11-01")
     assert missing_returns(case.database, shop.model_copy(update={"first_day": date(2026, 11, 22)}), DAY) is None
     assert case.run("2026-11-01", "2026-11-21").succeeded
     assert missing_returns(case.database, shop, DAY) is None

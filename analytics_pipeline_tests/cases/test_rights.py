@@ -1,4 +1,4 @@
-"""A login without rights is told which one it lacks, where, and how it is granted; what the docs grant suffices."""
+"""A login without rights is reported which one it lacks, where, and how it is granted; what the docs grant suffices."""
 
 import re
 import uuid
@@ -74,18 +74,18 @@ def failures(result: Result) -> str:
     return "\n".join(line for line in result.output.splitlines() if line.startswith("FAIL"))
 
 
-def test_the_doctor_tells_each_missing_right_with_the_statement_that_grants_it(
+def test_the_doctor_reports_each_missing_right_with_the_statement_that_grants_it(
     clerk: Clerk, doctor: Callable[[], Result]
 ) -> None:
-    """Each statement is executed as it is told, until nothing is missing."""
+    """Each statement is executed as it is reported, until nothing is missing."""
     done = []
     for place in (clerk.data.named("postgres"), clerk.data, clerk.data.named("postgres"), clerk.instance):
-        told = doctor()
-        assert told.exit_code == 1
-        if "permission denied for database" in failures(told) or "schema public" in failures(told):
-            assert f"connected to the database {place.name}: " in failures(told)
-        statement = re.search(r"((?:create database|grant) [^;]+);", failures(told))
-        assert statement is not None, told.output
+        messages = doctor()
+        assert messages.exit_code == 1
+        if "permission denied for database" in failures(messages) or "schema public" in failures(messages):
+            assert f"connected to the database {place.name}: " in failures(messages)
+        statement = re.search(r"((?:create database|grant) [^;]+);", failures(messages))
+        assert statement is not None, messages.output
         owned = statement[1].replace(f'owner "{clerk.role}" ', "")  # the owner keeps it: more is missing then
         clerk.grant(place, owned)
         done.append(statement[1])
@@ -100,7 +100,7 @@ def test_the_doctor_tells_each_missing_right_with_the_statement_that_grants_it(
     assert failures(doctor()) == ""
 
 
-def test_the_instance_tells_the_missing_right_without_the_doctor(clerk: Clerk) -> None:
+def test_the_instance_reports_the_missing_right_without_the_doctor(clerk: Clerk) -> None:
     for database in (clerk.data, clerk.instance):
         create_database(database)
 
@@ -145,5 +145,5 @@ def test_the_rights_that_the_docs_list_suffice_for_doctor_and_runs(
         ("", "Let the database's owner grant it, or use another login."),
     ],
 )
-def test_a_right_is_told_with_what_grants_it(reason: str, remedy: str) -> None:
+def test_a_right_is_reported_with_what_grants_it(reason: str, remedy: str) -> None:
     assert remedy in str(missing_right(reason, login="u", database="d", label="there"))

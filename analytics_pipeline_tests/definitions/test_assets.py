@@ -1,4 +1,4 @@
-"""What Dagster is told about each table before anything runs."""
+"""What Dagster knows about each table before anything runs."""
 
 from collections.abc import Callable
 from pathlib import Path

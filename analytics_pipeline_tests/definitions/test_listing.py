@@ -16,7 +16,7 @@ ops/accounting ops daily
 ops/anomalies ops daily
 ops/blocked_orders history whole
 ops/day_proofs history whole
-ops/definitions history whole
+ops/code_versions history whole
 ops/error_excerpts history whole
 ops/exclusions ops daily
 ops/extractions history whole
@@ -24,7 +24,7 @@ ops/field_changes history whole
 ops/fields history whole
 ops/incidents history whole
 ops/installation history whole
-ops/looks history whole
+ops/polls history whole
 ops/materialised_days history whole
 ops/order_changes history whole
 ops/publications history whole
@@ -33,7 +33,7 @@ ops/replaced_orders history whole
 ops/restatements history whole
 ops/stale_days history whole
 ops/undated_orders history whole
-ops/vanished_orders history whole
+ops/deleted_orders history whole
 raw/customers raw whole
 raw/orders raw daily
 raw/products raw whole
@@ -46,7 +46,7 @@ job replay_quarantine:
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 sensor alerts: every 60 s RUNNING
 sensor late_changes: every 900 s RUNNING
-sensor yesterday_has_landed: every 300 s RUNNING
+sensor yesterday_is_on_time: every 300 s RUNNING
 """
 CHECKS = """
 clean/customers: all_values_are_readable (warns), keys_are_unique, rows_fit_the_contract
@@ -65,7 +65,7 @@ raw_money_equals_clean_quarantined_and_excluded, raw_orders_equal_clean_quaranti
 the_ledger_equals_orders, the_shops_count_equals_raw
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
 daily_revenue_has_every_day, the_ledger_is_all_days_and_what_lies_outside (warns), \
-yesterday_has_landed (warns)
+yesterday_is_on_time (warns)
 ops/accounting: keys_are_unique, rows_fit_the_contract
 ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
@@ -107,8 +107,8 @@ def check_listing(definitions: dg.Definitions) -> list[str]:
     graph = definitions.resolve_asset_graph()
     checks: dict[str, list[str]] = {}
     for key in graph.asset_check_keys:
-        told = key.name if graph.get_check_spec(key).blocking else f"{key.name} (warns)"
-        checks.setdefault(key.asset_key.to_user_string(), []).append(told)
+        messages = key.name if graph.get_check_spec(key).blocking else f"{key.name} (warns)"
+        checks.setdefault(key.asset_key.to_user_string(), []).append(messages)
     return [f"{asset}: {', '.join(sorted(names))}" for asset, names in sorted(checks.items())]
 
 
@@ -120,7 +120,7 @@ def test_the_checks_are_exactly_these(definitions: dg.Definitions) -> None:
     assert check_listing(definitions) == CHECKS.strip().splitlines()
 
 
-def test_every_check_says_what_it_claims(definitions: dg.Definitions) -> None:
+def test_every_check_says_what_it_asserts(definitions: dg.Definitions) -> None:
     graph = definitions.resolve_asset_graph()
     texts = {key: graph.get_check_spec(key).description or "" for key in graph.asset_check_keys}
 

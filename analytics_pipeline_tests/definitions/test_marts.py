@@ -124,7 +124,7 @@ def test_a_mart_that_reads_another_one_follows_it(tmp_path: Path) -> None:
         ),
         (HEADER + "-- due: perhaps\n" + BODY, "line 3: due is `no` where a day may be late"),
         (HEADER + "-- owner: finance\n" + BODY, "line 3: owner is an e-mail address or team:name"),
-        (HEADER + "-- check: select 1\n" + BODY, "line 3: a check is `-- check: what_is_claimed: select ...`"),
+        (HEADER + "-- check: select 1\n" + BODY, "line 3: a check is `-- check: what_is_asserted: select ...`"),
         (HEADER + "-- check: a: select 1\n-- check: a: select 2\n" + BODY, "line 4: there is a check a already"),
         (HEADER + "-- check: a: delete from marts.probe\n" + BODY, "line 3: the check a is exactly one select"),
         (
@@ -157,7 +157,7 @@ def test_a_mart_that_reads_another_one_follows_it(tmp_path: Path) -> None:
         (HEADER + BODY.replace("clean.sales", "marts.probe"), "reads marts.probe, which no contract and no other mart"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_told_with_its_name(tmp_path: Path, text: str, fault: str) -> None:
+def test_what_is_wrong_with_a_file_is_reported_with_its_name(tmp_path: Path, text: str, fault: str) -> None:
     with pytest.raises(MartError) as raised:
         load_marts(write(tmp_path, probe=text))
 
@@ -189,7 +189,7 @@ def test_what_needs_no_group_by_is_taken_without_one(tmp_path: Path, expression:
     assert mart_of(tmp_path, f"-- One row.\n-- grain: number\n{body}").table.key == ("number",)
 
 
-def test_the_lines_of_the_comment_say_what_is_claimed_who_answers_and_what_may_be_late(tmp_path: Path) -> None:
+def test_the_lines_of_the_comment_say_what_is_asserted_who_answers_and_what_may_be_late(tmp_path: Path) -> None:
     lines = (
         "-- check: sales_are_sold: select event_date from marts.probe\n"
         "--     where net_sales <> 0 and orders = 0\n"

@@ -11,7 +11,7 @@ from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.job_names import LATE_CHANGES
-from analytics_pipeline.late_changes.look import Look, look
+from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.history import LEDGER_MEASURES
 from analytics_pipeline_tests.conftest import Pipeline, at
@@ -51,11 +51,11 @@ class CaughtUp:
     """What one round of catching up did.
 
     Attributes:
-        look: What the look found.
+        look: What the poll found.
         ranges: The business days that were loaded again.
     """
 
-    look: Look
+    look: Poll
     ranges: list[DayRange]
 
     @property
@@ -64,19 +64,19 @@ class CaughtUp:
         return {day for part in self.ranges for day in part}
 
 
-def look_at(pipeline: Pipeline, *, retries: int = 4, in_flight: Collection[date] = ()) -> Look:
-    """Look at the shop once."""
+def look_at(pipeline: Pipeline, *, retries: int = 4, in_flight: Collection[date] = ()) -> Poll:
+    """Poll at the shop once."""
     catalogue = build_catalogue(str(pipeline.description))
     shop = catalogue.shop
     patient = shop.model_copy(update={"limits": shop.limits.model_copy(update={"retries": retries})})
     with ShopClient(patient) as client:
-        found = look(client, pipeline.database, catalogue.daily_marts, in_flight=in_flight)
+        found = poll(client, pipeline.database, catalogue.daily_marts, in_flight=in_flight)
     assert found is not None
     return found
 
 
 def catch_up(pipeline: Pipeline) -> CaughtUp:
-    """Look at the shop once, and load again what became stale, as one tick of the sensor has it done."""
+    """Poll at the shop once, and load again what became stale, as one tick of the sensor has it done."""
     found = look_at(pipeline)
     ranges = days_to_load(pipeline.database, in_flight=(), most=1000)
     for days in ranges:

@@ -1,4 +1,4 @@
-"""What a look reads from Dagster's instance: which runs and checks count, and what of an error is passed on."""
+"""What an evaluation reads from Dagster's instance: which runs and checks count, and what of an error is passed on."""
 
 from datetime import UTC, date, datetime
 
@@ -94,7 +94,7 @@ def test_only_so_many_runs_are_read(
         (ShopRefusedError("word " * 200), "step: " + ("word " * 80) + "..."),
     ],
 )
-def test_errors_of_the_project_are_quoted_and_of_others_only_the_kind_is_told(
+def test_errors_of_the_project_are_quoted_and_of_others_only_the_kind_is_reported(
     instance: dg.DagsterInstance, database: Database, error: Exception, reason: str
 ) -> None:
     run_id = end_run(instance, error)
@@ -110,11 +110,11 @@ def test_a_run_whose_process_died_gives_its_own_reason(instance: dg.DagsterInsta
     assert facts_of(instance, database).reasons == {run.run_id: ("The process of this run (host/1) died.",)}
 
 
-def test_why_a_run_failed_is_not_read_again_once_told(instance: dg.DagsterInstance, database: Database) -> None:
+def test_why_a_run_failed_is_not_read_again_once_reported(instance: dg.DagsterInstance, database: Database) -> None:
     run_id = end_run(instance, ValueError())
-    told = Incident("k", "run_failed", "daily", NOW, "It failed.", run_id)
+    messages = Incident("k", "run_failed", "daily", NOW, "It failed.", run_id)
 
-    assert facts_of(instance, database, open_incidents=(told,)).reasons == {}
+    assert facts_of(instance, database, open_incidents=(messages,)).reasons == {}
 
 
 def report(instance: dg.DagsterInstance, *, passed: bool, severity: dg.AssetCheckSeverity) -> None:

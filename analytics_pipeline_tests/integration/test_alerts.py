@@ -28,7 +28,7 @@ from analytics_pipeline_tests.integration.tables import execute, value
 
 FIRST = date(2025, 1, 1)
 EARLY = datetime(2025, 1, 1, 12, tzinfo=UTC)
-"""Before any day of the shop is over: no landing is due."""
+"""Before any day of the shop is over: no day is due."""
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def quiet(start_shop: Callable[..., RunningShop], pipeline_of: Callable[..., Pip
     return pipeline
 
 
-def look(pipeline: Pipeline, now: datetime) -> Evaluation:
+def tick(pipeline: Pipeline, now: datetime) -> Evaluation:
     return evaluate(
         pipeline.instance,
         pipeline.database,
@@ -80,28 +80,28 @@ def end_run(pipeline: Pipeline, *, succeeds: bool, days: tuple[date, date] = (FI
     return quick.execute_in_process(instance=pipeline.instance, tags=tags, raise_on_error=False).run_id
 
 
-def land(pipeline: Pipeline, day: date, read_at: datetime, written_at: datetime | None = None) -> None:
+def write_day(pipeline: Pipeline, day: date, as_of: datetime, written_at: datetime | None = None) -> None:
     """Write what a run that writes every daily mart of a day leaves."""
     for table in build_catalogue("demo").due_names:
         execute(
             pipeline.database,
-            "insert into ops.materialised_days (table_name, day, first_written_at, written_at, run_id, read_at, "
-            f"definition) values ('{table}', '{day}', '{read_at}', '{written_at or read_at}', 'r', '{read_at}', 'd') "
-            "on conflict (table_name, day) do update set read_at = excluded.read_at, written_at = excluded.written_at",
+            "insert into ops.materialised_days (table_name, day, first_written_at, written_at, run_id, as_of, "
+            f"code_version) values ('{table}', '{day}', '{as_of}', '{written_at or as_of}', 'r', '{as_of}', 'd') "
+            "on conflict (table_name, day) do update set as_of = excluded.as_of, written_at = excluded.written_at",
         )
 
 
-def test_a_failed_run_is_told_once_then_again_after_the_set_time_and_its_end_once(
+def test_a_failed_run_is_reported_once_then_again_after_the_set_time_and_its_end_once(
     quiet: Pipeline, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANALYTICS_ALERT_REPEAT_HOURS", "6")
     monkeypatch.setenv("ANALYTICS_UI_URL", "http://ui.example:3001/")
-    look(quiet, EARLY)
+    tick(quiet, EARLY)
     assert receiver.messages == []
 
     summary = broken(quiet, tmp_path).run(FIRST)
-    look(quiet, EARLY)
-    look(quiet, EARLY + timedelta(minutes=1))
+    tick(quiet, EARLY)
+    tick(quiet, EARLY + timedelta(minutes=1))
 
     assert receiver.titles == ["[demo] run failed: daily of 2025-01-01"]
     (message,) = receiver.messages
@@ -111,25 +111,25 @@ def test_a_failed_run_is_told_once_then_again_after_the_set_time_and_its_end_onc
     assert "analytics-pipeline run --from 2025-01-01 --to 2025-01-01" in message["message"]
     assert f"http://ui.example:3001/runs/{summary.run_id}" in message["message"]
 
-    look(quiet, EARLY + timedelta(hours=5, minutes=59))
+    tick(quiet, EARLY + timedelta(hours=5, minutes=59))
     assert len(receiver.messages) == 1
-    look(quiet, EARLY + timedelta(hours=6))
-    look(quiet, EARLY + timedelta(hours=6, minutes=1))
+    tick(quiet, EARLY + timedelta(hours=6))
+    tick(quiet, EARLY + timedelta(hours=6, minutes=1))
     assert receiver.titles[1:] == ["[demo] still run failed: daily of 2025-01-01"]
 
     assert quiet.run(FIRST).succeeded
     over_at = EARLY + timedelta(hours=7)
-    look(quiet, over_at)
-    look(quiet, over_at + timedelta(minutes=1))
+    tick(quiet, over_at)
+    tick(quiet, over_at + timedelta(minutes=1))
     assert receiver.titles[2:] == ["[demo] over: run failed: daily of 2025-01-01"]
     assert receiver.messages[2]["type"] == "success"
-    (kept,) = quiet.rows("select kind, subject, sends, closed_at, over_told_at from ops.incidents")
+    (kept,) = quiet.rows("select kind, subject, sends, closed_at, over_sent_at from ops.incidents")
     assert kept == {
         "kind": "run_failed",
         "subject": "daily of 2025-01-01",
         "sends": 3,
         "closed_at": over_at,
-        "over_told_at": over_at,
+        "over_sent_at": over_at,
     }
 
 
@@ -138,41 +138,41 @@ def test_runs_of_the_same_days_that_fail_again_are_one_incident_that_links_to_th
 ) -> None:
     monkeypatch.setenv("ANALYTICS_ALERT_REPEAT_HOURS", "1")
     end_run(quiet, succeeds=False)
-    look(quiet, EARLY)
+    tick(quiet, EARLY)
     last = end_run(quiet, succeeds=False)
-    look(quiet, EARLY + timedelta(minutes=1))
-    look(quiet, EARLY + timedelta(hours=1))
+    tick(quiet, EARLY + timedelta(minutes=1))
+    tick(quiet, EARLY + timedelta(hours=1))
 
     assert len(receiver.messages) == 2
     assert last in receiver.messages[1]["message"]
     assert value(quiet.database, "select count(*) from ops.incidents") == 1
 
 
-def test_a_message_that_was_refused_is_sent_with_the_next_look(quiet: Pipeline, receiver: Receiver) -> None:
+def test_a_message_that_was_refused_is_sent_with_the_next_evaluation(quiet: Pipeline, receiver: Receiver) -> None:
     end_run(quiet, succeeds=False)
     receiver.status = 500
-    refused = look(quiet, EARLY)
+    refused = tick(quiet, EARLY)
     before = quiet.rows("select sends, last_sent_at from ops.incidents")
     receiver.status = 200
-    taken = look(quiet, EARLY + timedelta(minutes=1))
-    look(quiet, EARLY + timedelta(minutes=2))
+    taken = tick(quiet, EARLY + timedelta(minutes=1))
+    tick(quiet, EARLY + timedelta(minutes=2))
 
-    assert refused.failures == (f"URL 1 (json://127.0.0.1:{receiver.port}) could not be told: it answered 500",)
+    assert refused.failures == (f"URL 1 (json://127.0.0.1:{receiver.port}) could not be reached: it answered 500",)
     assert before == [{"sends": 0, "last_sent_at": None}]
     assert taken.failures == ()
     assert receiver.titles == ["[demo] run failed: daily of 2025-01-01"]
     assert receiver.requests == 2
 
 
-def test_an_end_that_could_not_be_told_is_told_later(quiet: Pipeline, receiver: Receiver) -> None:
+def test_an_end_that_could_not_be_reported_is_told_later(quiet: Pipeline, receiver: Receiver) -> None:
     end_run(quiet, succeeds=False)
-    look(quiet, EARLY)
+    tick(quiet, EARLY)
     end_run(quiet, succeeds=True)
     receiver.status = 503
-    look(quiet, EARLY + timedelta(minutes=1))
+    tick(quiet, EARLY + timedelta(minutes=1))
     receiver.status = 200
-    look(quiet, EARLY + timedelta(minutes=2))
-    look(quiet, EARLY + timedelta(minutes=3))
+    tick(quiet, EARLY + timedelta(minutes=2))
+    tick(quiet, EARLY + timedelta(minutes=3))
 
     assert receiver.titles[1:] == ["[demo] over: run failed: daily of 2025-01-01"]
 
@@ -184,23 +184,23 @@ def test_one_receiver_that_is_down_neither_silences_nor_repeats_the_other(
     with receiving() as other:
         monkeypatch.setenv("ANALYTICS_ALERT_URLS", f"{other.url}, {receiver.url}")
         other.status = 502
-        first = look(quiet, EARLY)
-        look(quiet, EARLY + timedelta(minutes=1))
+        first = tick(quiet, EARLY)
+        tick(quiet, EARLY + timedelta(minutes=1))
         assert len(first.failures) == 1
         assert len(receiver.messages) == 1
         assert other.messages == []
         other.status = 200
-        look(quiet, EARLY + timedelta(minutes=2))
-        look(quiet, EARLY + timedelta(minutes=3))
+        tick(quiet, EARLY + timedelta(minutes=2))
+        tick(quiet, EARLY + timedelta(minutes=3))
 
         assert other.titles == receiver.titles == ["[demo] run failed: daily of 2025-01-01"]
     end_run(quiet, succeeds=True)
-    look(quiet, EARLY + timedelta(minutes=4))
+    tick(quiet, EARLY + timedelta(minutes=4))
     assert receiver.titles[1:] == ["[demo] over: run failed: daily of 2025-01-01"]
     assert value(quiet.database, "select array_to_string(unreached, ',') from ops.incidents") == "1"
 
 
-def test_without_receivers_incidents_are_kept_and_logged_and_nobody_is_told_of_old_ones_later(
+def test_without_receivers_incidents_are_kept_and_logged_and_nobody_is_reported_of_old_ones_later(
     quiet: Pipeline, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = receiver.url
@@ -208,35 +208,35 @@ def test_without_receivers_incidents_are_kept_and_logged_and_nobody_is_told_of_o
     end_run(quiet, succeeds=False)
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        look(quiet, EARLY)
+        tick(quiet, EARLY)
         assert "incident: run_failed: daily of 2025-01-01" in caplog.text
         end_run(quiet, succeeds=True)
-        look(quiet, EARLY + timedelta(minutes=1))
+        tick(quiet, EARLY + timedelta(minutes=1))
         assert "over: run_failed: daily of 2025-01-01" in caplog.text
     monkeypatch.setenv("ANALYTICS_ALERT_URLS", url)
-    look(quiet, EARLY + timedelta(minutes=2))
+    tick(quiet, EARLY + timedelta(minutes=2))
 
     assert receiver.messages == []
     assert value(quiet.database, "select count(*) from ops.incidents where closed_at is not null") == 1
 
 
-def test_a_receiver_that_is_set_later_is_told_of_what_is_still_open(
+def test_a_receiver_that_is_set_later_is_reported_of_what_is_still_open(
     quiet: Pipeline, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANALYTICS_ALERT_URLS", "")
     end_run(quiet, succeeds=False)
-    look(quiet, EARLY)
+    tick(quiet, EARLY)
     monkeypatch.setenv("ANALYTICS_ALERT_URLS", receiver.url)
-    look(quiet, EARLY + timedelta(minutes=1))
+    tick(quiet, EARLY + timedelta(minutes=1))
 
     assert receiver.titles == ["[demo] run failed: daily of 2025-01-01"]
 
 
-def test_an_incident_is_kept_before_anybody_is_told(quiet: Pipeline, receiver: Receiver) -> None:
+def test_an_incident_is_kept_before_anybody_is_reported(quiet: Pipeline, receiver: Receiver) -> None:
     kept: list[object] = []
     receiver.meanwhile = lambda: kept.extend(quiet.rows("select key, last_sent_at from ops.incidents"))
     end_run(quiet, succeeds=False)
-    look(quiet, EARLY)
+    tick(quiet, EARLY)
 
     assert kept == [{"key": "run_failed/daily/2025-01-01/2025-01-01", "last_sent_at": None}]
 
@@ -249,88 +249,88 @@ def test_a_crash_between_sending_and_marking_repeats_the_message_and_loses_none(
     trigger = "create trigger crash before update on ops.incidents for each row execute function crash()"
     execute(quiet.database, crash, trigger)
     with pytest.raises(adbc_driver_manager.Error, match="a crash"):
-        look(quiet, EARLY)
+        tick(quiet, EARLY)
     execute(quiet.database, "drop trigger crash on ops.incidents")
-    look(quiet, EARLY + timedelta(minutes=1))
-    look(quiet, EARLY + timedelta(minutes=2))
+    tick(quiet, EARLY + timedelta(minutes=1))
+    tick(quiet, EARLY + timedelta(minutes=2))
 
     assert receiver.titles == ["[demo] run failed: daily of 2025-01-01"] * 2
 
 
-def test_looks_at_the_same_time_send_one_message(quiet: Pipeline, receiver: Receiver) -> None:
+def test_evaluations_at_the_same_time_send_one_message(quiet: Pipeline, receiver: Receiver) -> None:
     end_run(quiet, succeeds=False)
     receiver.meanwhile = lambda: time.sleep(0.2)
     with ThreadPoolExecutor(2) as pool:
-        for done in [pool.submit(look, quiet, EARLY) for _ in range(2)]:
+        for done in [pool.submit(tick, quiet, EARLY) for _ in range(2)]:
             done.result()
 
     assert len(receiver.messages) == 1
 
 
-def test_a_receiver_that_stays_down_is_no_longer_told_of_an_end_that_others_have(
+def test_a_receiver_that_stays_down_is_no_longer_notified_of_an_end_that_others_have(
     quiet: Pipeline, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANALYTICS_ALERT_REPEAT_HOURS", "2")
     end_run(quiet, succeeds=False)
     with receiving() as other:
         monkeypatch.setenv("ANALYTICS_ALERT_URLS", f"{other.url} {receiver.url}")
-        look(quiet, EARLY)
+        tick(quiet, EARLY)
         other.status = 500
         end_run(quiet, succeeds=True)
-        look(quiet, EARLY + timedelta(hours=1))
-        look(quiet, EARLY + timedelta(hours=2, minutes=59))
+        tick(quiet, EARLY + timedelta(hours=1))
+        tick(quiet, EARLY + timedelta(hours=2, minutes=59))
         other.status = 200
-        look(quiet, EARLY + timedelta(hours=3))
+        tick(quiet, EARLY + timedelta(hours=3))
 
     assert (len(other.titles), len(receiver.titles), other.requests) == (1, 2, 3)
     assert value(quiet.database, "select count(*) from ops.incidents where unreached <> '{}'") == 0
 
 
-def test_a_parked_day_is_told_and_its_end_when_it_has_been_run(quiet: Pipeline, receiver: Receiver) -> None:
+def test_a_parked_day_is_reported_and_its_end_when_it_has_been_run(quiet: Pipeline, receiver: Receiver) -> None:
     execute(
         quiet.database,
         "insert into ops.stale_days (day, reason, order_ids, event_days, first_seen_at, seen_at, failures, "
         "failed_run_id, parked_at) values ('2025-01-01', 'refund', '{a}', '{2025-01-02}', now(), now(), 3, 'run-7', "
         "timestamptz '2025-01-01 11:00+00'), ('2025-01-02', 'edit', '{b}', '{}', now(), now(), 1, 'run-8', null)",
     )
-    look(quiet, EARLY)
+    tick(quiet, EARLY)
     execute(quiet.database, "delete from ops.stale_days where day = '2025-01-01'")
-    look(quiet, EARLY + timedelta(minutes=1))
+    tick(quiet, EARLY + timedelta(minutes=1))
 
     assert receiver.titles == ["[demo] day given up: 2025-01-01", "[demo] over: day given up: 2025-01-01"]
-    told = receiver.messages[0]["message"]
-    assert "stale (refund), its runs failed 3 times" in told
-    assert "/runs/run-7" in told
-    assert "Since 2025-01-01 12:00 CET" in told
+    messages = receiver.messages[0]["message"]
+    assert "stale (refund), its runs failed 3 times" in messages
+    assert "/runs/run-7" in messages
+    assert "Since 2025-01-01 12:00 CET" in messages
 
 
-def test_a_day_that_has_not_landed_in_time_is_told_and_so_is_its_landing(quiet: Pipeline, receiver: Receiver) -> None:
+def test_a_day_that_is_late_is_reported_and_so_is_its_end(quiet: Pipeline, receiver: Receiver) -> None:
     due = datetime(2025, 1, 2, 5, tzinfo=UTC)  # 06:00 in Berlin
-    look(quiet, due - timedelta(seconds=1))
+    tick(quiet, due - timedelta(seconds=1))
     assert receiver.messages == []
-    look(quiet, due + timedelta(minutes=1))
-    assert receiver.titles == ["[demo] day not landed: 2025-01-01"]
-    told = receiver.messages[0]["message"]
+    tick(quiet, due + timedelta(minutes=1))
+    assert receiver.titles == ["[demo] day late: 2025-01-01"]
+    messages = receiver.messages[0]["message"]
     marts = "marts.daily_product_sales, marts.daily_reconciliation, marts.daily_revenue"
-    assert f"due by 06:00 CET and is not whole in {marts}" in told
+    assert f"due by 06:00 CET and is not whole in {marts}" in messages
 
     # Read before the day was over, and written after it.
-    land(quiet, FIRST, datetime(2025, 1, 1, 22, 59, tzinfo=UTC), datetime(2025, 1, 1, 23, 5, tzinfo=UTC))
-    look(quiet, due + timedelta(minutes=2))
+    write_day(quiet, FIRST, datetime(2025, 1, 1, 22, 59, tzinfo=UTC), datetime(2025, 1, 1, 23, 5, tzinfo=UTC))
+    tick(quiet, due + timedelta(minutes=2))
     assert len(receiver.messages) == 1
-    land(quiet, FIRST, read_at=datetime(2025, 1, 1, 23, 0, tzinfo=UTC))
-    look(quiet, due + timedelta(days=1) - timedelta(hours=2))  # the next day is over, and not due yet
-    assert receiver.titles[1:] == ["[demo] over: day not landed: 2025-01-01"]
+    write_day(quiet, FIRST, as_of=datetime(2025, 1, 1, 23, 0, tzinfo=UTC))
+    tick(quiet, due + timedelta(days=1) - timedelta(hours=2))  # the next day is over, and not due yet
+    assert receiver.titles[1:] == ["[demo] over: day late: 2025-01-01"]
 
 
 def test_a_backfill_of_an_old_day_does_not_make_yesterday_land(quiet: Pipeline, receiver: Receiver) -> None:
     now = datetime(2025, 1, 11, 6, tzinfo=UTC)
-    land(quiet, date(2025, 1, 3), read_at=now, written_at=now)
-    look(quiet, now)
-    land(quiet, date(2025, 1, 4), read_at=now, written_at=now)
-    look(quiet, now + timedelta(minutes=1))
+    write_day(quiet, date(2025, 1, 3), as_of=now, written_at=now)
+    tick(quiet, now)
+    write_day(quiet, date(2025, 1, 4), as_of=now, written_at=now)
+    tick(quiet, now + timedelta(minutes=1))
 
-    assert receiver.titles == ["[demo] day not landed: 2025-01-10"]
+    assert receiver.titles == ["[demo] day late: 2025-01-10"]
 
 
 DAMAGE = """
@@ -339,23 +339,23 @@ begin new.taxes := new.taxes + 0.01; return new; end $$
 """
 
 
-def test_a_failed_check_of_a_run_is_told_with_the_run(loaded: Pipeline, receiver: Receiver) -> None:
+def test_a_failed_check_of_a_run_is_reported_with_the_run(loaded: Pipeline, receiver: Receiver) -> None:
     trigger = "create trigger damage before insert on clean.orders for each row execute function damage()"
     execute(loaded.database, DAMAGE, trigger)
     assert not loaded.run(LAST).succeeded
-    look(loaded, EARLY)
+    tick(loaded, EARLY)
 
     title = "[demo] run failed: daily of 2025-01-03"
-    (told,) = [message["message"] for message in receiver.messages if message["title"] == title]
-    assert "- the check clean/orders:order_totals_equal_their_parts failed" in told
+    (messages,) = [message["message"] for message in receiver.messages if message["title"] == title]
+    assert "- the check clean/orders:order_totals_equal_their_parts failed" in messages
     assert not any("check failed" in one for one in receiver.titles)
     execute(loaded.database, "drop trigger damage on clean.orders")
     assert loaded.run(FIRST).succeeded
-    look(loaded, EARLY + timedelta(minutes=1))
+    tick(loaded, EARLY + timedelta(minutes=1))
     assert not any("2025-01-03" in one for one in receiver.titles if "over" in one)  # the check holds, for another day
 
 
-def test_a_check_that_fails_on_its_own_is_told_and_so_is_that_it_holds(quiet: Pipeline, receiver: Receiver) -> None:
+def test_a_check_that_fails_on_its_own_is_reported_and_so_is_that_it_holds(quiet: Pipeline, receiver: Receiver) -> None:
     key = dg.AssetKey(["clean", "orders"])
     for name, severity in (("blocks", dg.AssetCheckSeverity.ERROR), ("warns", dg.AssetCheckSeverity.WARN)):
         quiet.instance.report_runless_asset_event(dg.AssetCheckEvaluation(key, name, passed=False, severity=severity))
@@ -378,20 +378,20 @@ def test_the_secrets_of_a_url_are_in_no_log_no_table_and_no_error(
     no_service = f"jsonx://{PASSWORD}@{TOKEN}"
     no_url = f"slack://{TOKEN}"
     monkeypatch.setenv("ANALYTICS_ALERT_URLS", f"{receiver.url} {closed_port} {no_service} {no_url} {TOKEN}")
-    done = look(quiet, EARLY)
+    done = tick(quiet, EARLY)
     receiver.status = 401
-    again = look(quiet, EARLY + timedelta(hours=24))
+    again = tick(quiet, EARLY + timedelta(hours=24))
 
     assert len(receiver.messages) == 1
     assert len(done.failures) == 4
     assert len(again.failures) == 5
     kept = str(value(quiet.database, "select string_agg(incidents::text, ' ') from ops.incidents"))
-    told = " ".join([caplog.text, kept, *done.failures, *again.failures])
+    messages = " ".join([caplog.text, kept, *done.failures, *again.failures])
     for failure in ("URL 2 (json://127.0.0.1:9)", "URL 3 (jsonx)", "URL 4 (slack)", "URL 5 of", "it answered 401"):
-        assert failure in told
-    assert TOKEN not in told
-    assert PASSWORD not in told
-    assert "someone" not in told
+        assert failure in messages
+    assert TOKEN not in messages
+    assert PASSWORD not in messages
+    assert "someone" not in messages
 
 
 def test_the_sensor_looks_at_the_instance_and_sends(quiet: Pipeline, receiver: Receiver) -> None:

@@ -114,8 +114,8 @@ def test_what_is_missing_and_lies_in_quarantine_makes_the_pipeline_a_suspect(
     )
     found = {finding.metric: finding for finding in judged(stored, OUTAGE)}
     assert found["orders"].is_pipeline_suspect == is_suspect
-    told = found["orders"].suspicion or ""
-    assert told == ("20 orders of the day, 2,000.00, lie in quarantine" if is_suspect else "")
+    messages = found["orders"].suspicion or ""
+    assert messages == ("20 orders of the day, 2,000.00, lie in quarantine" if is_suspect else "")
 
 
 def test_a_single_day_is_judged_as_within_the_range(stored: Database, year: Pipeline) -> None:
@@ -178,7 +178,7 @@ def extraction(**changed: object) -> str:
         "run_id": "'a-run'",
         "first_day": f"date '{OUTAGE}'",
         "last_day": f"date '{OUTAGE}'",
-        "read_at": "timestamptz '2025-02-06 04:00:00+01'",
+        "as_of": "timestamptz '2025-02-06 04:00:00+01'",
         "records": 20,
         "orders": 20,
         "records_of_other_days": 0,
@@ -197,7 +197,7 @@ def extraction(**changed: object) -> str:
         ({}, None),
         ({"retries": 1}, None),
         (
-            {"read_at": "timestamptz '2025-02-05 13:00:00+01'"},
+            {"as_of": "timestamptz '2025-02-05 13:00:00+01'"},
             "the day was read at 2025-02-05 13:00, before it was over",
         ),
         ({"source_count": 25}, "20 records arrived of 25 that the shop counts"),
@@ -215,7 +215,7 @@ def test_the_pipeline_is_a_suspect_for_what_its_extraction_tells(
     stored: Database, changed: dict[str, object], suspicion: str | None
 ) -> None:
     judged(stored, OUTAGE)  # makes the tables of the pipeline's history where they are missing
-    older = {"run_id": "'older'", "read_at": "timestamptz '2025-02-05 09:00:00+01'"}
+    older = {"run_id": "'older'", "as_of": "timestamptz '2025-02-05 09:00:00+01'"}
     execute(stored, "delete from ops.extractions", extraction(**older), extraction(**changed))
     found = judged(stored, OUTAGE)
     assert found
@@ -223,15 +223,15 @@ def test_the_pipeline_is_a_suspect_for_what_its_extraction_tells(
     assert {finding.is_pipeline_suspect for finding in found} == {suspicion is not None}
 
 
-def test_orders_that_vanished_or_lie_in_raw_only_make_the_pipeline_a_suspect(stored: Database) -> None:
+def test_orders_that_were_deleted_or_lie_in_raw_only_make_the_pipeline_a_suspect(stored: Database) -> None:
     judged(stored, OUTAGE)
-    vanished = (
-        "insert into ops.vanished_orders (order_id, order_date, vanished_at, run_id, extracted_at, payload) "
+    deleted = (
+        "insert into ops.deleted_orders (order_id, order_date, deleted_at, run_id, extracted_at, payload) "
         f"values ('D1', date '{OUTAGE}', now(), 'a-run', now(), '{{}}')"
     )
     execute(
         stored,
-        vanished,
+        deleted,
         f"insert into raw.orders values ('D2', date '{OUTAGE}', now(), '{{}}')",
     )
     [suspicion] = {finding.suspicion for finding in judged(stored, OUTAGE)}
@@ -309,5 +309,5 @@ def test_the_command_lists_the_days_newest_first_with_what_makes_the_difference(
 
 
 @pytest.mark.usefixtures("database")
-def test_the_command_tells_when_nothing_is_judged_yet(call: Callable[..., Result]) -> None:
+def test_the_command_reports_when_nothing_is_judged_yet(call: Callable[..., Result]) -> None:
     assert call().output == "nothing is judged yet: analytics-pipeline run\n"

@@ -16,7 +16,7 @@ from analytics_pipeline_tests.integration.receivers import Receiver, receiving
 from analytics_pipeline_tests.integration.truth import agrees
 
 LIMITS: dict[str, object] = {"warn_above": 0.02, "block_above": 0.05}
-# The orders of guests are told in a currency that is none.
+# The orders of guests are reported in a currency that is none.
 WRONG: dict[str, object] = {"currency": "!customer && 'Euro' || currency"}
 
 
@@ -54,8 +54,8 @@ def test_a_contract_that_condemns_a_twentieth_of_a_day_is_blocked_and_its_replay
     assert hashes(bad.database) == before
     agrees(bad, OPENED, LOADED)
     _tell(bad)
-    told = [message for message in receiver.messages if "quarantine_stays_below_the_limit" in str(message)]
-    assert len(told) == 1
+    messages = [message for message in receiver.messages if "quarantine_stays_below_the_limit" in str(message)]
+    assert len(messages) == 1
 
     mended = good.run(LOADED, job="clean")
     assert mended.succeeded, mended.failures

@@ -142,9 +142,9 @@ def test_a_record_that_comes_twice_is_kept_twice_and_counted_once(
 
     assert summary.succeeded
     key = dg.AssetCheckKey(dg.AssetKey(["raw", "orders"]), "extracted_records_equal_the_shops_count")
-    told = evaluations(repeated, summary.run_id)[key].metadata
-    assert told["unexplained_difference"].value == 0
-    assert told["arrived_again"].value == 1
-    assert told["counted_by_the_shop"].value == (told["arrived"].value if count else "the shop gives no count")
+    messages = evaluations(repeated, summary.run_id)[key].metadata
+    assert messages["unexplained_difference"].value == 0
+    assert messages["arrived_again"].value == 1
+    assert messages["counted_by_the_shop"].value == (messages["arrived"].value if count else "the shop gives no count")
     assert repeated.rows("select count(*) - count(distinct order_id) as twice from raw.orders") == [{"twice": 1}]
     assert repeated.rows("select count(*) - count(distinct order_id) as twice from clean.orders") == [{"twice": 0}]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from analytics_pipeline.orchestration.checks.landing import LANDED
+from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.loaded import (
     FIRST,
@@ -23,7 +23,7 @@ CHECK_KEY = dg.AssetCheckKey(dg.AssetKey(["clean", "orders"]), "order_totals_equ
 def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unexplained(loaded: Pipeline) -> None:
     summary = loaded.run(FIRST, LAST)
     found = evaluations(loaded, summary.run_id)
-    defined = set(loaded.definitions.resolve_asset_graph().asset_check_keys) - {LANDED}
+    defined = set(loaded.definitions.resolve_asset_graph().asset_check_keys) - {ON_TIME}
 
     assert summary.succeeded
     assert set(found) == defined
@@ -49,7 +49,7 @@ def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unex
     assert len(compared) == len(found) - sum(key.name in before_the_write for key in found)
 
 
-def test_a_warning_is_told_and_the_run_succeeds(loaded: Pipeline, tmp_path: Path) -> None:
+def test_a_warning_is_reported_and_the_run_succeeds(loaded: Pipeline, tmp_path: Path) -> None:
     only_three: dict[str, object] = {"pagination": {"type": "single"}, "params": {"limit": "3"}, "count": None}
     pipeline = redescribed(loaded, tmp_path, products=only_three)
     summary = pipeline.run(FIRST, LAST)
@@ -61,7 +61,7 @@ def test_a_warning_is_told_and_the_run_succeeds(loaded: Pipeline, tmp_path: Path
     assert "marts/daily_revenue" in materialised(pipeline, summary.run_id)
 
 
-def test_values_that_cannot_be_read_are_told_and_stored_as_null(loaded: Pipeline, tmp_path: Path) -> None:
+def test_values_that_cannot_be_read_are_reported_and_stored_as_null(loaded: Pipeline, tmp_path: Path) -> None:
     fields = {"product_id": "id", "title": "title", "category": "category", "price": "title"}
     pipeline = redescribed(loaded, tmp_path, products={"fields": fields})
     summary = pipeline.run(FIRST)
@@ -80,7 +80,7 @@ begin new.taxes := new.taxes + 0.01; return new; end $$
 """
 
 
-def test_a_blocking_claim_about_stored_rows_stops_the_marts(loaded: Pipeline) -> None:
+def test_a_blocking_check_about_stored_rows_stops_the_marts(loaded: Pipeline) -> None:
     before = hashes(loaded.database)
     trigger = "create trigger damage before insert on clean.orders for each row execute function damage()"
     execute(loaded.database, DAMAGE, trigger)
@@ -117,7 +117,7 @@ def test_checks_alone_without_a_partition_examine_all_that_is_stored(loaded: Pip
     assert nothing.metadata["business_days"].value == "none is stored"
 
 
-def test_a_claim_about_a_table_that_was_never_made_warns_instead_of_crashing(loaded: Pipeline) -> None:
+def test_a_check_about_a_table_that_was_never_made_warns_instead_of_crashing(loaded: Pipeline) -> None:
     execute(loaded.database, "drop table clean.customers", "drop table clean.products")
     tables = (
         *("raw/orders", "clean/orders", "clean/order_lines", "clean/sales"),

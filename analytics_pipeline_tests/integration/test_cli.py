@@ -86,9 +86,9 @@ def test_the_help_of_the_whole_names_every_command_setting_and_example(call: Cal
 
 
 def test_a_commands_first_sentence_is_the_one_of_the_list() -> None:
-    for name, told in COMMANDS.items():
+    for name, messages in COMMANDS.items():
         command = importlib.import_module(f"analytics_pipeline.cli.{name.replace('-', '_')}").command
-        assert told.split()[0] == (command.help or "").split()[0]
+        assert messages.split()[0] == (command.help or "").split()[0]
 
 
 def test_an_unknown_command_is_refused(call: Callable[..., Result]) -> None:
@@ -101,7 +101,7 @@ def test_an_unknown_command_is_refused(call: Callable[..., Result]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "messages"),
     [
         (["--date", "yesterday"], "'yesterday' is no day such as 2026-11-22"),
         (["--date", "2026-11-31"], "'2026-11-31' is no day"),
@@ -114,26 +114,26 @@ def test_an_unknown_command_is_refused(call: Callable[..., Result]) -> None:
     ],
 )
 def test_options_that_make_no_sense_are_refused_with_exit_code_2(
-    options: list[str], told: str, call: Callable[..., Result]
+    options: list[str], messages: str, call: Callable[..., Result]
 ) -> None:
     refused = call("run", *options)
     assert refused.exit_code == 2
-    assert told in refused.output
+    assert messages in refused.output
 
 
 @pytest.mark.parametrize(
-    ("day", "told"),
+    ("day", "messages"),
     [
         ("2024-12-31", "2024-12-31 lies before 2025-01-01, the first_day of the shop demo"),
         ("2999-01-01", "2999-01-01 is not over yet in Europe/Berlin; the last complete business day is "),
     ],
 )
 def test_days_that_the_shop_cannot_have_are_refused_with_exit_code_1(
-    day: str, told: str, call: Callable[..., Result]
+    day: str, messages: str, call: Callable[..., Result]
 ) -> None:
     refused = call("run", "--date", day)
     assert refused.exit_code == 1
-    assert told in refused.output
+    assert messages in refused.output
 
 
 def test_the_days_that_options_mean() -> None:
@@ -164,7 +164,7 @@ def test_a_day_is_over_at_the_shops_midnight_and_not_at_utcs() -> None:
 # Loading
 
 
-def test_run_loads_a_day_and_a_range_that_equal_the_truth_and_status_tells_of_them(
+def test_run_loads_a_day_and_a_range_that_equal_the_truth_and_status_reports_them(
     start_shop: StartShop, pipeline_of: PipelineOf, tmp_path: Path, call: Callable[..., Result]
 ) -> None:
     shop = start_shop(now=at(NOW), opened=OPENED, orders_per_day=(8, 12), bad_share=0.1, key=KEY)
@@ -173,7 +173,7 @@ def test_run_loads_a_day_and_a_range_that_equal_the_truth_and_status_tells_of_th
     chosen = ["--shop", str(pipeline.description)]
     assert "loaded       nothing yet: analytics-pipeline run\n" in call("status", *chosen).output
 
-    # By a relative path and with settings from .env, as the README tells it.
+    # By a relative path and with settings from .env, as the README says it.
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     one_day = run("run", "--shop", f"./{pipeline.description.name}", "--date", "2025-01-01", folder=tmp_path)
     assert one_day.returncode == 0, one_day.stderr
@@ -244,7 +244,7 @@ def test_the_doctor_finds_a_healthy_shop_and_database_healthy(
     assert KEY not in found.stdout + found.stderr
 
 
-def test_the_doctor_tells_of_every_failure_at_once_and_shows_no_secret(
+def test_the_doctor_reports_every_failure_at_once_and_shows_no_secret(
     start_shop: StartShop, tmp_path: Path, unused_port: int
 ) -> None:
     shop = start_shop(opened=OPENED, orders_per_day=(3, 3), key="another-key")
@@ -252,10 +252,10 @@ def test_the_doctor_tells_of_every_failure_at_once_and_shows_no_secret(
     url = f"postgresql://someone:{PASSWORD}@127.0.0.1:{unused_port}/analytics"
     found = run("doctor", "--shop", str(description), folder=tmp_path, SHOP_KEY=KEY, ANALYTICS_DATABASE_URL=url)
     assert found.returncode == 1
-    told = told_of(found.stdout)
-    assert [subject for subject, how in told.items() if how == "FAIL"] == ["shop", "database"]
+    messages = told_of(found.stdout)
+    assert [subject for subject, how in messages.items() if how == "FAIL"] == ["shop", "database"]
     not_looked_at = [*RECORDS, "rights", "schema", "e-mail key", "instance", "holds"]
-    assert [subject for subject, how in told.items() if how == "-"] == not_looked_at
+    assert [subject for subject, how in messages.items() if how == "-"] == not_looked_at
     assert "HTTP 401: the shop does not accept the credentials; check ${SHOP_KEY}" in found.stdout
     assert f"no Postgres server answers at postgresql://someone@127.0.0.1:{unused_port}/analytics" in found.stdout
     assert KEY not in found.stdout + found.stderr
@@ -263,7 +263,7 @@ def test_the_doctor_tells_of_every_failure_at_once_and_shows_no_secret(
 
 
 @pytest.mark.usefixtures("database")
-def test_the_doctor_tells_that_the_shop_is_down(
+def test_the_doctor_reports_that_the_shop_is_down(
     start_shop: StartShop, tmp_path: Path, call: Callable[..., Result]
 ) -> None:
     shop = start_shop(opened=OPENED)
@@ -277,7 +277,7 @@ def test_the_doctor_tells_that_the_shop_is_down(
 
 
 @pytest.mark.usefixtures("database")
-def test_the_doctor_tells_which_secret_is_missing(
+def test_the_doctor_reports_which_secret_is_missing(
     start_shop: StartShop, tmp_path: Path, call: Callable[..., Result]
 ) -> None:
     description = describe(start_shop(opened=OPENED), tmp_path, auth={"type": "bearer", "token": "${SHOP_KEY}"})
@@ -289,18 +289,23 @@ def test_the_doctor_tells_which_secret_is_missing(
 
 
 @pytest.mark.usefixtures("database")
-def test_the_doctor_tells_what_is_wrong_with_a_description(tmp_path: Path, call: Callable[..., Result]) -> None:
+def test_the_doctor_reports_what_is_wrong_with_a_description(tmp_path: Path, call: Callable[..., Result]) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(DEMO_DESCRIPTION.read_text(encoding="utf-8").replace("Europe/Berlin", "Europe/Berlim"))
     found = call("doctor", "--shop", "wrong.yaml")
     assert found.exit_code == 1
     assert "timezone: is no IANA time zone; did you mean Europe/Berlin?" in found.output
-    told = told_of(found.output)
-    assert [subject for subject, how in told.items() if how == "-"] == ["time zone", "credentials", "shop", *RECORDS]
-    assert told["database"] == "ok"
+    messages = told_of(found.output)
+    assert [subject for subject, how in messages.items() if how == "-"] == [
+        "time zone",
+        "credentials",
+        "shop",
+        *RECORDS,
+    ]
+    assert messages["database"] == "ok"
 
 
-def test_the_doctor_tells_that_the_database_refuses_the_login(
+def test_the_doctor_reports_that_the_database_refuses_the_login(
     start_shop: StartShop,
     server: Database,
     tmp_path: Path,
@@ -333,7 +338,7 @@ def test_shop_serves_until_it_is_interrupted(tmp_path: Path) -> None:
         requests.get(f"{url}/shop", timeout=10)
 
 
-def test_a_port_that_is_taken_is_told(
+def test_a_port_that_is_taken_is_reported(
     start_shop: StartShop, call: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ANALYTICS_HOME", str(tmp_path / "home"))
@@ -361,13 +366,13 @@ def test_a_second_up_of_one_state_folder_is_refused(
         pass
 
 
-def test_an_allowed_host_that_is_none_is_told(call: Callable[..., Result]) -> None:
+def test_an_allowed_host_that_is_none_is_reported(call: Callable[..., Result]) -> None:
     refused = call("up", "--allowed-host", "https://ui.example.com/")
     assert refused.exit_code == 2
     assert "'https://ui.example.com/' is no name of a host, such as ui.example.com" in refused.output
 
 
-def test_a_settings_error_is_told_in_one_line(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_settings_error_is_reported_in_one_line(call: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANALYTICS_DATABASE_URL", f"mysql://someone:{PASSWORD}@127.0.0.1/x")
     refused = call("status")
     assert refused.exit_code == 1

@@ -40,7 +40,7 @@ def test_alerts_lists_what_is_open_and_what_is_over(command: Callable[..., Resul
 
     assert lines[:4] == [
         "open     1",
-        "  day_parked day 1, since 2026-11-01 05:00 CET; told once",
+        "  day_parked day 1, since 2026-11-01 05:00 CET; sent once",
         "    Do.",
         "over     10, the newest first",
     ]
@@ -48,7 +48,7 @@ def test_alerts_lists_what_is_open_and_what_is_over(command: Callable[..., Resul
     assert len(lines) == 14
 
 
-def test_a_trial_message_reaches_every_receiver_or_the_exit_code_tells_which_one_not(
+def test_a_trial_message_reaches_every_receiver_or_the_exit_code_reports_which_one_not(
     command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     unset = command("alerts", "--test")
@@ -64,14 +64,14 @@ def test_a_trial_message_reaches_every_receiver_or_the_exit_code_tells_which_one
     assert (good.exit_code, good.output) == (0, f"ok    URL 1 (json://127.0.0.1:{receiver.port})\n")
     assert receiver.titles == ["[demo] test", "[demo] test"]
     assert bad.exit_code == 1
-    assert f"FAIL  URL 2 (json://127.0.0.1:{refusing.port}) could not be told: it answered 404" in bad.output
+    assert f"FAIL  URL 2 (json://127.0.0.1:{refusing.port}) could not be reached: it answered 404" in bad.output
     assert "FAIL  URL 3 (slack) of ANALYTICS_ALERT_URLS is none that Apprise can read" in bad.output
-    assert "2 of 3 receivers could not be told" in bad.output
+    assert "2 of 3 receivers could not be notified" in bad.output
     assert TOKEN not in bad.output
     assert PASSWORD not in bad.output
 
 
-def test_the_doctor_tells_whether_receivers_are_set_and_well_formed(
+def test_the_doctor_reports_whether_receivers_are_set_and_well_formed(
     command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def line() -> str:
@@ -86,7 +86,7 @@ def test_the_doctor_tells_whether_receivers_are_set_and_well_formed(
     assert line().startswith("FAIL  alerts       ANALYTICS_ALERT_REPEAT_HOURS has to be a number of hours")
 
 
-def test_a_run_of_the_command_line_tells_of_its_failure_before_it_ends(
+def test_a_run_of_the_command_line_reports_its_failure_before_it_ends(
     start_shop: Callable[..., RunningShop], database: Database, tmp_path: Path
 ) -> None:
     shop = start_shop(now=datetime(2025, 1, 20, tzinfo=UTC), opened=date(2025, 1, 1), orders_per_day=(3, 4))
@@ -105,7 +105,7 @@ def test_a_run_of_the_command_line_tells_of_its_failure_before_it_ends(
     assert done.returncode == 1
     assert receiver.titles.count(title) == 1
     assert f"alert sent: {title}" in done.stderr
-    refused = f"URL 2 (json://127.0.0.1:{refusing.port}) could not be told: it answered 500"
+    refused = f"URL 2 (json://127.0.0.1:{refusing.port}) could not be reached: it answered 500"
     assert f"warning: alert not sent: {refused}" in done.stderr
     assert TOKEN not in done.stdout + done.stderr
     assert PASSWORD not in done.stdout + done.stderr

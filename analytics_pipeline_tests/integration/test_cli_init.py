@@ -128,7 +128,7 @@ def test_a_mart_with_a_check_a_seed_and_a_source_is_computed_beside_the_packaged
     assert "check targets_are_there of marts/daily_against_target" in failed.stderr
 
 
-def test_the_doctor_tells_of_a_seed_and_a_source_that_cannot_be_read(
+def test_the_doctor_reports_a_seed_and_a_source_that_cannot_be_read(
     project: Path, installed: Path, database: Database, tmp_path: Path
 ) -> None:
     (project / "marts" / "daily_against_target.sql").write_text(AGAINST, encoding="utf-8")
@@ -139,8 +139,8 @@ def test_the_doctor_tells_of_a_seed_and_a_source_that_cannot_be_read(
         "ANALYTICS_HOME": str(tmp_path / "home"),
         "ANALYTICS_SHOP": "demo",
     }
-    told = run("doctor", folder=tmp_path, PYTHONPATH=str(installed), **settings).stdout
-    [line] = [line for line in told.splitlines() if line.startswith("warn  marts")]
+    messages = run("doctor", folder=tmp_path, PYTHONPATH=str(installed), **settings).stdout
+    [line] = [line for line in messages.splitlines() if line.startswith("warn  marts")]
     assert "2 broken, not computed: " in line
     assert "daily_against_target.sql: reads sheets.spend: it is not in the database" in line
     assert "daily_targets.csv: line 2: day is no date such as 2026-11-22" in line

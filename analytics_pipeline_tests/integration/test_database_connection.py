@@ -24,7 +24,7 @@ PASSWORD = "pa%24s-s3cr3t"
 SECRETS = ("pa%24s", "pa$s", "s3cr3t")
 
 
-def told(url: str, use: Callable[[Database], object]) -> tuple[PipelineError, str]:
+def describe(url: str, use: Callable[[Database], object]) -> tuple[PipelineError, str]:
     """The error that a use of a database ends in, and its whole traceback."""
     try:
         use(Database(url))
@@ -66,10 +66,10 @@ def login(database: Database) -> Iterator[Callable[..., str]]:
         execute(database, f"drop owned by {role}", f"drop role {role}")
 
 
-def test_a_closed_port_is_told_with_the_remedy(database: Database) -> None:
+def test_a_closed_port_is_reported_with_the_remedy(database: Database) -> None:
     with closing(socket.socket()) as taken:
         taken.bind(("127.0.0.1", 0))
-        error, trace = told(over_tcp(database, taken.getsockname()[1]), connect)
+        error, trace = describe(over_tcp(database, taken.getsockname()[1]), connect)
 
     assert isinstance(error, DatabaseUnavailableError)
     assert "no Postgres server answers at postgresql://joe@127.0.0.1:" in str(error)
@@ -77,8 +77,8 @@ def test_a_closed_port_is_told_with_the_remedy(database: Database) -> None:
     check_one_line_without_secrets(error, trace)
 
 
-def test_an_unknown_host_is_told() -> None:
-    error, trace = told(f"postgresql://joe:{PASSWORD}@nowhere.invalid/shop", connect)
+def test_an_unknown_host_is_reported() -> None:
+    error, trace = describe(f"postgresql://joe:{PASSWORD}@nowhere.invalid/shop", connect)
 
     assert isinstance(error, DatabaseUnavailableError)
     assert "nowhere.invalid" in str(error)
@@ -86,58 +86,60 @@ def test_an_unknown_host_is_told() -> None:
 
 
 def test_a_password_that_the_driver_would_quote_is_kept_from_the_whole_traceback() -> None:
-    error, trace = told("postgresql://joe:s3cr3t%zz@127.0.0.1:1/shop", connect)
+    error, trace = describe("postgresql://joe:s3cr3t%zz@127.0.0.1:1/shop", connect)
 
     assert isinstance(error, DatabaseUnavailableError)
     check_one_line_without_secrets(error, trace)
 
 
-def test_an_unknown_role_is_told(database: Database) -> None:
-    error, trace = told(with_login(database.url, f"nobody_here:{PASSWORD}"), connect)
+def test_an_unknown_role_is_reported(database: Database) -> None:
+    error, trace = describe(with_login(database.url, f"nobody_here:{PASSWORD}"), connect)
 
     assert isinstance(error, DatabaseRefusedError)
     assert 'refuses the login: password authentication failed for user "nobody_here"' in str(error)
     check_one_line_without_secrets(error, trace)
 
 
-def test_a_database_that_is_not_there_is_told(database: Database) -> None:
-    error, trace = told(database.named("not_there").url, connect)
+def test_a_database_that_is_not_there_is_reported(database: Database) -> None:
+    error, trace = describe(database.named("not_there").url, connect)
 
     assert isinstance(error, DatabaseRefusedError)
     assert 'database "not_there" does not exist' in str(error)
     check_one_line_without_secrets(error, trace)
 
 
-def test_a_wrong_password_is_told_and_neither_it_nor_the_right_one_appears(login: Callable[..., str]) -> None:
+def test_a_wrong_password_is_reported_and_neither_it_nor_the_right_one_appears(login: Callable[..., str]) -> None:
     url = login()
     with Database(url).connect():
         pass
-    error, trace = told(url.replace("s3cr3t", "s3cr3t-no"), connect)
+    error, trace = describe(url.replace("s3cr3t", "s3cr3t-no"), connect)
 
     assert isinstance(error, DatabaseRefusedError)
     assert "password authentication failed for user" in str(error)
     check_one_line_without_secrets(error, trace)
 
 
-def test_no_password_where_one_is_asked_for_is_told(login: Callable[..., str]) -> None:
-    error, trace = told(login().replace(f":{PASSWORD}@", "@"), connect)
+def test_no_password_where_one_is_asked_for_is_reported(login: Callable[..., str]) -> None:
+    error, trace = describe(login().replace(f":{PASSWORD}@", "@"), connect)
 
     assert isinstance(error, DatabaseRefusedError)
     assert "asks for a password, and ANALYTICS_DATABASE_URL has none" in str(error)
     check_one_line_without_secrets(error, trace)
 
 
-def test_a_role_that_may_not_create_is_told_which_right_it_lacks(login: Callable[..., str]) -> None:
-    error, trace = told(login(), lambda database: write(database, THINGS, things((1, "a")), None))
+def test_a_role_that_may_not_create_is_reported_which_right_it_lacks(login: Callable[..., str]) -> None:
+    error, trace = describe(login(), lambda database: write(database, THINGS, things((1, "a")), None))
 
     assert isinstance(error, DatabaseRefusedError)
     assert "lacks a right: permission denied for database" in str(error)
     check_one_line_without_secrets(error, trace)
 
 
-def test_a_role_that_may_not_read_is_told_which_right_it_lacks(database: Database, login: Callable[..., str]) -> None:
+def test_a_role_that_may_not_read_is_reported_which_right_it_lacks(
+    database: Database, login: Callable[..., str]
+) -> None:
     write(database, THINGS, things((1, "a")), None)
-    error, trace = told(login(), lambda restricted: query(restricted, "select * from probe.things"))
+    error, trace = describe(login(), lambda restricted: query(restricted, "select * from probe.things"))
 
     assert isinstance(error, DatabaseRefusedError)
     assert "lacks a right: permission denied for schema probe" in str(error)
@@ -190,9 +192,9 @@ def test_several_that_create_a_database_at_once_all_find_it(missing: Database) -
     assert value(missing, "select 1") == 1
 
 
-def test_a_role_that_may_not_create_databases_is_told(missing: Database, login: Callable[..., str]) -> None:
+def test_a_role_that_may_not_create_databases_is_reported(missing: Database, login: Callable[..., str]) -> None:
     restricted = Database(login()).named(missing.name)
-    error, trace = told(restricted.url, create_database)
+    error, trace = describe(restricted.url, create_database)
 
     assert isinstance(error, DatabaseRefusedError)
     assert "lacks a right: permission denied to create database" in str(error)
@@ -257,14 +259,14 @@ def test_two_shops_that_bind_at_once_do_not_both_get_it(database: Database) -> N
     outcomes: dict[str, str] = {}
     prepare(database)
 
-    def claim(shop: str) -> None:
+    def bind_to(shop: str) -> None:
         try:
             bind(database, named(shop))
             outcomes[shop] = "bound"
         except SettingsError:
             outcomes[shop] = "refused"
 
-    threads = [threading.Thread(target=claim, args=(shop,)) for shop in ("first", "second")]
+    threads = [threading.Thread(target=bind_to, args=(shop,)) for shop in ("first", "second")]
     waiting = "select count(*) from pg_locks where locktype = 'advisory' and not granted"
     with database.connect() as connection, connection.cursor() as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended('analytics_pipeline bind', 0))")
@@ -277,8 +279,8 @@ def test_two_shops_that_bind_at_once_do_not_both_get_it(database: Database) -> N
     assert sorted(outcomes.values()) == ["bound", "refused"]
 
 
-def test_binding_needs_a_right_that_is_told(database: Database, login: Callable[..., str]) -> None:
-    error, trace = told(login(), lambda restricted: bind(restricted, load_shop("demo")))
+def test_binding_needs_a_right_that_is_reported(database: Database, login: Callable[..., str]) -> None:
+    error, trace = describe(login(), lambda restricted: bind(restricted, load_shop("demo")))
 
     assert isinstance(error, DatabaseRefusedError)
     assert "permission denied for database" in str(error)

@@ -71,7 +71,7 @@ def test_a_failure_while_rows_are_made_leaves_the_old_ones(stored: Database) -> 
     assert names(stored) == OLD
 
 
-def test_a_repeated_key_is_told_when_the_rows_are_published(stored: Database) -> None:
+def test_a_repeated_key_is_reported_when_the_rows_are_published(stored: Database) -> None:
     with stage(stored, [THINGS], part(2)) as staged:
         staged.write(THINGS, frame((2, "x"), (2, "x")))
         with pytest.raises(ContractError, match=r"repeat its key \(name\)"):

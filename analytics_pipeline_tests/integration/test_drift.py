@@ -38,8 +38,8 @@ def drift(pipeline: Pipeline, first: date, last: date | None = None, table: str 
     assert summary.succeeded, summary.failures
     key = dg.AssetCheckKey(dg.AssetKey(["raw", table]), "fields_are_the_known_ones")
     found = evaluations(pipeline, summary.run_id)[key]
-    told = [text for text in summary.warnings if text.startswith(f"check fields_are_the_known_ones of raw/{table}")]
-    assert len(told) == (0 if found.passed else 1)
+    messages = [text for text in summary.warnings if text.startswith(f"check fields_are_the_known_ones of raw/{table}")]
+    assert len(messages) == (0 if found.passed else 1)
     return found
 
 
@@ -48,19 +48,19 @@ def changes(pipeline: Pipeline) -> list[tuple[object, ...]]:
     return [tuple(row.values()) for row in rows]
 
 
-def test_a_new_field_is_told_once_and_then_known(start_shop: StartShop, pipeline_of: PipelineOf) -> None:
+def test_a_new_field_is_reported_once_and_then_known(start_shop: StartShop, pipeline_of: PipelineOf) -> None:
     shop = start_shop(now=NOW, **SMALL)
     pipeline = pipeline_of(shop)
     first = drift(pipeline, day(0))
     assert first.passed
-    assert first.metadata["told"].value == "the first profile: from now on these fields are the known ones"
+    assert first.metadata["note"].value == "the first profile: from now on these fields are the known ones"
     shop.shop.misbehave(Fault.NEW_FIELD, share=1.0)
 
-    told = drift(pipeline, day(1))
-    assert not told.passed
-    assert told.severity == dg.AssetCheckSeverity.WARN
-    records = told.metadata["records_looked_at"].value
-    assert told.metadata["changes"].value == f"- new: loyalty_tier, string in {records} of {records}, such as gold"
+    messages = drift(pipeline, day(1))
+    assert not messages.passed
+    assert messages.severity == dg.AssetCheckSeverity.WARN
+    records = messages.metadata["records_examined"].value
+    assert messages.metadata["changes"].value == f"- new: loyalty_tier, string in {records} of {records}, such as gold"
 
     again = drift(pipeline, day(2))
     assert again.passed
@@ -79,7 +79,7 @@ def test_a_run_that_writes_nothing_and_a_day_without_orders_change_nothing(
     drift(pipeline, day(0))
     everything = "select * from ops.fields where endpoint = 'orders' order by path, json_type"
     before = pipeline.rows(everything)
-    assert drift(pipeline, day(1)).metadata["told"].value == "no record came"
+    assert drift(pipeline, day(1)).metadata["note"].value == "no record came"
     assert pipeline.rows(everything) == before
     shop.shop.misbehave(Fault.NEW_FIELD, share=1.0, path="/orders")
     shop.shop.misbehave(Fault.MISSING_RECORD, share=1.0, path="/orders")
@@ -177,7 +177,7 @@ def without(*names: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
     return lambda order: {name: value for name, value in order.items() if name not in names}
 
 
-def test_missing_and_retyped_fields_are_told_with_their_roles_once_and_so_is_their_return(
+def test_missing_and_retyped_fields_are_reported_with_their_roles_once_and_so_is_their_return(
     drifting: tuple[Shop, Pipeline],
 ) -> None:
     shop, pipeline = drifting
@@ -185,15 +185,15 @@ def test_missing_and_retyped_fields_are_told_with_their_roles_once_and_so_is_the
         **without("note", "total", "channel")(order),
         "lines": [{**order["lines"][0], "price": "10.00"}],
     }
-    told = drift(pipeline, day(2))
-    assert not told.passed
-    assert [line.split(", last seen")[0] for line in str(told.metadata["changes"].value).splitlines()] == [
+    messages = drift(pipeline, day(2))
+    assert not messages.passed
+    assert [line.split(", last seen")[0] for line in str(messages.metadata["changes"].value).splitlines()] == [
         "- missing: channel (mapped as exclude (test_order)), string",
         "- missing: total (mapped as total), string",
         "- retyped: lines[].price (mapped as lines.unit_price), was number, is string, such as 10.00",
         "- missing: note, string",
     ]
-    assert (told.metadata["missing"].value, told.metadata["retyped"].value) == (3, 1)
+    assert (messages.metadata["missing"].value, messages.metadata["retyped"].value) == (3, 1)
     assert drift(pipeline, day(3)).passed
     missed = pipeline.rows("select path, json_type from ops.fields where missing_since is not null order by path")
     assert [tuple(row.values()) for row in missed] == [
@@ -227,8 +227,8 @@ def test_old_days_that_lack_a_field_or_have_one_again_do_not_flap(drifting: tupl
         return {**without("note")(order), "tier": "gold"} if is_new else order
 
     shop.order = by_version
-    told = str(drift(pipeline, day(2)).metadata["changes"].value)
-    assert [line.split()[1:3] for line in told.splitlines()] == [["missing:", "note,"], ["new:", "tier,"]]
+    messages = str(drift(pipeline, day(2)).metadata["changes"].value)
+    assert [line.split()[1:3] for line in messages.splitlines()] == [["missing:", "note,"], ["new:", "tier,"]]
     for first, last in ((1, 1), (0, 3)):
         assert drift(pipeline, day(first), day(last)).passed, (first, last)
     shop.order = lambda order: {**by_version(order), "colour": "red"} if order["created"] < str(day(1)) else order
@@ -238,7 +238,7 @@ def test_old_days_that_lack_a_field_or_have_one_again_do_not_flap(drifting: tupl
     assert [row[1:3] for row in changes(pipeline)] == [("missing", "note"), ("new", "tier"), ("new", "colour")]
 
 
-def test_nothing_that_tells_of_a_person_is_an_example(drifting: tuple[Shop, Pipeline]) -> None:
+def test_nothing_that_reports_a_person_is_an_example(drifting: tuple[Shop, Pipeline]) -> None:
     shop, pipeline = drifting
     shop.order = lambda order: {
         **without("buyer", "note")(order),

@@ -40,10 +40,10 @@ def raw_rows(*orders: tuple[date, dict[str, Any]]) -> pa.Table:
 
 def test_all_of_the_first_records_are_looked_at_and_then_every_twentieth(database: Database) -> None:
     records = [(day(0), {"id": number}) for number in range(2_100)]
-    assert audited(database, *records).results()[0].metadata["records_looked_at"].value == 2_005
+    assert audited(database, *records).results()[0].metadata["records_examined"].value == 2_005
     write(database, RAW_ORDERS.table, raw_rows((day(1), {})), None)
     newer = [(day(1), {"id": number}) for number in range(2_000)]
-    assert audited(database, *records, *newer).results()[0].metadata["records_looked_at"].value == 4_005
+    assert audited(database, *records, *newer).results()[0].metadata["records_examined"].value == 4_005
 
 
 def test_old_and_new_records_are_taken_down_together_when_nothing_is_known_yet(database: Database) -> None:
@@ -59,7 +59,7 @@ def test_old_and_new_records_are_taken_down_together_when_nothing_is_known_yet(d
     assert "changes" not in again.metadata
 
 
-def test_a_field_of_another_type_in_old_and_in_new_records_is_told_once_a_run(database: Database) -> None:
+def test_a_field_of_another_type_in_old_and_in_new_records_is_reported_once_a_run(database: Database) -> None:
     audit = audited(database, (day(1), {"a": 1}))
     audit.results()[0]
     audit.record("first")
@@ -78,4 +78,4 @@ def test_what_is_no_json_is_left_to_the_cleaning(database: Database) -> None:
     [batch] = raw_rows((day(0), {"a": 1}), (day(0), {"a": 2})).to_batches()
     payloads = pa.array(["{broken", '{"a": 1}'])
     audit.look_at(pa.RecordBatch.from_arrays([*batch.columns[:-1], payloads], schema=batch.schema))
-    assert audit.results()[0].metadata["records_looked_at"].value == 1
+    assert audit.results()[0].metadata["records_examined"].value == 1

@@ -43,7 +43,7 @@ def shop(start_shop: Callable[..., RunningShop]) -> RunningShop:
 
 
 @pytest.mark.parametrize("retries", [0, 2])
-def test_a_shop_that_fails_for_ever_is_told_with_url_and_remedy(
+def test_a_shop_that_fails_for_ever_is_reported_with_url_and_remedy(
     shop: RunningShop, pipeline_of: Callable[..., Pipeline], monkeypatch: pytest.MonkeyPatch, retries: int
 ) -> None:
     monkeypatch.setattr(client, "retry_wait", lambda *_: 0.0)
@@ -67,7 +67,7 @@ def test_a_shop_that_fails_for_ever_is_told_with_url_and_remedy(
     assert pipeline.instance.event_log_storage.get_concurrency_info("shop_api").claimed_slots == []
 
 
-def test_a_shop_whose_port_is_closed_is_told_with_url_and_remedy(
+def test_a_shop_whose_port_is_closed_is_reported_with_url_and_remedy(
     start_shop: Callable[..., RunningShop], pipeline_of: Callable[..., Pipeline]
 ) -> None:
     shop = start_shop()
@@ -172,7 +172,7 @@ def test_a_database_that_restarts_between_steps_and_between_runs_is_no_obstacle(
         assert content_hash(database, "marts.daily_revenue") == before
 
 
-def test_a_database_that_is_away_is_told_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_is_reported_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = {"ANALYTICS_HOME": str(tmp_path), "ANALYTICS_DATABASE_URL": "postgresql://joe:s3cr3t@127.0.0.1:1/x"}
     for name, setting in environment.items():
         monkeypatch.setenv(name, setting)

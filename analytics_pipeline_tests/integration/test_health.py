@@ -35,7 +35,7 @@ from analytics_pipeline_tests.integration.tables import execute
 __all__ = ["case", "small_shop"]
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SHOP = load_shop("demo")
-SENSORS = ("late_changes", "yesterday_has_landed", "alerts")
+SENSORS = ("late_changes", "yesterday_is_on_time", "alerts")
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_ticks_in_time_are_well(stored: dg.DagsterInstance) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "minutes", "status", "told"),
+    ("name", "minutes", "status", "messages"),
     [
         ("daily", 33 * 60, TickStatus.SUCCESS, "does the daemon live?"),
         ("alerts", 9, TickStatus.SKIPPED, "does the daemon live?"),
@@ -90,13 +90,13 @@ def test_ticks_in_time_are_well(stored: dg.DagsterInstance) -> None:
         ("late_changes", 90, TickStatus.STARTED, "does the daemon live?"),
     ],
 )
-def test_a_dead_daemon_a_failed_tick_and_a_stopped_sensor_are_told(
-    stored: dg.DagsterInstance, name: str, minutes: int, status: TickStatus | None, told: str
+def test_a_dead_daemon_a_failed_tick_and_a_stopped_sensor_are_reported(
+    stored: dg.DagsterInstance, name: str, minutes: int, status: TickStatus | None, messages: str
 ) -> None:
     at_work(stored, name, NOW - timedelta(minutes=minutes), status)
     found = problems(stored)
-    assert (found[name] is None) == (not told)
-    assert told in (found[name] or "")
+    assert (found[name] is None) == (not messages)
+    assert messages in (found[name] or "")
     others = {problem for other, problem in found.items() if other != name}
     assert others == {"it has never been at work here: does `analytics-pipeline up` run?"}
 
@@ -117,7 +117,7 @@ def checked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Call:
     return call
 
 
-def test_late_unproved_and_parked_days_are_told_and_then_all_is_well(case: Case, checked: Call) -> None:
+def test_late_unproved_and_parked_days_are_reported_and_then_all_is_well(case: Case, checked: Call) -> None:
     case.describe(first_day=str(datetime.now(load_shop(str(case.path)).zone).date() - timedelta(days=3)))
     shop = load_shop(str(case.path))
     yesterday = str(datetime.now(shop.zone).date() - timedelta(days=1))
@@ -153,7 +153,7 @@ def test_where_cron_calls_the_commands_the_embedded_database_is_told_to_be_no_pl
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "messages"),
     [
         ({"ANALYTICS_DATABASE_URL": "postgresql://joe:s3cret@127.0.0.1:1/x"}, "no Postgres server answers"),
         ({"ANALYTICS_DATABASE_URL": ""}, "the embedded database does not run"),
@@ -161,12 +161,12 @@ def test_where_cron_calls_the_commands_the_embedded_database_is_told_to_be_no_pl
     ],
 )
 def test_whatever_is_down_the_answer_is_json_and_nothing_is_started(
-    checked: Call, tmp_path: Path, settings: dict[str, str], told: str
+    checked: Call, tmp_path: Path, settings: dict[str, str], messages: str
 ) -> None:
     found = checked("--json", **settings)
     answer = json.loads(found.output)
     assert found.exit_code == 1
     assert (answer["ok"], len(answer["problems"])) == (False, 1)
-    assert told in answer["problems"][0]
+    assert messages in answer["problems"][0]
     assert "s3cret" not in found.output
     assert not (tmp_path / "home" / "postgres").exists()

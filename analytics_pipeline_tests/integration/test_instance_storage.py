@@ -76,7 +76,7 @@ def made(server: Database, instance_template: str) -> Iterator[Callable[[], Data
 
 
 def contents(database: Database) -> dict[str, list[dict[str, object]]]:
-    """All rows of all tables, but for what tells nothing of what was asked."""
+    """All rows of all tables, but for what says nothing of what was asked."""
     listed = query(
         database,
         "select table_name, string_agg(quote_ident(column_name), ', ' order by ordinal_position) as columns "
@@ -126,8 +126,8 @@ def test_runs_and_events_are_stored_as_dagster_postgres_alone_would_store_them(
         "asset_event_tags",
         "asset_check_executions",
     }
-    told = {row["dagster_event_type"] for row in expected["event_logs"]}
-    assert told >= {
+    messages = {row["dagster_event_type"] for row in expected["event_logs"]}
+    assert messages >= {
         kind.value for kind in (dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, dg.DagsterEventType.RUN_FAILURE)
     }
 

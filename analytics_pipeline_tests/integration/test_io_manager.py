@@ -100,7 +100,7 @@ def test_whatever_the_value_the_runs_day_is_replaced_and_its_neighbours_stay(dat
         assert event.metadata["rows_written"].value == 2
 
 
-def test_a_range_is_one_slice_and_each_day_tells_its_own_rows(database: Database) -> None:
+def test_a_range_is_one_slice_and_each_day_reports_its_own_rows(database: Database) -> None:
     rows = excluded(("2025-01-02", "a"), ("2025-01-04", "b"), ("2025-01-04", "c"))
     result = materialise([daily(rows)], day="2025-01-02", until="2025-01-04")
 
@@ -162,7 +162,7 @@ def test_a_table_that_does_not_fit_fails_the_step(database: Database) -> None:
     assert stored(database) == ["2025-01-02 old"]
 
 
-def test_an_unpartitioned_asset_replaces_its_table_and_tells_its_rows(database: Database) -> None:
+def test_an_unpartitioned_asset_replaces_its_table_and_reports_its_rows(database: Database) -> None:
     def products(*names: str) -> dg.AssetsDefinition:
         @dg.asset(key=CLEAN_PRODUCTS.table.path, io_manager_key="postgres")
         def asset() -> pa.Table:

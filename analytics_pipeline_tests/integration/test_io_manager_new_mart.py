@@ -74,9 +74,9 @@ def test_a_file_in_the_folder_of_marts_is_materialised_with_the_others(loaded: P
     ran = _ran(loaded, tmp_path, RUN, country_sales=MART)
 
     assert ran.returncode == 0, ran.stderr
-    told = [line.split(" ", 1) for line in ran.stdout.splitlines()]
-    assert [day for day, _ in told] == ["2025-01-01", "2025-01-02", "2025-01-03"]
-    assert all("dagster/partition_row_count" in figures and "net_sales_EUR" in figures for _, figures in told)
+    messages = [line.split(" ", 1) for line in ran.stdout.splitlines()]
+    assert [day for day, _ in messages] == ["2025-01-01", "2025-01-02", "2025-01-03"]
+    assert all("dagster/partition_row_count" in figures and "net_sales_EUR" in figures for _, figures in messages)
     by_day = "select event_date, sum(net_sales)::text as net_sales from marts.{table} group by 1 order by 1"
     assert loaded.rows(by_day.format(table="country_sales")) == loaded.rows(by_day.format(table="daily_revenue"))
     described = "select obj_description('marts.country_sales'::regclass) as text"

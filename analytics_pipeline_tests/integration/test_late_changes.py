@@ -43,7 +43,7 @@ def test_after_each_tick_every_day_is_right_and_no_day_was_loaded_that_need_not_
         run_rightly(pipeline, OPENED, last)
         assert not pipeline.rows("select * from ops.restatements")
         causes: set[str] = set()
-        for days_later, comes_first in ((2, "the look"), (4, "the daily runs")):
+        for days_later, comes_first in ((2, "the poll"), (4, "the daily runs")):
             earlier = clock.now
             clock.now += timedelta(days=days_later)
             if comes_first == "the daily runs":
@@ -53,7 +53,7 @@ def test_after_each_tick_every_day_is_right_and_no_day_was_loaded_that_need_not_
             done = catch_up(pipeline)
             agrees(pipeline, OPENED, last)
 
-            loaded_before = set(DayRange(OPENED, last - timedelta(days=0 if comes_first == "the look" else days_later)))
+            loaded_before = set(DayRange(OPENED, last - timedelta(days=0 if comes_first == "the poll" else days_later)))
             changed_orders = shop.shop.changed_order_days(earlier, clock.now) & loaded_before
             assert done.days == changed_orders
             assert written_since(pipeline, "daily_revenue", moment) == changed_orders | wrong
@@ -61,12 +61,12 @@ def test_after_each_tick_every_day_is_right_and_no_day_was_loaded_that_need_not_
             restatements = restated_since(pipeline, moment)
             assert_restated_exactly(numbers, revenue_numbers(pipeline), restatements)
             causes |= {cause for row in restatements for cause in row["cause"].split(", ")}
-            if comes_first == "the look":
+            if comes_first == "the poll":
                 last = _run_daily(pipeline, last, days_later)  # returns of the days since are there already
                 agrees(pipeline, OPENED, last)
-        assert causes >= {"refund", "edit", "cancellation", "vanished", "late_order", "quarantine_replay"}
+        assert causes >= {"refund", "edit", "cancellation", "deleted", "late_order", "quarantine_replay"}
         assert pipeline.rows("select * from ops.stale_days") == []
-        gone = {str(row["order_id"]) for row in pipeline.rows("select order_id from ops.vanished_orders")}
+        gone = {str(row["order_id"]) for row in pipeline.rows("select order_id from ops.deleted_orders")}
         assert gone
         assert gone <= shop.shop.deleted_orders().keys()
 
@@ -95,20 +95,20 @@ def stale_rows(pipeline: Pipeline) -> list[dict[str, object]]:
     return pipeline.rows("select * from ops.stale_days order by day, reason")
 
 
-def test_a_failed_look_is_no_look_and_moves_nothing(later: Pipeline) -> None:
+def test_a_failed_poll_is_no_poll_and_moves_nothing(later: Pipeline) -> None:
     later.shop.shop.misbehave(Fault.ERROR_500, share=1.0, path="/orders")
 
     with pytest.raises(ShopUnavailableError):
         look_at(later, retries=0)
 
     assert stale_rows(later) == []
-    assert later.rows("select * from ops.looks") == []
+    assert later.rows("select * from ops.polls") == []
     later.shop.shop.misbehaviour.stop()
     assert catch_up(later).days
     agrees(later, OPENED, LOADED)
 
 
-def test_looking_twice_marks_the_same_days_and_loading_settles_them(later: Pipeline) -> None:
+def test_polling_twice_marks_the_same_days_and_loading_settles_them(later: Pipeline) -> None:
     first, second = look_at(later), look_at(later)
 
     # The second one asks from the first one's newest stamp on, less the overlap.
@@ -127,7 +127,7 @@ def test_looking_twice_marks_the_same_days_and_loading_settles_them(later: Pipel
 
 def test_an_order_that_is_named_again_unchanged_marks_no_day(later: Pipeline) -> None:
     catch_up(later)
-    execute(later.database, "update ops.looks set newest_change = '2025-03-01'")
+    execute(later.database, "update ops.polls set newest_change = '2025-03-01'")
 
     found = look_at(later)
 
@@ -226,7 +226,7 @@ def test_days_before_the_shops_first_one_are_neither_listed_nor_loaded(later: Pi
     execute(
         later.database,
         f"delete from ops.materialised_days where {of_the_day}",
-        f"update ops.materialised_days set read_at = timestamptz '{OPENED} 23:59' where day = '{OPENED}'",
+        f"update ops.materialised_days set as_of = timestamptz '{OPENED} 23:59' where day = '{OPENED}'",
         "insert into ops.stale_days (day, reason, order_ids, event_days, first_seen_at, seen_at, failures) "
         f"values (date '{OPENED}', 'edit', '{{}}', '{{}}', now(), now(), 0)",
     )
@@ -237,12 +237,12 @@ def test_days_before_the_shops_first_one_are_neither_listed_nor_loaded(later: Pi
     assert look_at(replace(later, description=description)).stale == []
     loadable = DayRange(OPENED + timedelta(days=1), LOADED)
     assert days_to_load(later.database, in_flight=(), most=10, loadable=loadable) == []
-    cursors = later.rows("select newest_change from ops.looks order by looked_at desc limit 2")
+    cursors = later.rows("select newest_change from ops.polls order by polled_at desc limit 2")
     assert cursors[0] == cursors[1]  # the days that are left out do not hold it back
     assert {stale.day for stale in look_at(later).stale} == {OPENED}
 
 
-def test_an_order_that_vanished_leaves_every_table_is_on_record_and_may_come_back(later: Pipeline) -> None:
+def test_an_order_that_was_deleted_leaves_every_table_is_on_record_and_may_come_back(later: Pipeline) -> None:
     (day,) = [LOADED - timedelta(days=3)]
     kept = later.rows(f"select * from clean.orders where order_date = date '{day}' order by order_id")
     stored = later.rows(f"select order_id, payload::text as payload from raw.orders where order_date = date '{day}'")
@@ -260,13 +260,13 @@ def test_an_order_that_vanished_leaves_every_table_is_on_record_and_may_come_bac
 
     for table in ("raw.orders", "clean.orders", "clean.order_lines", "clean.sales"):
         assert later.rows(f"select 1 as one from {table} where order_id = 'GHOST'") == []
-    (gone,) = later.rows("select order_date, payload->>'id' as id, reappeared_at from ops.vanished_orders")
+    (gone,) = later.rows("select order_date, payload->>'id' as id, reappeared_at from ops.deleted_orders")
     assert gone == {"order_date": day, "id": "GHOST", "reappeared_at": None}
     agrees(later, day, day)
     assert stored
-    execute(later.database, f"update ops.vanished_orders set order_id = '{kept[0]['order_id']}'")
+    execute(later.database, f"update ops.deleted_orders set order_id = '{kept[0]['order_id']}'")
     assert later.run(day).succeeded
-    assert later.rows("select 1 as one from ops.vanished_orders where reappeared_at is not null")
+    assert later.rows("select 1 as one from ops.deleted_orders where reappeared_at is not null")
 
 
 def test_rerunning_what_did_not_change_writes_no_history(later: Pipeline) -> None:

@@ -102,8 +102,8 @@ def test_a_shop_that_cannot_be_asked_for_changes_has_its_last_days_read_again_da
     done = catch_up(shy)
 
     agrees(shy, OPENED, LOADED)
-    assert done.days == {stale.day for stale in done.look.again.stale}
-    assert done.look.again.held == set(DayRange(OPENED, LOADED)) - done.days
+    assert done.days == {stale.day for stale in done.poll.again.stale}
+    assert done.poll.again.held == set(DayRange(OPENED, LOADED)) - done.days
     held = shy.rows(f"select day from ops.day_proofs where held_at < timestamptz '{moment}'")
     assert {row["day"] for row in held} == set()
     swept = redescribed(
@@ -129,7 +129,7 @@ def test_the_shops_count_of_a_range_is_one_request_for_one_record(later: Pipelin
     assert statistics.bytes < 5_000
 
 
-def test_catch_up_loads_what_changed_tells_it_and_has_nothing_to_do_the_second_time(
+def test_catch_up_loads_what_changed_reports_it_and_has_nothing_to_do_the_second_time(
     later: Pipeline, tmp_path: Path
 ) -> None:
     settings = {
@@ -150,21 +150,21 @@ def test_catch_up_loads_what_changed_tells_it_and_has_nothing_to_do_the_second_t
     assert lines["adds up"].startswith("15 of 15 days; unexplained difference 0.00, unexplained orders 0")
     assert lines["stale"] == "no day waits to be loaded again"
     assert "published numbers of" in lines["restated"]
-    assert lines["late changes"].startswith("last looked for 20")
-    assert lines["settled"].startswith("final 2025-03-18 to 2025-04-01")
+    assert lines["late changes"].startswith("last poll 20")
+    assert lines["maturity"].startswith("final 2025-03-18 to 2025-04-01")
 
 
 def test_catch_up_before_anything_is_loaded_says_so(
     start_shop: Callable[..., object], pipeline_of: Callable[..., Pipeline], tmp_path: Path
 ) -> None:
     pipeline = pipeline_of(start_shop(now=datetime(2025, 4, 2, tzinfo=UTC), opened=OPENED))
-    told = run(
+    messages = run(
         "catch-up", folder=tmp_path, ANALYTICS_HOME=str(tmp_path / "home"),
         ANALYTICS_DATABASE_URL=pipeline.database.url, ANALYTICS_SHOP=str(pipeline.description),
     )  # fmt: skip
 
-    assert told.returncode == 0
-    assert "No business day is loaded yet" in told.stdout
+    assert messages.returncode == 0
+    assert "No business day is loaded yet" in messages.stdout
 
 
 def test_today_is_kept_current_is_provisional_and_is_put_on_record_only_once_it_is_over(

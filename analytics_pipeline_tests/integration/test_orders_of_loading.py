@@ -36,7 +36,7 @@ def load(
 ) -> Iterator[Callable[[str, list[list[DayRange]]], dict[str, str]]]:
     """Load ranges into a new database, and return the hash of each table: `load("name", [ranges, ranges at once])`."""
     databases: list[Database] = []
-    # New customers are told by the loaded orders alone: the hardest case.
+    # New customers are reported by the loaded orders alone: the hardest case.
     description = describe(shop, tmp_path, customers={"fields": {"customer_id": "id", "updated_at": "updated_at"}})
 
     def run_all(name: str, lanes: list[list[DayRange]]) -> dict[str, str]:

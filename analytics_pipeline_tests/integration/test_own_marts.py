@@ -57,9 +57,9 @@ def test_rows_that_contradict_a_check_stop_what_reads_the_mart(own: Own) -> None
     execute(pipeline.database, "delete from marts.above")
     failed = ran(pipeline)
     assert not failed.succeeded
-    [told] = [one for one in failed.failures if one.startswith("check sales_are_small of marts/own")]
-    assert "contradictions 3" in told
-    assert "examples 2025-01-01, 2025-01-02, 2025-01-03" in told
+    [messages] = [one for one in failed.failures if one.startswith("check sales_are_small of marts/own")]
+    assert "contradictions 3" in messages
+    assert "examples 2025-01-01, 2025-01-02, 2025-01-03" in messages
     assert pipeline.rows("select best from marts.above") == []
 
 
@@ -72,17 +72,17 @@ def test_a_check_that_warns_stops_nothing_and_looks_at_the_runs_days_where_it_sa
     assert ran(pipeline).succeeded
     one_day = pipeline.run(LAST, job="marts")
     assert one_day.succeeded
-    [told] = [one for one in one_day.warnings if "nothing_is_sold" in one]
-    assert "contradictions 1" in told
-    assert f"examples {LAST}" in told
+    [messages] = [one for one in one_day.warnings if "nothing_is_sold" in one]
+    assert "contradictions 1" in messages
+    assert f"examples {LAST}" in messages
 
 
 def test_a_mart_that_is_computed_whole_has_checks_too_and_says_so_in_its_description(own: Own) -> None:
     checked = ABOVE.replace("select", "-- check (warn): best_is_nothing: select best from marts.above\nselect", 1)
     pipeline = own(own=OWN.format(lines=""), above=checked)
     summary = ran(pipeline)
-    [told] = [one for one in summary.warnings if "best_is_nothing" in one]
-    assert "business_days all" in told
+    [messages] = [one for one in summary.warnings if "best_is_nothing" in one]
+    assert "business_days all" in messages
     specs = {spec.key.path[-1]: spec for spec in pipeline.definitions.resolve_all_asset_specs()}
     whole = "Every run computes it whole, since it has no `:first_day` and `:last_day`."
     assert str(specs["above"].description).endswith(whole)
@@ -90,7 +90,7 @@ def test_a_mart_that_is_computed_whole_has_checks_too_and_says_so_in_its_descrip
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "messages"),
     [
         (
             ("group by event_date", "group by event_date, order_id"),
@@ -103,15 +103,15 @@ def test_a_mart_that_is_computed_whole_has_checks_too_and_says_so_in_its_descrip
         (("sum(net_sales)", "net_sales"), 'line 5: Postgres: column "sales.net_sales" must appear in the GROUP BY'),
     ],
 )
-def test_what_postgres_finds_is_told_with_the_files_line_and_the_old_rows_stay(
-    own: Own, change: tuple[str, str], told: str
+def test_what_postgres_finds_is_reported_with_the_files_line_and_the_old_rows_stay(
+    own: Own, change: tuple[str, str], messages: str
 ) -> None:
     right = OWN.format(lines="")
     assert ran(own(own=right)).succeeded
     pipeline = own(own=right.replace(*change))
     before = pipeline.rows("select event_date, net_sales::text from marts.own order by 1")
     [failure] = ran(pipeline).failures
-    assert f"own.sql: {told}" in failure
+    assert f"own.sql: {messages}" in failure
     assert "Nothing was written." in failure
     assert pipeline.rows("select event_date, net_sales::text from marts.own order by 1") == before
 
@@ -191,8 +191,8 @@ def test_a_seed_is_loaded_as_it_is_now_and_a_wrong_value_leaves_what_was_loaded(
     assert ran(own(seeds={"targets": TARGETS})).succeeded
     pipeline = own(seeds={"targets": TARGETS.replace("200.5", "two hundred")}, own=OWN.format(lines=""))
     failed = ran(pipeline)
-    [told] = failed.failures
-    assert "targets.csv: line 3: target is no numeric(19,4)" in told
+    [messages] = failed.failures
+    assert "targets.csv: line 3: target is no numeric(19,4)" in messages
     assert len(pipeline.rows("select day from seeds.targets")) == 2
     assert len(pipeline.rows("select event_date from marts.own")) == 3  # it does not read the seed
     assert ran(own(seeds={"targets": TARGETS.partition("2025-01-02")[0]})).succeeded

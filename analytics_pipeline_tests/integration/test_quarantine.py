@@ -75,9 +75,9 @@ def test_a_bad_day_among_good_ones_stops_the_range_and_the_old_rows_stay(
     below, rare = checks(mistaken, summary.run_id)
     assert (below.passed, below.severity, below.metadata["days_above"].value) == (False, dg.AssetCheckSeverity.ERROR, 1)
     assert (rare.passed, rare.severity) == (False, dg.AssetCheckSeverity.WARN)
-    told = str(below.metadata["worst_days"].value)
-    assert told.startswith(f"- {day(1)}: 2 of {len(truths[1].orders)} orders")
-    assert f"not an amount with at most four decimals (shipping): 2, such as {bad[0]}, {bad[1]}" in told
+    messages = str(below.metadata["worst_days"].value)
+    assert messages.startswith(f"- {day(1)}: 2 of {len(truths[1].orders)} orders")
+    assert f"not an amount with at most four decimals (shipping): 2, such as {bad[0]}, {bad[1]}" in messages
 
     # Without limits (a share is never above 1) the bad day is written.
     unlimited = redescribed(pipeline, tmp_path, orders=mapped)
@@ -127,7 +127,7 @@ def test_a_mended_description_brings_the_orders_back_from_the_stored_answers(
     assert call(right, "show", order_id).exit_code == 1
 
 
-def test_orders_that_the_shop_repairs_come_back_and_the_others_are_told(
+def test_orders_that_the_shop_repairs_come_back_and_the_others_are_reported(
     pipeline_of: PipelineOf, call: Callable[..., Result]
 ) -> None:
     now = [at("2025-06-09T03:00:00+02:00")]
@@ -155,8 +155,8 @@ def test_a_replay_that_fails_ends_with_exit_code_1_and_nothing_to_replay_with_0(
     shop = start_shop(now=NOW, bad_share=0.3, **SMALL)
     pipeline = pipeline_of(shop, limits={"retries": 0})
     nothing = call(pipeline, "replay")
-    told = "no such order is in quarantine; the reasons there are: "
-    assert (nothing.exit_code, nothing.output) == (0, f"{told}none\n")
+    messages = "no such order is in quarantine; the reasons there are: "
+    assert (nothing.exit_code, nothing.output) == (0, f"{messages}none\n")
     assert call(pipeline, "list").output == nothing.output
     unknown = call(pipeline, "show", "4711\x1b[2J")
     assert unknown.exit_code == 1
@@ -174,7 +174,7 @@ def test_a_replay_that_fails_ends_with_exit_code_1_and_nothing_to_replay_with_0(
     other = call(pipeline, "replay", "--reason", "nobody breaks this rule")
     assert other.exit_code == 0
     there = {str(row["reason"]) for row in pipeline.rows("select reason from ops.quarantine")}
-    assert set(other.output.removeprefix(told).strip().split("; ")) == there != set()
+    assert set(other.output.removeprefix(messages).strip().split("; ")) == there != set()
 
 
 def _order_fields(pipeline: Pipeline) -> dict[str, str]:

@@ -63,15 +63,15 @@ def quarantine(database: Database, orders: dict[str, date]) -> None:
 
 def test_days_without_a_gap_are_one_run(held: Database) -> None:
     def runs_of(selection: Selection, failing: date | None = None, *, is_stored: bool = False) -> list[str]:
-        told: list[str] = []
+        messages: list[str] = []
 
         def note(days: DayRange, job: str) -> RunSummary:
-            told.append(f"{job} {(days.first - OPENED).days}-{(days.last - OPENED).days}")
+            messages.append(f"{job} {(days.first - OPENED).days}-{(days.last - OPENED).days}")
             return RunSummary("id", succeeded=days.first != failing)
 
         replayed = replay(held, orders(held, selection), note, is_stored=is_stored)
         assert len(replayed.failures) == (0 if failing is None else 1)
-        return told
+        return messages
 
     assert runs_of(Selection()) == ["daily 0-1", "daily 3-3"]
     assert runs_of(Selection(), is_stored=True) == ["clean 0-1", "marts 0-1", "clean 3-3", "marts 3-3"]

@@ -42,7 +42,7 @@ def test_history_that_is_loaded_later_restates_its_refunds_and_first_orders_as_b
     shop = start_shop(
         now=at("2025-08-01T12:00:00+02:00"), opened=date(2025, 6, 1), orders_per_day=(8, 12), refund_share=0.4
     )
-    # Nothing but the orders themselves tells of first orders here.
+    # Nothing but the orders themselves reports first orders here.
     pipeline = pipeline_of(shop, customers={"fields": {"customer_id": "id", "updated_at": "updated_at"}})
     assert pipeline.run(date(2025, 6, 11), date(2025, 6, 16)).succeeded
     numbers = revenue_numbers(pipeline)
@@ -56,7 +56,7 @@ def test_history_that_is_loaded_later_restates_its_refunds_and_first_orders_as_b
     assert {"returns", "new_customers"} <= {row["metric"] for row in restated}
 
 
-def test_another_description_restates_as_a_change_of_definition(
+def test_another_description_restates_as_a_change_of_the_code_version(
     later: Pipeline, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     catch_up(later)
@@ -68,11 +68,11 @@ def test_another_description_restates_as_a_change_of_definition(
     assert other.run(OPENED, LOADED, job="clean").succeeded
     assert other.run(OPENED, LOADED, job="marts").succeeded
 
-    assert causes(other, moment) == {"definition_change"}
+    assert causes(other, moment) == {"code_version_change"}
     assert_restated_exactly(numbers, revenue_numbers(other), restated_since(other, moment))
 
 
-def test_a_changed_statement_of_a_mart_restates_as_a_change_of_definition(later: Pipeline) -> None:
+def test_a_changed_statement_of_a_mart_restates_as_a_change_of_the_code_version(later: Pipeline) -> None:
     catch_up(later)
     moment = database_time(later)
     execute(
@@ -80,14 +80,14 @@ def test_a_changed_statement_of_a_mart_restates_as_a_change_of_definition(later:
         # As if another statement had counted one order more.
         "update ops.publications set value = value + 1 where metric = 'orders'",
         "update ops.restatements set new_value = new_value + 1, old_value = old_value + 1 where metric = 'orders'",
-        "update ops.materialised_days set definition = 'another' where table_name = 'marts.daily_revenue'",
+        "update ops.materialised_days set code_version = 'another' where table_name = 'marts.daily_revenue'",
     )
 
     assert later.run(OPENED, LOADED, job="marts").succeeded
 
     restated = restated_since(later, moment)
     assert {row["metric"] for row in restated} == {"orders"}
-    assert {row["cause"] for row in restated} == {"definition_change"}
+    assert {row["cause"] for row in restated} == {"code_version_change"}
     assert {row["difference"] for row in restated} == {"-1.0000"}
 
 
@@ -102,7 +102,7 @@ def test_a_number_that_someone_changed_by_hand_is_put_right_and_is_no_restatemen
     assert causes(later, moment) == set()
 
 
-def test_a_number_that_changed_without_any_reason_is_told_as_unexplained(later: Pipeline) -> None:
+def test_a_number_that_changed_without_any_reason_is_reported_as_unexplained(later: Pipeline) -> None:
     catch_up(later)
     moment = database_time(later)
     execute(later.database, f"update clean.sales set gross_sales = gross_sales + 1 where event_date = '{LOADED}'")
@@ -110,7 +110,7 @@ def test_a_number_that_changed_without_any_reason_is_told_as_unexplained(later: 
     summary = later.run(LOADED, job="marts")
 
     assert causes(later, moment) == {"unexplained"}
-    assert not summary.succeeded  # what is wrong with the table itself is told by the checks
+    assert not summary.succeeded  # what is wrong with the table itself is reported by the checks
 
 
 def test_a_row_in_another_currency_that_appears_later_restates_from_nothing(later: Pipeline) -> None:
@@ -188,8 +188,8 @@ def test_a_day_is_provisional_until_it_was_over_when_it_was_read_then_settles_th
     shop = load_shop("demo").model_copy(update={"timezone": "Europe/Berlin"})
     day, midnight = date(2025, 3, 30), at("2025-03-31T00:00:00+02:00")  # a day of 23 hours
 
-    def state(read_at: datetime | None, days_later: int) -> str:
-        return state_of(day, read_at, day + timedelta(days=days_later), 10, shop)
+    def state(as_of: datetime | None, days_later: int) -> str:
+        return state_of(day, as_of, day + timedelta(days=days_later), 10, shop)
 
     assert state(None, 5) == "provisional"
     assert state(midnight - timedelta(seconds=1), 20) == "provisional"

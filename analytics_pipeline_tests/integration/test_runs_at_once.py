@@ -15,11 +15,11 @@ from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
-from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
+from analytics_pipeline.history.order_changes import FirstOrdersMoved, SalesChanged
 from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
-from analytics_pipeline.late_changes.look import Look, record
+from analytics_pipeline.late_changes.poll import Poll, record
 from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.tables.shape import Table
@@ -130,7 +130,7 @@ def test_customer_records_written_while_the_first_mart_is_computed_make_days_of_
         "create table told as select * from clean.customers",
         f"update told set first_order_date = date '{OPENED}' where first_order_date = date '{day}'",
     )
-    hooks: list[Hook] = [FirstOrdersTold(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
+    hooks: list[Hook] = [FirstOrdersMoved(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
 
     write(later.database, CLEAN_CUSTOMERS.table, Query("select * from told"), None, hooks=hooks)
 
@@ -216,8 +216,8 @@ def test_a_check_does_not_wait_for_a_mart_that_is_no_more(later: Pipeline) -> No
     catch_up(later)
     execute(
         later.database,
-        "insert into ops.materialised_days select 'marts.gone', day, first_written_at, written_at, run_id, read_at, "
-        "definition, through_change, published_at from ops.materialised_days where table_name = 'marts.daily_revenue'",
+        "insert into ops.materialised_days select 'marts.gone', day, first_written_at, written_at, run_id, as_of, "
+        "code_version, through_change, published_at from ops.materialised_days where table_name = 'marts.daily_revenue'",
     )
     note_change(later.database, LOADED)
     assert later.run(LOADED, job="marts").succeeded
@@ -277,7 +277,7 @@ def test_a_mart_that_reads_one_without_first_orders_is_not_stale_for_first_order
     computed = MartDays(
         lambda part: sql(first_day=part.first, last_day=part.last),
         DayRange(LOADED, LOADED),
-        definition="definition",
+        code_version="definition",
         zone="Europe/Berlin",
         watched=mart.watched,
         reads_marts={"marts.daily_product_sales": False},
@@ -302,7 +302,7 @@ def test_days_between_stale_ones_that_are_computed_together_stay_as_they_are(lat
 
 def test_orders_that_were_read_before_the_clock_was_set_back_can_be_read_again(later: Pipeline) -> None:
     catch_up(later)
-    execute(later.database, "update ops.materialised_days set read_at = now() + interval '1 hour'")
+    execute(later.database, "update ops.materialised_days set as_of = now() + interval '1 hour'")
     assert later.run(LOADED).succeeded
 
 
@@ -321,20 +321,20 @@ def test_orders_that_were_read_earlier_do_not_replace_ones_that_were_read_later(
     assert content_hash(later.database, "raw.orders") == before
 
 
-def test_a_day_that_is_first_loaded_while_a_look_goes_on_holds_the_cursor_back(later: Pipeline) -> None:
+def test_a_day_that_is_first_loaded_while_a_poll_goes_on_holds_the_cursor_back(later: Pipeline) -> None:
     catch_up(later)
     began = database_clock(later.database)
     new = LOADED + timedelta(days=1)
     assert later.run(new, job="raw").succeeded
-    read_at: Any = value(
-        later.database, f"select read_at from ops.materialised_days where day = '{new}' and table_name = 'raw.orders'"
+    as_of: Any = value(
+        later.database, f"select as_of from ops.materialised_days where day = '{new}' and table_name = 'raw.orders'"
     )
-    execute(later.database, "delete from ops.looks")
-    found = Look(began, began + timedelta(hours=3), 0, 0, [])
+    execute(later.database, "delete from ops.polls")
+    found = Poll(began, began + timedelta(hours=3), 0, 0, [])
 
     record(later.database, found, began, loaded=set(DayRange(OPENED, LOADED)), unfinished=[])
 
-    assert value(later.database, "select max(newest_change) from ops.looks") == read_at
+    assert value(later.database, "select max(newest_change) from ops.polls") == as_of
     asked_since = look_at(later).asked_since
     assert asked_since is not None
-    assert asked_since <= read_at
+    assert asked_since <= as_of

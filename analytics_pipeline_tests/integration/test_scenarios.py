@@ -118,14 +118,16 @@ def test_new_customers_are_right_when_only_the_later_part_of_history_is_loaded(
     shop = start_shop(now=NOW, guest_share=0, **SMALL)
     pipeline = pipeline_of(shop)
     assert pipeline.run(_day(30), _day(33)).succeeded
-    told = "select customers, new_customers, returning_customers from marts.daily_revenue order by event_date"
+    messages = "select customers, new_customers, returning_customers from marts.daily_revenue order by event_date"
     true = [shop.shop.truth(_day(number)).revenue["EUR"] for number in range(30, 34)]
     right = [(row.customers, row.new_customers, row.returning_customers) for row in true]
-    assert [tuple(row.values()) for row in pipeline.rows(told)] == right
+    assert [tuple(row.values()) for row in pipeline.rows(messages)] == right
     fields = {"customer_id": "id", "created_at": "created_at", "updated_at": "updated_at"}
     untold = pipeline_of(shop, customers={"fields": fields})
     assert untold.run(_day(30), _day(33)).succeeded
-    assert sum(int(str(row["new_customers"])) for row in pipeline.rows(told)) > sum(row.new_customers for row in true)
+    assert sum(int(str(row["new_customers"])) for row in pipeline.rows(messages)) > sum(
+        row.new_customers for row in true
+    )
 
 
 def test_a_shop_that_fails_for_moments_gives_the_same_tables(

@@ -80,7 +80,7 @@ def test_a_kill_in_the_middle_of_a_step_leaves_the_version_before_whole(database
     execute(database, "create table ops.steps (step int)")
     schema = with_steps(
         "insert into ops.steps values (1);",
-        "insert into ops.steps values (2); alter table ops.looks rename to polls; perform pg_sleep(60);",
+        "insert into ops.steps values (2); alter table ops.polls rename to polls; perform pg_sleep(60);",
     )
     raised: list[Exception] = []
 
@@ -100,7 +100,7 @@ def test_a_kill_in_the_middle_of_a_step_leaves_the_version_before_whole(database
     assert len(raised) == 1
     assert value(database, VERSION) == str(NEXT)
     assert value(database, "select array_agg(step) from ops.steps") == [1]
-    assert value(database, "select count(*) from ops.looks") == 0
+    assert value(database, "select count(*) from ops.polls") == 0
     assert read_stored(database).pending(schema) == [f"{NEXT + 1:04}_step"]
     prepare(database, schema=with_steps("perform 1;", "insert into ops.steps values (2);"))
     assert value(database, "select array_agg(step) from ops.steps") == [1, 2]
@@ -112,10 +112,10 @@ def test_a_step_waits_for_a_table_in_use_and_gives_up_whole(
     prepare(database)
     monkeypatch.setattr(layout, "SECONDS_TO_WAIT", 1)
     schema = with_steps(
-        "alter table ops.fields add column of_the_step int; alter table ops.looks add column other int;"
+        "alter table ops.fields add column of_the_step int; alter table ops.polls add column other int;"
     )
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("select count(*) from ops.looks")
+        cursor.execute("select count(*) from ops.polls")
         with pytest.raises(TableBusyError, match=f"the migration {NEXT:04}_step changes a table that has been in use"):
             prepare(database, schema=schema)
     prepare(database, schema=schema)
@@ -124,27 +124,27 @@ def test_a_step_waits_for_a_table_in_use_and_gives_up_whole(
 
 def test_a_view_and_a_function_are_made_anew_when_their_text_has_changed(database: Database) -> None:
     prepare(database)
-    views = {**packaged_schema().views, "old_looks": "create or replace view ops.old_looks as select 1 as one;"}
+    views = {**packaged_schema().views, "old_polls": "create or replace view ops.old_polls as select 1 as one;"}
     first = replace(packaged_schema(), views=views)
     prepare(database, schema=first)
-    assert value(database, "select one from ops.old_looks") == 1
-    execute(database, "create or replace view ops.old_looks as select 2 as one")
+    assert value(database, "select one from ops.old_polls") == 1
+    execute(database, "create or replace view ops.old_polls as select 2 as one")
     prepare(database, schema=first)
-    assert value(database, "select one from ops.old_looks") == 2
+    assert value(database, "select one from ops.old_polls") == 2
 
-    views["old_looks"] = "drop view if exists ops.old_looks; create view ops.old_looks as select 3 as three;"
+    views["old_polls"] = "drop view if exists ops.old_polls; create view ops.old_polls as select 3 as three;"
     changed = replace(first, views=dict(views))
-    assert read_stored(database).pending(changed) == ["ops.old_looks"]
+    assert read_stored(database).pending(changed) == ["ops.old_polls"]
     prepare(database, schema=changed)
 
-    assert value(database, "select three from ops.old_looks") == 3
+    assert value(database, "select three from ops.old_polls") == 3
 
 
 def test_a_table_that_somebody_has_renamed_is_made_again(database: Database) -> None:
     prepare(database)
-    execute(database, "alter table ops.looks rename to looks_of_before")
+    execute(database, "alter table ops.polls rename to polls_of_before")
     prepare(database)
-    assert value(database, "select count(*) from ops.looks") == 0
+    assert value(database, "select count(*) from ops.polls") == 0
 
 
 def test_opening_again_writes_nothing_and_needs_no_right_to(database: Database) -> None:
@@ -229,7 +229,7 @@ def test_the_doctor_names_what_is_pending(loaded: Pipeline) -> None:
     ask: Callable[[], str] = lambda: CliRunner().invoke(main, ["doctor", "--shop", str(loaded.description)]).output  # noqa: E731
     assert f"ok    schema       version {NEXT - 1}, nothing is pending" in ask()
     execute(loaded.database, "delete from ops.installation where name like 'schema_%'")
-    told = ask()
-    assert f"warn  schema       version 0 of {NEXT - 1}, pending: 0001_days_read_again_have_one_reason" in told
-    assert "tables and columns, ops.as_reported (what opens the database next does it" in told
+    messages = ask()
+    assert f"warn  schema       version 0 of {NEXT - 1}, pending: 0001_days_read_again_have_one_reason" in messages
+    assert "tables and columns, ops.as_reported (what opens the database next does it" in messages
     assert value(loaded.database, "select count(*) from ops.installation where name like 'schema_%'") == 0

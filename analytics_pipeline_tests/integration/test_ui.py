@@ -100,10 +100,10 @@ def up(demo: Demo) -> Iterator[Up]:
     arguments = ["up", "--port", str(port)]
     with running(arguments, folder=demo.home, ANALYTICS_HOME=str(demo.home / "state")) as process:
         assert process.stdout is not None
-        told = [process.stdout.readline() for _ in range(3)]
-        assert re.search(r"postgresql://postgres@/analytics\?host=\S+", "".join(told)), told
+        messages = [process.stdout.readline() for _ in range(3)]
+        assert re.search(r"postgresql://postgres@/analytics\?host=\S+", "".join(messages)), messages
         url = f"http://127.0.0.1:{port}"
-        assert f"UI        {url} " in told[-1]
+        assert f"UI        {url} " in messages[-1]
         _wait_for(url, process)
         yield Up(process, url, embedded_database(demo.home / "state"))
 
@@ -181,9 +181,9 @@ def test_demo_prints_the_last_week_and_where_to_go_next(demo: Demo) -> None:
 
 
 def test_status_after_the_demo_is_fresh(demo: Demo) -> None:
-    told = run("status", folder=demo.home, ANALYTICS_HOME=str(demo.home / "state")).stdout
-    assert "no day between them is missing" in told
-    assert re.search(r"freshness +fresh: the last complete business day is ", told)
+    messages = run("status", folder=demo.home, ANALYTICS_HOME=str(demo.home / "state")).stdout
+    assert "no day between them is missing" in messages
+    assert re.search(r"freshness +fresh: the last complete business day is ", messages)
 
 
 def test_the_week_that_the_demo_shows_equals_the_truth(demo: Demo, up: Up) -> None:

@@ -1,4 +1,4 @@
-"""What a run leaves behind that ends between two layers, and how the next look brings it to its end."""
+"""What a run leaves behind that ends between two layers, and how the next poll brings it to its end."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -31,14 +31,14 @@ def test_after_a_whole_run_nothing_is_unfinished_whatever_layer_is_run_again(lat
 
 
 def test_a_run_that_ends_after_the_raw_orders_is_brought_to_its_end(later: Pipeline) -> None:
-    assert later.run(OPENED, LOADED, job="raw").succeeded  # all that a look could compare with is new
+    assert later.run(OPENED, LOADED, job="raw").succeeded  # all that a poll could compare with is new
 
     found = look_at(later, in_flight=[LOADED])
     assert [stale for stale in found.stale if stale.reason == "unfinished"] == []  # as long as a run goes on
 
     done = catch_up(later)
 
-    assert {stale.reason for stale in done.look.stale} == {"unfinished"}
+    assert {stale.reason for stale in done.poll.stale} == {"unfinished"}
     assert done.days == set(DAYS)
     agrees(later, OPENED, LOADED)
 
@@ -95,7 +95,7 @@ def test_a_day_is_not_published_from_a_ledger_that_is_older_than_its_raw_orders(
     midday = f"timestamptz '{LOADED} 12:00+02'"
     execute(
         later.database,
-        f"update ops.materialised_days set read_at = {midday}, published_at = null "
+        f"update ops.materialised_days set as_of = {midday}, published_at = null "
         f"where day = '{LOADED}' and table_name <> 'raw.orders'",
         f"delete from ops.publications where day = '{LOADED}'",
         f"delete from ops.restatements where day = '{LOADED}'",
@@ -109,15 +109,15 @@ def test_a_day_is_not_published_from_a_ledger_that_is_older_than_its_raw_orders(
     assert later.rows(f"select 1 as one from ops.publications where day = '{LOADED}'") != []
 
 
-def test_status_of_a_first_run_that_died_before_the_last_mart_is_told(later: Pipeline, tmp_path: Path) -> None:
+def test_status_of_a_first_run_that_died_before_the_last_mart_is_reported(later: Pipeline, tmp_path: Path) -> None:
     execute(later.database, "drop table marts.daily_reconciliation")
-    told = run(
+    messages = run(
         "status", folder=tmp_path, ANALYTICS_HOME=str(tmp_path), ANALYTICS_DATABASE_URL=later.database.url,
         ANALYTICS_SHOP=str(later.description),
     )  # fmt: skip
 
-    assert told.returncode == 0, told.stderr
-    assert "adds up      not known" in told.stdout
+    assert messages.returncode == 0, messages.stderr
+    assert "adds up      not known" in messages.stdout
 
 
 def test_a_check_leaves_days_that_another_run_has_changed_to_that_run_and_no_others(later: Pipeline) -> None:

@@ -109,10 +109,10 @@ def test_it_is_brought_up_to_date_by_the_first_command_with_every_row_kept(old: 
     assert {row["reason"] for row in before["ops.stale_days"]} == {"sweep", "unfinished", "refund"}
     assert read_stored(old.database).pending(packaged_schema())[0] == "0001_days_read_again_have_one_reason"
 
-    told = CliRunner().invoke(main, ["status", "--shop", str(old.description)])
+    messages = CliRunner().invoke(main, ["status", "--shop", str(old.description)])
 
-    assert told.exit_code == 0, told.output
-    assert "loaded       2025-03-25 to 2025-04-01, no day between them is missing" in told.output
+    assert messages.exit_code == 0, messages.output
+    assert "loaded       2025-03-25 to 2025-04-01, no day between them is missing" in messages.output
     after = stored_rows(old.database)
     for row in before["ops.stale_days"]:
         row["reason"] = "reread" if row["reason"] == "sweep" else row["reason"]
@@ -128,7 +128,7 @@ def test_it_is_brought_up_to_date_by_the_first_command_with_every_row_kept(old: 
     drop(server, fresh)
 
     installation = query(old.database, "select xmin::text, * from ops.installation order by name")
-    assert CliRunner().invoke(main, ["status", "--shop", str(old.description)]).output == told.output
+    assert CliRunner().invoke(main, ["status", "--shop", str(old.description)]).output == messages.output
     assert stored_rows(old.database) == after
     assert query(old.database, "select xmin::text, * from ops.installation order by name") == installation
 
@@ -165,8 +165,8 @@ def test_its_days_are_run_and_caught_up_with_and_nothing_published_is_forgotten(
     assert reported(old, moment) == figures
     runs = {row["run_id"] for row in before["ops.restatements"]}
     causes = {row["cause"] for row in after["ops.restatements"] if row["run_id"] not in runs}
-    assert {"vanished", "late_order"} <= causes
-    assert not {"unexplained", "definition_change"} & causes
+    assert {"deleted", "late_order"} <= causes
+    assert not {"unexplained", "code_version_change"} & causes
     bound = binding_of(old.database)
     assert bound is not None
     assert bound.name == "demo"

@@ -46,7 +46,7 @@ _PLANS = (
 )
 _POLLS = (f"{_TESTS}/integration/test_late_changes.py", f"{_TESTS}/cases/test_late_changes.py")
 _PROVING = (f"{_TESTS}/unit/history/test_proving.py",)
-_RECONCILIATION = (f"{_TESTS}/integration/test_checks_claims.py",)
+_RECONCILIATION = (f"{_TESTS}/integration/test_checks_stored.py",)
 
 
 def _of(path: str, tests: tuple[str, ...], *changes: tuple[str, str]) -> tuple[Damage, ...]:
@@ -57,16 +57,16 @@ DAMAGES: tuple[Damage, ...] = (
     *_of(
         "alerts/incidents.py",
         _INCIDENTS,
-        ("LOOKS_MISSED = 4", "LOOKS_MISSED = 400"),
+        ("POLLS_MISSED = 4", "POLLS_MISSED = 400"),
         ("SHORTEST_SILENCE = timedelta(hours=1)", "SHORTEST_SILENCE = timedelta(0)"),
         ("for key, trouble in now_wrong.items() if key not in known)", "for key, trouble in now_wrong.items())"),
         ("trouble.run_id != known[key].run_id", "trouble.run_id == known[key].run_id"),
         ("if key not in now_wrong and not _is_out_of_sight", "if key not in now_wrong or not _is_out_of_sight"),
         ("key=lambda run: run.ended_at, reverse=True", "key=lambda run: run.ended_at"),
         ("now - incident.last_sent_at >= repeat_after", "now - incident.last_sent_at > 2 * repeat_after"),
-        ("incident.over_told_at is not None and now -", "incident.over_told_at is None or now -"),
+        ("incident.over_sent_at is not None and now -", "incident.over_sent_at is None or now -"),
         ('return "opened" if incident.sends <= 1', 'return "opened" if incident.sends <= 2'),
-        ("if check.run_id not in told_by_runs or", "if True or"),
+        ("if check.run_id not in reported_by_runs or", "if True or"),
         ("run.succeeded and run.ended_at > since and", "run.succeeded and"),
         ("and run.job in WHOLE_JOBS | {job}]", "]"),
         ("not run.days.first <= day <= run.days.last", "not run.days.first <= day"),
@@ -133,10 +133,10 @@ DAMAGES: tuple[Damage, ...] = (
         ("if len(days) == 1:", "if False:"),
     ),
     *_of(
-        "late_changes/look.py",
+        "late_changes/poll.py",
         _POLLS,
         ("found.began_at - overlap)", "found.began_at + overlap)"),
-        ("_loads_since_the_last_look(self._database)]) - overlap", "_loads_since_the_last_look(self._database)])"),
+        ("_loads_since_the_last_poll(self._database)]) - overlap", "_loads_since_the_last_poll(self._database)])"),
         ("for day in gaps.days if day not in in_flight]", "for day in gaps.too_large if day not in in_flight]"),
         ("        mark(cursor, found.stale)\n", ""),
     ),
@@ -170,7 +170,7 @@ DAMAGES: tuple[Damage, ...] = (
         ("sum(abs(coalesce(current_numbers.value, 0) - coalesce(reported.value, 0)))", "sum(0 * reported.value)"),
     ),
     *_of(
-        "orchestration/checks/claims.py",
+        "orchestration/checks/stored.py",
         _RECONCILIATION,
         ("sum(abs(difference))", "sum(difference)"),
         ('passed=found["cases"] == 0', "passed=True"),

@@ -160,7 +160,7 @@ def _is_settled(installed: Installation, since: str) -> bool:
     try:
         found = query(
             installed.database,
-            f"select (select count(*) from ops.looks where looked_at > timestamptz '{since}') as looks, "
+            f"select (select count(*) from ops.polls where polled_at > timestamptz '{since}') as looks, "
             "(select count(*) from ops.stale_days) as stale",
         )[0]
     except Exception:  # noqa: BLE001 - the server has just been killed

@@ -1,4 +1,4 @@
-"""A thousand refunds and edits that no list of changes tells, over sixty simulated days: how soon each is found.
+"""A thousand refunds and edits that no list of changes reports, over sixty simulated days: how soon each is found.
 
 The days pass in the shop and in what polls take for now. What a poll finds is taken over into the raw orders as a run
 would, so that half a year passes in minutes; in the end all days are loaded as users do: no raw order may change.
@@ -15,7 +15,7 @@ from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.history.maturity import lateness
-from analytics_pipeline.late_changes.look import Look, look
+from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
@@ -34,21 +34,21 @@ POLLS_OF_A_DAY, POLLS_STOOD_FOR = 2, 96
 SHOP = DemoShopSettings(opened=OPENED, orders_per_day=(40, 60), longest_refund_days=40)
 
 
-def _poll(pipeline: Pipeline, now: datetime) -> Look:
+def _poll(pipeline: Pipeline, now: datetime) -> Poll:
     catalogue = build_catalogue(str(pipeline.description))
     with ShopClient(catalogue.shop) as client:
-        found = look(client, pipeline.database, catalogue.daily_marts, now=now)
+        found = poll(client, pipeline.database, catalogue.daily_marts, now=now)
     assert found is not None
     times = POLLS_STOOD_FOR // POLLS_OF_A_DAY
     execute(
         pipeline.database,
-        f"update ops.looks set requests = requests_again + (requests - requests_again) * {times} "
+        f"update ops.polls set requests = requests_again + (requests - requests_again) * {times} "
         f"where as_of = timestamptz '{now.isoformat()}'",
     )
     return found
 
 
-def _take_over(pipeline: Pipeline, found: Look, now: datetime) -> None:
+def _take_over(pipeline: Pipeline, found: Poll, now: datetime) -> None:
     """Store the raw orders of the stale days as they are now, and forget those that the trial does not load."""
     with ShopClient(load_shop(str(pipeline.description))) as client:
         for day in {stale.day for stale in found.stale if stale.day <= LOADED}:

@@ -39,7 +39,7 @@ def test_blanks_and_commas_before_a_url_separate_receivers(text: str, urls: list
         (f"mailtos://me:{SECRET}@mail.example", "URL 1 (mailtos://mail.example)"),
         (f"slack://{SECRET}/b/c", "URL 1 (slack)"),
         (f"tgram://{SECRET}/1", "URL 1 (tgram)"),
-        (f"json://me:a/{SECRET}@hooks.example", "URL 1 (json)"),  # a slash in the password: the host cannot be told
+        (f"json://me:a/{SECRET}@hooks.example", "URL 1 (json)"),  # a slash in the password: the host cannot be reached
         (f"json://me:a#{SECRET}@hooks.example", "URL 1 (json)"),
         (f"json://me:a?{SECRET}@hooks.example", "URL 1 (json)"),
         (f"json://{SECRET}#b@hooks.example", "URL 1 (json)"),

@@ -1,4 +1,4 @@
-"""How a closed door is told: one line, the right remedy, and never the password."""
+"""How a closed door is reported: one line, the right remedy, and never the password."""
 
 import pytest
 

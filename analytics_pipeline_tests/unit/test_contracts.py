@@ -1,4 +1,4 @@
-"""Each promise of a contract, kept and broken, and how a broken one is told."""
+"""Each promise of a contract, kept and broken, and how a broken one is reported."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -44,7 +44,7 @@ def rows_of(contract: Contract, *changes: dict[str, object]) -> pd.DataFrame:
     return rows
 
 
-def told(contract: Contract, *changes: dict[str, object]) -> list[str]:
+def describe(contract: Contract, *changes: dict[str, object]) -> list[str]:
     return [str(violation) for violation in violations(contract, rows_of(contract, *changes))]
 
 
@@ -61,7 +61,7 @@ def test_nullable_columns_may_be_null_and_the_others_may_not(contract: Contract)
     assert violations(contract, rows_of(contract, nullable)) == []
     for column in columns:
         if not column.is_nullable:
-            found = told(contract, {column.name: None})
+            found = describe(contract, {column.name: None})
             assert [text for text in found if text.startswith(f"{column.name}: is never null (1 rows, such as null")], (
                 column
             )
@@ -126,7 +126,7 @@ def test_every_column_is_described_and_every_key_is_of_columns_that_are_never_nu
 def test_a_broken_promise_names_column_rule_value_and_row(
     contract: Contract, change: dict[str, object], expected: str
 ) -> None:
-    assert told(contract, change) == [expected]
+    assert describe(contract, change) == [expected]
 
 
 def test_signed_amounts_may_be_negative() -> None:
@@ -139,7 +139,7 @@ def test_signed_amounts_may_be_negative() -> None:
         "total_sales": -ONE,
     }
 
-    assert told(CLEAN_SALES, change) == []
+    assert describe(CLEAN_SALES, change) == []
 
 
 def test_rows_with_the_same_key_are_one_violation_that_shows_the_key_once() -> None:
@@ -148,11 +148,11 @@ def test_rows_with_the_same_key_are_one_violation_that_shows_the_key_once() -> N
     assert [str(violation) for violation in found] == [
         "order_date, order_id, event_number: occurs once (2 rows, such as 2025-01-01 x 1)"
     ]
-    assert told(CLEAN_PRODUCTS, {}, {}) == ["product_id: occurs once (2 rows, such as x)"]
+    assert describe(CLEAN_PRODUCTS, {}, {}) == ["product_id: occurs once (2 rows, such as x)"]
 
 
 def test_raw_tables_keep_what_the_shop_sent_twice() -> None:
-    assert told(RAW_ORDERS, {}, {}) == []
+    assert describe(RAW_ORDERS, {}, {}) == []
 
 
 def test_at_most_five_examples_are_shown_and_all_rows_are_counted() -> None:
@@ -163,7 +163,7 @@ def test_at_most_five_examples_are_shown_and_all_rows_are_counted() -> None:
     assert found.examples == tuple(f"string of 1 characters in order-{number}" for number in range(5))
 
 
-def test_columns_too_few_too_many_in_disorder_or_of_another_type_are_told() -> None:
+def test_columns_too_few_too_many_in_disorder_or_of_another_type_are_reported() -> None:
     rows = rows_of(CLEAN_PRODUCTS, {})
 
     assert "every column is there (1 rows, such as price)" in map(

@@ -1,4 +1,4 @@
-"""Which incidents open, are told again and are over, as pure functions of the facts and of what is open."""
+"""Which incidents open, are reported again and are over, as pure functions of the facts and of what is open."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -6,7 +6,7 @@ import pytest
 
 from analytics_pipeline.alerts.incidents import (
     CHECK_FAILED,
-    DAY_NOT_LANDED,
+    DAY_LATE,
     DAY_PARKED,
     RUN_FAILED,
     Decision,
@@ -24,7 +24,7 @@ from analytics_pipeline.alerts.incidents import (
 )
 from analytics_pipeline.alerts.messages import message_of, trial_message
 from analytics_pipeline.days import DayRange
-from analytics_pipeline.history.landing import Landing
+from analytics_pipeline.history.freshness import Freshness
 from analytics_pipeline.shop.spec import load_shop
 
 SHOP = load_shop("demo")
@@ -172,7 +172,7 @@ def test_a_failed_check_opens_and_is_over_when_it_holds() -> None:
     assert decide(facts, (kept(trouble),), SHOP) == Decision((), (), ())
 
 
-def test_a_check_that_failed_in_a_failed_run_is_told_with_the_run() -> None:
+def test_a_check_that_failed_in_a_failed_run_is_reported_with_the_run() -> None:
     check = FailedCheck("clean/orders:adds_up", T0, "a")
     facts = Facts(runs=(run("a", 0),), checks=(check,))
 
@@ -201,18 +201,18 @@ def test_a_parked_day_opens_and_is_over_when_it_is_gone() -> None:
     assert decide(Facts(), (kept(trouble),), SHOP).closed == (kept(trouble),)
 
 
-def landing_of(day: int, *, is_due: bool = True, missing: tuple[str, ...] = ("marts.a",)) -> Landing:
-    return Landing(date(2026, 11, day), T0, is_due, missing, None if missing else T0)
+def freshness_of(day: int, *, is_due: bool = True, missing: tuple[str, ...] = ("marts.a",)) -> Freshness:
+    return Freshness(date(2026, 11, day), T0, is_due, missing, None if missing else T0)
 
 
 def test_only_a_day_that_is_due_and_missing_opens_an_incident() -> None:
-    (trouble,) = decide(Facts(landings=(landing_of(24),)), (), SHOP).opened
+    (trouble,) = decide(Facts(freshness=(freshness_of(24),)), (), SHOP).opened
 
-    assert (trouble.kind, trouble.subject, trouble.since, trouble.run_id) == (DAY_NOT_LANDED, "2026-11-24", T0, None)
+    assert (trouble.kind, trouble.subject, trouble.since, trouble.run_id) == (DAY_LATE, "2026-11-24", T0, None)
     assert "due by 04:00 CET and is not whole in marts.a" in trouble.text
-    assert opened(Facts(landings=(landing_of(24, is_due=False),))) == []
-    assert opened(Facts(landings=(landing_of(24, missing=()),))) == []
-    both = Facts(landings=(landing_of(24, missing=()), landing_of(25, is_due=False)))
+    assert opened(Facts(freshness=(freshness_of(24, is_due=False),))) == []
+    assert opened(Facts(freshness=(freshness_of(24, missing=()),))) == []
+    both = Facts(freshness=(freshness_of(24, missing=()), freshness_of(25, is_due=False)))
     assert decide(both, (kept(trouble),), SHOP).closed == (kept(trouble),)
 
 
@@ -236,7 +236,7 @@ def test_a_message_is_due_at_the_opening_after_the_set_time_and_at_the_end(
     last_sent: int | None, closed: int | None, over_told: int | None, due: Phase | None
 ) -> None:
     stamps = [None if hours is None else T0 + hours * HOUR for hours in (last_sent, closed, over_told)]
-    incident = kept_with(last_sent_at=stamps[0], closed_at=stamps[1], over_told_at=stamps[2])
+    incident = kept_with(last_sent_at=stamps[0], closed_at=stamps[1], over_sent_at=stamps[2])
 
     assert due_message(incident, T0, 24 * HOUR) == due
 
@@ -263,7 +263,7 @@ def test_a_receiver_that_lacks_the_last_message_gets_that_one() -> None:
         ),
     ],
 )
-def test_a_message_tells_what_since_when_what_to_do_and_where(phase: Phase, title: str, text: str) -> None:
+def test_a_message_reports_what_since_when_what_to_do_and_where(phase: Phase, title: str, text: str) -> None:
     message = message_of(kept_with(closed_at=T0 + HOUR), phase, SHOP, "http://ui")
 
     assert (message.title, message.text) == (f"[demo] {title}", text)
@@ -278,15 +278,15 @@ def test_the_trial_message_says_that_it_is_one() -> None:
     assert trial_message(SHOP).title == "[demo] test"
 
 
-def test_a_shop_that_is_no_longer_asked_for_late_changes_is_told_of_until_it_is() -> None:
+def test_a_shop_that_is_no_longer_asked_for_late_changes_is_reported_of_until_it_is() -> None:
     now = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
     def silent(minutes: float) -> Facts:
         return Facts(silent_since=now - timedelta(minutes=minutes), now=now)
 
-    assert decide(silent(60), (), SHOP).opened == ()  # four looks, and an hour
+    assert decide(silent(60), (), SHOP).opened == ()  # four polls, and an hour
     (trouble,) = decide(silent(61), (), SHOP).opened
-    assert (trouble.key, trouble.subject) == ("no_look", "late changes")
+    assert (trouble.key, trouble.subject) == ("no_poll", "late changes")
     assert "since 2026-11-25 11:59 CET" in trouble.text
     known = Incident(trouble.key, trouble.kind, trouble.subject, trouble.since, trouble.text)
     assert decide(silent(90), (known,), SHOP).closed == ()

@@ -1,4 +1,4 @@
-"""How a database that goes away is told, whichever library notices it."""
+"""How a database that goes away is reported, whichever library notices it."""
 
 import logging
 
@@ -33,11 +33,11 @@ def _wrapped(inner: Exception) -> Exception:
     ],
     ids=["psycopg2", "closed", "sqlalchemy", "dagster", "adbc", "adbc code", "wrapped"],
 )
-def test_a_lost_database_is_told_in_one_line_with_what_to_do(error: Exception) -> None:
-    told = str(lost_database(error))
-    assert told.startswith("the database went away in the middle: ")
-    assert told.endswith("call the command again.")
-    assert "\n" not in told
+def test_a_lost_database_is_reported_in_one_line_with_what_to_do(error: Exception) -> None:
+    messages = str(lost_database(error))
+    assert messages.startswith("the database went away in the middle: ")
+    assert messages.endswith("call the command again.")
+    assert "\n" not in messages
 
 
 @pytest.mark.parametrize(

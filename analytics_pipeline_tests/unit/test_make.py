@@ -1,4 +1,4 @@
-"""make.py, which a clone is worked with: on an environment that stands ready, with an interpreter that only tells."""
+"""make.py, which a clone is worked with: on an environment that stands ready, with an interpreter that only reports."""
 
 import hashlib
 import shutil
@@ -23,7 +23,7 @@ def test_a_task_takes_the_place_of_make_py_so_that_signals_reach_it(tmp_path: Pa
 
     command = [sys.executable, str(tmp_path / "make.py"), "up", "--port", "3001"]
     with subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, text=True) as process:
-        told, _ = process.communicate(timeout=60)
+        messages, _ = process.communicate(timeout=60)
 
-    assert told == f"{process.pid} {tmp_path} -m analytics_pipeline up --port 3001\n"
+    assert messages == f"{process.pid} {tmp_path} -m analytics_pipeline up --port 3001\n"
     assert process.returncode == 3

@@ -22,7 +22,7 @@ def test_a_range_has_both_its_ends() -> None:
     assert (len(days), str(days)) == (3, "2024-02-28 to 2024-03-01")
 
 
-def test_a_range_of_one_day_is_told_as_that_day() -> None:
+def test_a_range_of_one_day_is_reported_as_that_day() -> None:
     assert str(DayRange(date(2025, 1, 1), date(2025, 1, 1))) == "2025-01-01"
 
 

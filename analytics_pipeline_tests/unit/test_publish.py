@@ -72,7 +72,7 @@ def test_an_audit_of_right_rows_passes_and_counts_them() -> None:
     }
 
 
-def test_an_audit_tells_wrong_rows_and_repeated_keys_apart() -> None:
+def test_an_audit_reports_wrong_rows_and_repeated_keys_apart() -> None:
     wrong = audited(rows_of(CLEAN_PRODUCTS, {}), rows_of(CLEAN_PRODUCTS, {"product_id": ""}))
     repeated = audited(rows_of(CLEAN_PRODUCTS, {}, {}))
 

@@ -1,4 +1,4 @@
-"""The documentation tells of what there is: each list in it is compared with the code that it is about."""
+"""The documentation reports what there is: each list in it is compared with the code that it is about."""
 
 import re
 import struct
@@ -18,7 +18,7 @@ from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
-from analytics_pipeline.orchestration.checks.landing import LANDED
+from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.shop import protocol, spec
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.spec import load_shop
@@ -77,18 +77,20 @@ def blocks_of(page: Path, language: str) -> list[str]:
 
 
 def test_the_readme_lists_every_asset_with_its_partitions(definitions: dg.Definitions) -> None:
-    told = {codes_of(row["Asset"])[0]: row["Partition"] for row in rows_of(README, "Asset")}
+    messages = {codes_of(row["Asset"])[0]: row["Partition"] for row in rows_of(README, "Asset")}
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
     history = [codes_of(row["History"])[0] for row in rows_of(README, "History")]
     assert sorted(history) == sorted("/".join(table.path) for table in OPS_TABLES)
     for name in history:
         assert specs.pop(name).group_name == "history"
-    assert told.keys() == specs.keys()
+    assert messages.keys() == specs.keys()
     for name, asset in specs.items():
         layer = name.partition("/")[0]
         assert asset.group_name == layer
         is_daily = isinstance(asset.partitions_def, dg.DailyPartitionsDefinition)
-        assert told[name] == (DAILY.get(name, DAILY.get(layer, "business day of the events")) if is_daily else "none")
+        assert messages[name] == (
+            DAILY.get(name, DAILY.get(layer, "business day of the events")) if is_daily else "none"
+        )
 
 
 def test_the_readme_lists_every_check_of_every_table_and_what_it_stops(definitions: dg.Definitions) -> None:
@@ -99,18 +101,18 @@ def test_the_readme_lists_every_check_of_every_table_and_what_it_stops(definitio
         (key.name, key.asset_key.to_user_string()): "blocks" if graph.get_check_spec(key).blocking else "warns"
         for key in graph.asset_check_keys
     }
-    checks[LANDED.name, LANDED.asset_key.to_user_string()] = "alerts"
+    checks[ON_TIME.name, ON_TIME.asset_key.to_user_string()] = "alerts"
     checks[LITTLE, "ops/quarantine"] = "alerts"
-    told: dict[tuple[str, str], str] = {}
+    messages: dict[tuple[str, str], str] = {}
     for row in rows_of(README, "Check"):
         name = codes_of(row["Check"])[0]
         tables = set(codes_of(row["Of"])) or {
             table for table in keys_of_tables if table.partition("/")[0] in row["Of"].replace(",", "").split()
         }
-        told |= {(name, table): row["If it fails"] for table in tables}
+        messages |= {(name, table): row["If it fails"] for table in tables}
         if row["When"] == "before":
             assert all(_is_made_with_its_table(definitions, table, name) for table in tables), name
-    assert told == checks
+    assert messages == checks
 
 
 def _is_made_with_its_table(definitions: dg.Definitions, table: str, check: str) -> bool:
@@ -120,8 +122,8 @@ def _is_made_with_its_table(definitions: dg.Definitions, table: str, check: str)
 
 
 def test_the_readme_lists_every_setting() -> None:
-    told = [codes_of(row["Variable"])[0] for row in rows_of(README, "Variable")]
-    assert told == [
+    messages = [codes_of(row["Variable"])[0] for row in rows_of(README, "Variable")]
+    assert messages == [
         settings.SHOP,
         settings.PROJECT,
         settings.DATABASE_URL,
@@ -158,8 +160,8 @@ def test_the_descriptions_and_the_mart_of_the_readme_can_be_used_as_they_are(tmp
 
 
 def test_the_page_about_marts_names_every_key_and_its_example_can_be_used_as_it_is(tmp_path: Path) -> None:
-    told = {code.partition(":")[0] for row in rows_of(DOCS / "marts.md", "Key") for code in codes_of(row["Key"])}
-    assert told == set(KEYS)
+    messages = {code.partition(":")[0] for row in rows_of(DOCS / "marts.md", "Key") for code in codes_of(row["Key"])}
+    assert messages == set(KEYS)
     [statement] = blocks_of(DOCS / "marts.md", "sql")
     (tmp_path / "daily_orders.sql").write_text(statement, encoding="utf-8")
     [mart] = load_marts(tmp_path)
@@ -181,15 +183,15 @@ def test_the_pictures_are_of_one_size_and_light() -> None:
         assert struct.unpack(">II", content[16:24]) == PICTURE_SIZE
 
 
-def test_operations_tells_of_every_command() -> None:
-    told = [codes_of(row["Command"])[0] for row in rows_of(DOCS / "operations.md", "Command")]
-    assert told == list(COMMANDS)
+def test_operations_reports_every_command() -> None:
+    messages = [codes_of(row["Command"])[0] for row in rows_of(DOCS / "operations.md", "Command")]
+    assert messages == list(COMMANDS)
 
 
 def test_metrics_defines_every_column_of_the_marts() -> None:
     lines = (DOCS / "metrics.md").read_text(encoding="utf-8").splitlines()
-    told = {name for line in lines if line.startswith("| `") for name in codes_of(_cells(line)[0])}
-    assert told >= {column.name for mart in load_marts() for column in mart.table.columns}
+    messages = {name for line in lines if line.startswith("| `") for name in codes_of(_cells(line)[0])}
+    assert messages >= {column.name for mart in load_marts() for column in mart.table.columns}
 
 
 def test_decisions_gives_a_reason_for_every_dependency_and_for_nothing_else(project: dict[str, object]) -> None:
@@ -219,8 +221,8 @@ def _models(module: object) -> Iterator[type[pydantic.BaseModel]]:
 @pytest.mark.parametrize("model", sorted({*_models(spec), *_models(protocol)}, key=repr))
 def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel]) -> None:
     text = (DOCS / "shops.md").read_text(encoding="utf-8")
-    told = {word for code in codes_of(text) for word in re.findall(r"\w+", code)}
-    assert {field.alias or name for name, field in model.model_fields.items()} - told == set()
+    messages = {word for code in codes_of(text) for word in re.findall(r"\w+", code)}
+    assert {field.alias or name for name, field in model.model_fields.items()} - messages == set()
 
 
 def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path) -> None:
@@ -239,7 +241,7 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
             assert read_description(path, Parts) != Parts()
 
 
-def test_the_changelog_tells_of_the_version_that_is_built(project: dict[str, object]) -> None:
+def test_the_changelog_reports_the_version_that_is_built(project: dict[str, object]) -> None:
     text = (CHECKOUT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert "## [Unreleased]" in text
     assert str(project["version"]) in text

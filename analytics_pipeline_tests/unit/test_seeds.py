@@ -59,7 +59,7 @@ def test_a_file_as_a_spreadsheet_saves_it_reads_the_same(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "messages"),
     [
         ("2026-01-31,a,x,,,,", r"line 2: target is no numeric\(19,4\) such as 12.50"),
         ("2026-01-31,a,1.23456,,,,", "line 2: target is no numeric"),
@@ -79,17 +79,17 @@ def test_a_file_as_a_spreadsheet_saves_it_reads_the_same(tmp_path: Path) -> None
         ('2026-01-31,"a', "no CSV in UTF-8 that can be read"),
     ],
 )
-def test_a_value_that_is_none_of_its_type_is_told_with_its_line_and_not_quoted(
-    tmp_path: Path, line: str, told: str
+def test_a_value_that_is_none_of_its_type_is_reported_with_its_line_and_not_quoted(
+    tmp_path: Path, line: str, messages: str
 ) -> None:
-    with pytest.raises(ContractError, match=told) as raised:
+    with pytest.raises(ContractError, match=messages) as raised:
         rows_of(seed_of(tmp_path, ALL + line + "\n"))
     assert str(raised.value).startswith(f"{tmp_path / 'targets.csv'}: ")
     assert "31.01.2026" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("name", "first", "told"),
+    ("name", "first", "messages"),
     [
         ("targets", "Day,target", "line 1: 'Day' is no column; write name:type"),
         ("targets", "day:datum", "line 1: 'day:datum' is no column"),
@@ -102,12 +102,12 @@ def test_a_value_that_is_none_of_its_type_is_told_with_its_line_and_not_quoted(
         ("Targets", "day:date", "the file's name becomes the table's"),
     ],
 )
-def test_a_first_line_that_is_no_contract_is_told_and_stops_no_other_file(
-    tmp_path: Path, name: str, first: str, told: str
+def test_a_first_line_that_is_no_contract_is_reported_and_stops_no_other_file(
+    tmp_path: Path, name: str, first: str, messages: str
 ) -> None:
     (tmp_path / "other.csv").write_text("day:date\n", encoding="utf-8")
     (tmp_path / f"{name}.csv").write_text(first + "\n", encoding="utf-8")
     seeds, faults = read_seeds(tmp_path)
     assert [seed.table.name for seed in seeds] == ["other"]
     assert faults.keys() == {name}
-    assert told in faults[name]
+    assert messages in faults[name]

@@ -1,4 +1,4 @@
-"""ops/anomalies: the run's days judged by the days before them, and the warning that tells of it."""
+"""ops/anomalies: the run's days judged by the days before them, and the warning that reports it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -57,11 +57,11 @@ def build_anomalies_asset(partitions: dg.DailyPartitionsDefinition, catalogue: C
 
 
 def _result(key: dg.AssetKey, findings: Sequence[Finding]) -> dg.AssetCheckResult:
-    """Tell the findings that lie furthest off; of each day one."""
+    """Describe the findings that lie furthest off; of each day one."""
     strongest: dict[object, Finding] = {}
     for finding in sorted(findings, key=lambda one: abs(one.score), reverse=True):
         strongest.setdefault(finding.day, finding)
-    told = [
+    messages = [
         f"{finding.day} {finding.explanation}" + (f" (suspect: {finding.suspicion})" if finding.suspicion else "")
         for finding in list(strongest.values())[:EXAMPLES]
     ]
@@ -75,7 +75,7 @@ def _result(key: dg.AssetKey, findings: Sequence[Finding]) -> dg.AssetCheckResul
                 "anomalies": len(findings),
                 "days": len(strongest),
                 "days_with_the_pipeline_as_a_suspect": len({one.day for one in findings if one.is_pipeline_suspect}),
-                "examples": "; ".join(told),
+                "examples": "; ".join(messages),
             }
         ),
     )

@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from analytics_pipeline.history.blocked import BlockedForgotten, keep_blocked
 from analytics_pipeline.history.moves import LeftDaysListed, find_moves
-from analytics_pipeline.history.order_changes import FirstOrdersTold, SalesChanged
+from analytics_pipeline.history.order_changes import FirstOrdersMoved, SalesChanged
 from analytics_pipeline.history.replaced import ReplacedForgotten, replaced_records
 from analytics_pipeline.history.rules import keep_rules
 from analytics_pipeline.history.stale import Settled
-from analytics_pipeline.history.written import DaysWritten, Writing, contiguous, read_at, written_days
+from analytics_pipeline.history.written import DaysWritten, Writing, contiguous, read_as_of, written_days
 from analytics_pipeline.marts.engine import Mart
 from analytics_pipeline.orchestration.assets.describe import (
     BACKFILL_DAYS,
@@ -55,7 +55,7 @@ from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import clean_orders
-from analytics_pipeline.transforms.version import definition, dimension_definition
+from analytics_pipeline.transforms.version import code_version, dimension_code_version
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import Accompanied, Hook, Slice, exclusive, read, unchanged
 from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
@@ -96,7 +96,7 @@ def build_clean_assets(
                 key=contract.table.path,
                 description=contract.table.description,
                 metadata=table_metadata(contract.table) | code_at(Path(__file__)),
-                code_version=definition(described),
+                code_version=code_version(described),
                 group_name=contract.table.schema,
                 kinds={"pandas", "postgres"},
                 owners=[OWNER],
@@ -127,13 +127,13 @@ def build_clean_assets(
             loaded = written_days(stored, RAW_ORDERS.table)
             part = Slice(days.first, days.last, left=tuple(day for day in days if day not in loaded))
             # Before the raw rows are read, which are at least as new as this.
-            as_of = read_at(stored, RAW_ORDERS.table, days)
+            as_of = read_as_of(stored, RAW_ORDERS.table, days)
             with unchanged(stored, RAW_ORDERS.table) as cursor:
                 moves = find_moves(cursor, part, shop.description)
                 asked = _begun(raw_orders)
                 beside = stack.enter_context(_beside(stored, moves.part))
                 replaced = replaced_records(cursor, moves.part)
-            writing = Writing(context.run.run_id, definition(shop.description), as_of)
+            writing = Writing(context.run.run_id, code_version(shop.description), as_of)
             replaced_sales = _replaced_sales(replaced, shop.description, emails)
             written = DaysWritten(writing)
             hooks: dict[str, list[Hook]] = {
@@ -216,9 +216,9 @@ def _chunks(batches: pa.RecordBatchReader | None, *, is_beside: bool = False) ->
 
 
 def _outputs(staged: Staged) -> Iterator[dg.Output[StagedRows]]:
-    """Yield one output a table: the IO manager commits them all with the first, and only tells of the others.
+    """Yield one output a table: the IO manager commits them all with the first, and only reports the others.
 
-    A kill after the commit leaves right tables without all of their events; the next run of the days tells them anew.
+    A kill after the commit leaves right tables without all of their events; the next run of the days reports them anew.
     """
     for name, contract in ORDER_TABLES.items():
         yield dg.Output(StagedRows(staged, contract.table), output_name=name)
@@ -240,7 +240,7 @@ def _dimension(
         clean.table,
         ins={"raw": dg.AssetIn(key=raw.table.path)},
         kinds={"pandas", "postgres"},
-        code_version=dimension_definition(described, clean),
+        code_version=dimension_code_version(described, clean),
         check_specs=[*contract_specs(clean.table), readable],
     )
     def clean_dimension(
@@ -262,8 +262,8 @@ def _dimension(
                 ),
             )
             rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
-            writing = Writing(context.run.run_id, definition(shop.description))
-            hooks = (FirstOrdersTold(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
+            writing = Writing(context.run.run_id, code_version(shop.description))
+            hooks = (FirstOrdersMoved(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
             yield from publish(audit.results(), [dg.Output(Accompanied(rows, hooks))])
 
     return clean_dimension

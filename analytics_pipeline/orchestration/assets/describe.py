@@ -1,4 +1,4 @@
-"""What Dagster is told about a table before anything runs: columns, constraints, tags, lineage, owners, code.
+"""What Dagster knows about a table before anything runs: columns, constraints, tags, lineage, owners, code.
 
 Everything derives from the table's shape; nothing here is particular to one asset.
 """

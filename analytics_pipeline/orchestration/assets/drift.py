@@ -1,6 +1,6 @@
 """What the shop's records have, told by two checks of the raw tables.
 
-One tells fields that are new, missing, or of another type, the other mapped paths that no record has had yet.
+One reports fields that are new, missing, or of another type, the other mapped paths that no record has had yet.
 
 Profiles are taken in `profile.fields`, compared in `profile.drift` and held against the mapping in `profile.unfound`;
 what is known is kept by `history.fields`.
@@ -29,7 +29,7 @@ from analytics_pipeline.warehouse.slices import exists, query
 
 KNOWN_FIELDS = "fields_are_the_known_ones"
 MAPPED_FOUND = "mapped_paths_are_found"
-LOOKED_AT_FIRST = 2_000
+EXAMINED_FIRST = 2_000
 """Records of a run that are all looked at; a long range would spend seconds on more."""
 THEN_EVERY = 20
 
@@ -61,7 +61,7 @@ class _Sample:
     def look_at(self, payloads: pa.Array) -> None:
         start, self._given = self._given, self._given + len(payloads)
         places = range(start, self._given)
-        chosen = [place - start for place in places if place < LOOKED_AT_FIRST or place % THEN_EVERY == 0]
+        chosen = [place - start for place in places if place < EXAMINED_FIRST or place % THEN_EVERY == 0]
         for payload in payloads.take(pa.array(chosen, pa.int64())).to_pylist():
             try:
                 self.profile.look_at(decode(payload))
@@ -70,7 +70,7 @@ class _Sample:
 
 
 class FieldAudit:
-    """Looks at the records of one extraction, tells how their fields differ from the known ones, and records it."""
+    """Looks at the records of one extraction, says how their fields differ from the known ones, and records it."""
 
     def __init__(self, contract: Contract, endpoint: Endpoint, database: Database) -> None:
         """Read what is known, before anything is written.
@@ -112,18 +112,18 @@ class FieldAudit:
         fields = [field for profile in profiles for field in profile.fields()]
         missed = [one for one in unfound(self._endpoint, fields, records, self._known) if one.is_suspect]
         # What was cut short may hold what seems missing.
-        told = [] if any(profile.notes for profile in profiles) else [str(one) for one in missed]
+        messages = [] if any(profile.notes for profile in profiles) else [str(one) for one in missed]
         return dg.AssetCheckResult(
             asset_key=dg.AssetKey(self._table.path),
             check_name=MAPPED_FOUND,
-            passed=not told,
+            passed=not messages,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"records_looked_at": records, "not_found": "; ".join(told)},
+            metadata={"records_examined": records, "not_found": "; ".join(messages)},
         )
 
     def _drift(self) -> dg.AssetCheckResult:
         profiles = [(self._newest.profile, True), (self._older.profile, False)]
-        metadata: dict[str, Any] = {"records_looked_at": sum(profile.records for profile, _ in profiles)}
+        metadata: dict[str, Any] = {"records_examined": sum(profile.records for profile, _ in profiles)}
         changes: dict[tuple[str, str], FieldChange] = {}
         known: Sequence[KnownField] = self._known
         for profile, is_newest in profiles:
@@ -134,11 +134,11 @@ class FieldAudit:
                 for change in found.changes:
                     changes.setdefault((change.change, change.path), change)
                 known = found.known
-        if not metadata["records_looked_at"]:
-            return self._result([], metadata | {"told": "no record came"})
+        if not metadata["records_examined"]:
+            return self._result([], metadata | {"note": "no record came"})
         if not self._known:
             changes = {}
-            metadata["told"] = "the first profile: from now on these fields are the known ones"
+            metadata["note"] = "the first profile: from now on these fields are the known ones"
         notes = dict.fromkeys(note for profile, _ in profiles for note in profile.notes)
         if notes:
             metadata["not_looked_at"] = "; ".join(notes)
@@ -154,8 +154,8 @@ class FieldAudit:
     def _result(self, changes: Sequence[FieldChange], metadata: dict[str, Any]) -> dg.AssetCheckResult:
         metadata |= Counter(change.change for change in changes)
         if changes:
-            told = [f"- {change}" for change in changes[: 2 * EXAMPLES]]
-            metadata["changes"] = dg.MetadataValue.md("\n".join(told))
+            messages = [f"- {change}" for change in changes[: 2 * EXAMPLES]]
+            metadata["changes"] = dg.MetadataValue.md("\n".join(messages))
         return dg.AssetCheckResult(
             asset_key=dg.AssetKey(self._table.path),
             check_name=KNOWN_FIELDS,

@@ -9,19 +9,19 @@ from analytics_pipeline.orchestration.assets.describe import OWNER, table_metada
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.tables.history import (
     DAY_PROOFS,
+    DELETED_ORDERS,
     EXTRACTIONS,
     OPS_TABLES,
     ORDER_CHANGES,
     REPLACED_ORDERS,
     UNDATED_ORDERS,
-    VANISHED_ORDERS,
 )
 from analytics_pipeline.tables.shape import Table
 
 WRITTEN_BESIDE = {
     EXTRACTIONS.name: (RAW_ORDERS.table,),
     DAY_PROOFS.name: (RAW_ORDERS.table,),
-    VANISHED_ORDERS.name: (RAW_ORDERS.table,),
+    DELETED_ORDERS.name: (RAW_ORDERS.table,),
     UNDATED_ORDERS.name: (RAW_ORDERS.table,),
     REPLACED_ORDERS.name: (RAW_ORDERS.table,),
     ORDER_CHANGES.name: (CLEAN_SALES.table, CLEAN_CUSTOMERS.table),

@@ -19,7 +19,7 @@ from analytics_pipeline.transforms.shares import FEW_ORDERS, QuarantinedDay, is_
 BELOW_LIMIT = "quarantine_stays_below_the_limit"
 LITTLE = "quarantine_holds_little_of_a_day"
 RARE = "quarantine_is_rare"
-TOLD_DAYS = 2
+NAMED_DAYS = 2
 _KEY = dg.AssetKey(QUARANTINE.table.path)
 
 
@@ -107,5 +107,5 @@ class QuarantineAudit:
 
 
 def _in_short(days: list[QuarantinedDay]) -> str:
-    more = f"; and {len(days) - TOLD_DAYS} more days" if len(days) > TOLD_DAYS else ""
-    return "; ".join(day.summary for day in days[:TOLD_DAYS]) + more
+    more = f"; and {len(days) - NAMED_DAYS} more days" if len(days) > NAMED_DAYS else ""
+    return "; ".join(day.summary for day in days[:NAMED_DAYS]) + more

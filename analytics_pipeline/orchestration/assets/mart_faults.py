@@ -33,11 +33,11 @@ def with_its_line(mart: Mart | None) -> Iterator[None]:
     except ContractError as error:
         if mart is None:
             raise
-        told = (
+        message = (
             f"two rows have the same {', '.join(mart.table.key)}; group by these columns, or name in the grain what "
-            "else tells rows apart. Nothing was written."
+            "else sets rows apart. Nothing was written."
         )
-        raise _contract(mart, mart.header.lines["grain"], told, error.excerpt) from None
+        raise _contract(mart, mart.header.lines["grain"], message, error.excerpt) from None
     except adbc_driver_manager.Error as error:
         known = None if mart is None else _known(mart, error)
         if known is None:
@@ -45,18 +45,18 @@ def with_its_line(mart: Mart | None) -> Iterator[None]:
         raise known from None
 
 
-def _contract(mart: Mart, line: int, told: str, excerpt: str | None) -> ContractError:
-    return ContractError(str(fault(mart.path, line, told)), excerpt=excerpt)
+def _contract(mart: Mart, line: int, message: str, excerpt: str | None) -> ContractError:
+    return ContractError(str(fault(mart.path, line, message)), excerpt=excerpt)
 
 
 def _known(mart: Mart, error: adbc_driver_manager.Error) -> PipelineError | None:
     code, said = sqlstate(error) or "", str(error)
     if code == NOT_NULL_VIOLATION and (found := re.search(r'column "(\w+)"', said)):
-        told = (
+        message = (
             f"{found[1]} is in the grain and null in some rows; name what these stand for, as in coalesce({found[1]}, "
             "'(unknown)'), or leave them out. Nothing was written."
         )
-        return _contract(mart, _line_of_column(mart, found[1]), told, getattr(error, "excerpt", None))
+        return _contract(mart, _line_of_column(mart, found[1]), message, getattr(error, "excerpt", None))
     if code.startswith(SYNTAX_OR_NAMES) and code not in ELSEWHERE:
         return MartError(str(fault(mart.path, _line_of_name(mart, said), f"{said} Nothing was written.")))
     return None

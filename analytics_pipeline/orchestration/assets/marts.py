@@ -26,7 +26,7 @@ def build_mart_assets(
     """Return one asset per mart."""
     daily = {mart.table.qualified_name: mart.reads_first_orders for mart in marts if mart.is_daily}
     definition = {"shop_currency": shop.currency, "shop_timezone": shop.timezone}
-    return [_mart_asset(mart, partitions, daily, mart.definition(**definition)) for mart in marts]
+    return [_mart_asset(mart, partitions, daily, mart.code_version(**definition)) for mart in marts]
 
 
 def description_of(mart: Mart) -> str:
@@ -51,8 +51,8 @@ def broken_mart_specs(broken: Sequence[BrokenMart]) -> list[dg.AssetSpec]:
     ]
 
 
-def _state(day: date, read_at: datetime | None, *, shop: Shop, settles_after: int) -> str:
-    return state_of(day, read_at, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
+def _state(day: date, as_of: datetime | None, *, shop: Shop, settles_after: int) -> str:
+    return state_of(day, as_of, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
 
 
 def _mart_asset(
@@ -80,7 +80,7 @@ def _mart_asset(
         return MartDays(
             statement,
             days_of(context.partition_keys),
-            definition=version,
+            code_version=version,
             zone=shop.description.timezone,
             watched=mart.watched,
             reads_first_orders=mart.reads_first_orders,

@@ -25,7 +25,7 @@ from analytics_pipeline.transforms.raw import EXAMPLES, OddRecords, UndatedRecor
 from analytics_pipeline.warehouse.connection import Database
 
 MOST_REASONS = 10
-TOLD_DAYS = 2
+NAMED_DAYS = 2
 """Days whose reasons stand in the sentence of a step that failed; the check's figures have `MOST_REASONS`."""
 _KEY = dg.AssetKey(RAW_ORDERS.table.path)
 
@@ -164,7 +164,7 @@ class OrdersFound:
             passed=not refused and not unproved,
             severity=dg.AssetCheckSeverity.ERROR if is_lacking else dg.AssetCheckSeverity.WARN,
             metadata={"refused": _listed(refused), "unproved": _listed(unproved)},
-            description=_listed(refused, TOLD_DAYS) or None,
+            description=_listed(refused, NAMED_DAYS) or None,
         )
 
 

@@ -37,7 +37,7 @@ from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
 from analytics_pipeline.transforms.records import day_reader
 from analytics_pipeline.transforms.undated import judge_undated
-from analytics_pipeline.transforms.version import definition
+from analytics_pipeline.transforms.version import code_version
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import Accompanied, Changes, exists, newest_change, query
 
@@ -63,7 +63,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         ask_for(stored, days)
         # Before the first request: whatever the shop changes from here on, this extraction may lack.
         began = database_clock(stored)
-        writing = Writing(context.run.run_id, definition(shop.description), dict.fromkeys(days, began))
+        writing = Writing(context.run.run_id, code_version(shop.description), dict.fromkeys(days, began))
         # Orders come in while today's list is read, so its count may differ.
         is_over = days.last < business_day(began, shop.description.zone)
         with shop.client() as client, ExitStack() as stack:
@@ -141,9 +141,9 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
 
 
 def _keep_words(database: Database, read: DaysRead, run_id: str) -> None:
-    """Keep what the refused days that are told one by one quote of the shop, apart from their messages."""
-    told = list(read.refused.values())[:MOST_REASONS]
-    for excerpt, error in {error.excerpt: error for error in reversed(told)}.items():
+    """Keep what the refused days that are reported one by one quote of the shop, apart from their messages."""
+    messages = list(read.refused.values())[:MOST_REASONS]
+    for excerpt, error in {error.excerpt: error for error in reversed(messages)}.items():
         if excerpt:
             keep(database, "raw_orders", str(error), excerpt, run_id)
 
@@ -222,14 +222,14 @@ def _costs(statistics: Statistics) -> dict[str, Any]:
 
 def _rules_result(found: Sequence[OtherRules], days: DayRange) -> dg.AssetCheckResult:
     others = [replace(other, days=tuple(day for day in other.days if day not in days)) for other in found]
-    told = [str(other) for other in others if other.days]
+    messages = [str(other) for other in others if other.days]
     remedy = "polls load them again, newest first; analytics-pipeline catch-up does so now"
     return dg.AssetCheckResult(
         asset_key=dg.AssetKey(RAW_ORDERS.table.path),
         check_name=SAME_RULES,
-        passed=not told,
+        passed=not messages,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"other_days": "; ".join(told), "remedy": remedy} if told else {},
+        metadata={"other_days": "; ".join(messages), "remedy": remedy} if messages else {},
     )
 
 

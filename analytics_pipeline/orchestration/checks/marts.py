@@ -1,7 +1,7 @@
-"""Claims about the marts: they agree with the ledger and with each other, and no day is missing."""
+"""Checks about the marts: they agree with the ledger and with each other, and no day is missing."""
 
 from analytics_pipeline.history.outside import DIFFERENCES
-from analytics_pipeline.orchestration.checks.claims import Claim
+from analytics_pipeline.orchestration.checks.stored import StoredCheck
 
 _ADDITIVE = ("units_sold", "units_returned", "gross_sales", "discounts", "returns", "net_sales")
 """Columns that daily_revenue and daily_product_sales share and that sum up over products."""
@@ -28,8 +28,8 @@ def _differences(left: str, right: str, columns: tuple[str, ...]) -> str:
 _GOODS_MONEY = ("gross_sales", "discounts", "returns", "net_sales")
 _LEDGER_MONEY = (*_GOODS_MONEY, "shipping", "taxes", "total_sales")
 
-MART_CLAIMS = (
-    Claim(
+MART_CHECKS = (
+    StoredCheck(
         "daily_revenue_equals_the_ledger",
         "marts/daily_revenue",
         "Each money column of a day and currency equals the sum of the ledger's events of that day.",
@@ -39,7 +39,7 @@ MART_CLAIMS = (
             _LEDGER_MONEY,
         ),
     ),
-    Claim(
+    StoredCheck(
         "daily_revenue_has_every_day",
         "marts/daily_revenue",
         "Every business day of the slice that is loaded has a row, days without a sale too.",
@@ -52,7 +52,7 @@ MART_CLAIMS = (
         )
         """,
     ),
-    Claim(
+    StoredCheck(
         "daily_product_sales_equal_the_ledger",
         "marts/daily_product_sales",
         "Gross sales, discounts, returns and net sales of a day equal the sums of the ledger's events of that day.",
@@ -64,7 +64,7 @@ MART_CLAIMS = (
     ),
     # On daily_revenue, since a backfill of the UI writes it last, in a later run than daily_product_sales: it also
     # reads clean/customers, which has no partitions.
-    Claim(
+    StoredCheck(
         "daily_product_sales_equal_daily_revenue",
         "marts/daily_revenue",
         "Units, gross sales, discounts, returns and net sales of all products sum up to daily_revenue's.",
@@ -75,7 +75,7 @@ MART_CLAIMS = (
         ),
         compared_with=("marts/daily_product_sales",),
     ),
-    Claim(
+    StoredCheck(
         "the_ledger_is_all_days_and_what_lies_outside",
         "marts/daily_revenue",
         "All money of the ledger is in daily_revenue's days or on days outside them, which status names; of all days.",

@@ -1,10 +1,10 @@
-"""Claims about the clean tables: orders, lines and ledger agree, and every raw order is accounted for."""
+"""Checks about the clean tables: orders, lines and ledger agree, and every raw order is accounted for."""
 
-from analytics_pipeline.orchestration.checks.claims import Claim
+from analytics_pipeline.orchestration.checks.stored import StoredCheck
 from analytics_pipeline.tables.contracts import MOVED
 
-ORDER_CLAIMS = (
-    Claim(
+ORDER_CHECKS = (
+    StoredCheck(
         "every_raw_order_is_in_exactly_one_place",
         "clean/orders",
         "Each order of a raw day is stored once: in clean/orders, in ops/quarantine or in ops/exclusions; one that "
@@ -30,7 +30,7 @@ ORDER_CLAIMS = (
         )
         """,
     ),
-    Claim(
+    StoredCheck(
         "order_totals_equal_their_parts",
         "clean/orders",
         "order_total = gross_sales - discounts - returns + shipping + taxes of every order.",
@@ -40,7 +40,7 @@ ORDER_CLAIMS = (
         where order_date {slice} and order_total <> gross_sales - discounts - returns + shipping + taxes
         """,
     ),
-    Claim(
+    StoredCheck(
         "order_lines_add_up_to_their_orders",
         "clean/order_lines",
         "Quantity, gross sales, discounts and returns of an order's lines sum up to the order's.",
@@ -63,7 +63,7 @@ ORDER_CLAIMS = (
         )
         """,
     ),
-    Claim(
+    StoredCheck(
         "the_ledger_adds_up_to_the_orders",
         "clean/sales",
         "An order's events sum up to its gross sales, its discounts, and its total less what was given back since.",
@@ -83,7 +83,7 @@ ORDER_CLAIMS = (
         )
         """,
     ),
-    Claim(
+    StoredCheck(
         "net_sales_equal_gross_sales_less_discounts_and_returns",
         "clean/sales",
         "net_sales = gross_sales - discounts - returns, total_sales = net_sales + shipping + taxes, of every event.",
@@ -96,7 +96,7 @@ ORDER_CLAIMS = (
         and (net_sales <> gross_sales - discounts - returns or total_sales <> net_sales + shipping + taxes)
         """,
     ),
-    Claim(
+    StoredCheck(
         "a_customer_id_stands_for_one_customer",
         "clean/orders",
         "No customer id of the run's orders ordered under three or more e-mail addresses, most times a new one.",
@@ -115,8 +115,8 @@ ORDER_CLAIMS = (
     ),
 )
 
-REFERENCE_CLAIMS = (
-    Claim(
+REFERENCE_CHECKS = (
+    StoredCheck(
         "customers_are_known",
         "clean/orders",
         "Each customer id of an order is one of clean/customers.",
@@ -129,7 +129,7 @@ REFERENCE_CLAIMS = (
         compared_with=("clean/customers",),
         is_blocking=False,
     ),
-    Claim(
+    StoredCheck(
         "products_are_known",
         "clean/order_lines",
         "Each product id of a line is one of clean/products.",

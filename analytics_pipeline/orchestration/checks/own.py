@@ -1,6 +1,6 @@
 """The checks that marts' files write down themselves (`-- check:`): one step a mart, so that those after it wait.
 
-What a check is stands in `claims`.
+What a check is stands in `checks`.
 """
 
 import dagster as dg
@@ -8,22 +8,22 @@ import dagster as dg
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.marts.engine import Check, Mart
 from analytics_pipeline.marts.statement import DAYS, filled, of_the_shop
-from analytics_pipeline.orchestration.checks.claims import Claim, build_check
+from analytics_pipeline.orchestration.checks.stored import StoredCheck, build_check
 from analytics_pipeline.shop.spec import Shop
 
 
 def build_own_checks(catalogue: Catalogue) -> list[dg.AssetChecksDefinition]:
     """Return a step for each mart whose file has checks."""
     return [
-        build_check(f"check_{mart.table.name}", [_claim(mart, one, catalogue) for one in mart.checks], catalogue)
+        build_check(f"check_{mart.table.name}", [_stored_check(mart, one, catalogue) for one in mart.checks], catalogue)
         for mart in catalogue.marts
         if mart.checks
     ]
 
 
-def _claim(mart: Mart, check: Check, catalogue: Catalogue) -> Claim:
+def _stored_check(mart: Mart, check: Check, catalogue: Catalogue) -> StoredCheck:
     others = [f"{layer}/{name}" for layer, name in check.sources if [layer, name] != mart.table.path]
-    return Claim(
+    return StoredCheck(
         check.said.name,
         "/".join(mart.table.path),
         f"No row contradicts it, as this would find them: {' '.join(check.said.sql.split())}",
@@ -35,7 +35,7 @@ def _claim(mart: Mart, check: Check, catalogue: Catalogue) -> Claim:
 
 
 def _contradictions(check: Check, shop: Shop) -> str:
-    """Return what a claim selects: the first column of the check's rows as the example, each counting one."""
+    """Return what a check selects: the first column of the check's rows as the example, each counting one."""
     braced = [part.replace("{", "{{").replace("}", "}}") for part in check.parts]
     values = of_the_shop(shop.currency, shop.timezone) | {day: f"date '{{{day}}}'" for day in DAYS}
     return f"select example::text as example, 1 as difference from ({filled(braced, values)}) as found(example)"

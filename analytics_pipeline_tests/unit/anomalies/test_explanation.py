@@ -58,7 +58,7 @@ def test_a_drop_of_everything_is_carried_by_nothing_though_most_of_it_is_the_lar
     assert carrier(difference("gross_sales", "500", "1000"), parts, EARLIER) is None
 
 
-def test_the_narrowest_segment_is_told_a_customer_before_its_country() -> None:
+def test_the_narrowest_segment_is_reported_a_customer_before_its_country() -> None:
     bought = [order(DAY, number, "300", customer="bulk", country="FR") for number in range(20, 25)]
     found = carrier(difference("gross_sales", "2500", "1000"), [*usual_days(), *usual(), *bought], EARLIER)
     assert found is not None
@@ -91,7 +91,7 @@ def test_a_share_that_rose_in_all_orders_alike_is_carried_by_none() -> None:
     assert carrier(difference("discount_share", "0.09", "0.03"), [*before, *risen], EARLIER) is None
 
 
-def test_a_product_is_told_where_no_order_and_no_customer_carries_the_difference() -> None:
+def test_a_product_is_reported_where_no_order_and_no_customer_carries_the_difference() -> None:
     products = [Part(day, {"product": "P1"}, {"gross_sales": HUNDRED}) for day in EARLIER]
     today = [Part(DAY, {"product": "P1"}, {"gross_sales": Decimal(1100)})]
     parts = [*usual_days(), *usual(gross="200"), *products, *today]
@@ -116,7 +116,7 @@ def test_no_difference_has_no_carrier() -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "expected", "told"),
+    ("metric", "value", "expected", "messages"),
     [
         ("orders", "17", "116.4", "orders 99 below expectation (17; 116 expected, 10 to 200 usual)"),
         (
@@ -127,13 +127,15 @@ def test_no_difference_has_no_carrier() -> None:
         ),
     ],
 )
-def test_the_headline_tells_figure_expectation_and_range(metric: str, value: str, expected: str, told: str) -> None:
-    assert headline(difference(metric, value, expected), Decimal(10), Decimal(200)) == told
+def test_the_headline_reports_figure_expectation_and_range(
+    metric: str, value: str, expected: str, messages: str
+) -> None:
+    assert headline(difference(metric, value, expected), Decimal(10), Decimal(200)) == messages
 
 
-def test_shares_are_told_in_per_cent() -> None:
-    told = headline(difference("discount_share", "0.453", "0.05"), Decimal("0.01"), Decimal("0.09"))
-    assert told == "discount_share 40.3 points above expectation (45.3 %; 5.0 % expected, 1.0 % to 9.0 % usual)"
+def test_shares_are_reported_in_per_cent() -> None:
+    messages = headline(difference("discount_share", "0.453", "0.05"), Decimal("0.01"), Decimal("0.09"))
+    assert messages == "discount_share 40.3 points above expectation (45.3 %; 5.0 % expected, 1.0 % to 9.0 % usual)"
 
 
 def test_a_cause_names_the_segment_its_change_and_its_share_and_no_hash_of_a_guest() -> None:
@@ -177,5 +179,5 @@ def test_a_figure_that_is_printed_within_its_range_is_no_finding(
 
 
 def test_the_ends_of_a_range_are_printed_rounded_inwards() -> None:
-    told = headline(difference("orders", "7", "2"), Decimal("-0.3"), Decimal("6.55"))
-    assert "(7; 2 expected, 0 to 6 usual)" in told
+    messages = headline(difference("orders", "7", "2"), Decimal("-0.3"), Decimal("6.55"))
+    assert "(7; 2 expected, 0 to 6 usual)" in messages

@@ -72,7 +72,7 @@ def test_every_style_of_paging_gives_the_same_orders(start: Start) -> None:
     assert [order["id"] for order in read_all(url, limit="7", **WINDOW)] == expected
 
 
-def test_an_answer_tells_total_page_and_pages(start: Start) -> None:
+def test_an_answer_reports_total_page_and_pages(start: Start) -> None:
     answer = _get(f"{start().url}/orders", limit=7, page=2, **WINDOW)
     body = answer.json()
     assert answer.headers["X-Total-Count"] == str(body["total"])
@@ -132,7 +132,7 @@ def test_a_cursor_is_not_shifted_by_what_changes_between_two_pages(start: Start)
     assert before <= set(ids)
 
 
-def test_the_shop_tells_its_name_zone_and_currency(start: Start) -> None:
+def test_the_shop_reports_its_name_zone_and_currency(start: Start) -> None:
     assert _get(f"{start().url}/shop").json() == {"name": "demo", "timezone": "Europe/Berlin", "currency": "EUR"}
 
 

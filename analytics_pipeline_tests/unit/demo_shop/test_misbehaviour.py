@@ -33,7 +33,7 @@ def test_the_next_requests_fail_and_the_one_after_them_does_not(start: Start, fa
     assert [_get(f"{running.url}/orders").status_code for _ in range(3)] == [status, status, 200]
 
 
-def test_too_many_requests_tells_how_long_to_wait(start: Start) -> None:
+def test_too_many_requests_reports_how_long_to_wait(start: Start) -> None:
     running = start()
     running.shop.misbehaviour.retry_after = 7
     running.shop.misbehave("too_many_requests", next_requests=1)
@@ -128,7 +128,7 @@ def test_an_unknown_fault_is_refused(start: Start) -> None:
         start().shop.misbehave("on_fire", next_requests=1)
 
 
-def test_a_shop_in_the_foreground_tells_its_url_and_ends_cleanly_on_ctrl_c() -> None:
+def test_a_shop_in_the_foreground_reports_its_url_and_ends_cleanly_on_ctrl_c() -> None:
     code = "from analytics_pipeline.demo_shop import *; run_forever(DemoShopSettings(), port=0)"
     with subprocess.Popen(
         [sys.executable, "-u", "-c", code],

@@ -67,25 +67,25 @@ def read(**days: float) -> dict[date, datetime | None]:
     return {TODAY - timedelta(days=int(name[1:])): NOW - timedelta(hours=hours) for name, hours in days.items()}
 
 
-def due(read_at: dict[date, datetime | None], reread_days: int = 0, sweep_days: int | None = None) -> list[date]:
-    return aged_days(read_at, NOW, today=TODAY, reread_days=reread_days, sweep_days=sweep_days)
+def due(as_of: dict[date, datetime | None], reread_days: int = 0, sweep_days: int | None = None) -> list[date]:
+    return aged_days(as_of, NOW, today=TODAY, reread_days=reread_days, sweep_days=sweep_days)
 
 
 def test_the_last_days_are_read_again_daily_and_not_more_often() -> None:
-    read_at = read(d1=30, d2=21, d3=19, d4=200)
+    as_of = read(d1=30, d2=21, d3=19, d4=200)
 
-    assert due(read_at, reread_days=3) == [TODAY - timedelta(days=2), TODAY - timedelta(days=1)]
-    assert due(read_at, reread_days=4) == [TODAY - timedelta(days=days) for days in (4, 2, 1)]
+    assert due(as_of, reread_days=3) == [TODAY - timedelta(days=2), TODAY - timedelta(days=1)]
+    assert due(as_of, reread_days=4) == [TODAY - timedelta(days=days) for days in (4, 2, 1)]
 
 
 def test_every_day_is_swept_once_it_is_old_enough() -> None:
-    read_at = read(d10=24 * 31, d11=24 * 29) | {TODAY - timedelta(days=500): None}
+    as_of = read(d10=24 * 31, d11=24 * 29) | {TODAY - timedelta(days=500): None}
 
-    assert due(read_at, sweep_days=30) == [
+    assert due(as_of, sweep_days=30) == [
         TODAY - timedelta(days=500),
         TODAY - timedelta(days=10),
     ]
-    assert due(read_at) == []
+    assert due(as_of) == []
 
 
 def test_today_is_never_read_again_for_its_age() -> None:

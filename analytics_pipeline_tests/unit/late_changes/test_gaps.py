@@ -25,7 +25,7 @@ def test_gaps_lie_between_loaded_days_and_after_them_and_not_before() -> None:
     assert gaps(days(3), FIRST, most=5).days == []
 
 
-def test_a_gap_of_more_days_than_are_loaded_by_themselves_is_told_with_its_command() -> None:
+def test_a_gap_of_more_days_than_are_loaded_by_themselves_is_reported_with_its_command() -> None:
     found = gaps(days(0, 4, 20), FIRST + timedelta(days=20), most=3)
 
     assert found.days == days(1, 2, 3)

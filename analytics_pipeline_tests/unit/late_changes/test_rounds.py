@@ -88,7 +88,7 @@ def test_a_shop_that_gives_all_orders_only_is_read_whole() -> None:
     assert chosen(days, requests=1, pages=Pages(100, is_whole=True)) == []
 
 
-def test_how_long_a_round_takes_follows_from_budget_and_size_and_is_told() -> None:
+def test_how_long_a_round_takes_follows_from_budget_and_size_and_is_reported() -> None:
     small = [held(1, 50)] * 60 + [held(1, 50, is_settling=False)] * 300
     large = [held(1, 1_000)] * 60 + [held(1, 1_000, is_settling=False)] * 3_590
 
@@ -109,16 +109,16 @@ def test_within_the_budget_every_settling_day_is_read_within_a_week_and_every_ot
 ) -> None:
     chance = Random(seed)  # noqa: S311 - no secret
     orders = {day(number): chance.randint(10, 90) for number in range(1, 400)}
-    read_at = {one: NOW - timedelta(days=chance.random() * 3) for one in orders}
+    as_of = {one: NOW - timedelta(days=chance.random() * 3) for one in orders}
     budget, oldest = 14, {True: timedelta(0), False: timedelta(0)}
     for number in range(140):
         now = NOW + timedelta(days=number)
-        days = {one: HeldDay(read_at[one], orders[one], (TODAY - one).days <= 60) for one in orders}
+        days = {one: HeldDay(as_of[one], orders[one], (TODAY - one).days <= 60) for one in orders}
         for one in days.values():
             oldest[one.is_settling] = max(oldest[one.is_settling], one.age(now))
         ranges = days_to_hold(days, now, budget=Budget(budget, budget, 0), pages=Pages(100), shortest=SHORTEST)
         assert sum(Pages(100).of(sum(orders[one] for one in part)) for part in ranges) <= budget
-        read_at |= {one: now for part in ranges for one in part}
+        as_of |= {one: now for part in ranges for one in part}
 
     assert oldest[True] <= timedelta(days=7)
     assert oldest[False] <= timedelta(days=90)

@@ -122,7 +122,7 @@ def test_retry_after_is_obeyed_up_to_the_cap(fake: FakeShop, bench: Bench, retry
         (304, "asking again cannot help"),
     ],
 )
-def test_a_refusal_is_told_at_once_with_what_to_do(fake: FakeShop, bench: Bench, status: int, advice: str) -> None:
+def test_a_refusal_is_reported_at_once_with_what_to_do(fake: FakeShop, bench: Bench, status: int, advice: str) -> None:
     fake.answers("/orders", Reply({"error": "not\nlike this"} if status != 304 else b"", status))
     shop = shop_of(fake.url, auth={"type": "bearer", "token": "${SHOP_TOKEN}"})
     with pytest.raises(ShopRefusedError, match=advice) as caught:
@@ -242,7 +242,7 @@ def test_an_answer_below_the_cap_is_read_whole_and_counted(fake: FakeShop, bench
     assert client.statistics.bytes == len(BIG)
 
 
-def test_an_answer_of_another_form_is_told_and_not_asked_for_again(fake: FakeShop, bench: Bench) -> None:
+def test_an_answer_of_another_form_is_reported_and_not_asked_for_again(fake: FakeShop, bench: Bench) -> None:
     fake.answers("/orders", Reply([1, 2]))
     client = bench.client(shop_of(fake.url))
     with pytest.raises(AnswerError, match=r"/orders: the answer does not have the described form: .*`object`"):

@@ -189,8 +189,8 @@ def test_the_count_may_come_in_a_header(fake: FakeShop, bench: Bench) -> None:
 
 def test_an_answer_without_content_is_an_empty_list_only_where_it_is_described_so(fake: FakeShop, bench: Bench) -> None:
     fake.answers("/orders", Reply(status=204))
-    told = r"HTTP 204 where a list is described\. If .* nothing to list, add `ends_at_status: \[204\]`"
-    with pytest.raises(AnswerError, match=told):
+    messages = r"HTTP 204 where a list is described\. If .* nothing to list, add `ends_at_status: \[204\]`"
+    with pytest.raises(AnswerError, match=messages):
         rows(extract_orders(bench.client(shop_of(fake.url)), DAY, DAY))
     described = {"pagination": {"type": "single", "ends_at_status": [204]}}
     assert rows(extract_orders(bench.client(shop_of(fake.url, orders=described)), DAY, DAY)) == []
@@ -224,7 +224,7 @@ def test_changed_since_is_asked_for_where_the_shop_knows_it(fake: FakeShop, benc
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "messages"),
     [
         ({"data": []}, "no list of records at `orders`, but nothing or null; check `records`"),
         ({"orders": None}, "no list of records at `orders`, but nothing or null"),
@@ -234,18 +234,20 @@ def test_changed_since_is_asked_for_where_the_shop_knows_it(fake: FakeShop, benc
         ({"orders": [], "total": -1}, "the shop's count of records is no number from 0 on (int)."),
     ],
 )
-def test_an_answer_that_breaks_its_description_is_told(fake: FakeShop, bench: Bench, body: object, told: str) -> None:
+def test_an_answer_that_breaks_its_description_is_reported(
+    fake: FakeShop, bench: Bench, body: object, messages: str
+) -> None:
     whole = {"total": 1, **body} if isinstance(body, dict) else body
     fake.answers("/orders", Reply(whole))
     client = bench.client(shop_of(fake.url, orders={"count": "total"}))
     with pytest.raises(AnswerError) as caught:
         rows(extract_orders(client, DAY, DAY))
     assert f"GET {fake.url}/orders: " in str(caught.value)
-    assert told in str(caught.value)
+    assert messages in str(caught.value)
     assert len(fake.asked) == 1
 
 
-def test_a_record_that_cannot_be_read_is_told_by_its_place_and_nothing_of_it_is_shown(
+def test_a_record_that_cannot_be_read_is_reported_by_its_place_and_nothing_of_it_is_shown(
     fake: FakeShop, bench: Bench
 ) -> None:
     broken: list[object] = [7, {"created_at": "x", "name": "Ada"}, {**ORDERS[0], "id": 1.5}, {"id": "x" * 6000}]
@@ -254,11 +256,11 @@ def test_a_record_that_cannot_be_read_is_told_by_its_place_and_nothing_of_it_is_
     found = rows(extraction)
     assert [row["order_date"] for row in found] == [DAY] * 5
     assert (extraction.odd.without_id, extraction.odd.without_day, extraction.odd.escaped) == (4, 3, 0)
-    told = " ".join(extraction.odd.examples)
-    assert f"record 2 of {fake.url}/orders?from=2026-01-30T" in told
-    assert "order_id (`id`): missing" in told
-    assert "Ada" not in told
-    assert len(told) < 1000
+    messages = " ".join(extraction.odd.examples)
+    assert f"record 2 of {fake.url}/orders?from=2026-01-30T" in messages
+    assert "order_id (`id`): missing" in messages
+    assert "Ada" not in messages
+    assert len(messages) < 1000
 
 
 def test_a_shop_that_gives_no_order_a_day_is_told_to_be_described_wrongly(fake: FakeShop, bench: Bench) -> None:
@@ -297,7 +299,7 @@ def test_half_a_surrogate_pair_does_not_stop_the_day(fake: FakeShop, bench: Benc
 
 
 @pytest.mark.parametrize(
-    ("pagination", "page", "told"),
+    ("pagination", "page", "messages"),
     [
         (CURSOR, {"next": "a"}, "circle"),
         ({"type": "next_link", "next": "next"}, {"next": "/orders"}, "circle"),
@@ -307,10 +309,10 @@ def test_half_a_surrogate_pair_does_not_stop_the_day(fake: FakeShop, bench: Benc
     ],
 )
 def test_paging_that_does_not_end_is_stopped(
-    fake: FakeShop, bench: Bench, pagination: dict[str, object], page: dict[str, object], told: str
+    fake: FakeShop, bench: Bench, pagination: dict[str, object], page: dict[str, object], messages: str
 ) -> None:
     fake.answers("/orders", Reply({"orders": [], **page}))
-    with pytest.raises(PaginationError, match=told):
+    with pytest.raises(PaginationError, match=messages):
         rows(extract_orders(bench.client(shop_of(fake.url, orders={"pagination": pagination})), DAY, DAY))
     assert len(fake.asked) <= 2
 

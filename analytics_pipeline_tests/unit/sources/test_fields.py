@@ -8,7 +8,7 @@ import pytest
 
 from analytics_pipeline.decoding.mapping import decode
 from analytics_pipeline.profile import fields
-from analytics_pipeline.profile.fields import Field, FieldProfile, example_of, tells_of_people
+from analytics_pipeline.profile.fields import Field, FieldProfile, example_of, is_of_people
 
 
 def profiled(*records: object, **settings: Any) -> FieldProfile:  # noqa: ANN401
@@ -172,12 +172,12 @@ def test_a_value_of_a_person_is_only_measured(value: object, shown: str | None) 
     ],
 )
 def test_names_of_paths_tell_of_people_and_secrets(path: str) -> None:
-    assert tells_of_people(path)
+    assert is_of_people(path)
 
 
 @pytest.mark.parametrize("path", ["shipping", "description", "total", "lines[].price", "currency", "tip", "zone"])
 def test_other_names_do_not(path: str) -> None:
-    assert not tells_of_people(path)
+    assert not is_of_people(path)
 
 
 def test_mapped_paths_of_people_and_whole_lists_of_them_are_only_measured() -> None:

@@ -142,7 +142,7 @@ def test_iso_stamps_are_read_as_utc(text: str, times: Times, utc: datetime) -> N
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "messages"),
     [
         (None, "there is none"),
         (1767225600, "this is a number"),
@@ -150,8 +150,8 @@ def test_iso_stamps_are_read_as_utc(text: str, times: Times, utc: datetime) -> N
         ([], "this is a list"),
     ],
 )
-def test_a_stamp_that_is_no_text_is_told_in_the_words_of_json(value: object, told: str) -> None:
-    with pytest.raises(ValueError, match=f"^an ISO 8601 stamp is text, and {told}$"):
+def test_a_stamp_that_is_no_text_is_reported_in_the_words_of_json(value: object, messages: str) -> None:
+    with pytest.raises(ValueError, match=f"^an ISO 8601 stamp is text, and {messages}$"):
         parse_stamp(value, Times(), BERLIN)
 
 

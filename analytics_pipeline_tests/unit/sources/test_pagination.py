@@ -121,7 +121,7 @@ def test_an_empty_page_before_the_last_ends_page_numbers_only_where_the_descript
     assert following(EAGER, {"page": "1"}, records=0, pages=5) is None
 
 
-def test_a_number_of_pages_that_is_none_is_told() -> None:
+def test_a_number_of_pages_that_is_none_is_reported() -> None:
     with pytest.raises(PaginationError, match=r"`pages` should be the number of pages, .* \(str\)"):
         following(PAGES, {"page": "0"}, pages="many")
 
@@ -153,7 +153,7 @@ def test_an_empty_page_with_a_cursor_or_link_goes_on() -> None:
 
 
 @pytest.mark.parametrize("value", [True, ["b"], {"after": "b"}])
-def test_a_cursor_or_link_of_another_type_is_told(value: object) -> None:
+def test_a_cursor_or_link_of_another_type_is_reported(value: object) -> None:
     for pagination in (CURSOR, LINK):
         with pytest.raises(PaginationError, match=r"`(links\.)?next` should be a"):
             following(pagination, {}, next=value)

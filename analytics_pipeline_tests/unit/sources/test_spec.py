@@ -1,4 +1,4 @@
-"""Shop descriptions: what is accepted, and how faults are told: file, line, key path, fault, remedy, all at once."""
+"""Shop descriptions: what is accepted, and how faults are reported: file, line, key path, fault, remedy, all at once."""
 
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def test_an_unknown_name_lists_the_packaged_shops() -> None:
         load_shop("dmeo")
 
 
-def test_a_missing_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(DescriptionError, match=r"cannot read .*none\.yaml: No such file"):
         load_shop(tmp_path / "none.yaml")
 
@@ -109,7 +109,7 @@ def test_a_file_that_is_no_mapping_of_plain_data_is_refused(tmp_path: Path, text
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "messages"),
     [
         ("size: 500", "sise: 500", "line 24: orders.pagination.sise: is no key of a description; did you mean size?"),
         ("size: 500", "size: 0", "line 24: orders.pagination.size: Input should be greater than 0 (given: 0)"),
@@ -120,10 +120,10 @@ def test_a_file_that_is_no_mapping_of_plain_data_is_refused(tmp_path: Path, text
         ("2025-01-01", "2025-13-01", "line 6: first_day: must be a day such as 2026-01-31 (given: '2025-13-01')"),
         ("2025-01-01", "20250101", "line 6: first_day: must be a day"),
         ("daily_run_hour: 4", "daily_run_hour: 24", "line 7: daily_run_hour: Input should be less than or equal to 23"),
-        ('landed_by: "06:00"', "landed_by: 10:30", "line 8: landed_by: must be a time of day in quotes"),
-        ('landed_by: "06:00"', 'landed_by: "24:00"', "line 8: landed_by: must be a time of day in quotes"),
-        ('landed_by: "06:00"', 'landed_by: "6:00"', "line 8: landed_by: must be a time of day in quotes"),
-        ('landed_by: "06:00"', 'landed_by: "04:00"', "landed_by has to be later than 04:00, when the daily run begins"),
+        ('due_by: "06:00"', "due_by: 10:30", "line 8: due_by: must be a time of day in quotes"),
+        ('due_by: "06:00"', 'due_by: "24:00"', "line 8: due_by: must be a time of day in quotes"),
+        ('due_by: "06:00"', 'due_by: "6:00"', "line 8: due_by: must be a time of day in quotes"),
+        ('due_by: "06:00"', 'due_by: "04:00"', "due_by has to be later than 04:00, when the daily run begins"),
         (
             "type: cursor",
             "type: curser",
@@ -160,11 +160,11 @@ def test_a_file_that_is_no_mapping_of_plain_data_is_refused(tmp_path: Path, text
         ("http://127.0.0.1:8899", "ftp://shop", "base_url: must be an http:// or https:// address"),
     ],
 )
-def test_a_fault_is_told_with_line_key_path_and_remedy(tmp_path: Path, old: str, new: str, told: str) -> None:
-    assert told in faults(tmp_path, changed(old, new))
+def test_a_fault_is_reported_with_line_key_path_and_remedy(tmp_path: Path, old: str, new: str, messages: str) -> None:
+    assert messages in faults(tmp_path, changed(old, new))
 
 
-def test_all_faults_are_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+def test_all_faults_are_reported_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
     text = (
         changed("Europe/Berlin", "Mars/Base").replace("size: 500", "size: -1").replace("currency: EUR", "curency: EUR")
     )
@@ -199,9 +199,9 @@ def test_a_literal_secret_is_refused_without_echo(tmp_path: Path, entry: str) ->
 
 
 def test_a_user_in_the_base_url_is_refused_without_echo(tmp_path: Path) -> None:
-    told = faults(tmp_path, changed("http://127.0.0.1:8899", f"https://me:{SECRET}@shop.example"))
-    assert "describe them under auth" in told
-    assert SECRET not in told
+    messages = faults(tmp_path, changed("http://127.0.0.1:8899", f"https://me:{SECRET}@shop.example"))
+    assert "describe them under auth" in messages
+    assert SECRET not in messages
 
 
 def test_secret_references_are_accepted_and_stay_unresolved(monkeypatch: pytest.MonkeyPatch) -> None:

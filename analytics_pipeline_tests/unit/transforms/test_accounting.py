@@ -38,9 +38,9 @@ def test_a_lost_row_unbalances_orders_and_money(lost: str) -> None:
     parts[lost] = parts[lost].iloc[1:]
     orders = pd.concat(
         [
-            result.orders.rename(columns={"order_total": "claimed_total"}),
-            result.quarantine.rename(columns={"money_at_risk": "claimed_total"}),
-            result.exclusions.rename(columns={"order_total": "claimed_total"}),
+            result.orders.rename(columns={"order_total": "stated_total"}),
+            result.quarantine.rename(columns={"money_at_risk": "stated_total"}),
+            result.exclusions.rename(columns={"order_total": "stated_total"}),
         ]
     )
     whole = account(6, orders, result.orders, result.quarantine, result.exclusions)

@@ -105,7 +105,7 @@ def test_a_value_that_cannot_be_read_is_null_and_told_with_its_record() -> None:
     ]
 
 
-def test_a_path_that_cannot_be_looked_up_is_told_and_harms_no_other_record() -> None:
+def test_a_path_that_cannot_be_looked_up_is_reported_and_harms_no_other_record() -> None:
     described = shop()
     fields = described.products.fields.model_copy(update={"title": "starts_with(title, 'M') && title"})
     described = described.model_copy(update={"products": described.products.model_copy(update={"fields": fields})})

@@ -156,7 +156,7 @@ def test_a_tax_above_the_price_that_contains_it_is_a_fault() -> None:
     assert fault(healthy, inclusive, of=mapped) == ("clean.order_lines", "gross_sales", "less than zero", "-0.5263")
 
 
-def test_a_rate_is_needed_only_where_nothing_else_tells_it() -> None:
+def test_a_rate_is_needed_only_where_nothing_else_reports_it() -> None:
     mapped = shop(fields=fields(discounts=None, total=None, taxes=None))
 
     def inclusive(order_id: str, discount: str, rate: object) -> dict[str, Any]:

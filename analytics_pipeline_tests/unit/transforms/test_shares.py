@@ -96,7 +96,7 @@ def test_a_limit_is_passed_at_it_and_not_above(limit: float | None, passes: bool
     assert (below.severity, rare.severity) == (dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN)
 
 
-def test_money_alone_blocks_nothing_and_is_told() -> None:
+def test_money_alone_blocks_nothing_and_is_reported() -> None:
     day = [good(number) for number in range(9)]
     limits = QuarantineLimits(block_above=0.1)
     for total, is_told in (("28.56", False), ("28.57", True), ("99999999999.99", True)):
@@ -141,7 +141,7 @@ def test_a_hundredth_needs_no_word_and_three_do() -> None:
     assert not results(QuarantineLimits(), cleaned(*day[1:], bad(1), bad(2), bad(3)))[1].passed
 
 
-def test_a_refund_in_quarantine_is_told_and_blocks_nothing() -> None:
+def test_a_refund_in_quarantine_is_reported_and_blocks_nothing() -> None:
     absurd = refund(adjustment="99999999999.99")
     day = [good(number, refunds=[absurd]) for number in range(3)] + [good(number) for number in range(3, 6)]
     found = day_of(*day)
@@ -167,8 +167,8 @@ def test_days_are_judged_one_by_one_the_worst_first() -> None:
     assert (below.passed, little.passed) == (True, False)
     assert little.metadata["days_above"].value == 1
     assert rare.metadata["days_above"].value == 2
-    told = str(rare.metadata["worst_days"].value).splitlines()
-    assert [text.split(";")[0] for text in told] == [
+    messages = str(rare.metadata["worst_days"].value).splitlines()
+    assert [text.split(";")[0] for text in messages] == [
         "- 2025-03-11: 1 of 2 orders, 28.5600 of 57.1200 EUR (50.00 %)",
         "- 2025-03-10: 1 of 10 orders, 28.5600 of 285.6000 EUR (10.00 %)",
     ]

@@ -68,7 +68,7 @@ def test_amounts_are_read_exactly_whatever_stands_beside_them(company: list[obje
 
 
 @pytest.mark.parametrize("value", NO_AMOUNTS, ids=repr)
-def test_what_is_no_amount_is_null_and_told(value: object) -> None:
+def test_what_is_no_amount_is_null_and_reported(value: object) -> None:
     column, bad = money_column(["1.00", value, None])
     assert (pa.array(column).to_pylist(), bad) == ([Decimal("1.0000"), None, None], [1])
 
@@ -86,7 +86,7 @@ def test_whole_numbers_are_read_from_numbers_and_digits() -> None:
 
 
 @pytest.mark.parametrize("value", [True, "1.5", Decimal("0.5"), "x", [1], COUNT_LIMIT, -COUNT_LIMIT, "1_0", "NaN"])
-def test_what_is_no_whole_number_is_null_and_told(value: object) -> None:
+def test_what_is_no_whole_number_is_null_and_reported(value: object) -> None:
     column, bad = count_column([1, value])
     assert (pa.array(column).to_pylist(), bad) == ([1, None], [1])
 

@@ -1,6 +1,6 @@
-"""When a business day has landed: every daily mart holds it as the shop knew it once the day was over.
+"""When a business day is there: every daily mart holds it as the shop knew it once the day was over.
 
-A pure function of what has been written, and its reader. Who is told of it, and when, stands in `alerts`.
+A pure function of what has been written, and its reader. Who is notified of it, and when, stands in `alerts`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,26 +44,26 @@ class WrittenDay:
     Attributes:
         table: The table, as in marts.daily_revenue.
         day: The business day.
-        read_at: When the extraction began that the rows come from; None when unknown.
-        landed_at: When the table first held the whole day.
+        as_of: When the extraction began that the rows come from; None when unknown.
+        whole_at: When the table first held the whole day.
     """
 
     table: str
     day: date
-    read_at: datetime | None
-    landed_at: datetime
+    as_of: datetime | None
+    whole_at: datetime
 
 
 @dataclass(frozen=True)
-class Landing:
-    """Whether a business day has landed.
+class Freshness:
+    """Whether a business day is on time.
 
     Attributes:
         day: The business day.
-        due_at: When it has to have landed.
+        due_at: When it has to be there.
         is_due: Whether that time has come.
         missing: Daily marts that do not hold the whole day.
-        landed_at: When the last of them had it; None while one is missing.
+        whole_at: When the last of them had it; None while one is missing.
         unawaited: Why nobody waits for the day; empty where somebody does.
     """
 
@@ -71,29 +71,29 @@ class Landing:
     due_at: datetime
     is_due: bool
     missing: tuple[str, ...]
-    landed_at: datetime | None
+    whole_at: datetime | None
     unawaited: str = ""
 
     @property
-    def has_landed(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether no mart lacks it."""
         return not self.missing
 
     @property
     def is_late(self) -> bool:
-        """Whether it should have landed and has not."""
-        return self.is_due and not self.has_landed
+        """Whether it should be there and is not."""
+        return self.is_due and not self.is_whole
 
 
 def due_time(shop: Shop) -> time:
-    """Return the time of day by which yesterday has to have landed, the shop's time."""
-    if shop.landed_by is not None:
-        return shop.landed_by
+    """Return the time of day by which yesterday has to be there, the shop's time."""
+    if shop.due_by is not None:
+        return shop.due_by
     hour = shop.daily_run_hour + HOURS_TO_FINISH
     return time(hour) if hour < 24 else time(23, 59)  # noqa: PLR2004 - hours of a day
 
 
-def landing(
+def freshness(
     shop: Shop,
     now: datetime,
     rows: Iterable[WrittenDay],
@@ -101,8 +101,8 @@ def landing(
     tables: Sequence[str],
     day: date | None = None,
     past: Past = Past(),
-) -> Landing:
-    """Tell whether a business day has landed.
+) -> Freshness:
+    """Say whether a business day is on time.
 
     A mart that was first written after the day was over is younger than it, and need not hold it, where others were
     there before.
@@ -119,20 +119,18 @@ def landing(
     over_at = start_of_day(asked + timedelta(days=1), shop.zone)
     due_at = datetime.combine(asked + timedelta(days=1), due_time(shop), shop.zone).astimezone(UTC)
     whole = {
-        row.table: row.landed_at
-        for row in rows
-        if row.day == asked and row.read_at is not None and row.read_at >= over_at
+        row.table: row.whole_at for row in rows if row.day == asked and row.as_of is not None and row.as_of >= over_at
     }
     older = [table for table in tables if table in past.first_writes and past.first_writes[table] <= over_at]
     wanted = [table for table in tables if table in older or table in whole] if older else tables
     unawaited = _unawaited(shop, asked, past)
     missing = tuple(table for table in wanted if table not in whole)
-    return Landing(
+    return Freshness(
         day=asked,
         due_at=due_at,
         is_due=now >= due_at and not unawaited,
         missing=missing,
-        landed_at=None if missing else max(whole[table] for table in wanted),
+        whole_at=None if missing else max(whole[table] for table in wanted),
         unawaited=unawaited,
     )
 
@@ -153,7 +151,7 @@ def read_written_days(database: Database, days: Sequence[date], tables: Sequence
         return []
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            "select table_name, day, read_at, coalesce(published_at, written_at) "
+            "select table_name, day, as_of, coalesce(published_at, written_at) "
             f"from {MATERIALISED_DAYS.qualified_name} where table_name = any($1) and day = any($2)",
             (list(tables), list(days)),
         )
@@ -177,27 +175,27 @@ def read_past(database: Database, tables: Sequence[str]) -> Past:
     return Past(first_writes, newest)
 
 
-def last_landing(database: Database, shop: Shop, now: datetime, tables: Sequence[str]) -> Landing:
+def last_freshness(database: Database, shop: Shop, now: datetime, tables: Sequence[str]) -> Freshness:
     """Return how the last business day that is over stands in the daily marts, given by name."""
     written = read_written_days(database, [last_complete_day(shop, now)], tables)
-    return landing(shop, now, written, tables=tables, past=read_past(database, tables))
+    return freshness(shop, now, written, tables=tables, past=read_past(database, tables))
 
 
-def told(found: Landing, shop: Shop) -> str:
-    """Tell it in a line, in the shop's time."""
+def describe(found: Freshness, shop: Shop) -> str:
+    """Describe it in a line, in the shop's time."""
     due = f"due {_clock(found.due_at, shop, found.day)}"
-    if found.landed_at is not None:
-        return f"{found.day} by {_clock(found.landed_at, shop, found.day)} ({due})"
+    if found.whole_at is not None:
+        return f"{found.day} by {_clock(found.whole_at, shop, found.day)} ({due})"
     if found.unawaited:
         return f"{found.day} is not awaited: {found.unawaited}"
     return f"{found.day} is not whole in {', '.join(found.missing)} ({due})"
 
 
-def landed_line(database: Database, shop: Shop, now: datetime, tables: Sequence[str]) -> str:
+def freshness_line(database: Database, shop: Shop, now: datetime, tables: Sequence[str]) -> str:
     """Return the line of `analytics-pipeline status`."""
-    found = last_landing(database, shop, now, tables)
-    heading = "NOT LANDED" if found.is_late else "landed" if found.has_landed or found.unawaited else "landing"
-    return f"{heading:12} {told(found, shop)}"
+    found = last_freshness(database, shop, now, tables)
+    heading = "LATE" if found.is_late else "on time" if found.is_whole or found.unawaited else "awaited"
+    return f"{heading:12} {describe(found, shop)}"
 
 
 def _clock(stamp: datetime, shop: Shop, day: date) -> str:

@@ -1,12 +1,12 @@
-"""The ladder of reconciliations: one claim a rung of marts/daily_reconciliation, from the shop's count to the history.
+"""The steps of the reconciliation: one check a step of marts/daily_reconciliation, from the shop's count to the history.
 
-Each tells one figure for the run's days, which is 0 where they add up. Claims about single orders stand in `orders`.
+Each gives one figure for the run's days, which is 0 where they add up. Checks about single orders stand in `orders`.
 """
 
-from analytics_pipeline.orchestration.checks.claims import Claim
+from analytics_pipeline.orchestration.checks.stored import StoredCheck
 
 RECONCILIATION = "marts/daily_reconciliation"
-RUNGS = {
+STEPS = {
     "source_orders_difference": (
         "the_shops_count_equals_raw",
         "As many orders came as the shop counts, on the days that it gave a count of.",
@@ -29,10 +29,10 @@ RUNGS = {
         "daily_revenue is what was published first and every restatement since.",
     ),
 }
-"""Check and claim by column of the mart, from the bottom to the top."""
+"""Check and check by column of the mart, from the bottom to the top."""
 
-LADDER_CLAIMS = tuple(
-    Claim(
+RECONCILIATION_CHECKS = tuple(
+    StoredCheck(
         name,
         RECONCILIATION,
         description,
@@ -41,5 +41,5 @@ LADDER_CLAIMS = tuple(
         compared=f"select count({column}) as compared from {RECONCILIATION.replace('/', '.')} "
         "where business_day {slice}",
     )
-    for column, (name, description) in RUNGS.items()
+    for column, (name, description) in STEPS.items()
 )

@@ -11,30 +11,30 @@ from typing import Any
 import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue
-from analytics_pipeline.history.landing import Landing, last_landing, told
+from analytics_pipeline.history.freshness import Freshness, describe, last_freshness
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.shop.spec import Shop
 
-LANDED = dg.AssetCheckKey(dg.AssetKey(["marts", "daily_revenue"]), "yesterday_has_landed")
+ON_TIME = dg.AssetCheckKey(dg.AssetKey(["marts", "daily_revenue"]), "yesterday_is_on_time")
 
 
-def build_landed_check(
+def build_freshness_check(
     catalogue: Catalogue, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> dg.AssetChecksDefinition:
     """Return the check, for those who evaluate it by hand in the UI."""
     shop = catalogue.shop
 
     @dg.asset_check(
-        asset=LANDED.asset_key,
-        name=LANDED.name,
+        asset=ON_TIME.asset_key,
+        name=ON_TIME.name,
         description=(
             "Yesterday, in the shop's zone, is in every daily mart as the shop knew it once the day was over; holds "
-            "until the time that landed_by sets. A sensor evaluates it every few minutes."
+            "until the time that due_by sets. A sensor evaluates it every few minutes."
         ),
         blocking=False,
     )
     def check(database: DatabaseResource) -> dg.AssetCheckResult:
-        found = last_landing(database.database(), shop, clock(), catalogue.due_names)
+        found = last_freshness(database.database(), shop, clock(), catalogue.due_names)
         return dg.AssetCheckResult(
             passed=not found.is_late, severity=dg.AssetCheckSeverity.ERROR, metadata=_figures(found, shop)
         )
@@ -42,11 +42,11 @@ def build_landed_check(
     return check
 
 
-def evaluation_of(found: Landing, shop: Shop) -> dg.AssetCheckEvaluation:
+def evaluation_of(found: Freshness, shop: Shop) -> dg.AssetCheckEvaluation:
     """Return the check's result as an event that belongs to no run."""
     return dg.AssetCheckEvaluation(
-        asset_key=LANDED.asset_key,
-        check_name=LANDED.name,
+        asset_key=ON_TIME.asset_key,
+        check_name=ON_TIME.name,
         passed=not found.is_late,
         severity=dg.AssetCheckSeverity.ERROR,
         metadata=_figures(found, shop),
@@ -54,10 +54,10 @@ def evaluation_of(found: Landing, shop: Shop) -> dg.AssetCheckEvaluation:
     )
 
 
-def _figures(found: Landing, shop: Shop) -> Mapping[str, Any]:
+def _figures(found: Freshness, shop: Shop) -> Mapping[str, Any]:
     return {
         "business_day": found.day.isoformat(),
-        "landed": told(found, shop),
+        "freshness": describe(found, shop),
         "is_due": found.is_due,
         "missing": ", ".join(found.missing),
     }

@@ -1,6 +1,6 @@
-"""Claims: SQL checks of a run's slice, and the Dagster checks made of them.
+"""Checks: SQL checks of a run's slice, and the Dagster checks made of them.
 
-A claim selects the rows that contradict it, as `example` (text) and `difference` (a number). It holds when there are
+A check selects the rows that contradict it, as `example` (text) and `difference` (a number). It holds when there are
 none. Its result shows how many there are, up to five examples, and the sum of the differences.
 """
 
@@ -32,16 +32,16 @@ NOT_EXAMINED = "not_examined"
 
 
 @dataclass(frozen=True)
-class Claim:
+class StoredCheck:
     """What stored data has to satisfy.
 
     Attributes:
-        name: The claim as a name.
+        name: The check as a name.
         table: `layer/name` of the asset it is about.
-        description: The claim in words.
+        description: The check in words.
         contradictions: A `select` with `example` and `difference` of each contradiction, with the run's `{first_day}`
             and `{last_day}`; `{slice}` is `between` the two.
-        compared_with: `layer/name` of the assets that the claim reads and that may be written later than its own.
+        compared_with: `layer/name` of the assets that the check reads and that may be written later than its own.
         is_blocking: Whether a contradiction stops what is downstream; else it is a warning.
         is_whole: Whether it is about all rows, since its table has no business days.
     """
@@ -75,11 +75,11 @@ class Claim:
                 return result
             compared = (self.table, *self.compared_with)
             waiting = waiting_days(ask, [table.replace("/", ".") for table in compared])
-            settled = contiguous(day for days in ranges for day in days if day not in waiting)
-            return self._examine(ask, settled) if settled else self.nothing_stored()
+            whole = contiguous(day for days in ranges for day in days if day not in waiting)
+            return self._examine(ask, whole) if whole else self.nothing_stored()
 
     def _examine(self, ask: Ask, ranges: Sequence[DayRange]) -> dg.AssetCheckResult:
-        # What is claimed of the whole table reads the same for each range, and is asked once.
+        # What is asserted of the whole table reads the same for each range, and is asked once.
         contradictions = " union all ".join(
             dict.fromkeys(
                 "("
@@ -119,7 +119,7 @@ class Claim:
         return self._result(passed=found["cases"] == 0, figures=figures)
 
     def nothing_stored(self) -> dg.AssetCheckResult:
-        """Return the result over a table without rows: nothing contradicts the claim."""
+        """Return the result over a table without rows: nothing contradicts the check."""
         return self._result(passed=True, figures={"business_days": "none is stored"})
 
     def _result(self, *, passed: bool, figures: Mapping[str, Any]) -> dg.AssetCheckResult:
@@ -147,21 +147,21 @@ def days_to_examine(database: Database, table: Table, asked: DayRange | None, ru
     return [DayRange(found["first"], found["last"])] if found["first"] else []
 
 
-def build_check(name: str, claims: Sequence[Claim], catalogue: Catalogue) -> dg.AssetChecksDefinition:
-    """Return one step that examines claims over the run's slice, or all stored days in a run without partitions.
+def build_check(name: str, checks: Sequence[StoredCheck], catalogue: Catalogue) -> dg.AssetChecksDefinition:
+    """Return one step that examines checks over the run's slice, or all stored days in a run without partitions.
 
-    Claims about tables that the installation lacks, since their mart is broken, are left out.
+    Checks about tables that the installation lacks, since their mart is broken, are left out.
     """
-    claims = [one for one in claims if all(catalogue.has(table) for table in (one.table, *one.compared_with))]
+    checks = [one for one in checks if all(catalogue.has(table) for table in (one.table, *one.compared_with))]
     specs = [
         dg.AssetCheckSpec(
-            claim.name,
-            asset=claim.key,
-            additional_deps=[dg.AssetKey(table.split("/")) for table in claim.compared_with],
-            description=claim.description,
-            blocking=claim.is_blocking,
+            check.name,
+            asset=check.key,
+            additional_deps=[dg.AssetKey(table.split("/")) for table in check.compared_with],
+            description=check.description,
+            blocking=check.is_blocking,
         )
-        for claim in claims
+        for check in checks
     ]
 
     @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
@@ -172,13 +172,13 @@ def build_check(name: str, claims: Sequence[Claim], catalogue: Catalogue) -> dg.
         chosen = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
         stored = database.database()
 
-        def examine(claim: Claim) -> dg.AssetCheckResult:
-            table = catalogue.table(claim.key.path)
+        def examine(check: StoredCheck) -> dg.AssetCheckResult:
+            table = catalogue.table(check.key.path)
             ranges = days_to_examine(stored, table, of_the_run, run.run.run_id)
-            return claim.examine(stored, ranges)
+            return check.examine(stored, ranges)
 
-        # Postgres works while this process waits, so two claims at a time take little more than one.
+        # Postgres works while this process waits, so two checks at a time take little more than one.
         with ThreadPoolExecutor(CLAIMS_AT_A_TIME) as pool:
-            yield from pool.map(examine, (claim for claim in claims if (claim.key, claim.name) in chosen))
+            yield from pool.map(examine, (check for check in checks if (check.key, check.name) in chosen))
 
     return check

@@ -1,4 +1,4 @@
-"""Both sides of every claim about stored rows: it holds after a load, and tells what is wrong with a damaged row."""
+"""Both sides of every check about stored rows: it holds after a load, and says what is wrong with a damaged row."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -10,15 +10,15 @@ import pytest
 from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.demo_shop import DemoShopSettings
-from analytics_pipeline.orchestration.checks.claims import Claim, days_to_examine
-from analytics_pipeline.orchestration.checks.marts import MART_CLAIMS
-from analytics_pipeline.orchestration.checks.orders import ORDER_CLAIMS, REFERENCE_CLAIMS
+from analytics_pipeline.orchestration.checks.marts import MART_CHECKS
+from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
+from analytics_pipeline.orchestration.checks.stored import StoredCheck, days_to_examine
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.integration.loaded import copy_of, loaded_pipeline
 from analytics_pipeline_tests.integration.tables import execute, value
 
 PACKAGED = build_catalogue("demo")
-CLAIMS = {claim.name: claim for claim in (*ORDER_CLAIMS, *REFERENCE_CLAIMS, *MART_CLAIMS)}
+CHECKS = {check.name: check for check in (*ORDER_CHECKS, *REFERENCE_CHECKS, *MART_CHECKS)}
 DAYS = DayRange(date(2025, 1, 1), date(2025, 1, 6))
 SHOP = DemoShopSettings(
     opened=DAYS.first,
@@ -50,9 +50,9 @@ def figures(result: dg.AssetCheckResult) -> dict[str, object]:
     return {name: found.value for name, found in result.metadata.items()}
 
 
-@pytest.mark.parametrize("name", CLAIMS)
-def test_a_claim_holds_after_a_load(loaded: Database, name: str) -> None:
-    result = CLAIMS[name].examine(loaded, [DAYS])
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_holds_after_a_load(loaded: Database, name: str) -> None:
+    result = CHECKS[name].examine(loaded, [DAYS])
 
     assert result.passed
     assert figures(result) == {
@@ -65,7 +65,7 @@ def test_a_claim_holds_after_a_load(loaded: Database, name: str) -> None:
 
 
 def test_the_load_has_something_of_everything(loaded: Database) -> None:
-    """Else a claim could hold because there is nothing to contradict it."""
+    """Else a check could hold because there is nothing to contradict it."""
     for table in ("ops.quarantine", "ops.exclusions", "clean.customers", "marts.daily_product_sales"):
         assert value(loaded, f"select count(*) from {table}") != 0
     events = str(value(loaded, "select string_agg(distinct event_type, ' ') from clean.sales"))
@@ -149,38 +149,38 @@ DAMAGES = [
 @pytest.mark.parametrize(
     ("name", "damage", "difference"), DAMAGES, ids=[f"{name}-{number}" for number, (name, _, _) in enumerate(DAMAGES)]
 )
-def test_a_claim_tells_damaged_rows_with_count_example_and_difference(
+def test_a_check_reports_damaged_rows_with_count_example_and_difference(
     stored: Database, name: str, damage: str, difference: str
 ) -> None:
     execute(stored, damage)
-    claim = CLAIMS[name]
-    result = claim.examine(stored, [DAYS])
+    check = CHECKS[name]
+    result = check.examine(stored, [DAYS])
     shown = figures(result)
 
     assert not result.passed
-    assert result.severity == (dg.AssetCheckSeverity.ERROR if claim.is_blocking else dg.AssetCheckSeverity.WARN)
+    assert result.severity == (dg.AssetCheckSeverity.ERROR if check.is_blocking else dg.AssetCheckSeverity.WARN)
     assert shown["unexplained_difference_exact"] == difference
     assert shown["unexplained_difference"] == float(Decimal(difference))
     assert shown["contradictions"] == 1
     assert str(shown["examples"])
 
     of_all_days = {"customers_are_known", "the_ledger_is_all_days_and_what_lies_outside"}
-    assert claim.examine(stored, [DayRange(date(2025, 1, 5), DAYS.last)]).passed or name in of_all_days
+    assert check.examine(stored, [DayRange(date(2025, 1, 5), DAYS.last)]).passed or name in of_all_days
 
 
-def test_every_claim_is_damaged_above() -> None:
-    assert {name for name, _, _ in DAMAGES} == set(CLAIMS)
+def test_every_check_is_damaged_above() -> None:
+    assert {name for name, _, _ in DAMAGES} == set(CHECKS)
 
 
 def test_an_order_that_the_shop_sent_twice_is_still_in_one_place(stored: Database) -> None:
     execute(stored, f"insert into raw.orders select * from raw.orders where {ORDER}")
 
-    assert CLAIMS["every_raw_order_is_in_exactly_one_place"].examine(stored, [DAYS]).passed
+    assert CHECKS["every_raw_order_is_in_exactly_one_place"].examine(stored, [DAYS]).passed
 
 
 def test_at_most_five_examples_are_shown_and_everything_is_counted(stored: Database) -> None:
     execute(stored, "update clean.orders set order_total = order_total + 1")
-    shown = figures(CLAIMS["order_totals_equal_their_parts"].examine(stored, [DAYS]))
+    shown = figures(CHECKS["order_totals_equal_their_parts"].examine(stored, [DAYS]))
 
     count = value(stored, "select count(*) from clean.orders")
     assert shown["contradictions"] == count
@@ -194,7 +194,7 @@ def test_differences_do_not_cancel_out(stored: Database) -> None:
         "update clean.orders set order_total = order_total + 1 where order_date = '2025-01-03'",
         "update clean.orders set order_total = order_total - 1 where order_date = '2025-01-04'",
     )
-    shown = figures(CLAIMS["order_totals_equal_their_parts"].examine(stored, [DAYS]))
+    shown = figures(CHECKS["order_totals_equal_their_parts"].examine(stored, [DAYS]))
 
     assert shown["unexplained_difference"] == shown["contradictions"] != 0
 
@@ -202,20 +202,20 @@ def test_differences_do_not_cancel_out(stored: Database) -> None:
 @pytest.mark.parametrize("name", ["customers_are_known", "daily_product_sales_equal_daily_revenue"])
 def test_a_table_that_is_not_there_yet_is_a_failed_check_and_no_crash(stored: Database, name: str) -> None:
     execute(stored, "drop table clean.customers", "drop table marts.daily_revenue")
-    result = CLAIMS[name].examine(stored, [DAYS])
+    result = CHECKS[name].examine(stored, [DAYS])
 
     assert not result.passed
     assert "does not exist; materialise it first" in str(figures(result)["not_examined"])
 
 
-def stored_days(database: Database, claim: Claim) -> list[DayRange]:
-    return days_to_examine(database, PACKAGED.table(claim.key.path), None, "")
+def stored_days(database: Database, check: StoredCheck) -> list[DayRange]:
+    return days_to_examine(database, PACKAGED.table(check.key.path), None, "")
 
 
 def test_without_a_run_all_stored_days_are_examined(stored: Database) -> None:
-    assert {tuple(stored_days(stored, claim)) for claim in CLAIMS.values()} == {(DAYS,)}
+    assert {tuple(stored_days(stored, check)) for check in CHECKS.values()} == {(DAYS,)}
 
-    execute(stored, *(f"delete from {claim.table.replace('/', '.')}" for claim in CLAIMS.values()))
-    for claim in CLAIMS.values():
-        assert stored_days(stored, claim) == []
-        assert claim.nothing_stored().passed
+    execute(stored, *(f"delete from {check.table.replace('/', '.')}" for check in CHECKS.values()))
+    for check in CHECKS.values():
+        assert stored_days(stored, check) == []
+        assert check.nothing_stored().passed

@@ -1,6 +1,6 @@
-"""One look at the shop: what changed since the last one, put on the list of stale days together with the new cursor.
+"""One poll at the shop: what changed since the last one, put on the list of stale days together with the new cursor.
 
-A look that fails leaves list and cursor as they were, and is no "nothing changed": whoever called it sees the error.
+A poll that fails leaves list and cursor as they were, and is no "nothing changed": whoever called it sees the error.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,6 +28,7 @@ from analytics_pipeline.history.stale import (
 from analytics_pipeline.history.undated import judged_table, keep_undated
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import contiguous, database_clock, written_days
+from analytics_pipeline.late_changes.affected import merged
 from analytics_pipeline.late_changes.budget import held_days, pages_of, read_budget
 from analytics_pipeline.late_changes.compare import Comparison
 from analytics_pipeline.late_changes.due import aged_days, differing_days
@@ -35,13 +36,12 @@ from analytics_pipeline.late_changes.feed import read_feed
 from analytics_pipeline.late_changes.gaps import gaps_of
 from analytics_pipeline.late_changes.reread import Reread, reread
 from analytics_pipeline.late_changes.rounds import days_to_hold, shortest_rounds
-from analytics_pipeline.late_changes.touched import merged
 from analytics_pipeline.shop.calendar import loadable_days
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import can_count_orders, count_orders
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, RAW_ORDERS
-from analytics_pipeline.tables.history import EXTRACTIONS, LOOKS, MATERIALISED_DAYS
+from analytics_pipeline.tables.history import EXTRACTIONS, MATERIALISED_DAYS, POLLS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.warehouse.connection import Database
@@ -49,7 +49,7 @@ from analytics_pipeline.warehouse.slices import exists, query, take_turns
 
 
 @dataclass(frozen=True)
-class Look:
+class Poll:
     """What a poll found.
 
     Attributes:
@@ -77,14 +77,14 @@ class Look:
     undated: Sequence[Mapping[str, Any]] = ()
 
 
-def look(
+def poll(
     client: ShopClient,
     database: Database,
     marts: Sequence[Table],
     *,
     in_flight: Collection[date] = (),
     now: datetime | None = None,
-) -> Look | None:
+) -> Poll | None:
     """Ask the shop what changed, and mark the days that have to be loaded again.
 
     Args:
@@ -110,7 +110,7 @@ def look(
     today = business_day(now, shop.zone)
     written = written_days(database, RAW_ORDERS.table)
     loadable = loadable_days(shop, today)
-    loaded = {day: read_at for day, read_at in written.items() if day in loadable}
+    loaded = {day: as_of for day, as_of in written.items() if day in loadable}
     if not loaded and not shop.intraday:
         return None
     feed = _Feed(client, database, now)
@@ -138,7 +138,7 @@ def look(
         stale += _differing_in_number(client, database, [day for day in loaded if day in counted - known])
     without = {*in_flight, *by_other_rules, today, *(day.day for day in stale)}
     again = _read_again(client, database, loaded, now, without=without)
-    found = Look(
+    found = Poll(
         feed.asked_since,
         feed.newest_change,
         feed.orders_seen,
@@ -182,18 +182,18 @@ def _read_again(
 
 
 def record(
-    database: Database, found: Look, began: datetime, loaded: Collection[date], unfinished: Collection[date]
+    database: Database, found: Poll, began: datetime, loaded: Collection[date], unfinished: Collection[date]
 ) -> None:
     """Mark the days and move the cursor, in one transaction.
 
-    Days that were loaded for the first time while the look went on were left out of it: the cursor stops before them.
-    Their transactions are over, or begin when this one has ended (`_loads_since_the_last_look`).
+    Days that were loaded for the first time while the poll went on were left out of it: the cursor stops before them.
+    Their transactions are over, or begin when this one has ended (`_loads_since_the_last_poll`).
     """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor, RAW_ORDERS.table.qualified_name)
         known = ", ".join(f"date '{day}'" for day in loaded) or "null"
         cursor.execute(
-            f"select min(read_at) from {MATERIALISED_DAYS.qualified_name} "
+            f"select min(as_of) from {MATERIALISED_DAYS.qualified_name} "
             f"where table_name = $1 and (day in ({known})) is not true",
             (RAW_ORDERS.table.qualified_name,),
         )
@@ -206,7 +206,7 @@ def record(
         renew(cursor, found.again.held, as_of, found.again.basis)
         days, held = len({stale.day for stale in found.stale}), len(found.again.held)
         cursor.execute(
-            f"insert into {LOOKS.qualified_name} (looked_at, asked_since, newest_change, orders_seen, orders_changed, "
+            f"insert into {POLLS.qualified_name} (polled_at, asked_since, newest_change, orders_seen, orders_changed, "
             "days_marked, as_of, requests, requests_again, days_held) "
             "values (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9)",
             (
@@ -235,15 +235,15 @@ class _Feed:
         if self.newest_change is None:  # no order is known
             self.newest_change = datetime.combine(shop.first_day, datetime.min.time(), shop.zone)
         overlap = timedelta(minutes=shop.late_changes.overlap_minutes)
-        self.asked_since = min([self.newest_change, *_loads_since_the_last_look(self._database)]) - overlap
+        self.asked_since = min([self.newest_change, *_loads_since_the_last_poll(self._database)]) - overlap
         found = read_feed(self._client, self.asked_since, self._now, comparison)
         self.orders_seen = found.orders
         self.newest_change = min(max(found.newest or self.newest_change, self.newest_change), found.began_at - overlap)
 
 
 def _cursor(database: Database) -> datetime | None:
-    """Return the newest change stamp of the last look; before the first one, what every loaded day knows for sure."""
-    last = query(database, f"select newest_change from {LOOKS.qualified_name} order by looked_at desc limit 1")
+    """Return the newest change stamp of the last poll; before the first one, what every loaded day knows for sure."""
+    last = query(database, f"select newest_change from {POLLS.qualified_name} order by polled_at desc limit 1")
     if last and last[0]["newest_change"] is not None:
         stamp: datetime = last[0]["newest_change"]
         return stamp
@@ -257,7 +257,7 @@ def _cursor(database: Database) -> datetime | None:
             select max(updated_at) as newest
             from {MATERIALISED_DAYS.qualified_name} as days
             join {CLEAN_ORDERS.table.qualified_name} as orders on orders.order_date = days.day
-            where days.table_name = '{RAW_ORDERS.table.qualified_name}' and orders.updated_at <= days.read_at
+            where days.table_name = '{RAW_ORDERS.table.qualified_name}' and orders.updated_at <= days.as_of
             group by days.run_id
         ) as loads
         """,
@@ -266,19 +266,19 @@ def _cursor(database: Database) -> datetime | None:
     return oldest
 
 
-def _loads_since_the_last_look(database: Database) -> list[datetime]:
-    """Return when the extractions began of days that no look has known as loaded: it has left out their changes."""
+def _loads_since_the_last_poll(database: Database) -> list[datetime]:
+    """Return when the extractions began of days that no poll has known as loaded: it has left out their changes."""
     found = query(
         database,
-        f"select min(read_at) as began from {MATERIALISED_DAYS.qualified_name} "
+        f"select min(as_of) as began from {MATERIALISED_DAYS.qualified_name} "
         f"where table_name = '{RAW_ORDERS.table.qualified_name}' "
-        f"and first_written_at > (select max(looked_at) from {LOOKS.qualified_name})",
+        f"and first_written_at > (select max(polled_at) from {POLLS.qualified_name})",
     )
     return [row["began"] for row in found if row["began"] is not None]
 
 
 def _differing_in_number(client: ShopClient, database: Database, days: Sequence[date]) -> list[StaleDay]:
-    """Return the days of which the shop has more or fewer orders than are stored: deleted ones are told so only."""
+    """Return the days of which the shop has more or fewer orders than are stored: deleted ones are reported so only."""
     rows = query(
         database,
         "select order_date as day, count(distinct order_id) as orders "

@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from analytics_pipeline.history.stale import StaleDay
-from analytics_pipeline.late_changes.touched import OrderState, days_touched, merged, reason_of
+from analytics_pipeline.late_changes.affected import OrderState, affected_days, merged, reason_of
 
 
 def day(number: int) -> date:
@@ -35,20 +35,20 @@ def test_the_reason_is_what_happened_to_the_order(before: OrderState | None, aft
 
 
 def test_an_order_touches_its_own_day_and_the_days_of_its_events_before_and_after() -> None:
-    assert days_touched("A", state(1, 1, 4, refunds=1), state(1, 1, 9, refunds=1)) == [
+    assert affected_days("A", state(1, 1, 4, refunds=1), state(1, 1, 9, refunds=1)) == [
         StaleDay(day(1), "edit", ("A",), frozenset({day(1), day(4), day(9)}))
     ]
 
 
 def test_an_order_that_moved_to_another_day_has_both_days_loaded_again() -> None:
-    found = days_touched("A", state(1, 1), state(3, 3))
+    found = affected_days("A", state(1, 1), state(3, 3))
 
     assert [(stale.day, stale.reason) for stale in found] == [(day(1), "moved"), (day(3), "moved")]
     assert {stale.event_days for stale in found} == {frozenset({day(1), day(3)})}
 
 
 def test_a_new_order_touches_its_own_day_even_where_it_counts_nowhere() -> None:
-    assert days_touched("A", None, state(2)) == [StaleDay(day(2), "late_order", ("A",), frozenset({day(2)}))]
+    assert affected_days("A", None, state(2)) == [StaleDay(day(2), "late_order", ("A",), frozenset({day(2)}))]
 
 
 def test_days_are_merged_by_reason_and_keep_every_order_once() -> None:

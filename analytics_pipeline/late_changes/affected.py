@@ -33,7 +33,7 @@ def reason_of(before: OrderState | None, after: OrderState) -> str:
     return "refund" if after.refunds > before.refunds else "edit"
 
 
-def days_touched(order_id: str, before: OrderState | None, after: OrderState) -> list[StaleDay]:
+def affected_days(order_id: str, before: OrderState | None, after: OrderState) -> list[StaleDay]:
     """Return the business days to load again for one changed order: its own, before and after the change.
 
     Each names the days whose figures the order touches: those of its sale, returns and cancellation, before and after.
