@@ -2,7 +2,7 @@
 
     python -m benchmarks.one_day_process DAY [DAY ...]
 
-The first run is the first of its process, the others are warm; the last one is reported by step. Then the same graph with
+The first run is the first of its process, the others are warm; the last one is shown by step. Then the same graph with
 empty steps runs as often: what Dagster itself takes for its steps, events and checks.
 """
 

@@ -1,4 +1,4 @@
-"""How results are reported: markdown tables, the machine they come from, and the place in README.md where they stand."""
+"""How results are shown: markdown tables, the machine they come from, and the place in README.md where they stand."""
 
 import os
 import platform

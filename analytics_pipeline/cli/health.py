@@ -1,7 +1,7 @@
 """Whether all is well, for a cron, a container's health check or an outside watch: `analytics-pipeline status --check`.
 
-It reads what is stored and starts nothing: no server, no poll, no run. What nobody can be notified by a daemon that is dead
-is reported here: when each schedule and each sensor was last at work.
+It reads what is stored and starts nothing: no server, no poll, no run. A daemon that is dead
+reports nothing; so it is shown here when each schedule and each sensor was last at work.
 """
 
 from collections.abc import Iterator

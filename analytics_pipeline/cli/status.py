@@ -37,8 +37,8 @@ from analytics_pipeline.warehouse.slices import exists, query
 def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
     """Describe the days loaded, how far they can still move, whether they add up, what changed and what is left out.
 
-    With --check it is reported in a few lines whether all is well: when each schedule and sensor was last at work, what is
-    late, unproved or parked, and open incidents. Nothing is started for that, no embedded database either.
+    With --check a few lines say whether all is well: when each schedule and sensor was last at work, what is late,
+    unproved or parked, and open incidents. Nothing is started for that, no embedded database either.
     """
     settings = Settings.from_environment()
     if is_check:

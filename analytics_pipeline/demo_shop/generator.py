@@ -1,6 +1,6 @@
 """The orders of one business day, as they are placed.
 
-Everything depends on the settings and the day alone. What an order holds is reported in `baskets`, what becomes of it later
+Everything depends on the settings and the day alone. What an order holds stands in `baskets`, what becomes of it later
 (edits, refunds, cancellations) in `fates`, what unusual days do to it in `unusual`, when the shop knows of it in
 `presence`.
 """

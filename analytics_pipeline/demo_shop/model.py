@@ -1,6 +1,6 @@
 """What the demo shop's orders, customers and products are, and the money of an order that follows from them.
 
-Values only: how they come about is reported in `generator` and `fates`, how they look as JSON in `records`, what they count
+Values only: how they come about stands in `generator` and `fates`, how they look as JSON in `records`, what they count
 for in `truth`.
 """
 

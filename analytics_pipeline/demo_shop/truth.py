@@ -1,6 +1,6 @@
 """The right figures of a business day, straight from the shop's own model in plain decimals.
 
-Events of single orders, and their sums by day. What is visible at which moment is reported in `shop`; nothing here is
+Events of single orders, and their sums by day. What is visible at which moment stands in `shop`; nothing here is
 shared with the pipeline that is tested against it.
 """
 

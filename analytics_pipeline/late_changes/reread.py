@@ -1,6 +1,6 @@
 """Holding loaded days against the shop again: their orders are read and compared, and only what differs goes stale.
 
-This finds what no list of changes reports: refunds that leave the change stamp as it is, deleted orders, orders that came
+This finds what no list of changes has: refunds that leave the change stamp as it is, deleted orders, orders that came
 late. A day that cannot be read is loaded again, since runs say what is wrong, wait and give up.
 """
 

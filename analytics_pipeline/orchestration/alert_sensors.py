@@ -1,6 +1,6 @@
 """The sensors that look when nothing runs: whether yesterday is on time, and whether somebody has to be notified.
 
-What they look at and what they tell stands in `history.freshness` and `alerts`; sensors that start runs stand elsewhere.
+What they read and send stands in `history.freshness` and `alerts`; sensors that start runs stand elsewhere.
 """
 
 import json

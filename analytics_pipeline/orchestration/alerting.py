@@ -1,7 +1,7 @@
-"""One evaluation: reads the facts, keeps what opens and what is over, and sends what is due. The sensor and `run` call it.
+"""One evaluation: reads the facts, keeps what opens and what is over, and sends what is due; for the sensor and `run`.
 
-An incident is written before anybody is notified and marked as told afterwards: a crash in between repeats a message and
-loses none.
+An incident is written before anybody is notified and marked as sent afterwards: a crash in between repeats a message
+and loses none.
 """
 
 import logging

@@ -5,8 +5,8 @@ judged by what the field is for, since shops also leave out what does not apply:
 
 - what every record has (`EXPECTED`, and whatever is required) is told from the first record on;
 - what most shops send (`USUAL`) is reported once a hundred records lacked it;
-- anything else (refunds, cancellations, discounts, rules) may rightly never come. It is reported where a field that nothing
-  reads has nearly its name: `totl` beside `total`.
+- anything else (refunds, cancellations, discounts, rules) may rightly never come. It is reported where a field that
+  nothing reads has nearly its name: `totl` beside `total`.
 
 A path is held against the records that have the object that it lies in, or the entries of the list: without any refund,
 nothing is known of a refund's fields. An object that no record has counts as a field that none has.

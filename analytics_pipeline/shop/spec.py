@@ -330,8 +330,16 @@ class Shop(Model):
             raise ValueError(fault)
         return text
 
+    @model_validator(mode="before")
+    @classmethod
+    def _takes_the_old_name_of_due_by(cls, described: object) -> object:
+        """`landed_by` is what `due_by` was called before; it goes with the next release."""
+        if not isinstance(described, dict) or "landed_by" not in described or "due_by" in described:
+            return described
+        return {("due_by" if key == "landed_by" else key): value for key, value in described.items()}
+
     @model_validator(mode="after")
-    def _lands_after_the_daily_run_began(self) -> "Shop":
+    def _is_due_after_the_daily_run_began(self) -> "Shop":
         if self.due_by is not None and self.due_by <= time(self.daily_run_hour):
             raise ValueError(f"due_by has to be later than {self.daily_run_hour:02}:00, when the daily run begins")
         return self

@@ -132,7 +132,7 @@ class Database:
 
 
 def is_readable(url: str) -> bool:
-    """Return whether a URL's login can be known from its host: not where a password holds a `/`, `?` or `#` as it is."""
+    """Return whether a URL's login can be told from its host: not where a password holds a `/`, `?` or `#` as it is."""
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -51,11 +51,11 @@ class CaughtUp:
     """What one round of catching up did.
 
     Attributes:
-        look: What the poll found.
+        poll: What the poll found.
         ranges: The business days that were loaded again.
     """
 
-    look: Poll
+    poll: Poll
     ranges: list[DayRange]
 
     @property

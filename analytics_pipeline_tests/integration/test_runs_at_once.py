@@ -217,7 +217,8 @@ def test_a_check_does_not_wait_for_a_mart_that_is_no_more(later: Pipeline) -> No
     execute(
         later.database,
         "insert into ops.materialised_days select 'marts.gone', day, first_written_at, written_at, run_id, as_of, "
-        "code_version, through_change, published_at from ops.materialised_days where table_name = 'marts.daily_revenue'",
+        "code_version, through_change, published_at from ops.materialised_days "
+        "where table_name = 'marts.daily_revenue'",
     )
     note_change(later.database, LOADED)
     assert later.run(LOADED, job="marts").succeeded

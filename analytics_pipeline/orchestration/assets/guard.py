@@ -49,7 +49,7 @@ def step_guard(database: Database, place: str, run_id: str | None) -> AbstractCo
 
 @contextmanager
 def _refusals_marked(context: Any) -> Iterator[None]:  # noqa: ANN401 - of an asset or a check
-    """Mark the run that is refused for what it was asked: whoever has asked sees it, and nobody else has to be notified."""
+    """Mark the run that is refused for what it was asked: whoever asked sees it, nobody else is notified."""
     try:
         yield
     except (DaysRefusedError, MissingSecretError) as error:

@@ -1,6 +1,6 @@
 """The check that reports records which are not as described: without an id or a day, or kept escaped.
 
-They stop nobody: orders go into quarantine, customers and products are in no clean table. No content is reported, since it
+They stop nobody: orders go into quarantine, customers and products are in no clean table. No content is shown, since it
 may be a person's: only the page and the place in it.
 """
 

@@ -1,4 +1,4 @@
-"""The steps of the reconciliation: one check a step of marts/daily_reconciliation, from the shop's count to the history.
+"""The steps of the reconciliation: a check each, from the shop's count to the history (marts/daily_reconciliation).
 
 Each gives one figure for the run's days, which is 0 where they add up. Checks about single orders stand in `orders`.
 """
@@ -29,7 +29,7 @@ STEPS = {
         "daily_revenue is what was published first and every restatement since.",
     ),
 }
-"""Check and check by column of the mart, from the bottom to the top."""
+"""Name and description of the check by column of the mart, from the bottom to the top."""
 
 RECONCILIATION_CHECKS = tuple(
     StoredCheck(

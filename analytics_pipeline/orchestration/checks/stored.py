@@ -1,4 +1,4 @@
-"""Checks: SQL checks of a run's slice, and the Dagster checks made of them.
+"""SQL checks of the stored rows of a run's slice, and the Dagster checks made of them.
 
 A check selects the rows that contradict it, as `example` (text) and `difference` (a number). It holds when there are
 none. Its result shows how many there are, up to five examples, and the sum of the differences.

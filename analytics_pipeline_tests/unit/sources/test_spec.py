@@ -1,4 +1,4 @@
-"""Shop descriptions: what is accepted, and how faults are reported: file, line, key path, fault, remedy, all at once."""
+"""Shop descriptions: what is accepted, and how faults are reported: file, line, key, fault, remedy, all at once."""
 
 from pathlib import Path
 from typing import Any
