@@ -49,7 +49,7 @@ def test_a_new_database_takes_the_newest_version_without_a_step(database: Databa
     stored = read_stored(database)
     assert stored.is_new
     schema = with_steps("raise exception 'no step is run on a new database'")
-    assert stored.pending(schema) == ["tables and columns", "ops.as_reported"]
+    assert stored.pending(schema) == ["tables and columns", "ops.as_reported", "ops.old_names"]
 
     prepare(database, schema=schema)
 
@@ -80,7 +80,7 @@ def test_a_kill_in_the_middle_of_a_step_leaves_the_version_before_whole(database
     execute(database, "create table ops.steps (step int)")
     schema = with_steps(
         "insert into ops.steps values (1);",
-        "insert into ops.steps values (2); alter table ops.polls rename to polls; perform pg_sleep(60);",
+        "insert into ops.steps values (2); alter table ops.polls rename to asked; perform pg_sleep(60);",
     )
     raised: list[Exception] = []
 
@@ -231,5 +231,5 @@ def test_the_doctor_names_what_is_pending(loaded: Pipeline) -> None:
     execute(loaded.database, "delete from ops.installation where name like 'schema_%'")
     messages = ask()
     assert f"warn  schema       version 0 of {NEXT - 1}, pending: 0001_days_read_again_have_one_reason" in messages
-    assert "tables and columns, ops.as_reported (what opens the database next does it" in messages
+    assert "tables and columns, ops.as_reported, ops.old_names (what opens the database next does it" in messages
     assert value(loaded.database, "select count(*) from ops.installation where name like 'schema_%'") == 0

@@ -80,8 +80,15 @@ def stored_rows(database: Database) -> dict[str, Rows]:
 
 def in_words_of_now(row: dict[str, Any]) -> dict[str, Any]:
     """A row of before, with reasons and causes as they are called now."""
-    words = {"sweep": "reread", "vanished": "deleted", "definition_change": "code_version_change"}
-    called = {name: words.get(row[name], row[name]) for name in ("reason",) if name in row}
+    words = {
+        "sweep": "reread",
+        "vanished": "deleted",
+        "definition_change": "code_version_change",
+        "day_not_landed": "day_late",
+    }
+    called = {name: words.get(row[name], row[name]) for name in ("reason", "kind") if name in row}
+    if "kind" in row and "opened_at" in row:
+        called["key"] = row["key"].replace(row["kind"], called["kind"])
     if "cause" in row:
         called["cause"] = ", ".join(sorted(words.get(cause, cause) for cause in row["cause"].split(", ")))
     return {**row, **called}
@@ -93,10 +100,10 @@ def as_before(old: Rows, rows: Rows) -> list[str]:
 
 
 def shapes(database: Database) -> dict[str, Rows]:
-    """Columns and keys of the tables that have a shape."""
+    """Columns and keys of the tables that have a shape; old names of columns are generated, and no part of it."""
     found = {}
     for table in (*OPS_TABLES, *(contract.table for contract in CONTRACTS)):
-        where = f"attrelid = to_regclass('{table.qualified_name}') and attnum > 0 and not attisdropped"
+        where = f"attrelid = to_regclass('{table.qualified_name}') and attnum > 0 and not attisdropped and attgenerated = ''"
         columns = query(
             database,
             "select attname::text, format_type(atttypid, atttypmod), attnotnull from pg_attribute "
