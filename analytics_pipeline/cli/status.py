@@ -35,7 +35,7 @@ from analytics_pipeline.warehouse.slices import exists, query
 @click.option("--without-daemon", is_flag=True, help="With --check: cron calls the commands, so no daemon has to live.")
 @shop_option
 def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
-    """Describe the days loaded, how far they can still move, whether they add up, what changed and what is left out.
+    """Show the days loaded, how far they can still move, whether they add up, what changed and what is left out.
 
     With --check a few lines say whether all is well: when each schedule and sensor was last at work, what is late,
     unproved or parked, and open incidents. Nothing is started for that, no embedded database either.

@@ -32,7 +32,7 @@ SECONDS_BETWEEN_TRIES = 0.05
 LONGEST_SOCKET = 100
 LOOPBACK = "127.0.0.1"
 SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
-"""How long a poll at the shop may take: the first one after a long history asks for many changes."""
+"""How long a poll of the shop may take: the first one after a long history asks for many changes."""
 
 
 @click.command(

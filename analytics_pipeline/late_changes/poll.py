@@ -1,4 +1,4 @@
-"""One poll at the shop: what changed since the last one, put on the list of stale days together with the new cursor.
+"""One poll of the shop: what changed since the last one, put on the list of stale days together with the new cursor.
 
 A poll that fails leaves list and cursor as they were, and is no "nothing changed": whoever called it sees the error.
 """

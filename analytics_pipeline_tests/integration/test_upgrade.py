@@ -86,7 +86,7 @@ def in_words_of_now(row: dict[str, Any]) -> dict[str, Any]:
         "definition_change": "code_version_change",
         "day_not_landed": "day_late",
     }
-    called = {name: words.get(row[name], row[name]) for name in ("reason", "kind") if name in row}
+    called: dict[str, Any] = {name: words.get(row[name], row[name]) for name in ("reason", "kind") if name in row}
     if "kind" in row and "opened_at" in row:
         called["key"] = row["key"].replace(row["kind"], called["kind"])
     if "cause" in row:
@@ -100,10 +100,11 @@ def as_before(old: Rows, rows: Rows) -> list[str]:
 
 
 def shapes(database: Database) -> dict[str, Rows]:
-    """Columns and keys of the tables that have a shape; old names of columns are generated, and no part of it."""
+    """Columns and keys of the tables that have a shape; a generated column, an old name, is no part of it."""
     found = {}
     for table in (*OPS_TABLES, *(contract.table for contract in CONTRACTS)):
-        where = f"attrelid = to_regclass('{table.qualified_name}') and attnum > 0 and not attisdropped and attgenerated = ''"
+        where = f"attrelid = to_regclass('{table.qualified_name}') and attnum > 0 and not attisdropped "
+        where += "and attgenerated = ''"
         columns = query(
             database,
             "select attname::text, format_type(atttypid, atttypmod), attnotnull from pg_attribute "

@@ -99,6 +99,12 @@ def test_aliases_of_whole_parts_are_read(tmp_path: Path) -> None:
     assert load_shop(path) == load_shop("demo")
 
 
+def test_a_description_with_the_old_name_of_due_by_is_read_as_one_with_the_new(tmp_path: Path) -> None:
+    path = tmp_path / "shop.yaml"
+    path.write_text(DEMO.replace("due_by:", "landed_by:"), encoding="utf-8")
+    assert load_shop(str(path)) == load_shop("demo")
+
+
 def test_a_syntax_error_gives_line_and_column(tmp_path: Path) -> None:
     assert "line 2, column 8: this is no YAML" in faults(tmp_path, "name: demo\nauth: [: {")
 
