@@ -1,29 +1,32 @@
-"""Computing days of a mart: those of the run and those that a changed order has made stale, in one transaction.
+"""Computing marts: the days of a run, those that a changed order made stale, and those of another statement or shape.
 
 In the same transaction the numbers of a watched mart that were published before and are others now are put on record.
-When a day became stale is reported by `order_changes`.
+When a day became stale is reported by `order_changes`; what would change is reported beforehand by `planning`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 
-import adbc_driver_manager
-
 from analytics_pipeline.days import DayRange
+from analytics_pipeline.errors import TableMismatchError
 from analytics_pipeline.history.restatements import NumbersOnRecord
 from analytics_pipeline.history.written import Writing, contiguous, each_day
 from analytics_pipeline.tables.contracts import CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
-from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
-from analytics_pipeline.warehouse.slices import Query, Slice, SomeDays, duplicate_key, replace_rows, take_turns
+from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table, key_statements, stored_columns
+from analytics_pipeline.warehouse.reshaping import ShapeChange, beside, refuse_readers, reshape, shape_change
+from analytics_pipeline.warehouse.slices import Query, Slice, SomeDays, keys_of, replace_rows, take_turns
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 NEAR = timedelta(days=7)
+MOST_SHOWN = 5
+MOST_GROUPS = 8
+"""From more groups of days on, one statement over all of them costs less than one each."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,8 @@ class MartDays:
 
     Attributes:
         statement: The mart's `select` for a slice.
-        days: The run's days.
-        code_version: Hash of the statement.
+        days: The run's days; None where only those are wanted that have to be computed anyway.
+        code_version: Hash of the statement and of those of the marts that it reads.
         zone: IANA name of the shop's time zone: a number is published once its day was over when it was read.
         watched: Columns whose published numbers are kept on record.
         reads_first_orders: Whether it depends on the days of customers' first orders.
@@ -44,7 +47,7 @@ class MartDays:
     """
 
     statement: Callable[[Slice], str]
-    days: DayRange
+    days: DayRange | None
     code_version: str
     zone: str
     watched: tuple[str, ...] = ()
@@ -55,58 +58,209 @@ class MartDays:
 
 
 @dataclass(frozen=True)
+class Anew:
+    """Days of a mart that were computed by another statement than that of now, or stored in another shape.
+
+    Attributes:
+        days: The days, as the fewest ranges.
+        change: How the mart's shape differs from the stored table, if it does.
+    """
+
+    days: tuple[DayRange, ...] = ()
+    change: ShapeChange | None = None
+
+    def __str__(self) -> str:
+        why = "by another statement" if self.change is None else f"in another shape ({self.change})"
+        count = sum(len(days) for days in self.days)
+        if not count:
+            return f"all rows, stored {why}"
+        return (
+            f"{count:,} day{'' if count == 1 else 's'} ({', '.join(map(str, self.days[-MOST_SHOWN:]))}), stored {why}"
+        )
+
+
+@dataclass(frozen=True)
 class Published:
     """What was computed.
 
     Attributes:
         rows: Rows written.
         days: The days, those of the run and the stale ones, as the fewest ranges.
+        anew: What was computed beside them, since the mart is another one than it was.
     """
 
     rows: int
     days: list[DayRange]
+    anew: Anew = Anew()
 
 
 def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Published:
-    """Compute the run's days of a mart and its stale ones.
+    """Compute the run's days of a mart, its stale ones, and those that are of another statement or shape.
 
     Raises:
-        TableMismatchError: The stored table does not fit its shape.
+        TableMismatchError: The stored table cannot be given its shape.
+        TableBusyError: It is to get another shape and is in use.
         ContractError: Two rows have the same key.
     """
     ensure_schema(database, table.schema)
-    writing = Writing(run_id, mart.code_version)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor, table.qualified_name)  # with changed orders, too: see order_changes.lock_marts
-        key_statements = ensure_table(connection, table)
-        days = [*_loaded(cursor, mart.days), *stale_days(cursor, table, reads_first_orders=mart.reads_first_orders)]
-        ranges = contiguous(days)
-        rows = 0
-        if not ranges:
-            return Published(0, [])
-        try:
-            record = NumbersOnRecord(cursor, table, mart.watched, ranges, writing, mart.closed_until)
-            record.before()
-            _keep_what_is_known(cursor, ranges, mart)
-            for near in neighbours(ranges):
-                rows += _compute(cursor, table, mart, near)
-            for statement in key_statements:
+        change = shape_change(cursor, table)
+        keys = ensure_table(connection, table) if change is None else []
+        with keys_of(table):
+            published, rows = compute(cursor, table, mart, run_id, change)
+            for statement in keys:
                 cursor.execute(statement)
-            _note_days(cursor, table, mart, writing)
-            record.after()
+        if change is not None:
+            reshape(cursor, table, change, rows)
+        if published.days or published.anew.days or change:
             connection.commit()
-        except adbc_driver_manager.Error as error:
-            if sqlstate(error) == UNIQUE_VIOLATION:
-                raise duplicate_key(table, error) from None
-            raise
-    return Published(rows, ranges)
+    return published
 
 
-def _loaded(cursor: Connection, days: DayRange) -> list[date]:
+def publish_whole(database: Database, table: Table, rows: Query) -> Published:
+    """Compute a mart that has no business days; raises as `publish`."""
+    ensure_schema(database, table.schema)
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        take_turns(cursor, table.qualified_name)
+        change = shape_change(cursor, table)
+        with keys_of(table):
+            if change is None:
+                keys = ensure_table(connection, table)
+                count = replace_rows(cursor, table, rows, None)
+                for statement in keys:
+                    cursor.execute(statement)
+            else:
+                refuse_readers(cursor, table, change)
+                count = replace_rows(cursor, made := beside(cursor, table), rows, None)
+                reshape(cursor, table, change, made)
+        connection.commit()
+    return Published(count, [], Anew(change=change))
+
+
+def compute(
+    cursor: Connection,
+    table: Table,
+    mart: MartDays,
+    run_id: str,
+    change: ShapeChange | None,
+    *,
+    is_beside: bool = False,
+) -> tuple[Published, Table]:
+    """Compute a mart's days in the caller's transaction, which has the mart's turn, and put changed numbers on record.
+
+    Args:
+        cursor: In the transaction.
+        table: The mart, which is there.
+        mart: Its days.
+        run_id: The run.
+        change: How its shape differs from the stored table; if it does, its rows come into a table beside it.
+        is_beside: Leave the stored table as it is, whatever its shape: all rows come into a table beside it.
+
+    Returns:
+        What was computed, and the table that has the rows.
+
+    Raises:
+        TableMismatchError: The stored table cannot be given its shape.
+    """
+    if change is not None:
+        refuse_readers(cursor, table, change)
+    asked = [*_loaded(cursor, mart.days), *stale_days(cursor, table, reads_first_orders=mart.reads_first_orders)]
+    outdated = outdated_days(cursor, table, mart, change)
+    if change is not None:
+        _refuse_lacking(table, change, outdated.lacking)
+    ranges = contiguous([*asked, *outdated.days])
+    published = Published(0, contiguous(asked), Anew(tuple(contiguous(outdated.days)), change))
+    rows = beside(cursor, table) if is_beside or change is not None else table
+    if not ranges:
+        if rows != table:
+            _complete(cursor, table, rows, change, stay="true")
+        return published, rows
+    writing = Writing(run_id, mart.code_version)
+    is_same_grain = change is None or not change.is_of_the_key(table)
+    record = NumbersOnRecord(cursor, table, rows, mart.watched, ranges, writing, mart.closed_until, is_same_grain)
+    record.before()
+    _keep_what_is_known(cursor, ranges, mart)
+    groups = neighbours(ranges)
+    count = sum(_compute(cursor, rows, mart, near) for near in (groups if len(groups) <= MOST_GROUPS else [ranges]))
+    if rows != table:
+        _complete(cursor, table, rows, change, stay=f"{table.day_column} not in (select day from known)")
+    _note_days(cursor, table, mart, writing)
+    record.after()
+    cursor.execute("drop table known")
+    return replace(published, rows=count), rows
+
+
+@dataclass(frozen=True)
+class Outdated:
+    """Days of a mart that are of another statement or shape than now.
+
+    Attributes:
+        days: Those that can be computed.
+        lacking: Those that cannot be yet, as a mart that is read lacks them, with the name of one such mart.
+    """
+
+    days: tuple[date, ...]
+    lacking: Mapping[date, str]
+
+
+def outdated_days(cursor: Connection, table: Table, mart: MartDays, change: ShapeChange | None) -> Outdated:
+    """Find the days of a mart that are of another statement or shape than now; of a table without a book, all.
+
+    Args:
+        cursor: In a transaction.
+        table: The mart.
+        mart: Its statement.
+        change: How the shape differs from the stored table.
+    """
+    book = _book(cursor, table.qualified_name)
+    days = {day for day, made_by in book.items() if change is not None or made_by != mart.code_version}
+    stored = stored_columns(cursor, table) or {}
+    if (change is not None or not book) and stored.get(table.day_column or "", ("", False))[0] == "date":
+        cursor.execute(f"select distinct {table.day_column} from {table.qualified_name}")
+        days |= {row[0] for row in cursor.fetchall()}
+    lacking: dict[date, str] = {}
+    for name in mart.reads_marts if days else ():
+        lacking |= dict.fromkeys(days - _book(cursor, name).keys(), name)
+    return Outdated(tuple(sorted(days - lacking.keys())), lacking)
+
+
+def _book(cursor: Connection, name: str) -> dict[date, str]:
+    cursor.execute(f"select day, code_version from {DAYS} where table_name = $1", (name,))
+    return dict(cursor.fetchall())
+
+
+def _refuse_lacking(table: Table, change: ShapeChange, lacking: Mapping[date, str]) -> None:
+    """Refuse to give a mart another shape while days of it can neither be computed nor kept."""
+    if lacking and not change.is_growth:
+        first, last = min(lacking), max(lacking)
+        raise TableMismatchError(
+            f"{table.qualified_name} does not get its new shape ({change}): {lacking[first]}, which it reads, lacks "
+            f"{len(lacking)} of its days. Run analytics-pipeline run --job marts --from {first} --to {last}; nothing "
+            "was changed."
+        )
+
+
+def _complete(cursor: Connection, table: Table, rows: Table, change: ShapeChange | None, *, stay: str) -> None:
+    """Give the table beside a mart its key, after the rows of days that were not computed (`stay`), where they fit."""
+    if change is None or change.is_growth:
+        new = {column.name for column in change.added} if change else set()
+        names = ", ".join(column.name for column in table.columns if column.name not in new)
+        cursor.execute(
+            f"insert into {rows.qualified_name} ({names}) select {names} from {table.qualified_name} where {stay}"
+        )
+    for statement in key_statements(rows):
+        cursor.execute(statement)
+    cursor.execute(f"analyze {rows.qualified_name}")
+
+
+def _loaded(cursor: Connection, days: DayRange | None) -> list[date]:
     """Return the days whose orders are loaded, or that have events of other days' orders.
 
     A day that was refused and never loaded has no figure, not even 0.
     """
+    if days is None:
+        return []
     sales = CLEAN_SALES.table.qualified_name
     cursor.execute(
         f"select day from {DAYS} where table_name = $1 and day between $2 and $3 "

@@ -22,6 +22,7 @@ from analytics_pipeline.warehouse.connection import Connection
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 
+_TEMPORARY = ("computed", "days_before", "numbers_before", "pending", "first_numbers", "numbers_after")
 _REPORTED = f"""
         select mart, day, key, metric, value, published_at as since from {PUBLICATIONS.qualified_name}
         union all
@@ -38,23 +39,28 @@ class NumbersOnRecord:
         cursor: In the transaction.
         table: The mart, which is locked.
         watched: Its columns whose numbers are kept on record; nothing is done without any.
+        rows: Where the new rows are: the mart itself, or the table beside it that takes its place.
         ranges: The days that are computed anew.
         writing: The run, and the hash of the mart's statement.
         closed_until: Last business day of the closed period, if one is closed.
+        is_same_grain: Whether the stored table has the grain of now, so that its rows tell the keys of old numbers.
     """
 
     cursor: Connection
     table: Table
+    rows: Table
     watched: Sequence[str]
     ranges: Sequence[DayRange]
     writing: Writing
     closed_until: date | None
+    is_same_grain: bool = True
 
     def before(self) -> None:
         """Keep the numbers as they were reported last, and the changes of orders that they do not know yet."""
         if not self.watched:
             return
-        self._rename_keys()
+        if self.is_same_grain:
+            self._rename_keys()
         for name, select in {
             "computed": each_day(self.ranges),
             "days_before": "select day, published_at, code_version, coalesce(through_change, 0) as through_change "
@@ -67,6 +73,7 @@ class NumbersOnRecord:
         }.items():
             self.cursor.execute(f"create temporary table {name} on commit drop as {select}")
         self.cursor.execute("create index on pending (event_date)")
+        self._find_first_numbers()
 
     def after(self) -> None:
         """Record the differences and the first publications; the mart's days have been noted by now."""
@@ -87,8 +94,28 @@ class NumbersOnRecord:
             join {DAYS} as days on days.table_name = $2 and days.day = numbers.day
             left join days_before as old on old.day = numbers.day
             where days.published_at is not null and old.published_at is null
+            union all
+            select $1, numbers.day, key, metric, value, $4, $3
+            from numbers_after as numbers join first_numbers using (metric)
+            join days_before as old on old.day = numbers.day and old.published_at is not null
             """,
-            (self.table.name, self.table.qualified_name, self.writing.run_id),
+            (self.table.name, self.table.qualified_name, self.writing.run_id, now),
+        )
+        for name in _TEMPORARY:
+            self.cursor.execute(f"drop table {name}")
+
+    def _find_first_numbers(self) -> None:
+        """Keep the columns that another statement did not have on record: theirs are first numbers, and no changes."""
+        watched = ", ".join(f"('{name}')" for name in self.watched)
+        self.cursor.execute(
+            f"""
+            create temporary table first_numbers on commit drop as
+            select metric from (values {watched}) as watched (metric)
+            where exists (select from numbers_before)
+            and not exists (select from numbers_before as numbers where numbers.metric = watched.metric)
+            and exists (select from days_before where published_at is not null and code_version <> $1)
+            """,
+            (self.writing.code_version,),
         )
 
     def _rename_keys(self) -> None:
@@ -108,6 +135,7 @@ class NumbersOnRecord:
                 "and old_key <> new_key and strpos(old_key, '\\') = 0",
                 (self.table.name,),
             )
+        self.cursor.execute("drop table renamed")
 
     @property
     def _rest(self) -> list[str]:
@@ -122,7 +150,7 @@ class NumbersOnRecord:
         currency = "currency" if "currency" in rest else "null::text"
         return (
             f"select {self.table.day_column} as day, {_key(rest)} as key, "
-            f"{currency} as currency, metric, value from {self.table.qualified_name} as rows "
+            f"{currency} as currency, metric, value from {self.rows.qualified_name} as rows "
             f"cross join lateral (values {values}) as numbers (metric, value) "
             f"where {self.table.day_column} in (select day from computed)"
         )
@@ -134,6 +162,7 @@ class NumbersOnRecord:
         is_sum_of_orders = self.table.key == (self.table.day_column, "currency")
         measures = ", ".join(f"('{name}', {name})" for name in LEDGER_MEASURES)
         listed = ", ".join(f"'{name}'" for name in LEDGER_MEASURES)
+        watched = ", ".join(f"'{name}'" for name in self.watched)
         return f"""
             insert into {RESTATEMENTS.qualified_name} (
                 mart, day, key, metric, old_value, new_value, difference, explained, restated_at, run_id, cause,
@@ -142,9 +171,7 @@ class NumbersOnRecord:
             select
                 $1, changed.day, key, metric, old_value, new_value, coalesce(new_value, 0) - coalesce(old_value, 0),
                 {"why.explained" if is_sum_of_orders else "null"}, $2, $3,
-                coalesce(
-                    why.cause, case when days.code_version <> $4 then 'code_version_change' else 'unexplained' end
-                ),
+                coalesce(why.cause, 'unexplained'),
                 coalesce(why.order_ids, '{{}}'), coalesce(changed.day <= $5, false)
             from (
                 select
@@ -152,6 +179,7 @@ class NumbersOnRecord:
                     old.value as old_value, new.value as new_value
                 from numbers_before as old full join numbers_after as new using (day, key, metric)
                 where old.value is distinct from new.value and (old.metric is not null or new.value <> 0)
+                and metric in ({watched}) and metric not in (select metric from first_numbers)
             ) as changed
             join days_before as days on days.day = changed.day and days.published_at is not null
             cross join lateral (
@@ -170,6 +198,8 @@ class NumbersOnRecord:
                     where event_date = changed.day
                     and (changed.metric not in ({listed}) or coalesce(old_value, 0) = coalesce(new_value, 0))
                     and (is_first_order or changed.currency is null or pending.currency = changed.currency)
+                    union all
+                    select 'code_version_change', null, null where days.code_version <> $4
                 ) as changes
             ) as why
         """

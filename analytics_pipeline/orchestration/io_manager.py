@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.proofs import read_proofs
-from analytics_pipeline.history.publishing import MartDays, Published
+from analytics_pipeline.history.publishing import Anew, MartDays, Published, publish_whole
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.written import written_days
 from analytics_pipeline.orchestration.assets.guard import step_guard
@@ -41,6 +41,7 @@ from analytics_pipeline.warehouse.slices import (
 from analytics_pipeline.warehouse.staging import StagedRows
 
 ROW_COUNT = "dagster/partition_row_count"
+COMPUTED_ANEW = "computed_anew"
 HELD = "last_held_against_the_shop"
 SHAPE = ("dagster/column_schema", "dagster/column_lineage")
 """Told once a run, with its last day: what follows materialisations reads it there, and not in the definitions."""
@@ -106,6 +107,11 @@ class PostgresIOManager(dg.IOManager):
         else:
             if isinstance(rows, StagedRows):
                 raise TypeError(f"a staged slice of {table.qualified_name} has business days")
+            if isinstance(rows, Query):
+                published = publish_whole(database, table, rows)
+                counted = {"dagster/row_count": published.rows, "rows_written": published.rows}
+                context.add_output_metadata({**counted, **_shape(context), **_anew(context, published.anew)})
+                return
             written = write(database, table, rows, None, hooks=hooks)
             context.add_output_metadata({"dagster/row_count": _row_count(database, table), **_shape(context)})
         context.add_output_metadata({"rows_written": written})
@@ -127,17 +133,21 @@ class PostgresIOManager(dg.IOManager):
             for days in published.days
             for day in days
         }
-        self._report_by_day(context, figures)
+        self._report_by_day(context, figures, at_last=_anew(context, published.anew))
         for key in sorted(figures.keys() - set(context.asset_partition_keys)):
             context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures[key], partition=key))
 
     def _report_by_day(
-        self, context: dg.OutputContext, figures: Figures, left: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        context: dg.OutputContext,
+        figures: Figures,
+        left: Mapping[str, Mapping[str, Any]] | None = None,
+        at_last: Mapping[str, Any] | None = None,
     ) -> None:
         said = {day: {ROW_COUNT: 0, **figures.get(day, {})} for day in context.asset_partition_keys}
         said |= {day: dict(note) for day, note in (left or {}).items()}
         last = max(said)
-        name_days(context, {**said, last: {**said[last], **_shape(context)}})
+        name_days(context, {**said, last: {**said[last], **_shape(context), **(at_last or {})}})
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""
@@ -155,6 +165,17 @@ class PostgresIOManager(dg.IOManager):
 def _shape(context: dg.OutputContext) -> dict[str, Any]:
     described = context.definition_metadata or {}
     return {name: described[name] for name in SHAPE if name in described}
+
+
+def _anew(context: dg.OutputContext, anew: Anew) -> dict[str, Any]:
+    """Return, and log, what was computed anew since the mart is another one; days of it are reported together, once.
+
+    An event for each of a history's days would take longer than computing them; their partitions are there already.
+    """
+    if anew == Anew():
+        return {}
+    context.log.info("%s is computed anew: %s", context.asset_key.to_user_string(), anew)
+    return {COMPUTED_ANEW: str(anew)}
 
 
 def _slice(keys: Any) -> Slice:  # noqa: ANN401 - Dagster gives a sequence of partition keys

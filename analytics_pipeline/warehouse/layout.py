@@ -1,6 +1,6 @@
 """Tables come into being here: creation from their shape, comments, added columns, and refusal of what does not fit.
 
-Nothing is ever dropped or retyped. Rows are `slices`' part.
+Nothing is ever dropped or retyped here. Rows are `slices`' part, tables that can be computed anew `reshaping`'s.
 """
 
 from collections.abc import Iterable, Iterator
@@ -69,12 +69,12 @@ def ensure_table(connection: Connection, table: Table) -> list[str]:
         TableMismatchError: A stored column has another type, or a change is needed that could lose something.
     """
     with closing(connection.cursor()) as cursor:
-        stored = _stored_columns(cursor, table)
+        stored = stored_columns(cursor, table)
         if stored is None:
             for statement in create_statements(table):
                 cursor.execute(statement)
             return key_statements(table)
-        for statement in migration_statements(table, stored, _stored_key(cursor, table)):
+        for statement in migration_statements(table, stored, stored_key(cursor, table)):
             cursor.execute(statement)
         return []
 
@@ -102,17 +102,20 @@ def add_columns(database: Database, tables: Iterable[Table]) -> None:
 
 def _added(cursor: Connection, table: Table) -> list[str]:
     """Return the DDL that a stored table needs; nothing where there is none."""
-    stored = _stored_columns(cursor, table)
-    return migration_statements(table, stored, _stored_key(cursor, table)) if stored else []
+    stored = stored_columns(cursor, table)
+    return migration_statements(table, stored, stored_key(cursor, table)) if stored else []
 
 
 def create_statements(table: Table) -> list[str]:
     """Return the DDL of a new table and its comments; the schema is there: see `ensure_schema`."""
-    return [
-        f"create table {table.qualified_name} ({', '.join(_definition(column) for column in table.columns)})",
-        f"comment on table {table.qualified_name} is {_text(table.description)}",
-        *(_comment(table, column) for column in table.columns),
-    ]
+    columns = ", ".join(_definition(column) for column in table.columns)
+    return [f"create table {table.qualified_name} ({columns})", *comment_statements(table)]
+
+
+def comment_statements(table: Table) -> list[str]:
+    """Return the DDL of a table's comments."""
+    described = f"comment on table {table.qualified_name} is {_text(table.description)}"
+    return [described, *(_comment(table, column) for column in table.columns)]
 
 
 def key_statements(table: Table) -> list[str]:
@@ -172,7 +175,8 @@ def _mismatch(table: Table, reason: str) -> TableMismatchError:
     )
 
 
-def _stored_columns(cursor: Connection, table: Table) -> dict[str, tuple[str, bool]] | None:
+def stored_columns(cursor: Connection, table: Table) -> dict[str, tuple[str, bool]] | None:
+    """Return type and nullability of each stored column, by name; None where there is no table."""
     cursor.execute(
         "select a.attname, format_type(a.atttypid, a.atttypmod), not a.attnotnull or a.atthasdef "
         "from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace "
@@ -183,7 +187,8 @@ def _stored_columns(cursor: Connection, table: Table) -> dict[str, tuple[str, bo
     return {name: (kind, is_nullable) for name, kind, is_nullable in rows} or None
 
 
-def _stored_key(cursor: Connection, table: Table) -> tuple[str, tuple[str, ...]] | None:
+def stored_key(cursor: Connection, table: Table) -> tuple[str, tuple[str, ...]] | None:
+    """Return name and columns of the stored primary key, if there is one."""
     cursor.execute(
         "select quote_ident(k.conname), (select array_agg(a.attname::text order by a.attnum) from pg_attribute a "
         "where a.attrelid = k.conrelid and a.attnum = any(k.conkey)) "

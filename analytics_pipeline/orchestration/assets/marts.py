@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 
 from analytics_pipeline.days import business_day
+from analytics_pipeline.history.mart_days import mart_days
 from analytics_pipeline.history.maturity import lateness, state_of
-from analytics_pipeline.history.publishing import MartDays
 from analytics_pipeline.marts.engine import LAYER, Mart
 from analytics_pipeline.marts.folders import BrokenMart
 from analytics_pipeline.marts.statement import FIRST_DAY, LAST_DAY
@@ -17,16 +17,15 @@ from analytics_pipeline.orchestration.assets.describe import OWNER, by_day, mart
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.warehouse.slices import Query, Slice
+from analytics_pipeline.warehouse.slices import Query
 
 
 def build_mart_assets(
     marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition, shop: Shop
 ) -> list[dg.AssetsDefinition]:
     """Return one asset per mart."""
-    daily = {mart.table.qualified_name: mart.reads_first_orders for mart in marts if mart.is_daily}
-    definition = {"shop_currency": shop.currency, "shop_timezone": shop.timezone}
-    return [_mart_asset(mart, partitions, daily, mart.code_version(**definition)) for mart in marts]
+    by_name = {mart.table.name: mart for mart in marts}
+    return [_mart_asset(mart, partitions, by_name, shop) for mart in marts]
 
 
 def description_of(mart: Mart) -> str:
@@ -56,7 +55,7 @@ def _state(day: date, as_of: datetime | None, *, shop: Shop, settles_after: int)
 
 
 def _mart_asset(
-    mart: Mart, partitions: dg.DailyPartitionsDefinition, daily: Mapping[str, bool], version: str
+    mart: Mart, partitions: dg.DailyPartitionsDefinition, marts: Mapping[str, Mart], described: Shop
 ) -> dg.AssetsDefinition:
     @table_asset(
         mart.table,
@@ -64,29 +63,15 @@ def _mart_asset(
         description=description_of(mart),
         owners=list(mart.header.owners) or [OWNER],
         metadata=mart_metadata(mart),
-        code_version=version,
+        code_version=mart.code_version(shop_currency=described.currency, shop_timezone=described.timezone),
         kinds={"sql", "postgres"},
         **(by_day(partitions) if mart.is_daily else {}),
     )
     def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Any:  # noqa: ANN401 - Query or MartDays
-        stored = database.database()
-        sql = partial(mart.sql, shop_currency=shop.description.currency, shop_timezone=shop.description.timezone)
+        stored, at_work = database.database(), shop.description
         if not mart.is_daily:
-            return Query(sql())
-
-        def statement(part: Slice) -> str:
-            return sql(first_day=part.first, last_day=part.last)
-
-        return MartDays(
-            statement,
-            days_of(context.partition_keys),
-            code_version=version,
-            zone=shop.description.timezone,
-            watched=mart.watched,
-            reads_first_orders=mart.reads_first_orders,
-            reads_marts={table: daily[table] for layer, name in mart.sources if (table := f"{layer}.{name}") in daily},
-            closed_until=shop.description.closed_until,
-            state=partial(_state, shop=shop.description, settles_after=lateness(stored, shop.description).days),
-        )
+            return Query(mart.sql(shop_currency=at_work.currency, shop_timezone=at_work.timezone))
+        state = partial(_state, shop=at_work, settles_after=lateness(stored, at_work).days)
+        return mart_days(mart, days_of(context.partition_keys), marts, at_work, state)
 
     return mart_asset
