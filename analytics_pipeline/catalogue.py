@@ -9,7 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeAlias
 
-import adbc_driver_manager
+import psycopg
 
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.marts.engine import LAYER, Mart, sql_columns
@@ -122,7 +122,7 @@ def _outside(names: Sequence[tuple[str, str]], database: Opening | None) -> tupl
     try:
         if names and database is not None:
             found = columns_of(database(), names)
-    except (PipelineError, adbc_driver_manager.Error) as error:
+    except (PipelineError, psycopg.Error) as error:
         fault = f"the database cannot be asked for its columns ({error})"
     return tuple(
         Readable(layer, name, tuple(found.get((layer, name), {}).items()), None if (layer, name) in found else fault)

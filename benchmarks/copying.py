@@ -8,7 +8,8 @@ from contextlib import closing
 from dataclasses import replace
 
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.layout import create_statements, ensure_schema, key_statements
 from analytics_pipeline.warehouse.slices import query
 

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from analytics_pipeline.alerts.incidents import Decision, Incident
 from analytics_pipeline.tables.history import INCIDENTS
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 
 _COLUMNS = ", ".join(column.name for column in fields(Incident))
 _UNSENT = "closed_at is null or over_sent_at is null or unreached <> '{}'"

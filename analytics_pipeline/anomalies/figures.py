@@ -9,8 +9,8 @@ from decimal import Decimal
 from functools import cached_property, partial
 from typing import Any
 
-import adbc_driver_manager
 import numpy as np
+import psycopg
 
 from analytics_pipeline.anomalies.expectation import RECENT, WINDOW, YEAR, Expectations, Flags, Floats, expect, typical
 from analytics_pipeline.anomalies.metrics import METRICS, ORDERS, Amounts, Metric, Source
@@ -24,7 +24,8 @@ from analytics_pipeline.tables.contracts import (
     ORDER,
     QUARANTINE,
 )
-from analytics_pipeline.warehouse.connection import Database, sqlstate
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import sqlstate
 from analytics_pipeline.warehouse.slices import INVALID_SCHEMA, UNDEFINED_TABLE, query
 
 DAILY_REVENUE = "marts.daily_revenue"
@@ -119,7 +120,7 @@ def _rows(database: Database, statement: str) -> list[dict[str, Any]]:
     """Return the rows of a query; none while a table of it was never materialised."""
     try:
         return query(database, statement)
-    except adbc_driver_manager.Error as error:
+    except psycopg.Error as error:
         if sqlstate(error) not in {UNDEFINED_TABLE, INVALID_SCHEMA}:
             raise
         return []

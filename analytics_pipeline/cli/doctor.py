@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime
 from functools import partial
 from importlib.metadata import version
 
-import adbc_driver_manager
 import click
+import psycopg
 
 from analytics_pipeline.alerts.sending import fault_of, receivers_of
 from analytics_pipeline.catalogue import read_tables
@@ -40,7 +40,15 @@ from analytics_pipeline.warehouse.slices import query
 OLDEST_SERVER = 140000
 RETRIES = 1
 """Of a shop that does not answer: whoever calls the doctor waits for it."""
-PACKAGES = ("analytics-pipeline", "dagster", "dagster-postgres", "pandas", "pyarrow", "adbc-driver-postgresql")
+PACKAGES = (
+    "analytics-pipeline",
+    "dagster",
+    "dagster-postgres",
+    "pandas",
+    "pyarrow",
+    "psycopg",
+    "adbc-driver-postgresql",
+)
 
 
 @click.command(
@@ -215,7 +223,7 @@ def _rights(database: Database) -> str:
             for schema in ("raw", "clean", "ops", "marts"):
                 cursor.execute(f"create schema if not exists {schema}")
                 cursor.execute(f"create table {schema}.analytics_pipeline_doctor (one int)")
-        except adbc_driver_manager.ProgrammingError:
+        except psycopg.ProgrammingError:
             connection.rollback()
             raise
         connection.rollback()

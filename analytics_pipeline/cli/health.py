@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-import adbc_driver_manager
 import dagster as dg
+import psycopg
 import sqlalchemy.exc
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus  # no public name
 
@@ -130,7 +130,7 @@ def _as_problems(health: Health) -> Iterator[None]:
         yield
     except PipelineError as error:
         health.problems.append(plain(str(error)))
-    except (adbc_driver_manager.Error, sqlalchemy.exc.SQLAlchemyError, dg.DagsterError) as error:
+    except (psycopg.Error, sqlalchemy.exc.SQLAlchemyError, dg.DagsterError) as error:
         health.problems.append(f"it cannot be looked at: {type(error).__name__}")
 
 

@@ -18,7 +18,8 @@ from analytics_pipeline.shop.references import has_reference, resolve
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.tables.history import INSTALLATION
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.schema import Stored, prepare, read_stored
 from analytics_pipeline.warehouse.slices import exists, query
 

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from analytics_pipeline.tables.history import BLOCKED_ORDERS
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import Slice, SomeDays, replace_rows, take_turns
 
 BLOCKED = BLOCKED_ORDERS.qualified_name

@@ -15,7 +15,9 @@ from analytics_pipeline.history.email_key import key_file, make_key, place_of_ke
 from analytics_pipeline.settings import EMAIL_KEY, Settings
 from analytics_pipeline.tables.history import INSTALLATION
 from analytics_pipeline.transforms.email import EmailKey
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.copying import copy_rows
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import exclusive, exists, query
 
 NAME = "email_key"
@@ -110,7 +112,7 @@ def _replace_hashes(cursor: Connection, key: EmailKey) -> None:
         return
     hashes = pa.table({"old": plain, "new": [key.rehash(one) for one in plain]})
     cursor.execute(f"create temporary table {_REHASHED} (old text primary key, new text not null) on commit drop")
-    cursor.adbc_ingest(_REHASHED, hashes, mode="append", temporary=True)
+    copy_rows(cursor, _REHASHED, hashes)
     for table, column, prefix in places:
         cursor.execute(
             f"update {table} set {column} = '{prefix}' || {_REHASHED}.new from {_REHASHED} "

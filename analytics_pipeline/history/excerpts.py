@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import adbc_driver_manager
+import psycopg
 
 from analytics_pipeline.errors import PipelineError, UnforeseenError
 from analytics_pipeline.plain import plain_lines
@@ -69,7 +69,7 @@ def keep(database: Database, place: str, message: str, excerpt: str, run_id: str
     Returns:
         Whether it is kept: not where the database is the fault.
     """
-    with suppress(PipelineError, adbc_driver_manager.Error):
+    with suppress(PipelineError, psycopg.Error):
         prepare(database)
         with database.connect() as connection, closing(connection.cursor()) as cursor:
             cursor.execute(
@@ -107,7 +107,7 @@ def read_excerpts(database: Database, run_id: str | None = None) -> list[dict[st
     return [row for row in found if run_id is None or (row["run_id"] or "").startswith(run_id)]
 
 
-def _forget(cursor: Any) -> None:  # noqa: ANN401 - a cursor of ADBC, which ships no types
+def _forget(cursor: Any) -> None:  # noqa: ANN401 - a cursor
     table = ERROR_EXCERPTS.qualified_name
     cursor.execute(
         f"delete from {table} where at < now() - interval '{DAYS_KEPT} days' "

@@ -10,7 +10,9 @@ from analytics_pipeline.history.stale import has_moved_away
 from analytics_pipeline.history.written import Writing
 from analytics_pipeline.tables.history import DELETED_ORDERS, EXTRACTIONS, MATERIALISED_DAYS
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.copying import copy_rows
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import Slice, query
 
 
@@ -47,7 +49,7 @@ class Extracted:
             self._refuse_outdated(cursor, table, part)
             came = pa.table({"order_id": pa.array(self.ids, pa.string())})
             cursor.execute("create temporary table orders_that_came (order_id text) on commit drop")
-            cursor.adbc_ingest("orders_that_came", came, mode="append", temporary=True)
+            copy_rows(cursor, "orders_that_came", came)
             cursor.execute(
                 f"create temporary table orders_before on commit drop as select distinct on (order_id) * "
                 f"from {table.qualified_name} where {part.where(table)} "

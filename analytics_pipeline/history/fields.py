@@ -10,6 +10,8 @@ import pyarrow as pa
 from analytics_pipeline.profile.drift import FieldChange, KnownField
 from analytics_pipeline.tables.history import FIELD_CHANGES, FIELDS
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.copying import copy_rows
+from analytics_pipeline.warehouse.drivers import fetched
 
 
 def known_fields(database: Database, endpoint: str) -> list[KnownField]:
@@ -19,7 +21,7 @@ def known_fields(database: Database, endpoint: str) -> list[KnownField]:
         cursor.execute(
             f"select {names} from {FIELDS.qualified_name} where endpoint = $1 order by path, json_type", (endpoint,)
         )
-        return [KnownField(**row) for row in cursor.fetch_arrow_table().to_pylist()]
+        return [KnownField(**row) for row in fetched(cursor)]
 
 
 def record_fields(
@@ -40,5 +42,5 @@ def record_fields(
         for table, listed in ((FIELDS, rows), (FIELD_CHANGES, changed)):
             if listed:
                 arrow = pa.Table.from_pylist(listed, schema=table.arrow_schema)
-                cursor.adbc_ingest(table.name, arrow, mode="append", db_schema_name=table.schema)
+                copy_rows(cursor, table.qualified_name, arrow)
         connection.commit()

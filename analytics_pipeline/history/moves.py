@@ -14,7 +14,7 @@ from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, MOVED, RAW_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.records import Version, superseded_days
-from analytics_pipeline.warehouse.connection import Connection
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import Slice
 
 RAW, ORDERS, EXCLUDED = (contract.table.qualified_name for contract in (RAW_ORDERS, CLEAN_ORDERS, EXCLUSIONS))

@@ -14,7 +14,8 @@ from analytics_pipeline.history.written import Writing, listed
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.tables.history import LEDGER_MEASURES, MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection
+from analytics_pipeline.warehouse.copying import copy_rows
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import Slice
 
 SALES, CUSTOMERS = CLEAN_SALES.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
@@ -105,8 +106,8 @@ class SalesChanged:
         cursor.execute(f"create temporary table ledger_replaced (like {SALES}) on commit drop")
         if self.replaced:
             ids = pa.table({"order_id": pa.array(self.replaced, pa.string())})
-            cursor.adbc_ingest("orders_replaced", ids, mode="append", temporary=True)
-            cursor.adbc_ingest("ledger_replaced", self.replaced_sales, mode="append", temporary=True)
+            copy_rows(cursor, "orders_replaced", ids)
+            copy_rows(cursor, "ledger_replaced", self.replaced_sales)
         _keep(
             cursor,
             "orders_of_other_rules",

@@ -12,7 +12,8 @@ from analytics_pipeline.history.stale import STALE, lock_list
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.tables.history import DAY_PROOFS
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import Slice, query
 
 DAYS_PROVED = "every_day_is_proved"

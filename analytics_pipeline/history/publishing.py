@@ -17,7 +17,8 @@ from analytics_pipeline.history.written import Writing, contiguous, each_day
 from analytics_pipeline.tables.contracts import CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table, key_statements, stored_columns
 from analytics_pipeline.warehouse.reshaping import ShapeChange, beside, refuse_readers, reshape, shape_change
 from analytics_pipeline.warehouse.slices import Query, Slice, SomeDays, keys_of, replace_rows, take_turns

@@ -13,6 +13,7 @@ from analytics_pipeline.history.stale import StaleDay, give_another_chance, lock
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, ORDER, QUARANTINE
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import fetched
 from analytics_pipeline.warehouse.slices import exists
 
 REPLAY = "replay"
@@ -215,5 +216,4 @@ def _read(
         return []
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(sql, parameters or None)
-        rows: list[Row] = cursor.fetch_arrow_table().to_pylist()
-        return rows
+        return fetched(cursor)

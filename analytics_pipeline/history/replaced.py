@@ -14,7 +14,8 @@ from analytics_pipeline.history.written import Writing
 from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.tables.history import MATERIALISED_DAYS, REPLACED_ORDERS
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection
+from analytics_pipeline.warehouse.copying import copy_rows
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import Slice
 
 DAYS, REPLACED = MATERIALISED_DAYS.qualified_name, REPLACED_ORDERS.qualified_name
@@ -60,7 +61,7 @@ class ReplacedKept:
             return
         days = pa.table({"order_id": [row[0] for row in rows], "day": pa.array([row[1] for row in rows], pa.date32())})
         cursor.execute("create temporary table replaced_days (order_id text, day date) on commit drop")
-        cursor.adbc_ingest("replaced_days", days, mode="append", temporary=True)
+        copy_rows(cursor, "replaced_days", days)
         cursor.execute(
             f"delete from orders_before where order_id in "
             f"(select order_id from replaced_days where not day between date '{part.first}' and date '{part.last}')"

@@ -18,7 +18,7 @@ from analytics_pipeline.tables.history import (
     RESTATEMENTS,
 )
 from analytics_pipeline.tables.shape import MONEY, Table, postgres_type
-from analytics_pipeline.warehouse.connection import Connection
+from analytics_pipeline.warehouse.drivers import Connection
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 

@@ -12,7 +12,8 @@ from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.tables.history import DAY_PROOFS, MATERIALISED_DAYS, STALE_DAYS
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import Slice, query, take_turns
 
 STALE = STALE_DAYS.qualified_name

@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from analytics_pipeline.tables.history import UNDATED_ORDERS
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.copying import copy_rows
+from analytics_pipeline.warehouse.drivers import Connection, fetched
 from analytics_pipeline.warehouse.slices import Slice, exists, query
 
 Row = dict[str, Any]
@@ -55,9 +57,8 @@ def keep_undated(cursor: Connection, judged: pa.Table) -> None:
         return
     names = ", ".join(judged.schema.names)
     renewed = [name for name in judged.schema.names if name not in {"order_id", "seen_on"}]
-    # Made from the stored table: Arrow's own types would make text of `json`.
     cursor.execute(f"create temporary table undated_orders_seen on commit drop as select {names} from {NAME} limit 0")
-    cursor.adbc_ingest("undated_orders_seen", judged, mode="append", temporary=True)
+    copy_rows(cursor, "undated_orders_seen", judged)
     cursor.execute(
         f"insert into {NAME} as kept ({names}, first_seen_at, last_seen_at) "
         f"select {names}, clock_timestamp(), clock_timestamp() from undated_orders_seen "
@@ -101,8 +102,7 @@ def _read(database: Database, sql: str, parameter: str | None) -> list[Row]:
         return []
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(sql, (parameter,))
-        rows: list[Row] = cursor.fetch_arrow_table().to_pylist()
-        return rows
+        return fetched(cursor)
 
 
 def judged_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:

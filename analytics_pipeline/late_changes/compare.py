@@ -15,7 +15,8 @@ from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import exists
 
 

@@ -106,7 +106,7 @@ def poll(
     open_warehouse(database, shop)
     before = client.statistics.requests
     began = database_clock(database)
-    now = (now or began).astimezone(UTC)  # the driver takes a stamp's wall clock for UTC's
+    now = (now or began).astimezone(UTC)
     today = business_day(now, shop.zone)
     written = written_days(database, RAW_ORDERS.table)
     loadable = loadable_days(shop, today)

@@ -1,24 +1,22 @@
 """Connections to Postgres: which server, which database, and clear errors when the door stays shut.
 
-Statements about tables belong to `tables`; the embedded server's life to `embedded`.
+Statements about tables belong to `layout` and `slices`, the drivers to `drivers`, the embedded server's life to
+`embedded`.
 """
 
-import atexit
 import re
 import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cache
-from threading import Lock
-from typing import Any, cast
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
-import adbc_driver_manager
-from adbc_driver_postgresql import dbapi
+import psycopg
 
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
 from analytics_pipeline.settings import DATABASE_URL, Settings
+from analytics_pipeline.warehouse import drivers
+from analytics_pipeline.warehouse.drivers import DRIVER_ERRORS, Begin, Connection, sqlstate, without_rows
 from analytics_pipeline.warehouse.embedded import psql_command, start_embedded_server
 from analytics_pipeline.warehouse.lost import is_lost, sentence
 from analytics_pipeline.warehouse.rights import NEW_DATABASE, missing_right, quoted
@@ -33,11 +31,6 @@ MAINTENANCE_DATABASE = "postgres"
 INSUFFICIENT_PRIVILEGE = "42501"
 DUPLICATE_DATABASE = "42P04"
 UNIQUE_VIOLATION = "23505"
-DATA_EXCEPTION = "22"
-"""What the codes of errors begin with that are about a value."""
-
-Connection = Any
-"""A DB-API connection of ADBC; the driver ships no types."""
 
 
 @dataclass(frozen=True)
@@ -100,33 +93,42 @@ class Database:
             DatabaseUnavailableError: The server cannot be reached, or went away.
             DatabaseRefusedError: The login fails, or lacks a right for a statement.
         """
-        connection, is_kept = self._open(is_fresh=autocommit), False
-        try:
-            if autocommit:
-                connection.adbc_connection.set_autocommit(True)
+        with self._lent(drivers.begin, is_kept=not autocommit) as connection:
+            connection.autocommit = autocommit
             yield connection
-            is_kept = not autocommit and _keep(self.url, connection)
-        except adbc_driver_manager.Error as error:
-            if getattr(error, "sqlstate", None) == INSUFFICIENT_PRIVILEGE:
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a cursor of the driver that reads tables as Arrow batches, until the block ends; it writes nothing.
+
+        Raises:
+            DatabaseUnavailableError: The server cannot be reached, or went away.
+            DatabaseRefusedError: The login fails, or lacks a right for a statement.
+        """
+        with self._lent(drivers.begin_reading) as connection, closing(connection.cursor()) as cursor:
+            yield cursor
+
+    @contextmanager
+    def _lent(self, begin: Begin, *, is_kept: bool = True) -> Iterator[Connection]:
+        connection = (drivers.taken(self.url, begin) if is_kept else None) or self._open(begin)
+        is_used = True
+        try:
+            yield connection
+            is_used = not (is_kept and drivers.keep(self.url, begin, connection))
+        except DRIVER_ERRORS as error:
+            if sqlstate(error) == INSUFFICIENT_PRIVILEGE:
                 raise self.missing_right(error) from None
             if is_lost(str(error), sqlstate(error)):
                 raise DatabaseUnavailableError(f"{self.label}: {sentence(str(without_rows(error)))}") from None
             raise without_rows(error) from None
         finally:
-            if not is_kept:
-                _close(connection)
+            if is_used:
+                drivers.close(connection)
 
-    def _open(self, *, is_fresh: bool) -> Connection:
-        while not is_fresh and (kept := _taken(self.url)) is not None:
-            if _answers(kept):
-                return kept
-            _close(kept)
+    def _open(self, begin: Begin) -> Connection:
         try:
-            # The driver reads the server's catalogue of types once for each root connection, which takes ten times as
-            # long as connecting.
-            with _counting:
-                return _root(self.url).adbc_clone()
-        except adbc_driver_manager.Error as error:
+            return begin(self.url)
+        except DRIVER_ERRORS as error:
             # The driver's own message may quote the URL: it is read here, and kept out of the chain.
             raise connection_error(str(error), self.label) from None
 
@@ -138,67 +140,6 @@ def is_readable(url: str) -> bool:
     except ValueError:
         return False
     return "@" in parts.netloc or "@" not in f"{parts.path}{parts.query}{parts.fragment}"
-
-
-_counting = Lock()
-"""Held while a connection is opened or closed: the driver counts them without one, and threads make it miscount."""
-
-
-MOST_KEPT = 4
-_kept: dict[str, list[Connection]] = {}
-"""Open connections that nobody uses, by URL; each is outside of a transaction."""
-
-
-def _taken(url: str) -> Connection | None:
-    with _counting:
-        waiting = _kept.get(url)
-        return waiting.pop() if waiting else None
-
-
-def _keep(url: str, connection: Connection) -> bool:
-    """Put a connection aside; returns False where it is to be closed."""
-    try:
-        connection.rollback()
-    except adbc_driver_manager.Error:  # what was read or committed before counts all the same
-        return False
-    with _counting:
-        waiting = _kept.setdefault(url, [])
-        if len(waiting) >= MOST_KEPT:
-            return False
-        waiting.append(connection)
-        return True
-
-
-def _answers(connection: Connection) -> bool:
-    """Return whether a kept connection still has a server at its other end."""
-    try:
-        with closing(connection.cursor()) as cursor:
-            cursor.execute("select 1")
-        connection.rollback()  # whoever takes it may have to set how its transaction is isolated
-    except adbc_driver_manager.Error:
-        return False
-    return True
-
-
-def _close(connection: Connection) -> None:
-    with _counting:
-        connection.close()
-
-
-@atexit.register
-def _close_kept() -> None:
-    for waiting in _kept.values():
-        for connection in waiting:
-            connection.close()
-    _kept.clear()
-
-
-@cache
-def _root(url: str) -> Connection:
-    """Return the connection of this process that knows the server's types and that all others are cloned from."""
-    root = dbapi.connect(url)
-    atexit.register(root.close)
-    return root
 
 
 def connection_error(message: str, label: str) -> PipelineError:
@@ -224,40 +165,11 @@ def connection_error(message: str, label: str) -> PipelineError:
         return DatabaseUnavailableError(f"{label} takes no connections now: {reason}. Try again in a moment.")
     if "no password supplied" in message:  # the client's own words: the server asked, and waits in vain
         return DatabaseRefusedError(f"{label} asks for a password, and {DATABASE_URL} has none.")
-    if "could not translate host name" in message:
+    if "could not translate host name" in message or "failed to resolve host" in message:
         return DatabaseUnavailableError(f"the host of {label} is not known. Check {DATABASE_URL}.")
     return DatabaseUnavailableError(
         f"no Postgres server answers at {label}. Start it, check {DATABASE_URL}, or unset it for the embedded server."
     )
-
-
-def without_rows(error: Any) -> Exception:  # noqa: ANN401 - an error of ADBC, which ships no types
-    """Return a driver's error of the same kind and code that quotes no row; its `excerpt` does.
-
-    Postgres quotes keys and rows in the lines after the first one (DETAIL, CONTEXT), values in messages of class 22.
-    """
-    if hasattr(error, "excerpt"):
-        return cast("Exception", error)
-    text = str(error)
-    first = text.partition("ERROR:")[2].strip() or text
-    first = (first.splitlines() or [""])[0]
-    code = sqlstate(error) or ""
-    if code.startswith(DATA_EXCEPTION):
-        first = re.sub(r'".*"', '"..."', first)
-    cleaned = type(error)(
-        f"Postgres: {first} ({code or 'no code'})",
-        status_code=error.status_code,
-        vendor_code=error.vendor_code,
-        sqlstate=error.sqlstate,
-    )
-    cleaned.excerpt = text
-    return cast("Exception", cleaned)
-
-
-def sqlstate(error: BaseException) -> str | None:
-    """Return Postgres' five-letter code of a driver's error."""
-    code: str | None = getattr(error, "sqlstate", None)
-    return code
 
 
 def data_database(settings: Settings) -> Database:
@@ -313,7 +225,7 @@ def create_database(database: Database) -> bool:
     ):
         try:
             cursor.execute(f"create database {quoted(database.name)} {NEW_DATABASE}")
-        except adbc_driver_manager.Error as error:
+        except psycopg.Error as error:
             # Two that create at once meet in the catalogue's own index: the other one made it.
             if sqlstate(error) in {DUPLICATE_DATABASE, UNIQUE_VIOLATION}:
                 return False

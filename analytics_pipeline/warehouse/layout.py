@@ -6,11 +6,12 @@ Nothing is ever dropped or retyped here. Rows are `slices`' part, tables that ca
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 
-import adbc_driver_manager
+import psycopg
 
 from analytics_pipeline.errors import TableBusyError, TableMismatchError
 from analytics_pipeline.tables.shape import Column, Table
-from analytics_pipeline.warehouse.connection import Connection, Database, sqlstate
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection, sqlstate
 
 DDL_LOCK = "analytics_pipeline ddl"
 LOCK_NOT_AVAILABLE = "55P03"
@@ -48,7 +49,7 @@ def patiently(cursor: Connection, what: str) -> Iterator[None]:
     try:
         cursor.execute(f"set local lock_timeout = '{SECONDS_TO_WAIT}s'")
         yield
-    except adbc_driver_manager.Error as error:
+    except psycopg.Error as error:
         if sqlstate(error) != LOCK_NOT_AVAILABLE:
             raise
         message = f"{what} for {SECONDS_TO_WAIT} s: try again."

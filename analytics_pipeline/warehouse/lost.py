@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from analytics_pipeline.errors import DatabaseUnavailableError
 
-LIBRARIES = {"adbc_driver_manager", "psycopg2", "sqlalchemy", "dagster_postgres"}
+LIBRARIES = {"adbc_driver_manager", "psycopg", "psycopg2", "sqlalchemy", "dagster_postgres"}
 CODES = {"57P01", "57P02", "57P03"}
 """Stopped by an administrator, by a crash, and just starting; with class 08, trouble of the connection itself."""
 WORDS = (
@@ -17,6 +17,8 @@ WORDS = (
     "connection reset",
     "connection already closed",
     "connection not open",
+    "the connection is closed",
+    "the connection is lost",
     "connection to server",
     "no connection to the server",
     "could not receive data from server",

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-import adbc_driver_manager
+import psycopg
 
 from analytics_pipeline.errors import TableMismatchError
 from analytics_pipeline.tables.shape import Column, Table
-from analytics_pipeline.warehouse.connection import Connection, sqlstate
+from analytics_pipeline.warehouse.drivers import Connection, sqlstate
 from analytics_pipeline.warehouse.layout import (
     comment_statements,
     create_statements,
@@ -164,7 +164,7 @@ def reshape(cursor: Connection, table: Table, change: ShapeChange, rows: Table) 
 def _nothing_needed(table: Table, change: ShapeChange) -> Iterator[None]:
     try:
         yield
-    except adbc_driver_manager.Error as error:
+    except psycopg.Error as error:
         if sqlstate(error) != IS_NEEDED:
             raise
         raise _needed(table, change, "something else in the database is made of what would go") from None

@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 
-import adbc_driver_manager
+import psycopg
 
 from analytics_pipeline import tables
 from analytics_pipeline.errors import NewerSchemaError, TableMismatchError
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.history import INSTALLATION, OPS_TABLES
-from analytics_pipeline.warehouse.connection import Connection, Database, sqlstate
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection, sqlstate
 from analytics_pipeline.warehouse.layout import (
     add_columns,
     create_statements,
@@ -125,7 +126,7 @@ def read_stored(database: Database) -> Stored:
     missing = f"select name, null as value from (values {names}) as wanted (name) where to_regclass(name) is null"
     try:
         rows = query(database, f"select name, value from {INSTALLATION.qualified_name} union all {missing}")
-    except adbc_driver_manager.Error as error:
+    except psycopg.Error as error:
         if sqlstate(error) != UNDEFINED_TABLE:
             raise
         rows = query(database, missing)
@@ -182,7 +183,7 @@ def _migrate(database: Database, schema: Schema, step: Migration) -> None:
         if stored.is_new or stored.version >= step.number:
             return
         with patiently(cursor, f"the migration {step.name} changes a table that has been in use"):
-            # The driver takes one statement at a time, and this is one.
+            # One statement, so that a step may branch and loop.
             cursor.execute(f"do $migration$ begin {step.sql}\nend $migration$")
         _keep(cursor, {VERSION: str(step.number)})
 

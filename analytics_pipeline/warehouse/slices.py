@@ -11,12 +11,17 @@ from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 import adbc_driver_manager
+import numpy as np
+import psycopg
 import pyarrow as pa
 
 from analytics_pipeline.errors import ContractError
-from analytics_pipeline.tables.shape import Column, Table
-from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Connection, Database, sqlstate
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Database
+from analytics_pipeline.warehouse.copying import copy_rows
+from analytics_pipeline.warehouse.drivers import Connection, fetched, sqlstate
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
+from analytics_pipeline.warehouse.numerics import asked, typed
 
 UNDEFINED_TABLE = "42P01"
 INVALID_SCHEMA = "3F000"
@@ -221,7 +226,7 @@ def keys_of(table: Table) -> Iterator[None]:
     """Turn the server's refusal of a repeated key into the error that says so."""
     try:
         yield
-    except adbc_driver_manager.Error as error:
+    except psycopg.Error as error:
         if sqlstate(error) == UNIQUE_VIOLATION:
             raise duplicate_key(table, error) from None
         raise
@@ -258,13 +263,13 @@ def put_rows(cursor: Connection, table: Table, rows: Rows) -> int:
         names = ", ".join(column.name for column in table.columns)
         cursor.execute(f"insert into {table.qualified_name} ({names}) {rows.sql}")
         return int(cursor.rowcount)
-    return int(cursor.adbc_ingest(table.name, rows, mode="append", db_schema_name=table.schema))
+    return copy_rows(cursor, table.qualified_name, rows)
 
 
 def _merge(cursor: Connection, table: Table, rows: pa.RecordBatchReader) -> int:
     staged = f"changed_{table.name}"
     cursor.execute(f"create temporary table {staged} (like {table.qualified_name}) on commit drop")
-    written = int(cursor.adbc_ingest(staged, rows, mode="append", temporary=True))
+    written = copy_rows(cursor, staged, rows)
     column = table.merge_column
     cursor.execute(f"delete from {table.qualified_name} where {column} in (select {column} from {staged})")
     cursor.execute(f"insert into {table.qualified_name} select * from {staged}")
@@ -294,7 +299,12 @@ def unchanged(database: Database, table: Table) -> Iterator[Connection]:
 
 @contextmanager
 def read(
-    database: Database, table: Table, part: Slice | None = None, columns: Sequence[str] | None = None
+    database: Database,
+    table: Table,
+    part: Slice | None = None,
+    columns: Sequence[str] | None = None,
+    *,
+    in_order: bool = True,
 ) -> Iterator[pa.RecordBatchReader]:
     """Stream a slice of a table, or all of it, ordered by its business day.
 
@@ -305,15 +315,16 @@ def read(
         table: The table's shape; the batches have its Arrow types.
         part: The slice to read; None for the whole table.
         columns: Names to read, in this order; all when None.
+        in_order: Whether days come one after the other; sorting takes longer than reading.
     """
     wanted = table.columns if columns is None else tuple(table.column(name) for name in columns)
-    schema = pa.schema([pa.field(column.name, column.type) for column in wanted])
-    statement = f"select {', '.join(column.name for column in wanted)} from {table.qualified_name}"
+    statement = f"select {', '.join(asked(column.name, column.type) for column in wanted)} from {table.qualified_name}"
     if part is not None:
         statement += f" where {part.where(table)}"
-    if table.day_column and (part is None or part.first != part.last or part.beside):
+    if in_order and table.day_column and (part is None or part.first != part.last or part.beside):
         statement += f" order by {table.day_column}"
-    with database.connect() as connection, closing(connection.cursor()) as cursor:
+    schema = pa.schema([pa.field(column.name, column.type) for column in wanted])
+    with database.reading() as cursor:
         try:
             cursor.execute(statement)
         except adbc_driver_manager.Error as error:
@@ -322,21 +333,26 @@ def read(
             yield pa.RecordBatchReader.from_batches(schema, [])
             return
         with closing(cursor.fetch_record_batch()) as stored:
-            yield pa.RecordBatchReader.from_batches(schema, (_typed(batch, wanted, schema) for batch in stored))
+            yield pa.RecordBatchReader.from_batches(schema, (typed(batch, schema) for batch in stored))
 
 
 def read_table(
     database: Database, table: Table, part: Slice | None = None, columns: Sequence[str] | None = None
 ) -> pa.Table:
     """Return a slice of a table, or all of it, in memory: see `read`."""
-    with read(database, table, part, columns) as reader:
-        return reader.read_all()
+    day, names = table.day_column, list(columns or table.arrow_schema.names)
+    beside = [] if day is None or day in names else [day]
+    with read(database, table, part, [*names, *beside], in_order=False) as reader:
+        rows = reader.read_all()
+    # Rows of a slice nearly always lie in order: to look costs less than to let the server sort them.
+    is_sorted = day is None or not (np.diff(rows[day].cast(pa.int32()).to_numpy()) < 0).any()
+    return (rows if is_sorted else rows.sort_by(day)).select(names)
 
 
 def query(database: Database, sql: str) -> list[dict[str, Any]]:
     """Return the rows of a `select` as dictionaries; numerics come as text, exactly as Postgres prints them."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        return _fetched(cursor, sql)
+        return _answer(cursor, sql)
 
 
 @contextmanager
@@ -344,24 +360,12 @@ def snapshot(database: Database) -> Iterator[Ask]:
     """Answer several `select`s from one state of the database, whatever is written meanwhile; see `query`."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("set transaction isolation level repeatable read, read only")
-        yield partial(_fetched, cursor)
+        yield partial(_answer, cursor)
 
 
-def _fetched(cursor: Connection, sql: str) -> list[dict[str, Any]]:
+def _answer(cursor: Connection, sql: str) -> list[dict[str, Any]]:
     cursor.execute(sql)
-    rows: list[dict[str, Any]] = cursor.fetch_arrow_table().to_pylist()
-    return rows
-
-
-def _typed(batch: pa.RecordBatch, columns: Sequence[Column], schema: pa.Schema) -> pa.RecordBatch:
-    """Give the driver's answer the contract's types: `numeric` arrives as text in an extension type."""
-    arrays = [_as_type(array, column.type) for array, column in zip(batch.columns, columns, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    plain = array.storage if isinstance(array, pa.ExtensionArray) else array
-    return plain if plain.type == kind else plain.cast(kind)
+    return fetched(cursor)
 
 
 def newest_change(database: Database, table: Table) -> datetime | None:

@@ -15,7 +15,8 @@ from analytics_pipeline.history.written import DaysWritten, Writing
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import Hook, Query, Slice, write
 

@@ -11,10 +11,11 @@ def forbid(event, arguments):
     if event in {"socket.connect", "socket.getaddrinfo", "socket.bind", "subprocess.Popen", "os.fork"}:
         raise RuntimeError(f"{event} while loading: {arguments}")
 sys.addaudithook(forbid)
+import psycopg
 from adbc_driver_postgresql import dbapi
 def no_database(*arguments, **options):
     raise RuntimeError("a database connection while loading")
-dbapi.connect = no_database
+dbapi.connect = psycopg.connect = no_database
 """
 
 

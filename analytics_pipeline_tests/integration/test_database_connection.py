@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
 
-import adbc_driver_manager
+import psycopg
 import pytest
 
 from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableError, PipelineError, SettingsError
@@ -306,7 +306,7 @@ def test_a_connection_whose_work_failed_is_not_kept_and_one_whose_work_is_not_co
         cursor.execute("insert into things values (1)")
     assert query(database, "select * from things") == []
     before = query(database, "select pg_backend_pid() as pid")
-    with pytest.raises(adbc_driver_manager.Error):
+    with pytest.raises(psycopg.Error):
         query(database, "select 1 / 0")
     assert query(database, "select pg_backend_pid() as pid") != before
 

@@ -249,7 +249,7 @@ def test_nothing_that_reports_a_person_is_an_example(drifting: tuple[Shop, Pipel
         "reference": "+491701234567",
     }
     assert not drift(pipeline, day(2)).passed
-    shown = json.dumps(pipeline.rows("select path, told, example from ops.field_changes"))
+    shown = json.dumps(pipeline.rows("select path, message, example from ops.field_changes"))
     shown += json.dumps(pipeline.rows("select path, example from ops.fields"))
     shown += "".join(str(event) for event in _metadata(pipeline))
     for secret in ("Ada", "Grace", "Hopper", "example.com", "4917012345", "192.168.1.17", "1701234567"):

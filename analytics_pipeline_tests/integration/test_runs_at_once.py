@@ -23,7 +23,8 @@ from analytics_pipeline.late_changes.poll import Poll, record
 from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Connection, Database
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import Hook, Query, Slice, exclusive, take_turns, write
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at, written_since

@@ -6,8 +6,8 @@ from contextlib import closing
 from dataclasses import replace
 from threading import Thread
 
-import adbc_driver_manager
 import dagster as dg
+import psycopg
 import pytest
 from click.testing import CliRunner
 
@@ -87,7 +87,7 @@ def test_a_kill_in_the_middle_of_a_step_leaves_the_version_before_whole(database
     def prepare_and_be_killed() -> None:
         try:
             prepare(database, schema=schema)
-        except (PipelineError, adbc_driver_manager.Error) as error:
+        except (PipelineError, psycopg.Error) as error:
             raised.append(error)
 
     thread = Thread(target=prepare_and_be_killed, daemon=True)

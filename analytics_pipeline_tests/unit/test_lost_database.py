@@ -2,6 +2,7 @@
 
 import logging
 
+import psycopg
 import psycopg2  # type: ignore[import-untyped]
 import pytest
 import sqlalchemy.exc
@@ -29,9 +30,23 @@ def _wrapped(inner: Exception) -> Exception:
         DagsterPostgresException("too many retries for DB connection"),
         OperationalError("IO: no connection to the server", status_code=AdbcStatusCode.IO),
         OperationalError("IO: gone", status_code=AdbcStatusCode.IO, sqlstate="57P01"),
+        psycopg.OperationalError("consuming input failed: " + CLOSED),
+        psycopg.OperationalError("the connection is closed"),
+        psycopg.errors.AdminShutdown("gone"),
         _wrapped(psycopg2.OperationalError(CLOSED)),
     ],
-    ids=["psycopg2", "closed", "sqlalchemy", "dagster", "adbc", "adbc code", "wrapped"],
+    ids=[
+        "psycopg2",
+        "closed",
+        "sqlalchemy",
+        "dagster",
+        "adbc",
+        "adbc code",
+        "psycopg",
+        "psycopg closed",
+        "psycopg code",
+        "wrapped",
+    ],
 )
 def test_a_lost_database_is_reported_in_one_line_with_what_to_do(error: Exception) -> None:
     messages = str(lost_database(error))

@@ -4,13 +4,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import adbc_driver_manager
+import psycopg
 
 from analytics_pipeline.errors import ContractError, MartError, PipelineError
 from analytics_pipeline.marts.engine import Mart
 from analytics_pipeline.marts.header import fault
 from analytics_pipeline.marts.statement import line_of
-from analytics_pipeline.warehouse.connection import INSUFFICIENT_PRIVILEGE, sqlstate
+from analytics_pipeline.warehouse.connection import INSUFFICIENT_PRIVILEGE
+from analytics_pipeline.warehouse.drivers import sqlstate
 from analytics_pipeline.warehouse.slices import UNDEFINED_TABLE
 
 NOT_NULL_VIOLATION = "23502"
@@ -38,7 +39,7 @@ def with_its_line(mart: Mart | None) -> Iterator[None]:
             "else sets rows apart. Nothing was written."
         )
         raise _contract(mart, mart.header.lines["grain"], message, error.excerpt) from None
-    except adbc_driver_manager.Error as error:
+    except psycopg.Error as error:
         known = None if mart is None else _known(mart, error)
         if known is None:
             raise
@@ -49,7 +50,7 @@ def _contract(mart: Mart, line: int, message: str, excerpt: str | None) -> Contr
     return ContractError(str(fault(mart.path, line, message)), excerpt=excerpt)
 
 
-def _known(mart: Mart, error: adbc_driver_manager.Error) -> PipelineError | None:
+def _known(mart: Mart, error: psycopg.Error) -> PipelineError | None:
     code, said = sqlstate(error) or "", str(error)
     if code == NOT_NULL_VIOLATION and (found := re.search(r'column "(\w+)"', said)):
         message = (

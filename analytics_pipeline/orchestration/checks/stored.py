@@ -11,8 +11,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-import adbc_driver_manager
 import dagster as dg
+import psycopg
 
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import DayRange
@@ -24,7 +24,8 @@ from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.tables.contracts import EXAMPLES
 from analytics_pipeline.tables.shape import Table
-from analytics_pipeline.warehouse.connection import Database, sqlstate
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.drivers import first_line, sqlstate
 from analytics_pipeline.warehouse.slices import UNDEFINED_TABLE, Ask, exists, query, snapshot
 
 CLAIMS_AT_A_TIME = 2
@@ -98,10 +99,10 @@ class StoredCheck:
                 f"coalesce(array_to_string((array_agg(example order by example))[1:{EXAMPLES}], ', '), '') as examples "
                 f"from ({contradictions}) as contradictions",
             )[0]
-        except adbc_driver_manager.Error as error:
+        except psycopg.Error as error:
             if sqlstate(error) != UNDEFINED_TABLE:
                 raise
-            reason = str(error).partition("ERROR:")[2].strip().splitlines()[0]
+            reason = first_line(error)
             return self._result(passed=False, figures={NOT_EXAMINED: f"{reason}; materialise it first"})
         difference = Decimal(found["difference"])
         figures: dict[str, Any] = {
