@@ -41,6 +41,7 @@ COMMANDS = {
     "rebind": "Confirm that the shop is the same under another name or address.",
     "doctor": "Check shop, credentials, database, rights, time zone and versions.",
     "status": "Show what is loaded, whether it adds up and is on time, what changed, and what is left out.",
+    "plan": "Say which marts the next run computes anew, and which published numbers that changes.",
     "alerts": "List what is wrong and what was, or send a test message.",
     "anomalies": "List the days whose figures were not as expected, and why.",
     "excerpts": "Show what errors would have quoted: the shop's words, values that broke a rule.",

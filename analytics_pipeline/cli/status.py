@@ -11,6 +11,7 @@ from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.history.freshness import freshness_line
+from analytics_pipeline.history.planning import outdated_marts
 from analytics_pipeline.history.undated import undated_line
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day
@@ -60,6 +61,9 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
         click.echo("loaded       nothing yet: analytics-pipeline run")
         return
     now = datetime.now(UTC)
+    for outdated in outdated_marts(database, catalogue):
+        name = outdated.mart.table.qualified_name
+        click.echo(f"outdated     {name}: {outdated}; computed anew by the next run (see: analytics-pipeline plan)")
     for line in (
         *_loaded(database, revenue, shop, now),
         freshness_line(database, shop, now, catalogue.due_names),

@@ -7,7 +7,7 @@ the part of whoever has its address.
 from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.schema import prepare, read_stored, refuse_newer
+from analytics_pipeline.warehouse.schema import packaged_schema, prepare, read_stored, refuse_newer
 
 
 def open_warehouse(database: Database, shop: Shop | None = None) -> Database:
@@ -32,3 +32,11 @@ def open_warehouse(database: Database, shop: Shop | None = None) -> Database:
         refuse_another_shop(database, shop, stored)
     prepare(database, stored)
     return database
+
+
+def pending_steps(database: Database, shop: Shop) -> list[str]:
+    """Refuse a database as `open_warehouse` does, and return what is pending in place of doing it, a name each."""
+    stored = read_stored(database)
+    refuse_newer(database, stored)
+    refuse_another_shop(database, shop, stored)
+    return stored.pending(packaged_schema())

@@ -214,21 +214,23 @@ def outdated_days(cursor: Connection, table: Table, mart: MartDays, change: Shap
         mart: Its statement.
         change: How the shape differs from the stored table.
     """
-    book = _book(cursor, table.qualified_name)
-    days = {day for day, made_by in book.items() if change is not None or made_by != mart.code_version}
+    name = table.qualified_name
+    cursor.execute(
+        f"select day from {DAYS} where table_name = $1 and ($2 or code_version <> $3)",
+        (name, change is not None, mart.code_version),
+    )
+    days = {row[0] for row in cursor.fetchall()}
+    cursor.execute(f"select exists (select from {DAYS} where table_name = $1)", (name,))
+    has_book = cursor.fetchone()[0]
     stored = stored_columns(cursor, table) or {}
-    if (change is not None or not book) and stored.get(table.day_column or "", ("", False))[0] == "date":
+    if (change is not None or not has_book) and stored.get(table.day_column or "", ("", False))[0] == "date":
         cursor.execute(f"select distinct {table.day_column} from {table.qualified_name}")
         days |= {row[0] for row in cursor.fetchall()}
     lacking: dict[date, str] = {}
     for name in mart.reads_marts if days else ():
-        lacking |= dict.fromkeys(days - _book(cursor, name).keys(), name)
+        cursor.execute(f"select day from {DAYS} where table_name = $1", (name,))
+        lacking |= dict.fromkeys(days - {row[0] for row in cursor.fetchall()}, name)
     return Outdated(tuple(sorted(days - lacking.keys())), lacking)
-
-
-def _book(cursor: Connection, name: str) -> dict[date, str]:
-    cursor.execute(f"select day, code_version from {DAYS} where table_name = $1", (name,))
-    return dict(cursor.fetchall())
 
 
 def _refuse_lacking(table: Table, change: ShapeChange, lacking: Mapping[date, str]) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
+from typing import cast
 
 import sqlglot
 from sqlglot import exp
@@ -57,6 +58,22 @@ def sources(query: exp.Query) -> tuple[tuple[str, str], ...]:
     defined = {part.alias for part in query.find_all(exp.CTE)}
     tables = [table for table in query.find_all(exp.Table) if isinstance(table.this, exp.Identifier)]
     return tuple(sorted({(table.db, table.name) for table in tables if table.db or table.name not in defined}))
+
+
+def reading_elsewhere(query: exp.Query, places: Mapping[tuple[str, str], tuple[str, str]]) -> exp.Query:
+    """Return a statement that reads some tables, given as (layer, name), from other places, with the same columns."""
+
+    def moved(node: exp.Expr) -> exp.Expr:
+        if isinstance(node, exp.Table) and (place := places.get((node.db, node.name))):
+            if not node.alias:
+                node.set("alias", exp.TableAlias(this=exp.to_identifier(node.name)))
+            node.set("db", exp.to_identifier(place[0]))
+            node.set("this", exp.to_identifier(place[1]))
+        if isinstance(node, exp.Column) and (node.text("db"), node.table) in places:
+            node.set("db", None)
+        return node
+
+    return cast("exp.Query", query.transform(moved))
 
 
 def line_of(node: exp.Expr, default: int = 1) -> int:

@@ -190,6 +190,7 @@ COMMANDS = (
     ("alerts",),
     ("anomalies",),
     ("excerpts",),
+    ("plan",),
     ("quarantine", "list"),
     ("quarantine", "replay"),
     ("rebind",),
