@@ -15,7 +15,7 @@ from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, MOVED,
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.records import Version, superseded_days
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice
+from analytics_pipeline.warehouse.slices import Slice, is_there
 
 RAW, ORDERS, EXCLUDED = (contract.table.qualified_name for contract in (RAW_ORDERS, CLEAN_ORDERS, EXCLUSIONS))
 
@@ -59,7 +59,7 @@ def find_moves(cursor: Connection, part: Slice, shop: Shop) -> Moves:
         shop: Names the path of the change stamp.
     """
     held = f"select order_id, order_date from {RAW}"
-    if _is_there(cursor, ORDERS):  # a day whose raw orders were replaced may not have been cleaned since
+    if is_there(cursor, CLEAN_ORDERS.table):  # a day whose raw orders were replaced may not have been cleaned since
         held += f" union all select order_id, order_date from {ORDERS}"
     while found := set(_beside(cursor, held, part)) - set(part.beside):
         part = replace(part, beside=tuple(sorted({*part.beside, *found})))
@@ -91,14 +91,9 @@ def _versions(cursor: Connection, part: Slice) -> Iterator[Version]:
 
 def _known(cursor: Connection, part: Slice) -> Iterator[tuple[str, date]]:
     """Return the orders that have been left out of days beside already."""
-    if not part.beside or not _is_there(cursor, EXCLUDED):
+    if not part.beside or not is_there(cursor, EXCLUSIONS.table):
         return iter(())
     cursor.execute(
         f"select order_id, order_date from {EXCLUDED} where reason = $1 and {part.where(EXCLUSIONS.table)}", (MOVED,)
     )
     return ((row[0], row[1]) for row in cursor.fetchall())
-
-
-def _is_there(cursor: Connection, name: str) -> bool:
-    cursor.execute(f"select to_regclass('{name}') is not null")
-    return bool(cursor.fetchone()[0])

@@ -1,53 +1,51 @@
-"""What a rewritten order changes on business days that a mart already has, noted beside the ledger and the customers.
+"""What a rewritten order changes on business days that a mart already has, noted in the write of the ledger.
 
 A mart's day is stale from here on until it is computed anew (`publishing`), and its restatements name these changes as
-their cause. Nothing is noted of days that no mart has: there is no number yet that could change.
+their cause. Nothing is noted of days that no mart has: there is no number yet that could change. What counts as a
+change, and its cause, is decided in `transforms.changes`; here is the SQL that finds the orders.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from analytics_pipeline.history.stale import has_moved_away
-from analytics_pipeline.history.written import Writing, listed
-from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
-from analytics_pipeline.tables.history import LEDGER_MEASURES, MATERIALISED_DAYS, ORDER_CHANGES
-from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.history.first_orders import IS_SOLD, keep_first_orders_moved
+from analytics_pipeline.history.noting import (
+    DAYS,
+    FOUND_SCHEMA,
+    first_order_changes,
+    keep,
+    lock_marts,
+    marts_days,
+    note_changes,
+)
+from analytics_pipeline.history.stale import array_literal, orders_moved_away
+from analytics_pipeline.history.written import Writing
+from analytics_pipeline.tables.contracts import CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, Table
+from analytics_pipeline.transforms.changes import COUNTED, EDIT, EVENTS, ORDER_DAY, Circumstances, differences
+from analytics_pipeline.transforms.whole_days import in_whole_days
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice
+from analytics_pipeline.warehouse.slices import Slice, is_there
 
-SALES, CUSTOMERS = CLEAN_SALES.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
-IS_ORDER = f"kind = '{ORDER}'"
-CHANGES, DAYS = ORDER_CHANGES.qualified_name, MATERIALISED_DAYS.qualified_name
-
-_FINGERPRINT = (
-    "event_type, is_cancellation, customer_key, product_id, quantity, gross_sales, discounts, returns, shipping, taxes"
+SALES, RAW = CLEAN_SALES.table.qualified_name, RAW_ORDERS.table.qualified_name
+OLD, BETWEEN, NEW = -1, 0, 1
+"""Versions of an order: as stored before, its old record under the new rules, as stored now."""
+EVENTS_AT_A_TIME = 100_000
+_EVENTS = pa.schema(
+    [
+        ("version", COUNT),
+        ("was_stored", FLAG),
+        ("remains", FLAG),
+        ("stored_on", DAY),
+        *((one.name, one.type) for one in EVENTS),
+    ]
 )
-"""What makes an event count differently; everything else of it follows or counts nowhere."""
-_ORDER_DAYS = """
-    select
-        order_date, order_id, event_date, currency, min(customer_key) as customer_key,
-        (sum(gross_sales) > 0)::int as orders,
-        coalesce(sum(quantity) filter (where gross_sales > 0), 0) as units_sold,
-        coalesce(-sum(quantity) filter (where event_type = 'line_returned'), 0) as units_returned,
-        {measures},
-        count(*) filter (where is_cancellation) as cancellations,
-        count(*) filter (
-            where not is_cancellation and event_type in ('line_returned', 'shipping_refunded', 'adjustment')
-        ) as refunds,
-        sum(hash_record_extended(row({fingerprint}), 0)) as fingerprint
-    from {ledger}
-    where {slice}
-    group by order_date, order_id, event_date, currency
-"""
-"""What each order adds to each business day."""
-
-
-def _order_days(ledger: str, slice_: str) -> str:
-    measures = ", ".join(f"sum({name}) as {name}" for name in LEDGER_MEASURES[3:])
-    return _ORDER_DAYS.format(ledger=ledger, slice=slice_, measures=measures, fingerprint=_FINGERPRINT)
+"""An event of a version of an order, with whether that was there before, on which day, and whether it is there now."""
 
 
 @dataclass(frozen=True)
@@ -70,314 +68,212 @@ class SalesChanged:
     replaced_sales: pa.Table | None = None
 
     def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        """Sum up the old rows: whether a mart could change is known only when none is being computed any more."""
+        """Keep the old rows: whether a mart could change is known only when none is being computed any more."""
         if part is not None:
-            _keep(cursor, "sales_before", _order_days(SALES, part.where(table)), joined_by="order_id, customer_key")
+            keep(cursor, "sales_before", f"select {', '.join(EVENTS.names)} from {SALES} where {part.where(table)}")
             # These are replaced in the same transaction, before this looks at what changed.
-            for name, source, only in (
-                ("quarantined_before", QUARANTINE.table, IS_ORDER),
-                ("left_out_before", EXCLUSIONS.table, "true"),
-            ):
-                _keep(cursor, name, _ids_of(cursor, source, f"{only} and {part.where(source)}"))
+            keep(cursor, "held_before", _held(cursor, part.where))
 
     def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
         """Compare, and note the differences; no mart is computed meanwhile, so that none misses them."""
-        lock_marts(cursor, self.marts)
-        if part is None or not _any_mart_is_written(cursor, self.marts):
+        if not lock_marts(cursor, self.marts) or part is None or not self._keep_changed(cursor, part.where(table)):
             return
-        _keep(cursor, "sales_after", _order_days(SALES, part.where(table)), joined_by="order_id, customer_key")
-        self._keep_between(cursor, table, part)
-        differing = [self._differing("sales_before", "sales_between", by_rules=True)]
-        differing.append(self._differing("sales_between", "sales_after", by_rules=False))
-        _keep(cursor, "sales_differing", " union all ".join(differing))
-        _keep(cursor, "sales_changes", self._compared(cursor, part), self.writing.code_version)
-        measures = ", ".join(LEDGER_MEASURES)
-        self._note(
-            cursor,
-            f"select order_id, order_date, event_date, currency, cause, false as is_first_order, {measures} "
-            "from sales_changes",
+        keep_first_orders_moved(cursor, part.where(table), self.marts)
+        around = self._circumstances(cursor, part)
+        changes = pa.concat_tables(
+            [
+                FOUND_SCHEMA.empty_table(),
+                *(self._changes(events, around) for events in self._events(cursor, part.where(table))),
+            ]
         )
-        cursor.execute(f"select to_regclass('{CUSTOMERS}') is not null")
-        self._note(cursor, _first_orders_moved(part.where(table), has_customers=cursor.fetchone()[0]))
-
-    def _keep_between(self, cursor: Connection, table: Table, part: Slice) -> None:
-        """Keep what the old records add to each day under the new rules: all that they did, where these are the old."""
-        cursor.execute("create temporary table orders_replaced (order_id text primary key) on commit drop")
-        cursor.execute(f"create temporary table ledger_replaced (like {SALES}) on commit drop")
-        if self.replaced:
-            ids = pa.table({"order_id": pa.array(self.replaced, pa.string())})
-            copy_rows(cursor, "orders_replaced", ids)
-            copy_rows(cursor, "ledger_replaced", self.replaced_sales)
-        _keep(
-            cursor,
-            "orders_of_other_rules",
-            f"select distinct order_id from sales_before join {DAYS} as days "
-            f"on days.table_name = '{SALES}' and days.day = order_date where days.code_version <> $1",
-            self.writing.code_version,
-        )
-        untouched = "order_id not in (select order_id from orders_replaced)"
-        ruled = "order_id in (select order_id from orders_of_other_rules)"
-        _keep(
-            cursor,
-            "sales_between",
-            f"select * from sales_before where not {ruled} and {untouched} "
-            f"union all select * from sales_after where {ruled} and {untouched} "
-            f"union all {_order_days('ledger_replaced', part.where(table))}",
-        )
-
-    def _differing(self, old: str, new: str, *, by_rules: bool) -> str:
-        """Select what orders add to days differently than before, with what says why."""
-        differences = ", ".join(
-            f"coalesce(new.{name}, 0) - coalesce(old.{name}, 0) as {name}" for name in LEDGER_MEASURES
-        )
-        return f"""
-            select
-                order_id, order_date, event_date, currency, {differences},
-                coalesce(new.cancellations, 0) > coalesce(old.cancellations, 0) as is_cancelled,
-                coalesce(new.refunds, 0) > coalesce(old.refunds, 0) as is_refunded,
-                {by_rules} as is_by_rules
-            from {old} as old full join {new} as new using (order_id, order_date, event_date, currency)
-            where old.fingerprint is distinct from new.fingerprint
-        """
-
-    def _compared(self, cursor: Connection, part: Slice) -> str:
-        """Select the differences with their causes."""
-        quarantined = _those_before(cursor, "quarantined_before", QUARANTINE.table, part, IS_ORDER)
-        left_out = _those_before(cursor, "left_out_before", EXCLUSIONS.table, part)
-        measures = ", ".join(f"differing.{name}" for name in LEDGER_MEASURES)
-        return f"""
-            with
-            was as (select distinct order_id from sales_before),
-            stays as (select distinct order_id from sales_after),
-            was_quarantined as ({quarantined}),
-            was_left_out as ({left_out}),
-            sent_for_the_day as ({_those_sent(cursor)}),
-            sent as (select distinct order_id from sent_for_the_day)
-            select
-                order_id, order_date, event_date, currency, {measures},
-                case
-                    when days.day is null then 'backfill'
-                    when is_by_rules then 'code_version_change'
-                    when was.order_id is null then case
-                        when was_quarantined.order_id is null and was_left_out.order_id is null then 'late_order'
-                        when days.code_version <> $1 and replaced.order_id is null then 'code_version_change'
-                        when was_quarantined.order_id is not null then 'quarantine_replay'
-                        else 'edit'
-                    end
-                    when stays.order_id is null then case
-                        when sent.order_id is null and not {has_moved_away("differing")} then 'deleted'
-                        when sent_for_the_day.order_id is null then 'edit'
-                        else 'left_out'
-                    end
-                    when is_cancelled then 'cancellation'
-                    when is_refunded then 'refund'
-                    else 'edit'
-                end as cause
-            from sales_differing as differing
-            left join was using (order_id)
-            left join stays using (order_id)
-            left join was_quarantined using (order_id)
-            left join was_left_out using (order_id)
-            left join sent using (order_id)
-            left join orders_replaced as replaced using (order_id)
-            left join sent_for_the_day using (order_id, order_date)
-            left join {DAYS} as days
-                on days.table_name = '{SALES}' and days.day = order_date
-        """
-
-    def _note(self, cursor: Connection, changes: str) -> None:
+        changes = pa.concat_tables([changes, _of_first_orders(cursor, changes)])
         note_changes(cursor, changes, self.writing, self.marts)
 
+    def _keep_changed(self, cursor: Connection, slice_: str) -> bool:
+        """Keep the orders that differ; return whether there are any.
 
-@dataclass(frozen=True)
-class FirstOrdersMoved:
-    """Notes which days of first orders move with what the shop's customer records say.
-
-    Attributes:
-        writing: The run.
-        marts: Tables of the marts by business day.
-    """
-
-    writing: Writing
-    marts: Sequence[Table]
-
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        """Keep what the records said."""
-        del part
-        _keep(
-            cursor,
-            "customers_before",
-            f"select customer_id, first_order_date from {table.qualified_name}",
-            joined_by="customer_id",
+        Old and new events are reduced to one number an order and side, so that the slice is read once and nothing of it
+        is joined; all that follows looks at these orders alone.
+        """
+        keep(cursor, "sales_between", f"select {', '.join(EVENTS.names)} from {SALES} where false")
+        if self.replaced_sales:
+            events = self.replaced_sales.select(EVENTS.names)
+            copy_rows(cursor, "sales_between", events)
+        # Of which customer the order is one, and of which day, is for first orders.
+        event = (
+            f"case when {IS_SOLD} then order_date end as sold_on, case when {IS_SOLD} then customer_key end as buyer, "
+            f"hash_record_extended(row({', '.join((*ORDER_DAY, *COUNTED))}), 0) as event"
         )
-
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
-        """Note the old and the new day of each first order that moved."""
-        del part
-        lock_marts(cursor, self.marts)
-        if not _any_mart_is_written(cursor, self.marts):
-            return
-        _keep(
+        keep(
             cursor,
-            "customers_differing",
+            "orders_changed",
             f"""
-            select customer_id, old.first_order_date as before, new.first_order_date as after
-            from {table.qualified_name} as new full join customers_before as old using (customer_id)
-            where old.first_order_date is distinct from new.first_order_date
-            """,
-            joined_by="customer_id",
-        )
-        nothing = ", ".join(f"0 as {name}" for name in LEDGER_MEASURES)
-        note_changes(
-            cursor,
-            f"""
-            with
-            bought as (
-                select customer_key as customer_id, order_date as day, min(order_id) as order_id from {SALES}
-                where gross_sales > 0 and customer_key in (select customer_id from customers_differing)
-                group by customer_key, order_date
-            ),
-            loaded as (select customer_id, min(day) as day from bought group by customer_id),
-            moved as (
-                select customer_id, least(loaded.day, before) as before, least(loaded.day, after) as after
-                from customers_differing left join loaded using (customer_id)
-            )
-            select order_id, bought.day as order_date, affected.day as event_date, null as currency,
-                'customer_record' as cause, true as is_first_order, {nothing}
-            from moved
-            cross join lateral (values (before), (after)) as affected (day)
-            left join bought on bought.customer_id = moved.customer_id and bought.day = affected.day
-            where before is distinct from after
-            """,
-            self.writing,
-            self.marts,
-        )
-
-
-def lock_marts(cursor: Connection, marts: Iterable[Table]) -> None:
-    """Wait for the marts that are being computed, and let none begin until this transaction ends.
-
-    A mart that is computed at the same moment would neither see the new rows nor be known to need them.
-    """
-    for name in sorted(mart.qualified_name for mart in marts):
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
-
-
-def note_changes(cursor: Connection, changes: str, writing: Writing, marts: Iterable[Table]) -> None:
-    """Note changes that concern days which a mart has; the marts are locked, so that numbers are given one by one.
-
-    Args:
-        cursor: In the transaction that changes the rows.
-        changes: A `select` with the columns of `ops.order_changes` but for number, time and run.
-        writing: The run.
-        marts: Tables of the marts by business day.
-    """
-    names = "order_id, order_date, event_date, currency, cause, is_first_order, " + ", ".join(LEDGER_MEASURES)
-    daily = listed(mart.qualified_name for mart in marts)
-    cursor.execute(
-        f"""
-        insert into {CHANGES} (change_id, changed_at, run_id, {names})
-        select
-            (select coalesce(max(change_id), 0) from {CHANGES})
-            + row_number() over (order by event_date, order_id, currency),
-            clock_timestamp(), $1, {names}
-        from ({changes}) as changes
-        where event_date in (select day from {DAYS} where table_name in ({daily}))
-        """,
-        (writing.run_id,),
-    )
-
-
-def _first_orders_moved(slice_: str, *, has_customers: bool) -> str:
-    """Select the days that stop or begin to be the one of a customer's first order, with the order that did it.
-
-    Args:
-        slice_: The condition that the rewritten rows of the ledger meet.
-        has_customers: Whether there are customer records, which may tell of an earlier first order.
-    """
-    recorded = (
-        f"select customer_id, first_order_date from {CUSTOMERS}" if has_customers else "select null::text, null::date"
-    )
-    nothing = ", ".join(f"0 as {name}" for name in LEDGER_MEASURES)
-    buyers = "select customer_key, order_date, order_id from {} where orders = 1 and customer_key is not null"
-    old, new = buyers.format("sales_before"), buyers.format("sales_after")
-    return f"""
-        with
-        differing as (({old} except {new}) union all ({new} except {old})),
-        buyers as (select customer_key, min(order_id) as order_id from differing group by customer_key),
-        old as (select customer_key, min(order_date) as day from sales_before where orders = 1 group by customer_key),
-        new as (select customer_key, min(order_date) as day from sales_after where orders = 1 group by customer_key),
-        elsewhere as (
-            select customer_key, min(order_date) as day from {SALES} as sales
-            where customer_key in (select customer_key from buyers) and gross_sales > 0 and not ({slice_})
-            group by customer_key
-        ),
-        recorded (customer_key, day) as ({recorded}),
-        moved as (
             select
-                buyers.order_id, least(old.day, elsewhere.day, recorded.day) as before,
-                least(new.day, elsewhere.day, recorded.day) as after
-            from buyers
-            left join old using (customer_key)
-            left join new using (customer_key)
-            left join elsewhere using (customer_key)
-            left join recorded using (customer_key)
-        ),
-        changed as (
-            select order_id, min(order_date) as order_date, min(cause) as cause from sales_changes group by order_id
+                order_id, count(*) filter (where version = {OLD}) > 0 as was_stored,
+                count(*) filter (where version = {NEW}) > 0 as remains,
+                min(order_date) filter (where version = {OLD}) as stored_on,
+                min(sold_on) filter (where version = {OLD}) as sold_on_before,
+                min(sold_on) filter (where version = {NEW}) as sold_on_after,
+                min(buyer) filter (where version = {OLD}) as buyer_before,
+                min(buyer) filter (where version = {NEW}) as buyer_after
+            from (
+                select order_id, order_date, {OLD} as version, {event} from sales_before
+                union all
+                select order_id, order_date, {NEW} as version, {event} from {SALES} where {slice_}
+                union all
+                select unnest($1::text::text[]), null, {BETWEEN}, null, null, null
+            ) as events
+            group by order_id
+            -- An order that rules and shop have changed may be the same in the end, and has changed twice.
+            having sum(event) filter (where version = {OLD}) is distinct from sum(event) filter (where version = {NEW})
+            or bool_or(version = {BETWEEN})
+            """,
+            array_literal(self.replaced),
+            counted="order_id, was_stored, remains",
         )
-        select
-            order_id, changed.order_date, affected.day as event_date, null as currency,
-            coalesce(changed.cause, 'edit') as cause, true as is_first_order, {nothing}
-        from moved
-        left join changed using (order_id)
-        cross join lateral (values (before), (after)) as affected (day)
-        where before is distinct from after
-    """
+        cursor.execute("select exists (select from orders_changed)")
+        return bool(cursor.fetchone()[0])
+
+    def _events(self, cursor: Connection, slice_: str) -> Iterator[pa.Table]:
+        """Yield the events of the orders that differ, in all versions, by whole days of orders.
+
+        Only those on days that a mart has, since an order that differs elsewhere only is no change; but all of those
+        that moved a first order, whose cause is theirs. In pieces, since new rules may change years at once.
+        """
+        names = ", ".join(EVENTS.names)
+        # All of it is fetched; Postgres would plan for the first rows to come fast, and look orders up one by one.
+        cursor.execute("set local cursor_tuple_fraction = 1")
+        cursor.execute(
+            f"""
+            declare events_changed no scroll cursor for
+            select version, was_stored, remains, stored_on, {names}
+            from (
+                select {OLD} as version, {names} from sales_before
+                union all
+                select {BETWEEN} as version, {names} from sales_between
+                union all
+                select {NEW} as version, {names} from {SALES} where {slice_}
+            ) as events
+            join orders_changed using (order_id)
+            where event_date in ({marts_days(self.marts)})
+            or order_id in (select order_id from first_orders_moved)
+            order by order_date
+            """
+        )
+        events = pa.RecordBatchReader.from_batches(_EVENTS, _fetched_events(cursor))
+        yield from in_whole_days(events, "order_date", days=EVENTS_AT_A_TIME, rows=EVENTS_AT_A_TIME)
+
+    def _changes(self, events: pa.Table, around: Circumstances) -> pa.Table:
+        """Return what differs between versions of some orders, with the causes."""
+        others = [day for day, made_with in around.code_versions.items() if made_with != around.code_version]
+        is_ruled = pc.is_in(events["stored_on"], value_set=pa.array(others, pa.date32()))
+        is_replaced = pc.is_in(events["order_id"], value_set=pa.array(self.replaced, pa.string()))
+        is_old, is_between, is_new = (pc.equal(events["version"], version) for version in (OLD, BETWEEN, NEW))
+        # An order of other rules whose record is the same is between what it is now: all that differs is their doing.
+        is_as_now = pc.and_not(is_ruled, is_replaced)
+        is_apart = pc.or_(is_ruled, is_replaced)
+        by_rules = differences(
+            events.filter(pc.and_(is_old, is_apart)),
+            events.filter(pc.or_(is_between, pc.and_(is_new, is_as_now))),
+        )
+        by_shop = differences(
+            events.filter(pc.or_(is_between, pc.and_not(is_old, is_apart))),
+            events.filter(pc.and_not(is_new, is_as_now)),
+        )
+        around = replace(
+            around,
+            stored=frozenset(events.filter(events["was_stored"])["order_id"].to_pylist()),
+            remaining=frozenset(events.filter(events["remains"])["order_id"].to_pylist()),
+        )
+        return pa.concat_tables(
+            [_with_causes(by_rules, around, by_rules=True), _with_causes(by_shop, around, by_rules=False)]
+        )
+
+    def _circumstances(self, cursor: Connection, part: Slice) -> Circumstances:
+        """Return what is known of the orders that differ; of those that came or went, where they were or are."""
+        cursor.execute(
+            f"select order_date, code_version from (select day as order_date, code_version from {DAYS} "
+            f"where table_name = '{SALES}') as days where {part.where(CLEAN_SALES.table)}"
+        )
+        around = Circumstances(dict(cursor.fetchall()), self.writing.code_version, replaced=frozenset(self.replaced))
+        if not around.code_versions:  # all is history that is loaded later
+            return around
+        held_elsewhere = _held(cursor, lambda source: f"not ({part.where(source)})")
+        cursor.execute(
+            f"select distinct order_id, is_quarantined from (table held_before union all {held_elsewhere}) as held "
+            "join orders_changed using (order_id) where not was_stored"
+        )
+        held = cursor.fetchall()
+        sent: dict[str, set[date]] = {}
+        if is_there(cursor, RAW_ORDERS.table):
+            cursor.execute(
+                f"select distinct order_id, order_date from {RAW} join orders_changed using (order_id) "
+                "where not remains"
+            )
+            for order_id, day in cursor.fetchall():
+                sent.setdefault(order_id, set()).add(day)
+        return replace(
+            around,
+            quarantined=frozenset(order_id for order_id, is_quarantined in held if is_quarantined),
+            excluded=frozenset(order_id for order_id, is_quarantined in held if not is_quarantined),
+            sent=sent,
+            moved=orders_moved_away(cursor),
+        )
 
 
-def _keep(cursor: Connection, name: str, select: str, *parameters: object, joined_by: str = "order_id") -> None:
-    """Keep the rows of a `select` until the end of the transaction, counted.
-
-    Without a count of the column that they are joined by, Postgres plans for a few rows, and compares each with each:
-    minutes, for years that are loaded in one run.
-    """
-    cursor.execute(f"create temporary table {name} on commit drop as {select}", parameters or None)
-    cursor.execute(f"analyze {name} ({joined_by})")
-
-
-def _any_mart_is_written(cursor: Connection, marts: Iterable[Table]) -> bool:
-    cursor.execute(
-        f"select exists (select from {DAYS} where table_name in ({listed(mart.qualified_name for mart in marts)})) "
-        f"and to_regclass('{SALES}') is not null"
-    )
-    return bool(cursor.fetchone()[0])
-
-
-def _ids_of(cursor: Connection, table: Table, condition: str) -> str:
-    """Select the orders of a table that meet a condition; none when there is no such table."""
-    if not _is_there(cursor, table):
-        return "select null::text as order_id where false"
-    return f"select distinct order_id from {table.qualified_name} where {condition}"
+def _fetched_events(cursor: Connection) -> Iterator[pa.RecordBatch]:
+    """Fetch what `events_changed` has, piece by piece; numbers come as text."""
+    while True:
+        cursor.execute(f"fetch {EVENTS_AT_A_TIME} from events_changed")
+        if not (rows := cursor.fetchall()):
+            break
+        columns = zip(zip(*rows, strict=True), _EVENTS, strict=True)
+        arrays = [
+            pa.array(values, pa.string()).cast(field.type)
+            if pa.types.is_decimal(field.type)
+            else pa.array(values, field.type)
+            for values, field in columns
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, schema=_EVENTS)
+    cursor.execute("close events_changed")
 
 
-def _those_before(cursor: Connection, before: str, table: Table, part: Slice, only: str = "true") -> str:
-    """Select which of the differing orders a table held: in the slice, as was kept, and outside of it, as it is."""
-    differing = "order_id in (select order_id from sales_differing)"
-    outside = _ids_of(cursor, table, f"{only} and not ({part.where(table)}) and {differing}")
-    return f"select order_id from {before} where {differing} union {outside}"
+def _held(cursor: Connection, condition: Callable[[Table], str]) -> str:
+    """Select the orders that quarantine holds whole or that were left out, and which of both it is."""
+    found = [
+        f"select order_id, {is_quarantined} as is_quarantined from {table.qualified_name} "
+        f"where {only} and {condition(table)}"
+        for table, only, is_quarantined in (
+            (QUARANTINE.table, f"kind = '{ORDER}'", "true"),
+            (EXCLUSIONS.table, "true", "false"),
+        )
+        if is_there(cursor, table)
+    ]
+    return " union all ".join(found) or "select null::text as order_id, null::boolean as is_quarantined where false"
 
 
-def _those_sent(cursor: Connection) -> str:
-    """Select on which days the shop has sent the differing orders; none when nothing was ever sent."""
-    if not _is_there(cursor, RAW_ORDERS.table):
-        return "select null::text as order_id, null::date as order_date where false"
-    return (
-        f"select distinct order_id, order_date from {RAW_ORDERS.table.qualified_name} "
-        "where order_id in (select order_id from sales_differing)"
-    )
+def _with_causes(found: pa.Table, around: Circumstances, *, by_rules: bool) -> pa.Table:
+    """Return differences as changes to note."""
+    recorded = (found[name].to_pylist() for name in ("order_id", "order_date", "cause"))
+    causes = [around.cause(*one, by_rules=by_rules) for one in zip(*recorded, strict=True)]
+    found = found.set_column(found.column_names.index("cause"), "cause", pa.array(causes, pa.string()))
+    found = found.append_column("is_first_order", pa.array([False] * len(found), pa.bool_()))
+    return found.select(FOUND_SCHEMA.names).cast(FOUND_SCHEMA)
 
 
-def _is_there(cursor: Connection, table: Table) -> bool:
-    cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
-    return bool(cursor.fetchone()[0])
+def _of_first_orders(cursor: Connection, changes: pa.Table) -> pa.Table:
+    """Return the days of first orders that moved as changes to note, with the cause of the order that did it."""
+    cursor.execute("select order_id, before, after from first_orders_moved")
+    moved = cursor.fetchall()
+    ids = pa.array([order_id for order_id, *_ in moved], pa.string())
+    own = changes.filter(pc.is_in(changes["order_id"], value_set=ids)).select(["order_id", "order_date", "cause"])
+    causes: dict[str, tuple[date, str]] = {}
+    for row in own.to_pylist():
+        day, cause = causes.get(row["order_id"], (row["order_date"], row["cause"]))
+        causes[row["order_id"]] = (min(day, row["order_date"]), min(cause, row["cause"]))
+    rows = []
+    for order_id, *days in moved:
+        day, cause = causes.get(order_id, (None, EDIT))
+        known = {"order_id": order_id, "order_date": day, "cause": cause}
+        rows += [known | {"event_date": affected} for affected in days if affected is not None]
+    return first_order_changes(rows)

@@ -25,6 +25,7 @@ FIRST_WAIT, LONGEST_WAIT = "15 minutes", "4 hours"
 REREAD, TODAY, UNFINISHED, MISSING = "reread", "today", "unfinished", "missing"
 UNSEEN = (REREAD, TODAY, UNFINISHED, MISSING, RULES)
 """Reasons of days that are loaded again without the shop having named a change."""
+_MOVED_AWAY = f"select distinct id, day from {STALE} cross join unnest(order_ids) as ids (id) where reason = '{MOVED}'"
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,13 @@ class Settled:
 
 def has_moved_away(order: str) -> str:
     """Return a condition in SQL: a row with `order_id` and `order_date` is of an order that moved, as the shop said."""
-    return (
-        f"exists (select from {STALE} as stale where stale.day = {order}.order_date and stale.reason = '{MOVED}' "
-        f"and {order}.order_id = any(stale.order_ids))"
-    )
+    return f"({order}.order_id, {order}.order_date) in ({_MOVED_AWAY})"
+
+
+def orders_moved_away(cursor: Connection) -> frozenset[tuple[str, date]]:
+    """Return the orders that moved, as the shop said, with the days that are to be read again for that."""
+    cursor.execute(_MOVED_AWAY)
+    return frozenset((order_id, day) for order_id, day in cursor.fetchall())
 
 
 def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
@@ -99,7 +103,12 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
                 ),
                 seen_at = case when stored.reason in ({unseen}) then stored.seen_at else excluded.seen_at end
             """,
-            (stale.day, stale.reason, _array(stale.order_ids), _array(map(str, sorted(stale.event_days)))),
+            (
+                stale.day,
+                stale.reason,
+                array_literal(stale.order_ids),
+                array_literal(map(str, sorted(stale.event_days))),
+            ),
         )
         cursor.execute(
             f"update {STALE} set parked_at = (select min(parked_at) from {STALE} where day = $1) where day = $1",
@@ -147,7 +156,7 @@ def lock_list(cursor: Connection) -> None:
     take_turns(cursor, STALE)
 
 
-def _array(values: Iterable[str]) -> str:
+def array_literal(values: Iterable[str]) -> str:
     """Write values as a literal of a Postgres array: the driver cannot bind an empty list."""
     quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
     return "{" + ",".join(quoted) + "}"

@@ -1,42 +1,23 @@
-"""Which business days a changed order touches, and why: from how it is stored and how the shop shows it now. Pure."""
+"""Which business days a changed order affects, and why: from how it is stored and how the shop shows it now. Pure."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date
 
 from analytics_pipeline.history.stale import MOVED, StaleDay
-
-
-@dataclass(frozen=True)
-class OrderState:
-    """An order as one side knows it.
-
-    Attributes:
-        order_date: Its business day.
-        event_days: Business days of its events: sale, returns, cancellation. Empty where it counts nowhere.
-        refunds: Number of events that took something back, a cancellation apart.
-        is_cancelled: Whether a cancellation reversed it.
-    """
-
-    order_date: date
-    event_days: frozenset[date] = field(default=frozenset())
-    refunds: int = 0
-    is_cancelled: bool = False
+from analytics_pipeline.transforms.changes import LATE_ORDER, OrderState, what_happened
 
 
 def reason_of(before: OrderState | None, after: OrderState) -> str:
     """Return why an order that differs from its stored state has to be loaded again."""
     if before is None:
-        return "late_order"
-    if after.is_cancelled and not before.is_cancelled:
-        return "cancellation"
-    return "refund" if after.refunds > before.refunds else "edit"
+        return LATE_ORDER
+    return what_happened(after.cancellations - before.cancellations, after.refunds - before.refunds)
 
 
 def affected_days(order_id: str, before: OrderState | None, after: OrderState) -> list[StaleDay]:
     """Return the business days to load again for one changed order: its own, before and after the change.
 
-    Each names the days whose figures the order touches: those of its sale, returns and cancellation, before and after.
+    Each names the days whose figures the order affects: those of its sale, returns and cancellation, before and after.
     """
     states = [after] if before is None else [before, after]
     event_days = frozenset(day for state in states for day in state.event_days)

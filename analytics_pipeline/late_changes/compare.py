@@ -1,4 +1,8 @@
-"""What came from the shop held against what is stored, order by order: which days differ, and why."""
+"""What came from the shop held against what is stored, order by order: which days differ, and why.
+
+Records are compared, not what they come to: a poll asks whether an order has to be loaded again, and knows no e-mail
+key. Which days a differing one affects, and why, follows from its events (`transforms.changes`), as in the write.
+"""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -10,13 +14,14 @@ import pyarrow as pa
 
 from analytics_pipeline.decoding.mapping import is_same_record
 from analytics_pipeline.history.stale import StaleDay
-from analytics_pipeline.late_changes.affected import OrderState, affected_days
+from analytics_pipeline.late_changes.affected import affected_days
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
+from analytics_pipeline.transforms.changes import OrderState, states
 from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.drivers import Connection
+from analytics_pipeline.warehouse.drivers import fetched
 from analytics_pipeline.warehouse.slices import exists
 
 
@@ -25,7 +30,7 @@ class Comparison:
 
     Attributes:
         changed: Ids of the orders that differ from what is stored.
-        stale: The days that they touch, of those that are loaded.
+        stale: The days that they affect, of those that are loaded.
         undated: Orders that belong to no day and are stored under none, by key.
     """
 
@@ -64,7 +69,7 @@ class Comparison:
             return
         self.changed.update(row["order_id"] for row in changed)
         before = _stored_states(self._database, stored)
-        after = _states(pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema), self._shop)
+        after = _shown_states(pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema), self._shop)
         for row in changed:
             order_id: str = row["order_id"]
             yield from affected_days(order_id, before.get(order_id), after[order_id])
@@ -93,36 +98,23 @@ def events_of(database: Database, orders: Mapping[str, date]) -> dict[str, froze
 
 def _stored_states(database: Database, stored: Mapping[str, list[tuple[date, str]]]) -> dict[str, OrderState]:
     """Return how orders stand in the ledger; one that is in no clean table has no event."""
-    states = {order_id: OrderState(versions[0][0]) for order_id, versions in stored.items()}
+    without_events = {order_id: OrderState(versions[0][0]) for order_id, versions in stored.items()}
     if not stored or not exists(database, CLEAN_SALES.table):
-        return states
+        return without_events
+    names = ("order_id", "order_date", "event_date", "event_type", "is_cancellation")
+    schema = pa.schema([CLEAN_SALES.table.arrow_schema.field(name) for name in names])
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        _select_events(cursor, list(stored), {versions[0][0] for versions in stored.values()})
-        for order_id, order_date, event_days, refunds, is_cancelled in cursor.fetchall():
-            states[order_id] = OrderState(order_date, frozenset(event_days), refunds, is_cancelled)
-    return states
-
-
-def _select_events(cursor: Connection, ids: Sequence[str], days: set[date]) -> None:
-    cursor.execute(
-        "select order_id, order_date, array_agg(distinct event_date), "
-        "count(*) filter (where not is_cancellation and event_type not in ('line_sold', 'shipping_charged')), "
-        f"bool_or(is_cancellation) from {CLEAN_SALES.table.qualified_name} "
-        "where order_date = any($1) and order_id = any($2) group by order_id, order_date",
-        (sorted(days), list(ids)),
-    )
-
-
-def _states(raw: pa.Table, shop: Shop) -> dict[str, OrderState]:
-    """Return how orders would stand in the ledger, as the shop shows them now."""
-    states = {row["order_id"]: OrderState(row["order_date"]) for row in raw.to_pylist()}
-    sales = clean_orders(raw.to_pandas(types_mapper=pd.ArrowDtype), shop).sales
-    for order_id, events in sales.groupby("order_id"):
-        takes_back = ~events["event_type"].isin(["line_sold", "shipping_charged"])
-        states[str(order_id)] = OrderState(
-            states[str(order_id)].order_date,
-            frozenset(events["event_date"]),
-            int((takes_back & ~events["is_cancellation"]).sum()),
-            bool(events["is_cancellation"].any()),
+        cursor.execute(
+            f"select {', '.join(names)} from {CLEAN_SALES.table.qualified_name} "
+            "where order_date = any($1) and order_id = any($2)",
+            (sorted({versions[0][0] for versions in stored.values()}), list(stored)),
         )
-    return states
+        return without_events | states(pa.Table.from_pylist(fetched(cursor), schema=schema))
+
+
+def _shown_states(raw: pa.Table, shop: Shop) -> dict[str, OrderState]:
+    """Return how orders would stand in the ledger, as the shop shows them now."""
+    days = zip(raw["order_id"].to_pylist(), raw["order_date"].to_pylist(), strict=True)
+    without_events = {order_id: OrderState(day) for order_id, day in days}
+    sales = clean_orders(raw.to_pandas(types_mapper=pd.ArrowDtype), shop).sales
+    return without_events | states(pa.Table.from_pandas(sales, preserve_index=False))

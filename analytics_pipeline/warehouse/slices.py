@@ -383,8 +383,14 @@ def newest_change(database: Database, table: Table) -> datetime | None:
 
 def exists(database: Database, table: Table) -> bool:
     """Return whether the table has been created."""
-    found = query(database, f"select to_regclass('{table.qualified_name}') is not null as found")
-    return bool(found[0]["found"])
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        return is_there(cursor, table)
+
+
+def is_there(cursor: Connection, table: Table) -> bool:
+    """Return whether the table has been created, in the caller's transaction."""
+    cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
+    return bool(cursor.fetchone()[0])
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from datetime import date, timedelta
 import psutil
 
 from analytics_pipeline.catalogue import build_catalogue
-from analytics_pipeline.history.order_changes import FirstOrdersMoved, SalesChanged
+from analytics_pipeline.history.first_orders import FirstOrdersMoved
+from analytics_pipeline.history.order_changes import SalesChanged
 from analytics_pipeline.history.written import DaysWritten, Writing
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS

@@ -15,7 +15,8 @@ from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
-from analytics_pipeline.history.order_changes import FirstOrdersMoved, SalesChanged
+from analytics_pipeline.history.first_orders import FirstOrdersMoved
+from analytics_pipeline.history.order_changes import SalesChanged
 from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock

@@ -5,8 +5,9 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 
-from analytics_pipeline.sources.spool import in_whole_days, spool
+from analytics_pipeline.sources.spool import spool
 from analytics_pipeline.tables.shape import COUNT, DAY
+from analytics_pipeline.transforms.whole_days import in_whole_days
 
 SCHEMA = pa.schema([pa.field("day", DAY), pa.field("number", COUNT)])
 FIRST = date(2025, 3, 1)

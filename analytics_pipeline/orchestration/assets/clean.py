@@ -11,8 +11,9 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.history.blocked import BlockedForgotten, keep_blocked
+from analytics_pipeline.history.first_orders import FirstOrdersMoved
 from analytics_pipeline.history.moves import LeftDaysListed, find_moves
-from analytics_pipeline.history.order_changes import FirstOrdersMoved, SalesChanged
+from analytics_pipeline.history.order_changes import SalesChanged
 from analytics_pipeline.history.replaced import ReplacedForgotten, replaced_records
 from analytics_pipeline.history.rules import keep_rules
 from analytics_pipeline.history.stale import Settled
@@ -34,7 +35,6 @@ from analytics_pipeline.orchestration.io_manager import COLUMNS
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.sources.spool import in_whole_days
 from analytics_pipeline.tables.contracts import (
     ACCOUNTING,
     CLEAN_CUSTOMERS,
@@ -56,6 +56,7 @@ from analytics_pipeline.transforms.dimensions import CleanDimension, clean_custo
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.version import code_version, dimension_code_version
+from analytics_pipeline.transforms.whole_days import in_whole_days
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import Accompanied, Hook, Slice, exclusive, read, unchanged
 from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
