@@ -19,7 +19,7 @@ from analytics_pipeline.history.rules import other_rules
 from analytics_pipeline.marts.engine import Mart
 from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.warehouse.connection import data_database
+from analytics_pipeline.warehouse.connection import data_database, is_created
 
 MOST_SHOWN = 20
 COLUMNS = ("mart", "day", "key", "column", "old_value", "new_value", "difference", "cause")
@@ -53,7 +53,7 @@ def command(names: Sequence[str], cells: Path | None, *, is_all: bool, is_json: 
     catalogue = installed(settings)
     database = data_database(settings)
     _refuse_unknown(catalogue, names)
-    pending = pending_steps(database, catalogue.shop)
+    pending = pending_steps(database, catalogue.shop) if is_created(database) else [f"the database {database.name}"]
     message: dict[str, Any] = {
         "schema": pending,
         "marts": [],
@@ -122,7 +122,7 @@ def _lines(message: dict[str, Any], catalogue: Catalogue, cells: Path | None) ->
         return [
             *lines,
             f"schema       pending: {steps}",
-            "marts        not compared before that: any other command brings the database up to date",
+            "marts        not compared before that: any other command takes these steps",
         ]
     lines += ["schema       up to date"]
     lines += [

@@ -5,7 +5,7 @@ from which marts above read, and what would be put on record is read back. So no
 said is what happens. Runs that compute marts or commit orders wait meanwhile.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,18 +40,20 @@ class Planned:
     Attributes:
         mart: The mart.
         anew: Which days, and why.
+        reads: Names of marts that it reads and that are computed anew, too.
         lacking: Number of days that stay as they are, since a mart that it reads lacks them.
     """
 
     mart: Mart
     anew: Anew
+    reads: tuple[str, ...] = ()
     lacking: int = 0
 
     def __str__(self) -> str:
-        if not self.lacking:
-            return str(self.anew)
-        kept = f"{self.lacking:,} days stay as they are, since a mart that it reads lacks them"
-        return f"{self.anew}; {kept}" if self.anew != Anew() else kept
+        parts = [str(self.anew)] if self.anew != Anew() else []
+        parts += [f"so is {', '.join(self.reads)}, which it reads"] if self.reads else []
+        parts += [f"{self.lacking:,} days stay, since a mart that it reads lacks them"] if self.lacking else []
+        return "; ".join(parts)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,10 @@ class Plan:
 def outdated_marts(database: Database, catalogue: Catalogue) -> list[Planned]:
     """Return the marts of which the next run that writes them computes days anew; reads only."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        return [planned for mart in catalogue.marts if (planned := _planned(cursor, catalogue, mart)) is not None]
+        found: list[Planned] = []
+        for mart in catalogue.marts:
+            found += _outdated(cursor, catalogue, mart, found)
+        return found
 
 
 @contextmanager
@@ -134,10 +139,10 @@ def planned(
             if unread or stored_columns(cursor, mart.table) is None:
                 missing.append(mart.table.name)
                 continue
-            outdated = _planned(cursor, catalogue, mart)
-            found += [] if outdated is None else [outdated]
+            outdated = _outdated(cursor, catalogue, mart, found)
+            found += outdated
             with explained(mart), _quoting_nothing():
-                rows = _compute(cursor, catalogue, mart, places, is_outdated=outdated is not None)
+                rows = _compute(cursor, catalogue, mart, places, is_outdated=bool(outdated))
             if rows is not None:
                 places[LAYER, mart.table.name] = (rows.schema, rows.name)
         yield Plan(cursor, tuple(found), tuple(missing))
@@ -161,16 +166,18 @@ def _with_sources(catalogue: Catalogue, names: Collection[str]) -> list[Mart]:
     return [mart for mart in catalogue.marts if mart.table.name in wanted]
 
 
-def _planned(cursor: Connection, catalogue: Catalogue, mart: Mart) -> Planned | None:
-    """Return what is outdated of a stored mart; one that is computed whole is so with each run."""
+def _outdated(cursor: Connection, catalogue: Catalogue, mart: Mart, found: Sequence[Planned]) -> list[Planned]:
+    """Return a stored mart if it is outdated, after those found so far; one without days by its shape only."""
     change = shape_change(cursor, mart.table)
     outdated = Outdated((), {})
     if mart.is_daily and stored_columns(cursor, mart.table) is not None:
         days = mart_days(mart, None, _by_name(catalogue), catalogue.shop)
         outdated = outdated_days(cursor, mart.table, days, change)
     if change is None and not outdated.days and not outdated.lacking:
-        return None
-    return Planned(mart, Anew(tuple(contiguous(outdated.days)), change), len(outdated.lacking))
+        return []
+    anew, below = Anew(tuple(contiguous(outdated.days)), change), {one.mart.table.name for one in found}
+    reads = sorted(f"{layer}.{name}" for layer, name in mart.sources if layer == LAYER and name in below)
+    return [Planned(mart, anew, tuple(reads), len(outdated.lacking))]
 
 
 def _compute(

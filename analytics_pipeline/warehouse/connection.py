@@ -203,6 +203,17 @@ def instance_database(data: Database) -> Database:
     return data.named(INSTANCE_DATABASE if data.name == DATA_DATABASE else f"{data.name}_{INSTANCE_DATABASE}")
 
 
+def is_created(database: Database) -> bool:
+    """Return whether the server has `database`; raises as `create_database`, and creates nothing."""
+    try:
+        with database.connect():
+            return True
+    except DatabaseRefusedError as refusal:
+        if "does not exist" not in str(refusal) or f'"{database.name}"' not in str(refusal):
+            raise
+        return False
+
+
 def create_database(database: Database) -> bool:
     """Create `database` when the server lacks it.
 
@@ -213,12 +224,8 @@ def create_database(database: Database) -> bool:
         DatabaseUnavailableError: The server cannot be reached.
         DatabaseRefusedError: The login fails, or may not create databases.
     """
-    try:
-        with database.connect():
-            return False
-    except DatabaseRefusedError as refusal:
-        if "does not exist" not in str(refusal) or f'"{database.name}"' not in str(refusal):
-            raise
+    if is_created(database):
+        return False
     with (
         database.named(MAINTENANCE_DATABASE).connect(autocommit=True) as connection,
         closing(connection.cursor()) as cursor,

@@ -226,6 +226,7 @@ def test_only_the_marts_that_are_asked_for_and_what_they_read_are_looked_at(own:
     edited = CHANGES["another calculation"]
     with planned(own.database, catalogue_of(own, own=edited, other=edited), ["above"]) as plan:
         assert [one.mart.table.name for one in plan.marts] == ["own", "above"]
+        assert str(plan.marts[1]).endswith("stored by another statement; so is marts.own, which it reads")
 
 
 def test_the_command_says_it_in_words_and_brings_nothing_up_to_date(own: OwnMarts, loaded: Pipeline) -> None:
@@ -253,6 +254,10 @@ def test_the_command_says_it_in_words_and_brings_nothing_up_to_date(own: OwnMart
     assert (said.returncode, "own.sql: line 5: event_date is in the grain and null" in said.stderr) == (1, True), said
     assert "2025-01-02" not in said.stderr
     own.write(own=OWN)
+
+    settings_of_none = {**settings, "ANALYTICS_DATABASE_URL": own.database.named("nowhere").url}
+    nowhere = command_line.run("plan", folder=own.folder.parent, **settings_of_none)
+    assert (nowhere.returncode, "schema       pending: the database nowhere" in nowhere.stdout) == (4, True), nowhere
 
     make_older(own.database)
     before = everything(own.database)
