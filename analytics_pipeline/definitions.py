@@ -64,7 +64,7 @@ def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *build_raw_assets(partitions),
-            *build_clean_assets(partitions, marts, shop),
+            *build_clean_assets(partitions, shop),
             *build_mart_assets(marts, partitions, shop),
             *broken_mart_specs(catalogue.broken),
             *build_seed_assets(catalogue.seeds),

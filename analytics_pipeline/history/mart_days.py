@@ -4,14 +4,13 @@ Nothing is computed or stored here.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from datetime import date, datetime
+from collections.abc import Mapping
 
 from analytics_pipeline.days import DayRange
 from analytics_pipeline.history.publishing import MartDays
 from analytics_pipeline.marts.engine import LAYER, Mart
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.warehouse.slices import Slice
+from analytics_pipeline.warehouse.slices import DailyQuery, Slice
 
 
 def code_versions(marts: Mapping[str, Mart], shop: Shop) -> dict[str, str]:
@@ -31,12 +30,19 @@ def code_versions(marts: Mapping[str, Mart], shop: Shop) -> dict[str, str]:
     return found
 
 
+def daily_query(mart: Mart, shop: Shop) -> DailyQuery:
+    """Return the statement of a mart by business day, for any days."""
+
+    def statement(part: Slice) -> str:
+        return mart.sql(
+            shop_currency=shop.currency, shop_timezone=shop.timezone, first_day=part.first, last_day=part.last
+        )
+
+    return DailyQuery(statement)
+
+
 def mart_days(
-    mart: Mart,
-    days: DayRange | None,
-    marts: Mapping[str, Mart],
-    shop: Shop,
-    state: Callable[[date, datetime | None], str] = lambda _, __: "settling",
+    mart: Mart, days: DayRange | None, marts: Mapping[str, Mart], shop: Shop, query: DailyQuery | None = None
 ) -> MartDays:
     """Return days of a mart, to be computed.
 
@@ -45,17 +51,11 @@ def mart_days(
         days: The run's days; None where only those are wanted that have to be computed anyway.
         marts: All marts by name, each after the ones that it reads.
         shop: The shop.
-        state: How far a day's figures can still move, from the day and the time when its orders were read.
+        query: The mart's rows, where its asset has given them; those of its file when None.
     """
-
-    def statement(part: Slice) -> str:
-        return mart.sql(
-            shop_currency=shop.currency, shop_timezone=shop.timezone, first_day=part.first, last_day=part.last
-        )
-
     read = [marts[name] for layer, name in mart.sources if layer == LAYER]
     return MartDays(
-        statement,
+        (query or daily_query(mart, shop)).of,
         days,
         code_version=code_versions(marts, shop)[mart.table.name],
         zone=shop.timezone,
@@ -63,5 +63,4 @@ def mart_days(
         reads_first_orders=mart.reads_first_orders,
         reads_marts={one.table.qualified_name: one.reads_first_orders for one in read if one.is_daily},
         closed_until=shop.closed_until,
-        state=state,
     )

@@ -7,7 +7,7 @@ When a day became stale is reported by `order_changes`; what would change is rep
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 
 from analytics_pipeline.days import DayRange
@@ -44,7 +44,6 @@ class MartDays:
         reads_marts: Names of the marts by business day that it reads, and whether each depends on first orders: it
             knows no change that concerns these and that they do not know.
         closed_until: Last business day of the closed period, if one is closed.
-        state: How far a day's figures can still move, from the day and the time when its orders were read.
     """
 
     statement: Callable[[Slice], str]
@@ -55,7 +54,6 @@ class MartDays:
     reads_first_orders: bool = True
     reads_marts: Mapping[str, bool] = field(default_factory=dict)
     closed_until: date | None = None
-    state: Callable[[date, datetime | None], str] = lambda _, __: "settling"
 
 
 @dataclass(frozen=True)

@@ -4,49 +4,49 @@ It knows which table and which slice a step means, and what to tell Dagster abou
 reading and writing.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.catalogue import Catalogue
-from analytics_pipeline.history.proofs import read_proofs
-from analytics_pipeline.history.publishing import Anew, MartDays, Published, publish_whole
+from analytics_pipeline.history.hooks import ORDER_TABLES, CleanedDays, ExtractedOrders, hooks_of, order_hooks
+from analytics_pipeline.history.mart_days import mart_days
 from analytics_pipeline.history.publishing import publish as publish_mart
-from analytics_pipeline.history.written import written_days
+from analytics_pipeline.history.publishing import publish_whole
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
-from analytics_pipeline.orchestration.day_metadata import name_days
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
+from analytics_pipeline.orchestration.written_metadata import (
+    anew,
+    figures_by_day,
+    report_by_day,
+    report_published,
+    row_counts,
+    shape,
+)
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import (
-    Accompanied,
     Changes,
-    Hook,
+    DailyQuery,
     Query,
     Rows,
     Slice,
-    SomeDays,
     read,
     read_table,
     write,
 )
-from analytics_pipeline.warehouse.staging import StagedRows
+from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
 
-ROW_COUNT = "dagster/partition_row_count"
-COMPUTED_ANEW = "computed_anew"
-HELD = "last_held_against_the_shop"
-SHAPE = ("dagster/column_schema", "dagster/column_lineage")
-"""Told once a run, with its last day: what follows materialisations reads it there, and not in the definitions."""
-Figures = dict[str, dict[str, Any]]
-"""Metadata by partition key."""
+Value: TypeAlias = pd.DataFrame | Rows | ExtractedOrders | DailyQuery | StagedRows
+"""What an asset gives."""
 COLUMNS = "columns"
 """Input metadata: names of the columns to read, all when absent."""
 
@@ -54,21 +54,31 @@ COLUMNS = "columns"
 class PostgresIOManager(dg.IOManager):
     """Stores `layer/name` as the Postgres table `layer.name`.
 
-    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id), a `Query` that
-    Postgres computes, or `StagedRows`, which are there and are committed with those of the step's other tables;
-    `MartDays` for a mart by business day, which is computed for its stale days too. `Accompanied` rows bring more to
-    write. A partitioned asset replaces the slice of the run's business days in one transaction, another one the whole
-    table. Gives a pandas frame with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the
-    input's annotation says so: exactly the run's slice, with the columns that the input's metadata `columns` names.
+    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id), or a `Query` that
+    Postgres computes; `DailyQuery` for a mart by business day, which is computed for its stale days too;
+    `ExtractedOrders` for raw orders; and `StagedRows`, which are there and are committed with those of the step's other
+    tables. A partitioned asset replaces the slice of the run's business days in one transaction, another one the whole
+    table; which hooks run inside is known by `history.hooks`. Gives a pandas frame with Arrow dtypes, or a
+    `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the input's annotation says so: exactly the run's slice, with
+    the columns that the input's metadata `columns` names.
     """
 
     def __init__(self, database: DatabaseResource, catalogue: Catalogue) -> None:
         """Take the database and the installation, whose tables have the names of the assets."""
         self._database, self._catalogue = database, catalogue
 
-    def handle_output(
-        self, context: dg.OutputContext, obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedRows
-    ) -> None:
+    def begin_orders(self, part: Slice, cleaned: CleanedDays, run_id: str) -> AbstractContextManager[Staged]:
+        """Begin to write the tables made of raw orders while these are cleaned; the step's first output commits them.
+
+        Args:
+            part: The business days.
+            cleaned: What is known of them beside their rows.
+            run_id: Dagster's id of the run.
+        """
+        tables = [contract.table for contract in ORDER_TABLES.values()]
+        return stage(self._database.database(), tables, part, order_hooks(cleaned, self._catalogue, run_id))
+
+    def handle_output(self, context: dg.OutputContext, obj: Value) -> None:
         """Write the value in one transaction.
 
         Raises:
@@ -81,73 +91,57 @@ class PostgresIOManager(dg.IOManager):
         with step_guard(database, context.asset_key.to_user_string(), context.run_id), with_its_line(mart):
             self._write(context, database, obj)
 
-    def _write(
-        self,
-        context: dg.OutputContext,
-        database: Database,
-        obj: pd.DataFrame | Rows | Accompanied | MartDays | StagedRows,
-    ) -> None:
+    def _write(self, context: dg.OutputContext, database: Database, obj: Value) -> None:
         table = self._catalogue.table(context.asset_key.path)
-        if isinstance(obj, MartDays):
-            published = publish_mart(database, table, obj, context.run_id)
-            self._report_published(context, table, published, obj)
-            context.add_output_metadata({"rows_written": published.rows})
-            return
-        value, hooks = (obj.rows, obj.hooks) if isinstance(obj, Accompanied) else (obj, ())
-        rows = (
-            pa.Table.from_pandas(value, schema=table.arrow_schema, preserve_index=False)
-            if isinstance(value, pd.DataFrame)
-            else value
-        )
-        if context.has_asset_partitions:
-            left = obj.left if isinstance(obj, Accompanied) else {}
-            part = replace(_slice(context.asset_partition_keys), left=tuple(sorted(left)))
-            written, figures = _write_days(database, table, rows, part, hooks)
-            self._report_by_day(context, figures, {day.isoformat(): note for day, note in left.items()})
+        if isinstance(obj, DailyQuery):
+            written = self._publish(context, database, table, obj)
+        elif context.has_asset_partitions:
+            written = self._write_days(context, database, table, obj)
         else:
-            if isinstance(rows, StagedRows):
-                raise TypeError(f"a staged slice of {table.qualified_name} has business days")
-            if isinstance(rows, Query):
-                published = publish_whole(database, table, rows)
-                counted = {"dagster/row_count": published.rows, "rows_written": published.rows}
-                context.add_output_metadata({**counted, **_shape(context), **_anew(context, published.anew)})
-                return
-            written = write(database, table, rows, None, hooks=hooks)
-            context.add_output_metadata({"dagster/row_count": _row_count(database, table), **_shape(context)})
+            written = self._write_whole(context, database, table, obj)
         context.add_output_metadata({"rows_written": written})
 
-    def _report_published(self, context: dg.OutputContext, table: Table, published: Published, mart: MartDays) -> None:
-        """Report the run's days as its output, and of stale days beside them as materialisations of their own."""
-        database = self._database.database()
-        as_of = written_days(database, table)
-        slices = tuple(Slice(days.first, days.last) for days in published.days)
-        stored = _figures_by_day(database, table, SomeDays(slices)) if slices else {}
-        proofs = read_proofs(database)
-        figures: Figures = {
-            day.isoformat(): {
-                ROW_COUNT: 0,
-                "state": mart.state(day, as_of.get(day)),
-                HELD: proofs[day].held_at.isoformat() if day in proofs else "never",
-                **stored.get(day.isoformat(), {}),
-            }
-            for days in published.days
-            for day in days
-        }
-        self._report_by_day(context, figures, at_last=_anew(context, published.anew))
-        for key in sorted(figures.keys() - set(context.asset_partition_keys)):
-            context.log_event(dg.AssetMaterialization(context.asset_key, metadata=figures[key], partition=key))
+    def _publish(self, context: dg.OutputContext, database: Database, table: Table, query: DailyQuery) -> int:
+        """Compute the run's days of a mart, and those that are stale."""
+        marts, shop = {mart.table.name: mart for mart in self._catalogue.marts}, self._catalogue.shop
+        days = mart_days(marts[table.name], days_of(context.asset_partition_keys), marts, shop, query)
+        published = publish_mart(database, table, days, context.run_id)
+        report_published(context, database, table, published, shop)
+        return published.rows
 
-    def _report_by_day(
-        self,
-        context: dg.OutputContext,
-        figures: Figures,
-        left: Mapping[str, Mapping[str, Any]] | None = None,
-        at_last: Mapping[str, Any] | None = None,
-    ) -> None:
-        said = {day: {ROW_COUNT: 0, **figures.get(day, {})} for day in context.asset_partition_keys}
-        said |= {day: dict(note) for day, note in (left or {}).items()}
-        last = max(said)
-        name_days(context, {**said, last: {**said[last], **_shape(context), **(at_last or {})}})
+    def _write_days(self, context: dg.OutputContext, database: Database, table: Table, obj: Value) -> int:
+        """Replace the run's days."""
+        hooks = hooks_of(table, obj, self._catalogue, context.run_id)
+        value, left = (obj.rows, obj.left) if isinstance(obj, ExtractedOrders) else (obj, {})
+        part = replace(_slice(context.asset_partition_keys), left=tuple(sorted(left)))
+        rows = _rows(table, value)
+        if isinstance(rows, StagedRows):
+            published = rows.publish()
+            written, figures = published.total(), row_counts(published)
+        elif isinstance(rows, Query):
+            written = write(database, table, rows, part, hooks=hooks)
+            figures = figures_by_day(database, table, part)
+        else:
+            counts: Counter[str] = Counter()
+            written = write(database, table, _counted(rows, table, counts), part, hooks=hooks)
+            figures = row_counts(counts)
+        report_by_day(context, figures, {day.isoformat(): note for day, note in left.items()})
+        return written
+
+    def _write_whole(self, context: dg.OutputContext, database: Database, table: Table, obj: Value) -> int:
+        """Replace the whole table."""
+        rows = _rows(table, obj)
+        if isinstance(rows, StagedRows):
+            raise TypeError(f"a staged slice of {table.qualified_name} has business days")
+        if isinstance(rows, Query):
+            published = publish_whole(database, table, rows)
+            context.add_output_metadata({"dagster/row_count": published.rows, **anew(context, published.anew)})
+            written = published.rows
+        else:
+            written = write(database, table, rows, None, hooks=hooks_of(table, obj, self._catalogue, context.run_id))
+            context.add_output_metadata({"dagster/row_count": _row_count(database, table)})
+        context.add_output_metadata(shape(context))
+        return written
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""
@@ -160,22 +154,6 @@ class PostgresIOManager(dg.IOManager):
             return _stream(database, table, part, columns)
         rows = read_table(database, table, part, columns)
         return rows if wanted is pa.Table else rows.to_pandas(types_mapper=pd.ArrowDtype)
-
-
-def _shape(context: dg.OutputContext) -> dict[str, Any]:
-    described = context.definition_metadata or {}
-    return {name: described[name] for name in SHAPE if name in described}
-
-
-def _anew(context: dg.OutputContext, anew: Anew) -> dict[str, Any]:
-    """Return, and log, what was computed anew since the mart is another one; days of it are reported together, once.
-
-    An event for each of a history's days would take longer than computing them; their partitions are there already.
-    """
-    if anew == Anew():
-        return {}
-    context.log.info("%s is computed anew: %s", context.asset_key.to_user_string(), anew)
-    return {COMPUTED_ANEW: str(anew)}
 
 
 def _slice(keys: Any) -> Slice:  # noqa: ANN401 - Dagster gives a sequence of partition keys
@@ -200,17 +178,10 @@ def _row_count(database: Database, table: Table) -> int:
         return int(cursor.fetchone()[0])
 
 
-def _write_days(
-    database: Database, table: Table, rows: Rows | StagedRows, part: Slice, hooks: tuple[Hook, ...]
-) -> tuple[int, Figures]:
-    """Write a slice and return its number of rows, and the figures of each day that has rows."""
-    if isinstance(rows, StagedRows):
-        published = rows.publish()
-        return published.total(), _row_counts(published)
-    if isinstance(rows, Query):
-        return write(database, table, rows, part, hooks=hooks), _figures_by_day(database, table, part)
-    counts: Counter[str] = Counter()
-    return write(database, table, _counted(rows, table, counts), part, hooks=hooks), _row_counts(counts)
+def _rows(table: Table, value: Value) -> Any:  # noqa: ANN401 - any of these but a frame
+    if isinstance(value, pd.DataFrame):
+        return pa.Table.from_pandas(value, schema=table.arrow_schema, preserve_index=False)
+    return value
 
 
 def _counted(rows: pa.Table | pa.RecordBatchReader, table: Table, counts: Counter[str]) -> pa.RecordBatchReader:
@@ -223,31 +194,6 @@ def _counted(rows: pa.Table | pa.RecordBatchReader, table: Table, counts: Counte
             yield batch
 
     return pa.RecordBatchReader.from_batches(rows.schema, batches())
-
-
-def _row_counts(counts: Counter[str]) -> Figures:
-    return {day: {ROW_COUNT: count} for day, count in counts.items()}
-
-
-def _figures_by_day(database: Database, table: Table, part: Slice | SomeDays) -> Figures:
-    """Return the row count and the plotted sums of each day that has rows, by partition key."""
-    figures: Figures = defaultdict(lambda: {ROW_COUNT: 0})
-    sums = "".join(f", sum({name})::float8" for name in table.plotted)
-    by_currency = ", currency" if table.plotted else ""
-    with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(
-            f"select {table.day_column}::text, count(*){by_currency}{sums} from {table.qualified_name} "
-            f"where {part.where(table)} group by {table.day_column}{by_currency}"
-        )
-        for day, rows, *measured in cursor.fetchall():
-            figures[day][ROW_COUNT] += rows
-            if measured:
-                currency, *amounts = measured
-                names = (f"{name}_{currency}" for name in table.plotted)
-                figures[day] |= {
-                    name: dg.MetadataValue.float(amount) for name, amount in zip(names, amounts, strict=True)
-                }
-    return figures
 
 
 __all__ = ["COLUMNS", "Changes", "PostgresIOManager", "Query"]

@@ -5,7 +5,7 @@ Which rows, and whether they are right, is decided elsewhere; so is when a table
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from functools import partial
 from typing import Any, Protocol, TypeAlias
@@ -35,6 +35,13 @@ class Query:
 
 
 @dataclass(frozen=True)
+class DailyQuery:
+    """Rows by business day that Postgres computes: a `select` with the columns of the table, for any days."""
+
+    of: Callable[["Slice"], str]
+
+
+@dataclass(frozen=True)
 class Changes:
     """Changed records of a table with a merge column: they replace the stored rows of the same id, others stay."""
 
@@ -46,16 +53,6 @@ Rows: TypeAlias = pa.Table | pa.RecordBatchReader | Query | Changes
 
 Ask: TypeAlias = Callable[[str], list[dict[str, Any]]]
 """Answers a `select` with its rows, as `query` does."""
-
-
-@dataclass(frozen=True)
-class Accompanied:
-    """Rows that come with something to write about them, in the same transaction."""
-
-    rows: "Rows"
-    hooks: "tuple[Hook, ...]"
-    left: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
-    """Business days whose rows are left as they are, with what is to be said of them."""
 
 
 @dataclass(frozen=True)

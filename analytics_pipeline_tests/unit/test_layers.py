@@ -100,3 +100,23 @@ def test_the_page_about_the_architecture_names_every_room_and_only_tests_that_ex
     named = re.findall(r"`(test_[a-z0-9_]+)`", page)
     assert len(named) >= len(re.findall(r"^\d+\. .*", page.partition("## Invariants")[2], re.MULTILINE))
     assert [name for name in named if f"def {name}(" not in tests] == []
+
+
+def test_no_asset_hands_over_a_hook() -> None:
+    """A hook is a class with `before` and `after`; which ones run for which table, `history.hooks` says."""
+    hooks = {
+        node.name
+        for name, tree in TREES.items()
+        if room_of(name) == "history"
+        for node in tree.body
+        if isinstance(node, ast.ClassDef)
+        if {"before", "after"} <= {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+    }
+    named = {
+        name
+        for name, tree in TREES.items()
+        if room_of(name) != "history"
+        if hooks & {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    }
+    assert len(hooks) > 8
+    assert named == set()

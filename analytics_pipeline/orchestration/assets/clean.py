@@ -1,6 +1,6 @@
 """The clean layer: typed tables made of the raw one, the ledger, and what was quarantined or left out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -10,15 +10,12 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.history.blocked import BlockedForgotten, keep_blocked
-from analytics_pipeline.history.first_orders import FirstOrdersMoved
-from analytics_pipeline.history.moves import LeftDaysListed, find_moves
-from analytics_pipeline.history.order_changes import SalesChanged
-from analytics_pipeline.history.replaced import ReplacedForgotten, replaced_records
+from analytics_pipeline.history.blocked import keep_blocked
+from analytics_pipeline.history.hooks import ORDER_TABLES, CleanedDays
+from analytics_pipeline.history.moves import find_moves
+from analytics_pipeline.history.replaced import replaced_records
 from analytics_pipeline.history.rules import keep_rules
-from analytics_pipeline.history.stale import Settled
-from analytics_pipeline.history.written import DaysWritten, Writing, contiguous, read_as_of, written_days
-from analytics_pipeline.marts.engine import Mart
+from analytics_pipeline.history.written import contiguous, read_as_of, written_days
 from analytics_pipeline.orchestration.assets.describe import (
     BACKFILL_DAYS,
     IO_MANAGER,
@@ -31,26 +28,21 @@ from analytics_pipeline.orchestration.assets.describe import (
 from analytics_pipeline.orchestration.assets.guard import guarded
 from analytics_pipeline.orchestration.assets.limits import QuarantineAudit, limit_specs
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, figure, publish, shown
-from analytics_pipeline.orchestration.io_manager import COLUMNS
+from analytics_pipeline.orchestration.io_manager import COLUMNS, PostgresIOManager
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import (
-    ACCOUNTING,
     CLEAN_CUSTOMERS,
-    CLEAN_ORDER_LINES,
     CLEAN_ORDERS,
     CLEAN_PRODUCTS,
     CLEAN_SALES,
     EXAMPLES,
-    EXCLUSIONS,
-    QUARANTINE,
     RAW_CUSTOMERS,
     RAW_ORDERS,
     RAW_PRODUCTS,
     Contract,
 )
-from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
@@ -58,36 +50,23 @@ from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.version import code_version, dimension_code_version
 from analytics_pipeline.transforms.whole_days import in_whole_days
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Accompanied, Hook, Slice, exclusive, read, unchanged
-from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
+from analytics_pipeline.warehouse.slices import Slice, exclusive, read, unchanged
+from analytics_pipeline.warehouse.staging import Staged, StagedRows
 
 BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
 READABLE = "all_values_are_readable"
-ORDER_TABLES = {
-    "orders": CLEAN_ORDERS,
-    "order_lines": CLEAN_ORDER_LINES,
-    "quarantine": QUARANTINE,
-    "exclusions": EXCLUSIONS,
-    "balances": ACCOUNTING,
-    "sales": CLEAN_SALES,
-}
-"""In the order in which their hooks write: the ledger's come last, and see the new rows of all tables."""
 RAW_COLUMNS = ["order_id", "order_date", "extracted_at", "payload"]
 CHUNK_ORDERS = 2_000
 """Orders that are cleaned at a time, rounded up to whole days: bounds the memory of a long range."""
 
 
-def build_clean_assets(
-    partitions: dg.DailyPartitionsDefinition, marts: Sequence[Mart], described: Shop
-) -> list[dg.AssetsDefinition]:
+def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop) -> list[dg.AssetsDefinition]:
     """Return the tables made of raw/orders, which one step writes, and clean/customers and clean/products.
 
     Args:
         partitions: The business days.
-        marts: What reads them: days of theirs become stale when orders change.
         described: The shop, which decides about the version of their code.
     """
-    daily_marts = [mart.table for mart in marts if mart.is_daily]
 
     @dg.multi_asset(
         name="clean_orders",
@@ -118,6 +97,7 @@ def build_clean_assets(
         raw_orders: pa.RecordBatchReader,
         shop: ShopResource,
         database: DatabaseResource,
+        postgres: dg.ResourceParam[PostgresIOManager],
     ) -> Iterator[Any]:
         # Two runs of one day would otherwise leave tables of which some are of the one run and some of the other.
         stored, emails = database.database(), database.email_key()
@@ -134,23 +114,13 @@ def build_clean_assets(
                 asked = _begun(raw_orders)
                 beside = stack.enter_context(_beside(stored, moves.part))
                 replaced = replaced_records(cursor, moves.part)
-            writing = Writing(context.run.run_id, code_version(shop.description), as_of)
-            replaced_sales = _replaced_sales(replaced, shop.description, emails)
-            written = DaysWritten(writing)
-            hooks: dict[str, list[Hook]] = {
-                **{name: [written] for name in ORDER_TABLES},
-                "quarantine": [written, BlockedForgotten()],
-                "sales": [
-                    SalesChanged(writing, daily_marts, replaced["order_id"].to_pylist(), replaced_sales),
-                    written,
-                    ReplacedForgotten(),
-                    Settled(),
-                    LeftDaysListed(moves.left),
-                ],
-            }
-            tables = {name: contract.table for name, contract in ORDER_TABLES.items()}
-            beside_rows = {tables[name].qualified_name: found for name, found in hooks.items()}
-            staged = stack.enter_context(stage(stored, [*tables.values()], moves.part, beside_rows))
+            cleaned_days = CleanedDays(
+                as_of,
+                replaced["order_id"].to_pylist(),
+                _replaced_sales(replaced, shop.description, emails),
+                left=moves.left,
+            )
+            staged = stack.enter_context(postgres.begin_orders(moves.part, cleaned_days, context.run.run_id))
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             quarantine = QuarantineAudit(shop.description.quarantine)
             accounting = Accounting()
@@ -160,10 +130,10 @@ def build_clean_assets(
                 accounting += cleaned.accounting
                 if not is_beside:
                     quarantine.look_at(cleaned)
-                for name in ORDER_TABLES:
+                for name, contract in ORDER_TABLES.items():
                     rows: pd.DataFrame = getattr(cleaned, name)
                     audits[name].look_at(rows)
-                    staged.write(tables[name], rows)
+                    staged.write(contract.table, rows)
                 context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
             if moves.part.beside:
                 days_beside = ", ".join(map(str, contiguous(moves.part.beside)))
@@ -178,10 +148,8 @@ def build_clean_assets(
 
     return [
         clean_order_tables,
-        _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers, daily_marts, described),
-        _dimension(
-            RAW_PRODUCTS, CLEAN_PRODUCTS, lambda raw, shop, _: clean_products(raw, shop), daily_marts, described
-        ),
+        _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers, described),
+        _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, lambda raw, shop, _: clean_products(raw, shop), described),
     ]
 
 
@@ -229,7 +197,6 @@ def _dimension(
     raw: Contract,
     clean: Contract,
     transform: Callable[[pd.DataFrame, Shop, EmailKey], CleanDimension],
-    marts: Sequence[Table],
     described: Shop,
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey(clean.table.path)
@@ -245,7 +212,10 @@ def _dimension(
         check_specs=[*contract_specs(clean.table), readable],
     )
     def clean_dimension(
-        context: dg.AssetExecutionContext, raw: pa.RecordBatchReader, shop: ShopResource, database: DatabaseResource
+        context: dg.AssetExecutionContext,  # noqa: ARG001 - guarded
+        raw: pa.RecordBatchReader,
+        shop: ShopResource,
+        database: DatabaseResource,
     ) -> Iterator[Any]:
         emails = database.email_key()
         # The raw rows are read within: of two runs the later one would otherwise write what it had read earlier.
@@ -263,9 +233,7 @@ def _dimension(
                 ),
             )
             rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
-            writing = Writing(context.run.run_id, code_version(shop.description))
-            hooks = (FirstOrdersMoved(writing, marts),) if clean is CLEAN_CUSTOMERS else ()
-            yield from publish(audit.results(), [dg.Output(Accompanied(rows, hooks))])
+            yield from publish(audit.results(), [dg.Output(rows)])
 
     return clean_dimension
 

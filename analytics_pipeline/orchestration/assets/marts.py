@@ -1,20 +1,15 @@
 """The marts: one asset per SQL file, computed by Postgres. A new mart is a new file in `marts/`, and nothing else."""
 
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
-from functools import partial
+from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
 
-from analytics_pipeline.days import business_day
-from analytics_pipeline.history.mart_days import mart_days
-from analytics_pipeline.history.maturity import lateness, state_of
+from analytics_pipeline.history.mart_days import daily_query
 from analytics_pipeline.marts.engine import LAYER, Mart
 from analytics_pipeline.marts.folders import BrokenMart
 from analytics_pipeline.marts.statement import FIRST_DAY, LAST_DAY
 from analytics_pipeline.orchestration.assets.describe import OWNER, by_day, mart_metadata, table_asset
-from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.warehouse.slices import Query
@@ -24,8 +19,7 @@ def build_mart_assets(
     marts: Sequence[Mart], partitions: dg.DailyPartitionsDefinition, shop: Shop
 ) -> list[dg.AssetsDefinition]:
     """Return one asset per mart."""
-    by_name = {mart.table.name: mart for mart in marts}
-    return [_mart_asset(mart, partitions, by_name, shop) for mart in marts]
+    return [_mart_asset(mart, partitions, shop) for mart in marts]
 
 
 def description_of(mart: Mart) -> str:
@@ -50,13 +44,7 @@ def broken_mart_specs(broken: Sequence[BrokenMart]) -> list[dg.AssetSpec]:
     ]
 
 
-def _state(day: date, as_of: datetime | None, *, shop: Shop, settles_after: int) -> str:
-    return state_of(day, as_of, business_day(datetime.now(UTC), shop.zone), settles_after, shop)
-
-
-def _mart_asset(
-    mart: Mart, partitions: dg.DailyPartitionsDefinition, marts: Mapping[str, Mart], described: Shop
-) -> dg.AssetsDefinition:
+def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, described: Shop) -> dg.AssetsDefinition:
     @table_asset(
         mart.table,
         deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
@@ -67,11 +55,13 @@ def _mart_asset(
         kinds={"sql", "postgres"},
         **(by_day(partitions) if mart.is_daily else {}),
     )
-    def mart_asset(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Any:  # noqa: ANN401 - Query or MartDays
-        stored, at_work = database.database(), shop.description
-        if not mart.is_daily:
-            return Query(mart.sql(shop_currency=at_work.currency, shop_timezone=at_work.timezone))
-        state = partial(_state, shop=at_work, settles_after=lateness(stored, at_work).days)
-        return mart_days(mart, days_of(context.partition_keys), marts, at_work, state)
+    def mart_asset(
+        context: dg.AssetExecutionContext,  # noqa: ARG001 - guarded
+        shop: ShopResource,
+        database: DatabaseResource,  # noqa: ARG001 - as above
+    ) -> Any:  # noqa: ANN401 - Query or DailyQuery: Dagster takes no union
+        if mart.is_daily:
+            return daily_query(mart, shop.description)
+        return Query(mart.sql(shop_currency=shop.description.currency, shop_timezone=shop.description.timezone))
 
     return mart_asset

@@ -14,14 +14,12 @@ import pyarrow as pa
 from analytics_pipeline.days import DayRange, business_day
 from analytics_pipeline.history.binding import bind
 from analytics_pipeline.history.excerpts import keep
-from analytics_pipeline.history.extractions import Extracted
-from analytics_pipeline.history.proofs import ProofsHeld
+from analytics_pipeline.history.hooks import ExtractedOrders
 from analytics_pipeline.history.proving import note_refusals
-from analytics_pipeline.history.replaced import ReplacedKept
 from analytics_pipeline.history.rules import OtherRules, keep_rules, other_rules
 from analytics_pipeline.history.stale import ask_for, note_failure
-from analytics_pipeline.history.undated import UndatedKept, judged_table
-from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
+from analytics_pipeline.history.undated import judged_table
+from analytics_pipeline.history.written import database_clock
 from analytics_pipeline.orchestration.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.orchestration.assets.drift import FieldAudit, field_specs
 from analytics_pipeline.orchestration.assets.odd import readable_result, readable_spec
@@ -35,11 +33,9 @@ from analytics_pipeline.sources.extraction import Extraction, extract_customers,
 from analytics_pipeline.sources.ranges import DaysRead, RangeReader
 from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
-from analytics_pipeline.transforms.records import day_reader
 from analytics_pipeline.transforms.undated import judge_undated
-from analytics_pipeline.transforms.version import code_version
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Accompanied, Changes, exists, newest_change, query
+from analytics_pipeline.warehouse.slices import Changes, exists, newest_change, query
 
 SOURCE_COUNT = "extracted_records_equal_the_shops_count"
 SAME_RULES = "days_are_made_by_the_same_rules"
@@ -63,7 +59,6 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         ask_for(stored, days)
         # Before the first request: whatever the shop changes from here on, this extraction may lack.
         began = database_clock(stored)
-        writing = Writing(context.run.run_id, code_version(shop.description), dict.fromkeys(days, began))
         # Orders come in while today's list is read, so its count may differ.
         is_over = days.last < business_day(began, shop.description.zone)
         with shop.client() as client, ExitStack() as stack:
@@ -73,14 +68,17 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             found = OrdersFound(read, stored, days, began, shop.description.zone, is_over=is_over)
             audit = _audited(found, fields)
 
-            def value() -> Accompanied:
-                extracted = Extracted(writing, found.extraction_figures(client.statistics), found.ids())
-                rows = pa.RecordBatchReader.from_batches(RAW_ORDERS.table.arrow_schema, found.rows())
+            def value() -> ExtractedOrders:
                 today = business_day(began, shop.description.zone)
-                undated = UndatedKept(judged_table(judge_undated(found.undated, today, shop.description)))
-                replaced = ReplacedKept(writing, day_reader(shop.description))
-                hooks = (DaysWritten(writing), replaced, extracted, ProofsHeld(tuple(found.proofs)), undated)
-                return Accompanied(rows, hooks, found.left())
+                return ExtractedOrders(
+                    pa.RecordBatchReader.from_batches(RAW_ORDERS.table.arrow_schema, found.rows()),
+                    as_of=dict.fromkeys(days, began),
+                    figures=found.extraction_figures(client.statistics),
+                    ids=found.ids(),
+                    proofs=found.proofs,
+                    undated=judged_table(judge_undated(found.undated, today, shop.description)),
+                    left=found.left(),
+                )
 
             days_proved = found.days_result()
             results = [

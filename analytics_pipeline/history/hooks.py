@@ -1,0 +1,131 @@
+"""Which hooks run inside the write of which table: the one place that knows. Assets give rows and facts, and no hook.
+
+A hook is one concern of the history (see the modules of this room); here is their choice and their order, which matters
+where one reads what another has written.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.history.blocked import BlockedForgotten
+from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
+from analytics_pipeline.history.first_orders import FirstOrdersMoved
+from analytics_pipeline.history.moves import LeftDaysListed
+from analytics_pipeline.history.order_changes import SalesChanged
+from analytics_pipeline.history.proofs import DayProof, ProofsHeld
+from analytics_pipeline.history.replaced import ReplacedForgotten, ReplacedKept
+from analytics_pipeline.history.stale import Settled
+from analytics_pipeline.history.undated import UndatedKept
+from analytics_pipeline.history.written import DaysWritten, Writing
+from analytics_pipeline.tables.contracts import (
+    ACCOUNTING,
+    CLEAN_CUSTOMERS,
+    CLEAN_ORDER_LINES,
+    CLEAN_ORDERS,
+    CLEAN_SALES,
+    EXCLUSIONS,
+    QUARANTINE,
+)
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.transforms.records import day_reader
+from analytics_pipeline.transforms.version import code_version
+from analytics_pipeline.warehouse.slices import Hook
+
+ORDER_TABLES = {
+    "orders": CLEAN_ORDERS,
+    "order_lines": CLEAN_ORDER_LINES,
+    "quarantine": QUARANTINE,
+    "exclusions": EXCLUSIONS,
+    "balances": ACCOUNTING,
+    "sales": CLEAN_SALES,
+}
+"""What one step makes of raw orders, in the order in which hooks run: the ledger's come last, and see all new rows."""
+
+
+@dataclass(frozen=True)
+class ExtractedOrders:
+    """Orders of some days as the shop sent them, and what is known of them beside their rows.
+
+    Attributes:
+        rows: Rows of `raw.orders`.
+        as_of: When the extraction of each day began, by the database's clock.
+        figures: What it brought and cost.
+        ids: The orders that came.
+        proofs: What was judged of the days.
+        undated: Orders without a day, as `undated.JUDGED_SCHEMA`.
+        left: Days whose stored rows stay, since they are not proved, with what is to be said of them.
+    """
+
+    rows: pa.RecordBatchReader
+    as_of: Mapping[date, datetime]
+    figures: ExtractionFigures
+    ids: Collection[str]
+    proofs: Sequence[DayProof]
+    undated: pa.Table
+    left: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CleanedDays:
+    """What is known, beside their rows, of days whose orders are cleaned.
+
+    Attributes:
+        as_of: When the extraction behind each day began; a day may be missing.
+        replaced: Orders whose old record has been kept since it came otherwise or no more.
+        replaced_sales: What these records come to in the ledger by the rules of now.
+        left: Days beside that an order has left.
+    """
+
+    as_of: Mapping[date, datetime]
+    replaced: Sequence[str] = ()
+    replaced_sales: pa.Table | None = None
+    left: tuple[date, ...] = ()
+
+
+def hooks_of(table: Table, value: object, catalogue: Catalogue, run_id: str) -> tuple[Hook, ...]:
+    """Return what runs inside the write of a table of its own; none for most.
+
+    Args:
+        table: The table.
+        value: What its asset gave.
+        catalogue: The installation.
+        run_id: Dagster's id of the run.
+    """
+    version = code_version(catalogue.shop)
+    if isinstance(value, ExtractedOrders):
+        writing = Writing(run_id, version, value.as_of)
+        return (
+            DaysWritten(writing),
+            ReplacedKept(writing, day_reader(catalogue.shop)),
+            Extracted(writing, value.figures, value.ids),
+            ProofsHeld(tuple(value.proofs)),
+            UndatedKept(value.undated),
+        )
+    if table is CLEAN_CUSTOMERS.table:
+        return (FirstOrdersMoved(Writing(run_id, version), catalogue.daily_marts),)
+    return ()
+
+
+def order_hooks(cleaned: CleanedDays, catalogue: Catalogue, run_id: str) -> dict[str, tuple[Hook, ...]]:
+    """Return what runs inside the write of the tables made of raw orders (`ORDER_TABLES`), by the table's name."""
+    writing = Writing(run_id, code_version(catalogue.shop), cleaned.as_of)
+    written = DaysWritten(writing)
+    hooks: dict[str, tuple[Hook, ...]] = {
+        contract.table.qualified_name: (written,) for contract in ORDER_TABLES.values()
+    }
+    hooks[QUARANTINE.table.qualified_name] = (written, BlockedForgotten())
+    hooks[CLEAN_SALES.table.qualified_name] = (
+        # By which rules the days were made before, and which records were replaced, is gone after these two.
+        SalesChanged(writing, catalogue.daily_marts, cleaned.replaced, cleaned.replaced_sales),
+        written,
+        ReplacedForgotten(),
+        # A day is off the list once it is written; one that an order has left comes onto it anew.
+        Settled(),
+        LeftDaysListed(cleaned.left),
+    )
+    return hooks
