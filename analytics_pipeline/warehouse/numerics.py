@@ -109,27 +109,30 @@ def _fits_in_a_word(kind: pa.DataType) -> bool:
 
 
 def _decimals(sent: pa.Array, column: str, kind: pa.DataType) -> pa.Array:
-    numbers = np.frombuffer(sent.buffers()[2] or b"", ">i2")
-    starts = np.frombuffer(sent.buffers()[1], "<i4")[sent.offset : sent.offset + len(sent)] // 2
+    numbers = np.frombuffer(sent.buffers()[2] or b"", ">i2").astype(np.int16)
+    starts = np.frombuffer(sent.buffers()[1], np.int32)[sent.offset : sent.offset + len(sent)] // 2
     is_valid = sent.is_valid().to_numpy(zero_copy_only=False) if sent.null_count else None
     if is_valid is not None:
         starts = starts[is_valid]
-    count, power, sign = (numbers[starts + place].astype(np.int64) for place in range(3))
-    if ((sign != 0) & (sign != NEGATIVE)).any():
+    starts = starts.astype(np.intp)
+    count, power, sign = (numbers.take(starts + place) for place in range(3))
+    is_negative = sign == NEGATIVE
+    if (sign[~is_negative] != 0).any():
         raise ContractError(f"the column {column} holds NaN or an infinity, which is no amount.")
     magnitude = np.zeros(len(starts), np.uint64)
     for place in range(int(count.max(initial=0))):
-        has = count > place
-        digit = numbers[starts[has] + HEADER + place].astype(np.uint64)
-        magnitude[has] += _shifted(digit, DIGIT * (power[has] - place) + kind.scale)
-    low = np.where(sign == NEGATIVE, ~magnitude + np.uint64(1), magnitude)
+        has = np.flatnonzero(count > place)
+        digit = numbers.take(starts.take(has) + (HEADER + place)).astype(np.uint64)
+        magnitude[has] += _shifted(digit, DIGIT * (power.take(has).astype(np.intp) - place) + kind.scale)
     words = np.zeros((len(sent), 2), np.uint64)
-    high = np.where((sign == NEGATIVE) & (magnitude > 0), ~np.uint64(0), np.uint64(0))
-    words[slice(None) if is_valid is None else is_valid] = np.stack([low, high], 1)
+    rows = slice(None) if is_valid is None else is_valid
+    words[rows, 0] = np.where(is_negative, ~magnitude + np.uint64(1), magnitude)
+    words[rows, 1] = np.where(is_negative, ~np.uint64(0), np.uint64(0))  # the server has no zero below zero
     validity = None if is_valid is None else pa.array(is_valid).buffers()[1]
     return pa.Array.from_buffers(kind, len(sent), [validity, pa.py_buffer(words)])
 
 
-def _shifted(digits: npt.NDArray[np.uint64], places: Integers) -> npt.NDArray[np.uint64]:
+def _shifted(digits: npt.NDArray[np.uint64], places: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:
     """Multiply digits by powers of ten; of a fraction's last digit less than four decimals may be shown."""
-    return np.where(places >= 0, digits * POWERS[np.maximum(places, 0)], digits // POWERS[np.maximum(-places, 0)])
+    shifted = digits * POWERS.take(np.maximum(places, 0))
+    return shifted if places.min(initial=0) >= 0 else shifted // POWERS.take(np.maximum(-places, 0))
