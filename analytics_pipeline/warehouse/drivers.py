@@ -90,14 +90,24 @@ def taken(url: str, begin: Begin) -> Connection | None:
     """Return a kept connection that still has a server at its other end, outside of a transaction."""
     while (kept := _pop(url, begin)) is not None:
         try:
-            with closing(kept.cursor()) as cursor:
-                cursor.execute("select 1")
-            kept.rollback()  # whoever takes it may have to set how its transaction is isolated
+            _ask(kept)
         except DRIVER_ERRORS:
             close(kept)
         else:
             return kept
     return None
+
+
+def _ask(kept: Connection) -> None:
+    """Ask for nothing, outside of a transaction: whoever takes it may have to set how its own is isolated."""
+    if isinstance(kept, psycopg.Connection):
+        kept.autocommit = True
+        kept.execute("")
+        kept.autocommit = False
+    else:
+        with closing(kept.cursor()) as cursor:
+            cursor.execute("select 1")
+        kept.rollback()
 
 
 def _pop(url: str, begin: Begin) -> Connection | None:
