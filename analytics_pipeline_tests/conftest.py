@@ -20,7 +20,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
 from analytics_pipeline.orchestration.instance_storage import InstanceStorage, sqlalchemy_url
@@ -134,7 +134,7 @@ class Pipeline:
 
     def run(self, first: date, last: date | None = None, *, job: str = "daily") -> RunSummary:
         """Run a job over some business days, as the command line does."""
-        return run_days(self.definitions, self.instance, DayRange(first, last or first), job_name=job)
+        return run_days(self.definitions, self.instance, Days(first, last or first), job_name=job)
 
     def rows(self, sql: str) -> list[dict[str, object]]:
         """Return the rows of a query; numerics come as text."""

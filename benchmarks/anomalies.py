@@ -14,7 +14,7 @@ from decimal import Decimal
 from analytics_pipeline.anomalies.expectation import LEAST_HISTORY
 from analytics_pipeline.anomalies.figures import DailyFigures
 from analytics_pipeline.anomalies.metrics import METRICS, Amounts, Source
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, Happening, HappeningKind, Truth
 from benchmarks.measuring import note
 from benchmarks.report import goal, table
@@ -91,7 +91,7 @@ def _happenings(seed: int) -> tuple[Happening, ...]:
 
 def figures_of(settings: DemoShopSettings, days: int) -> DailyFigures:
     """Return the right figures of a shop's first days, in its own currency, once all later changes are known."""
-    whole = DayRange(settings.opened, settings.opened + timedelta(days=days - 1))
+    whole = Days(settings.opened, settings.opened + timedelta(days=days - 1))
     much_later = datetime.combine(whole.last + timedelta(days=60), datetime.min.time(), UTC)
     shop = DemoShop(settings, now=lambda: much_later)
     truths = {day: shop.truth(day) for day in whole}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def main(days: Sequence[date]) -> None:
     """Run the days, and print the times."""
     started = time.perf_counter()
-    from analytics_pipeline.days import DayRange  # noqa: PLC0415
+    from analytics_pipeline.days import Days  # noqa: PLC0415
     from analytics_pipeline.definitions import defs  # noqa: PLC0415 - imports are part of what is measured
     from analytics_pipeline.job_names import DAILY  # noqa: PLC0415
     from analytics_pipeline.orchestration.running import open_instance, run_days  # noqa: PLC0415
@@ -35,7 +35,7 @@ def main(days: Sequence[date]) -> None:
 
         def timed(definitions: "dg.Definitions", day: date) -> "tuple[RunSummary, float]":
             begun = time.perf_counter()
-            summary = run_days(definitions, instance, DayRange(day, day), job_name=DAILY)
+            summary = run_days(definitions, instance, Days(day, day), job_name=DAILY)
             if not summary.succeeded:
                 message = f"run of {day} failed: {summary.failures}"
                 raise RuntimeError(message)

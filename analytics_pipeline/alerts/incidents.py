@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.freshness import Freshness
 from analytics_pipeline.job_names import DAILY, LATE_CHANGES
 from analytics_pipeline.shop.spec import Shop
@@ -40,7 +40,7 @@ class Run:
 
     run_id: str
     job: str
-    days: DayRange | None
+    days: Days | None
     succeeded: bool
     ended_at: datetime
     is_retried: bool = False
@@ -303,11 +303,11 @@ def _is_out_of_sight(incident: Incident, runs: Sequence[Run]) -> bool:
     if incident.kind != RUN_FAILED or any(run.key == incident.key and not run.succeeded for run in runs):
         return False
     _, job, first, last = incident.key.split("/")
-    days = None if first == NO_DAY else DayRange(date.fromisoformat(first), date.fromisoformat(last))
+    days = None if first == NO_DAY else Days(date.fromisoformat(first), date.fromisoformat(last))
     return not _is_mended(job, days, incident.opened_at, runs)
 
 
-def _is_mended(job: str, days: DayRange | None, since: datetime, runs: Sequence[Run]) -> bool:
+def _is_mended(job: str, days: Days | None, since: datetime, runs: Sequence[Run]) -> bool:
     """Whether runs that ended later have succeeded on all these days, alone or together."""
     later = [run for run in runs if run.succeeded and run.ended_at > since and run.job in WHOLE_JOBS | {job}]
     if days is None:

@@ -14,7 +14,7 @@ import psycopg
 
 from analytics_pipeline.anomalies.expectation import RECENT, WINDOW, YEAR, Expectations, Flags, Floats, expect, typical
 from analytics_pipeline.anomalies.metrics import METRICS, ORDERS, Amounts, Metric, Source
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.tables.contracts import (
     CLEAN_CUSTOMERS,
     CLEAN_ORDER_LINES,
@@ -51,7 +51,7 @@ class DailyFigures:
     """
 
     currency: str
-    days: DayRange
+    days: Days
     loaded: frozenset[date]
     sums: Mapping[Source, Sums]
     open_days: frozenset[date]
@@ -100,10 +100,10 @@ class DailyFigures:
         return np.array([np.nan if value is None else float(value) for value in values])
 
 
-def read_figures(database: Database, shop_currency: str, days: DayRange) -> list[DailyFigures]:
+def read_figures(database: Database, shop_currency: str, days: Days) -> list[DailyFigures]:
     """Return the figures of each currency, for some days and all earlier ones that can matter to them."""
-    whole = DayRange(days.first - timedelta(days=LOOK_BACK), days.last)
-    recent = DayRange(days.first - timedelta(days=SOURCES_LOOK_BACK), days.last)
+    whole = Days(days.first - timedelta(days=LOOK_BACK), days.last)
+    recent = Days(days.first - timedelta(days=SOURCES_LOOK_BACK), days.last)
     statements = {Source.LEDGER: _ledger(whole), **_kept_apart(shop_currency, recent)}
     # Postgres works while this process waits.
     with ThreadPoolExecutor(_QUERIES_AT_A_TIME) as pool:
@@ -126,14 +126,14 @@ def _rows(database: Database, statement: str) -> list[dict[str, Any]]:
         return []
 
 
-def _ledger(days: DayRange) -> str:
+def _ledger(days: Days) -> str:
     return (
         "select event_date as day, currency, orders, gross_sales, discounts, returns "
         f"from {DAILY_REVENUE} where event_date {_between(days)}"
     )
 
 
-def _kept_apart(shop_currency: str, days: DayRange) -> dict[Source, str]:
+def _kept_apart(shop_currency: str, days: Days) -> dict[Source, str]:
     """Select orders and money by day and currency; an order whose currency is not known counts in the shop's."""
     currency = f"coalesce(currency, '{shop_currency}') as currency"
     tables = {
@@ -175,5 +175,5 @@ def _collect(sums: dict[str, dict[Source, Sums]], source: Source, rows: Iterable
             sums[str(row["currency"])][source][day] = amounts
 
 
-def _between(days: DayRange) -> str:
+def _between(days: Days) -> str:
     return f"between date '{days.first}' and date '{days.last}'"

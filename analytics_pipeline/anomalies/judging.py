@@ -20,7 +20,7 @@ from analytics_pipeline.anomalies.figures import DailyFigures, read_figures
 from analytics_pipeline.anomalies.metrics import METRICS, ORDERS, Metric, Source, Unit
 from analytics_pipeline.anomalies.segments import cancelled_at_once, order_detail, parts
 from analytics_pipeline.anomalies.suspicion import suspicions
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.warehouse.connection import Database
 
 COMPARABLE, WEEK, LONGEST_AGO = 6, 7, 84
@@ -60,7 +60,7 @@ class _Judged:
     score: Decimal
 
 
-def judge(database: Database, shop_currency: str, zone: ZoneInfo, days: DayRange) -> list[Finding]:
+def judge(database: Database, shop_currency: str, zone: ZoneInfo, days: Days) -> list[Finding]:
     """Return the findings of some days, each judged from the days before it.
 
     Args:

@@ -13,7 +13,7 @@ from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, orders_and_money
 from analytics_pipeline.cli.loading import load_days
 from analytics_pipeline.cli.shop import demo_settings
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import serve
 from analytics_pipeline.job_names import DAILY
 from analytics_pipeline.settings import DEFAULT_SHOP, SHOP, Settings
@@ -66,7 +66,7 @@ def command(days: int) -> None:
     yesterday = last_complete_day(shop, datetime.now(UTC))
     with serve(demo_settings(shop)) as running:
         os.environ[SHOP_URL] = running.url
-        summary = load_days(settings, DayRange(yesterday - timedelta(days=days - 1), yesterday), job_name=DAILY)
+        summary = load_days(settings, Days(yesterday - timedelta(days=days - 1), yesterday), job_name=DAILY)
     if not summary.succeeded:
         raise click.ClickException(
             f"run {summary.run_id} failed:\n" + "\n".join(f"  {reason}" for reason in summary.failures)

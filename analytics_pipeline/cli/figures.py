@@ -4,14 +4,14 @@ from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.tables.contracts import HELD_KINDS, ORDER
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Slice, exists, query
+from analytics_pipeline.warehouse.slices import exists, query
 
 
-def orders_and_money(database: Database, table: Table, column: str, days: DayRange | None = None) -> str:
+def orders_and_money(database: Database, table: Table, column: str, days: Days | None = None) -> str:
     """Say how many orders a table of `ops` holds and what they add up to, each currency on its own.
 
     Amounts that are not known are told apart from known ones; so are refunds and cancellations from orders.
@@ -25,7 +25,7 @@ def orders_and_money(database: Database, table: Table, column: str, days: DayRan
     if not exists(database, table):
         return "nothing yet"
     kind = "kind" if any(known.name == "kind" for known in table.columns) else f"'{ORDER}'"
-    where = f"where {Slice(days.first, days.last).where(table)} " if days else ""
+    where = f"where {table.where(days)} " if days is not None else ""
     rows = query(
         database,
         f"select {kind} as kind, {column} is null as is_unknown, "

@@ -8,13 +8,13 @@ from typing import Any
 from analytics_pipeline.cli.figures import cents
 from analytics_pipeline.cli.held import held_line, overdue_note, read_held
 from analytics_pipeline.cli.proofs import proof_lines
-from analytics_pipeline.days import DayRange, business_day
+from analytics_pipeline.days import Days, business_day
 from analytics_pipeline.history.extractions import deleted_count
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.outside import INSIDE, PLACES, Part, ledger_parts
 from analytics_pipeline.history.rules import describe_rules
 from analytics_pipeline.history.stale import days_that_wait, listed_days, parked_days
-from analytics_pipeline.history.written import contiguous, written_days
+from analytics_pipeline.history.written import written_days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES
@@ -69,7 +69,7 @@ def _maturity(database: Database, shop: Shop, now: datetime) -> str:
 
 
 def _days(days: list[date]) -> str:
-    ranges = contiguous(days)
+    ranges = Days.of(days).ranges
     shown = ", ".join(map(str, ranges[-MOST_SHOWN:]))
     return shown if len(ranges) <= MOST_SHOWN else f"{len(ranges) - MOST_SHOWN} other ranges and {shown}"
 
@@ -154,7 +154,7 @@ def ledger_lines(database: Database) -> Iterator[str]:
         difference = sum((part.ledger - part.revenue for part in inside), Decimal("0.0000"))
         outside = "".join(
             f" + {cents(str(part.ledger))} {PLACES[part.place]} ({_counted(part.days, 'day')}, "
-            f"{DayRange(part.first, part.last)})"
+            f"{Days(part.first, part.last)})"
             for part in parts
             if part.place != INSIDE
         )

@@ -10,7 +10,7 @@ import dagster as dg
 from analytics_pipeline.catalogue import installed
 from analytics_pipeline.cli.figures import counted, orders_and_money
 from analytics_pipeline.cli.opening import open_database
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.quarantine import Row, Selection, reasons
 from analytics_pipeline.orchestration.alerting import evaluate
@@ -23,7 +23,7 @@ from analytics_pipeline.tables.contracts import QUARANTINE
 from analytics_pipeline.warehouse.connection import Database, data_database
 
 
-def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting: bool = False) -> RunSummary:
+def load_days(settings: Settings, days: Days, *, job_name: str, is_alerting: bool = False) -> RunSummary:
     """Run a job over some days and show each step as it ends, on standard error.
 
     Args:
@@ -58,7 +58,7 @@ def load_days(settings: Settings, days: DayRange, *, job_name: str, is_alerting:
     return summary
 
 
-def quarantine_line(database: Database, days: DayRange) -> str:
+def quarantine_line(database: Database, days: Days) -> str:
     """Say what of some days is in quarantine, and what for mostly."""
     found = reasons(database, Selection(first_day=days.first, last_day=days.last))
     if not found:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.proofs import COUNT, PROVED, REFUSED, REPEAT, DayProof, read_proofs
-from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.warehouse.connection import Database
 
@@ -30,7 +30,7 @@ def proof_lines(database: Database, shop: Shop) -> Iterator[str]:
         found = [proof for proof in proofs if proof.state == state]
         yield from (_line(proof, shop) for proof in found[-MOST_SHOWN:])
         if len(found) > MOST_SHOWN:
-            others = contiguous(proof.day for proof in found[:-MOST_SHOWN])
+            others = Days.of(proof.day for proof in found[:-MOST_SHOWN]).ranges
             yield f"             {state} too: {', '.join(map(str, others))}"
 
 

@@ -12,7 +12,7 @@ from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, counted
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.run import Day
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
 from analytics_pipeline.history.undated import undated_orders, undated_record
@@ -145,7 +145,7 @@ def replay(reason: str | None, day: date | None, order_id: str | None, *, is_sto
         click.echo(_nothing(database))
         return
 
-    def run(days: DayRange, job: str) -> RunSummary:
+    def run(days: Days, job: str) -> RunSummary:
         return loading.load_days(settings, days, job_name=job)
 
     replayed = replaying.replay(database, held, run, is_stored=is_stored)
@@ -181,7 +181,7 @@ def _reasons(found: Sequence[Row]) -> Iterator[str]:
         first, last = min(row["first_day"] for row in listed), max(row["last_day"] for row in listed)
         count = counted(sum(row["orders"] for row in listed), kind)
         yield f"{plain(reason)} ({column})"
-        yield f"    {count}, {money} at risk; {DayRange(first, last)}, such as {plain(listed[0]['example'])}"
+        yield f"    {count}, {money} at risk; {Days(first, last)}, such as {plain(listed[0]['example'])}"
 
 
 def _event(row: Row) -> str:

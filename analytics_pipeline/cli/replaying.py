@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from analytics_pipeline.cli.figures import counted_kinds, money_by_currency
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.quarantine import (
     CLEAN,
     EXCLUDED,
@@ -17,14 +17,13 @@ from analytics_pipeline.history.quarantine import (
     orders,
     outcomes,
 )
-from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.job_names import DAILY
 from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline.plain import plain
 from analytics_pipeline.tables.contracts import EXAMPLES
 from analytics_pipeline.warehouse.connection import Database
 
-Run = Callable[[DayRange, str], RunSummary]
+Run = Callable[[Days, str], RunSummary]
 """Runs a job, given by name, over some days."""
 
 
@@ -71,7 +70,7 @@ def replay(database: Database, held: Sequence[Row], run: Run, *, is_stored: bool
         run: Runs a job over some days.
         is_stored: Whether the stored answers are cleaned again; else the shop is asked for its present ones.
     """
-    ranges = contiguous({row["order_date"] for row in held})
+    ranges = Days.of({row["order_date"] for row in held}).ranges
     before = _quarantined(database, ranges)
     replayed = Replayed()
     for days in ranges:
@@ -85,7 +84,7 @@ def replay(database: Database, held: Sequence[Row], run: Run, *, is_stored: bool
     return replayed
 
 
-def _ran(replayed: Replayed, run: Run, days: DayRange, job: str) -> bool:
+def _ran(replayed: Replayed, run: Run, days: Days, job: str) -> bool:
     summary = run(days, job)
     replayed.is_doubtful = replayed.is_doubtful or bool(summary.doubts)
     if not summary.succeeded:
@@ -94,7 +93,7 @@ def _ran(replayed: Replayed, run: Run, days: DayRange, job: str) -> bool:
     return summary.succeeded
 
 
-def _quarantined(database: Database, ranges: Iterable[DayRange]) -> dict[tuple[object, ...], Row]:
+def _quarantined(database: Database, ranges: Iterable[Days]) -> dict[tuple[object, ...], Row]:
     found = (orders(database, Selection(first_day=days.first, last_day=days.last)) for days in ranges)
     return {key_of(row): row for rows in found for row in rows}
 

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.written import written_days
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
@@ -12,7 +12,7 @@ DAYS_OF_RETURNS = 60
 """Days before a day whose orders may be returned on it; what comes later than that is rare."""
 
 
-def missing_returns(database: Database, shop: Shop, days: DayRange) -> str | None:
+def missing_returns(database: Database, shop: Shop, days: Days) -> str | None:
     """Say that returns of older orders are not in the figures of some loaded days; None where they are.
 
     Args:
@@ -24,7 +24,7 @@ def missing_returns(database: Database, shop: Shop, days: DayRange) -> str | Non
     if begin >= days.first:
         return None
     loaded = written_days(database, RAW_ORDERS.table)
-    absent = [day for day in DayRange(begin, days.first - timedelta(days=1)) if day not in loaded]
+    absent = [day for day in Days(begin, days.first - timedelta(days=1)) if day not in loaded]
     if not absent:
         return None
     return (

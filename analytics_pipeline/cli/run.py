@@ -9,10 +9,9 @@ from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.returns import missing_returns
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.blocked import days_blocked_by
-from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.job_names import DAILY
 from analytics_pipeline.orchestration.jobs import LAYERS
 from analytics_pipeline.orchestration.running import RunSummary
@@ -75,7 +74,7 @@ def command(day: date | None, first: date | None, last: date | None, job: str) -
         raise SystemExit(DOUBTFUL)
 
 
-def _run(settings: Settings, days: DayRange, job: str) -> RunSummary:
+def _run(settings: Settings, days: Days, job: str) -> RunSummary:
     started = time.monotonic()
     summary = load_days(settings, days, job_name=job, is_alerting=True)
     if summary.succeeded:
@@ -87,26 +86,26 @@ def _run(settings: Settings, days: DayRange, job: str) -> RunSummary:
     return summary
 
 
-def _run_the_others(settings: Settings, days: DayRange, run_id: str, job: str) -> None:
+def _run_the_others(settings: Settings, days: Days, run_id: str, job: str) -> None:
     """Write the days of a range that quarantine did not block; what the shop sent of them is stored already."""
     database = data_database(settings)
     blocked = days_blocked_by(database, run_id) if job in CLEANING else []
     if not blocked:
         return
-    for others in contiguous(set(days) - set(blocked)):
+    for others in Days.of(set(days) - set(blocked)).ranges:
         for layer in ("clean", "marts") if job == DAILY else (job,):
             summary = _run(settings, others, layer)
             if not summary.succeeded:
                 failures = "\n".join(f"  {reason}" for reason in summary.failures)
                 click.echo(f"Error: run {summary.run_id} of {others} ({layer}) failed:\n{failures}", err=True)
                 break
-    named = ", ".join(map(str, contiguous(blocked)))
+    named = ", ".join(map(str, Days.of(blocked).ranges))
     click.echo(
         f"Not written, for what is in quarantine: {named}. See: analytics-pipeline quarantine list --blocked", err=True
     )
 
 
-def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | None, now: datetime) -> DayRange:
+def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | None, now: datetime) -> Days:
     """Return the days that the options mean.
 
     Raises:
@@ -129,4 +128,4 @@ def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | N
         )
     if end > yesterday:
         raise SettingsError(f"{end} is not over yet in {shop.timezone}; the last complete business day is {yesterday}.")
-    return DayRange(begin, end)
+    return Days(begin, end)

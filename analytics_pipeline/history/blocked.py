@@ -11,11 +11,12 @@ from datetime import UTC, date, datetime
 import pandas as pd
 import pyarrow as pa
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.tables.history import BLOCKED_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice, SomeDays, replace_rows, take_turns
+from analytics_pipeline.warehouse.slices import replace_rows, take_turns
 
 BLOCKED = BLOCKED_ORDERS.qualified_name
 
@@ -24,15 +25,15 @@ BLOCKED = BLOCKED_ORDERS.qualified_name
 class BlockedForgotten:
     """Forgets what was blocked of the days that are written now."""
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Nothing of the old rows matters."""
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Forget them."""
         del table
         if part is not None:
             take_turns(cursor, BLOCKED)
-            cursor.execute(f"delete from {BLOCKED} where {part.where(BLOCKED_ORDERS)}")
+            cursor.execute(f"delete from {BLOCKED} where {BLOCKED_ORDERS.where(part)}")
 
 
 def keep_blocked(database: Database, days: Collection[date], held: pd.DataFrame, run_id: str) -> None:
@@ -54,7 +55,7 @@ def keep_blocked(database: Database, days: Collection[date], held: pd.DataFrame,
     rows = pa.table(columns, schema=BLOCKED_ORDERS.arrow_schema)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor, BLOCKED)
-        replace_rows(cursor, BLOCKED_ORDERS, rows, SomeDays(tuple(Slice(day, day) for day in sorted(days))))
+        replace_rows(cursor, BLOCKED_ORDERS, rows, Days.of(days))
         connection.commit()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.stale import has_moved_away
 from analytics_pipeline.history.written import Writing
@@ -13,7 +14,7 @@ from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice, query
+from analytics_pipeline.warehouse.slices import query
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,13 @@ class Extracted:
     """Keeps the book of extractions, and of orders that an extraction of their day no longer finds."""
 
     writing: Writing
+    asked: Days
+    """The days that were asked for, those among them that are not written."""
     figures: ExtractionFigures
     ids: Collection[str]
     """Ids of the orders that came."""
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Keep the newest record of each order that did not come this time.
 
         Raises:
@@ -52,20 +55,17 @@ class Extracted:
             copy_rows(cursor, "orders_that_came", came)
             cursor.execute(
                 f"create temporary table orders_before on commit drop as select distinct on (order_id) * "
-                f"from {table.qualified_name} where {part.where(table)} "
+                f"from {table.qualified_name} where {table.where(part)} "
                 "and order_id not in (select order_id from orders_that_came) order by order_id, extracted_at desc"
             )
 
-    def _refuse_outdated(self, cursor: Connection, table: Table, part: Slice) -> None:
+    def _refuse_outdated(self, cursor: Connection, table: Table, part: Days) -> None:
         cursor.execute(
             f"select day, run_id from {MATERIALISED_DAYS.qualified_name} "
-            "where table_name = $1 and day between $2 and $3 and day <> all ($5::text::date[]) and as_of > $4 "
+            f"where table_name = $1 and {part.where('day')} and as_of > $2 "
             "and as_of <= clock_timestamp() "  # the clock may have been set back
             "order by day limit 1",
-            (
-                *(table.qualified_name, part.first, part.last, self.writing.as_of[part.first]),
-                f"{{{','.join(map(str, part.left))}}}",
-            ),
+            (table.qualified_name, self.writing.as_of[self.asked.first]),
         )
         newer = cursor.fetchone()
         if newer:
@@ -74,11 +74,11 @@ class Extracted:
                 "replaced by older ones. Nothing is left to do for them; run the other days again."
             )
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Note the extraction, the orders that were deleted and those that are back."""
         if part is None:
             return
-        figures = vars(self.figures)
+        asked, figures = self.asked, vars(self.figures)
         names = ", ".join(figures)
         places = ", ".join(f"${number}" for number in range(5, 5 + len(figures)))
         cursor.execute(
@@ -86,7 +86,7 @@ class Extracted:
             f"values ($1, $2, $3, $4, {places}) "
             f"on conflict (run_id, first_day) do update set (last_day, as_of, {names}) = "
             f"(excluded.last_day, excluded.as_of, {', '.join(f'excluded.{name}' for name in figures)})",
-            (self.writing.run_id, part.first, part.last, self.writing.as_of[part.first], *figures.values()),
+            (self.writing.run_id, asked.first, asked.last, self.writing.as_of[asked.first], *figures.values()),
         )
         cursor.execute(
             f"insert into {DELETED_ORDERS.qualified_name} "
@@ -99,7 +99,7 @@ class Extracted:
         )
         cursor.execute(
             f"update {DELETED_ORDERS.qualified_name} as gone set reappeared_at = clock_timestamp() "
-            f"from (select order_id from {table.qualified_name} where {part.where(table)}) as new "
+            f"from (select order_id from {table.qualified_name} where {table.where(part)}) as new "
             "where gone.reappeared_at is null and new.order_id = gone.order_id"
         )
 

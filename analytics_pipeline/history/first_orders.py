@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.noting import first_order_changes, keep, lock_marts, marts_days, note_changes
 from analytics_pipeline.history.written import Writing
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.changes import CUSTOMER_RECORD
 from analytics_pipeline.warehouse.drivers import Connection, fetched
-from analytics_pipeline.warehouse.slices import Slice, is_there
+from analytics_pipeline.warehouse.slices import is_there
 
 SALES, CUSTOMERS = CLEAN_SALES.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
 IS_SOLD = "gross_sales > 0 and customer_key is not null"
@@ -85,7 +86,7 @@ class FirstOrdersMoved:
     writing: Writing
     marts: Sequence[Table]
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Keep what the records said."""
         del part
         keep(
@@ -95,7 +96,7 @@ class FirstOrdersMoved:
             counted="customer_id",
         )
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Note the old and the new day of each first order that moved."""
         del part
         if not lock_marts(cursor, self.marts):

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.days import NO_DAYS, Days
 from analytics_pipeline.history.blocked import BlockedForgotten
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.first_orders import FirstOrdersMoved
@@ -78,12 +79,14 @@ class CleanedDays:
         as_of: When the extraction behind each day began; a day may be missing.
         replaced: Orders whose old record has been kept since it came otherwise or no more.
         replaced_sales: What these records come to in the ledger by the rules of now.
-        left: Days beside that an order has left.
+        beside: Days that are cleaned along, since they hold another version of an order.
+        left: Those of them that an order has left.
     """
 
     as_of: Mapping[date, datetime]
     replaced: Sequence[str] = ()
     replaced_sales: pa.Table | None = None
+    beside: Days = NO_DAYS
     left: tuple[date, ...] = ()
 
 
@@ -102,7 +105,7 @@ def hooks_of(table: Table, value: object, catalogue: Catalogue, run_id: str) -> 
         return (
             DaysWritten(writing),
             ReplacedKept(writing, day_reader(catalogue.shop)),
-            Extracted(writing, value.figures, value.ids),
+            Extracted(writing, Days.of(value.as_of), value.figures, value.ids),
             ProofsHeld(tuple(value.proofs)),
             UndatedKept(value.undated),
         )
@@ -114,7 +117,7 @@ def hooks_of(table: Table, value: object, catalogue: Catalogue, run_id: str) -> 
 def order_hooks(cleaned: CleanedDays, catalogue: Catalogue, run_id: str) -> dict[str, tuple[Hook, ...]]:
     """Return what runs inside the write of the tables made of raw orders (`ORDER_TABLES`), by the table's name."""
     writing = Writing(run_id, code_version(catalogue.shop), cleaned.as_of)
-    written = DaysWritten(writing)
+    written = DaysWritten(writing, cleaned.beside)
     hooks: dict[str, tuple[Hook, ...]] = {
         contract.table.qualified_name: (written,) for contract in ORDER_TABLES.values()
     }

@@ -6,11 +6,11 @@ Nothing is computed or stored here.
 import hashlib
 from collections.abc import Mapping
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.publishing import MartDays
 from analytics_pipeline.marts.engine import LAYER, Mart
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.warehouse.slices import DailyQuery, Slice
+from analytics_pipeline.warehouse.slices import DailyQuery
 
 
 def code_versions(marts: Mapping[str, Mart], shop: Shop) -> dict[str, str]:
@@ -33,7 +33,7 @@ def code_versions(marts: Mapping[str, Mart], shop: Shop) -> dict[str, str]:
 def daily_query(mart: Mart, shop: Shop) -> DailyQuery:
     """Return the statement of a mart by business day, for any days."""
 
-    def statement(part: Slice) -> str:
+    def statement(part: Days) -> str:
         return mart.sql(
             shop_currency=shop.currency, shop_timezone=shop.timezone, first_day=part.first, last_day=part.last
         )
@@ -42,7 +42,7 @@ def daily_query(mart: Mart, shop: Shop) -> DailyQuery:
 
 
 def mart_days(
-    mart: Mart, days: DayRange | None, marts: Mapping[str, Mart], shop: Shop, query: DailyQuery | None = None
+    mart: Mart, days: Days | None, marts: Mapping[str, Mart], shop: Shop, query: DailyQuery | None = None
 ) -> MartDays:
     """Return days of a mart, to be computed.
 

@@ -5,9 +5,10 @@ the newest version counts on its day, an older one is left out of the other with
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.history import stale
 from analytics_pipeline.history.stale import StaleDay, mark
 from analytics_pipeline.shop.spec import Shop
@@ -15,7 +16,7 @@ from analytics_pipeline.tables.contracts import CLEAN_ORDERS, EXCLUSIONS, MOVED,
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.records import Version, superseded_days
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice, is_there
+from analytics_pipeline.warehouse.slices import is_there
 
 RAW, ORDERS, EXCLUDED = (contract.table.qualified_name for contract in (RAW_ORDERS, CLEAN_ORDERS, EXCLUSIONS))
 
@@ -25,12 +26,12 @@ class Moves:
     """What has to be known of orders that stand on several days, to clean some of these.
 
     Attributes:
-        part: The days to clean, with the ones beside that hold another version of one of their orders.
+        beside: Days that hold another version of an order of those to clean, and are cleaned along.
         superseded: Orders with the days on which an older version stands.
         left: Days beside that orders have left since they were cleaned: their raw rows are outdated.
     """
 
-    part: Slice
+    beside: Days
     superseded: frozenset[tuple[str, date]]
     left: tuple[date, ...]
 
@@ -41,16 +42,16 @@ class LeftDaysListed:
 
     days: tuple[date, ...]
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Nothing of the old rows matters."""
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Put them on the list, after the run's own days have been taken off it."""
         del table, part
         mark(cursor, [StaleDay(day, stale.MOVED, event_days=frozenset({day})) for day in self.days])
 
 
-def find_moves(cursor: Connection, part: Slice, shop: Shop) -> Moves:
+def find_moves(cursor: Connection, part: Days, shop: Shop) -> Moves:
     """Return the moves that concern some days.
 
     Args:
@@ -61,16 +62,18 @@ def find_moves(cursor: Connection, part: Slice, shop: Shop) -> Moves:
     held = f"select order_id, order_date from {RAW}"
     if is_there(cursor, CLEAN_ORDERS.table):  # a day whose raw orders were replaced may not have been cleaned since
         held += f" union all select order_id, order_date from {ORDERS}"
-    while found := set(_beside(cursor, held, part)) - set(part.beside):
-        part = replace(part, beside=tuple(sorted({*part.beside, *found})))
-    superseded = superseded_days(_versions(cursor, part), shop)
-    known = set(_known(cursor, part))
-    left = {day for order_id, day in superseded - known if day in part.beside}
-    return Moves(part, superseded, tuple(sorted(left)))
+    every = part
+    while found := Days.of(_beside(cursor, held, every)):
+        every |= found
+    beside = every - part
+    superseded = superseded_days(_versions(cursor, every), shop)
+    known = set(_known(cursor, every)) if beside else set()
+    left = {day for order_id, day in superseded - known if day in beside}
+    return Moves(beside, superseded, tuple(sorted(left)))
 
 
-def _beside(cursor: Connection, held: str, part: Slice) -> Iterator[date]:
-    slice_ = part.where(RAW_ORDERS.table)
+def _beside(cursor: Connection, held: str, part: Days) -> Iterator[date]:
+    slice_ = RAW_ORDERS.table.where(part)
     cursor.execute(
         f"select distinct other.order_date from (select order_id from ({held}) as held where {slice_}) as mine "
         f"join (select order_id, order_date from ({held}) as held where not {slice_}) as other using (order_id)"
@@ -78,9 +81,9 @@ def _beside(cursor: Connection, held: str, part: Slice) -> Iterator[date]:
     return (row[0] for row in cursor.fetchall())
 
 
-def _versions(cursor: Connection, part: Slice) -> Iterator[Version]:
+def _versions(cursor: Connection, part: Days) -> Iterator[Version]:
     """Return all raw versions of the orders of some days that stand on several ones."""
-    slice_ = part.where(RAW_ORDERS.table)
+    slice_ = RAW_ORDERS.table.where(part)
     cursor.execute(
         f"select order_id, order_date, extracted_at, payload::text from {RAW} where order_id in ("
         f"select order_id from {RAW} as mine where {slice_} and exists (select from {RAW} as other "
@@ -89,11 +92,11 @@ def _versions(cursor: Connection, part: Slice) -> Iterator[Version]:
     return iter(cursor.fetchall())
 
 
-def _known(cursor: Connection, part: Slice) -> Iterator[tuple[str, date]]:
-    """Return the orders that have been left out of days beside already."""
-    if not part.beside or not is_there(cursor, EXCLUSIONS.table):
+def _known(cursor: Connection, part: Days) -> Iterator[tuple[str, date]]:
+    """Return the orders that have been left out of some days already."""
+    if not is_there(cursor, EXCLUSIONS.table):
         return iter(())
     cursor.execute(
-        f"select order_id, order_date from {EXCLUDED} where reason = $1 and {part.where(EXCLUSIONS.table)}", (MOVED,)
+        f"select order_id, order_date from {EXCLUDED} where reason = $1 and {EXCLUSIONS.table.where(part)}", (MOVED,)
     )
     return ((row[0], row[1]) for row in cursor.fetchall())

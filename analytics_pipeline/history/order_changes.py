@@ -12,6 +12,7 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.first_orders import IS_SOLD, keep_first_orders_moved
 from analytics_pipeline.history.noting import (
     DAYS,
@@ -30,7 +31,7 @@ from analytics_pipeline.transforms.changes import COUNTED, EDIT, EVENTS, ORDER_D
 from analytics_pipeline.transforms.whole_days import in_whole_days
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice, is_there
+from analytics_pipeline.warehouse.slices import is_there
 
 SALES, RAW = CLEAN_SALES.table.qualified_name, RAW_ORDERS.table.qualified_name
 OLD, BETWEEN, NEW = -1, 0, 1
@@ -67,23 +68,23 @@ class SalesChanged:
     replaced: Sequence[str] = ()
     replaced_sales: pa.Table | None = None
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Keep the old rows: whether a mart could change is known only when none is being computed any more."""
         if part is not None:
-            keep(cursor, "sales_before", f"select {', '.join(EVENTS.names)} from {SALES} where {part.where(table)}")
+            keep(cursor, "sales_before", f"select {', '.join(EVENTS.names)} from {SALES} where {table.where(part)}")
             # These are replaced in the same transaction, before this looks at what changed.
-            keep(cursor, "held_before", _held(cursor, part.where))
+            keep(cursor, "held_before", _held(cursor, lambda source: source.where(part)))
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Compare, and note the differences; no mart is computed meanwhile, so that none misses them."""
-        if not lock_marts(cursor, self.marts) or part is None or not self._keep_changed(cursor, part.where(table)):
+        if not lock_marts(cursor, self.marts) or part is None or not self._keep_changed(cursor, table.where(part)):
             return
-        keep_first_orders_moved(cursor, part.where(table), self.marts)
+        keep_first_orders_moved(cursor, table.where(part), self.marts)
         around = self._circumstances(cursor, part)
         changes = pa.concat_tables(
             [
                 FOUND_SCHEMA.empty_table(),
-                *(self._changes(events, around) for events in self._events(cursor, part.where(table))),
+                *(self._changes(events, around) for events in self._events(cursor, table.where(part))),
             ]
         )
         changes = pa.concat_tables([changes, _of_first_orders(cursor, changes)])
@@ -189,16 +190,16 @@ class SalesChanged:
             [_with_causes(by_rules, around, by_rules=True), _with_causes(by_shop, around, by_rules=False)]
         )
 
-    def _circumstances(self, cursor: Connection, part: Slice) -> Circumstances:
+    def _circumstances(self, cursor: Connection, part: Days) -> Circumstances:
         """Return what is known of the orders that differ; of those that came or went, where they were or are."""
         cursor.execute(
             f"select order_date, code_version from (select day as order_date, code_version from {DAYS} "
-            f"where table_name = '{SALES}') as days where {part.where(CLEAN_SALES.table)}"
+            f"where table_name = '{SALES}') as days where {CLEAN_SALES.table.where(part)}"
         )
         around = Circumstances(dict(cursor.fetchall()), self.writing.code_version, replaced=frozenset(self.replaced))
         if not around.code_versions:  # all is history that is loaded later
             return around
-        held_elsewhere = _held(cursor, lambda source: f"not ({part.where(source)})")
+        held_elsewhere = _held(cursor, lambda source: f"not ({source.where(part)})")
         cursor.execute(
             f"select distinct order_id, is_quarantined from (table held_before union all {held_elsewhere}) as held "
             "join orders_changed using (order_id) where not was_stored"

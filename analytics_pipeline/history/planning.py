@@ -13,9 +13,9 @@ from typing import Any
 import psycopg
 
 from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.mart_days import mart_days
 from analytics_pipeline.history.publishing import Anew, Outdated, compute, outdated_days
-from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.marts.engine import LAYER, Mart
 from analytics_pipeline.marts.statement import reading_elsewhere
 from analytics_pipeline.tables.history import RESTATEMENTS
@@ -175,7 +175,7 @@ def _outdated(cursor: Connection, catalogue: Catalogue, mart: Mart, found: Seque
         outdated = outdated_days(cursor, mart.table, days, change)
     if change is None and not outdated.days and not outdated.lacking:
         return []
-    anew, below = Anew(tuple(contiguous(outdated.days)), change), {one.mart.table.name for one in found}
+    anew, below = Anew(tuple(Days.of(outdated.days).ranges), change), {one.mart.table.name for one in found}
     reads = sorted(f"{layer}.{name}" for layer, name in mart.sources if layer == LAYER and name in below)
     return [Planned(mart, anew, tuple(reads), len(outdated.lacking))]
 

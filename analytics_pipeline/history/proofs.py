@@ -8,13 +8,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.stale import STALE, lock_list
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.tables.history import DAY_PROOFS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice, query
+from analytics_pipeline.warehouse.slices import query
 
 DAYS_PROVED = "every_day_is_proved"
 """The check that names the days of a run which are not; where rows were left as they are, the run is not whole."""
@@ -46,10 +47,10 @@ class ProofsHeld:
 
     proofs: tuple[DayProof, ...]
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Nothing of the old rows matters."""
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Write them."""
         del table, part  # what was judged is of these days
         write_proofs(cursor, self.proofs)

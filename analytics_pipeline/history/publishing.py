@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from itertools import pairwise
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import TableMismatchError
 from analytics_pipeline.history.restatements import NumbersOnRecord
-from analytics_pipeline.history.written import Writing, contiguous, each_day
+from analytics_pipeline.history.written import Writing, each_day
 from analytics_pipeline.tables.contracts import CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS, ORDER_CHANGES
 from analytics_pipeline.tables.shape import Table
@@ -21,7 +21,7 @@ from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table, key_statements, stored_columns
 from analytics_pipeline.warehouse.reshaping import ShapeChange, beside, refuse_readers, reshape, shape_change
-from analytics_pipeline.warehouse.slices import Query, Slice, SomeDays, keys_of, replace_rows, take_turns
+from analytics_pipeline.warehouse.slices import Query, keys_of, replace_rows, take_turns
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 NEAR = timedelta(days=7)
@@ -46,8 +46,8 @@ class MartDays:
         closed_until: Last business day of the closed period, if one is closed.
     """
 
-    statement: Callable[[Slice], str]
-    days: DayRange | None
+    statement: Callable[[Days], str]
+    days: Days | None
     code_version: str
     zone: str
     watched: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class Anew:
         change: How the mart's shape differs from the stored table, if it does.
     """
 
-    days: tuple[DayRange, ...] = ()
+    days: tuple[Days, ...] = ()
     change: ShapeChange | None = None
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class Published:
     """
 
     rows: int
-    days: list[DayRange]
+    days: list[Days]
     anew: Anew = Anew()
 
 
@@ -168,8 +168,8 @@ def compute(
     outdated = outdated_days(cursor, table, mart, change)
     if change is not None:
         _refuse_lacking(table, change, outdated.lacking)
-    ranges = contiguous([*asked, *outdated.days])
-    published = Published(0, contiguous(asked), Anew(tuple(contiguous(outdated.days)), change))
+    ranges = Days.of([*asked, *outdated.days]).ranges
+    published = Published(0, Days.of(asked).ranges, Anew(tuple(Days.of(outdated.days).ranges), change))
     rows = beside(cursor, table) if is_beside or change is not None else table
     if not ranges:
         if rows != table:
@@ -255,7 +255,7 @@ def _complete(cursor: Connection, table: Table, rows: Table, change: ShapeChange
     cursor.execute(f"analyze {rows.qualified_name}")
 
 
-def _loaded(cursor: Connection, days: DayRange | None) -> list[date]:
+def _loaded(cursor: Connection, days: Days | None) -> list[date]:
     """Return the days whose orders are loaded, or that have events of other days' orders.
 
     A day that was refused and never loaded has no figure, not even 0.
@@ -285,7 +285,7 @@ def stale_days(cursor: Connection, table: Table, *, reads_first_orders: bool) ->
     return [row[0] for row in cursor.fetchall()]
 
 
-def neighbours(ranges: Sequence[DayRange]) -> list[list[DayRange]]:
+def neighbours(ranges: Sequence[Days]) -> list[list[Days]]:
     """Return ranges, oldest first, in groups between whose members lies less than a week.
 
     A group is computed by one statement over all its days and those between, of which nothing is kept: a mart that
@@ -299,15 +299,15 @@ def neighbours(ranges: Sequence[DayRange]) -> list[list[DayRange]]:
     return groups
 
 
-def _compute(cursor: Connection, table: Table, mart: MartDays, ranges: Sequence[DayRange]) -> int:
-    statement = mart.statement(Slice(ranges[0].first, ranges[-1].last))
-    wanted = SomeDays(tuple(Slice(days.first, days.last) for days in ranges))
+def _compute(cursor: Connection, table: Table, mart: MartDays, ranges: Sequence[Days]) -> int:
+    statement = mart.statement(Days(ranges[0].first, ranges[-1].last))
+    wanted = Days.of(day for days in ranges for day in days)
     if len(ranges) > 1:
-        statement = f"select * from ({statement}) as computed where {wanted.where(table)}"
+        statement = f"select * from ({statement}) as computed where {table.where(wanted)}"
     return replace_rows(cursor, table, Query(statement), wanted)
 
 
-def _keep_what_is_known(cursor: Connection, ranges: Sequence[DayRange], mart: MartDays) -> None:
+def _keep_what_is_known(cursor: Connection, ranges: Sequence[Days], mart: MartDays) -> None:
     """Keep which changes the days to compute will know: all that there are, or what the marts that are read know.
 
     These are computed by other runs meanwhile, perhaps after they have been read here.

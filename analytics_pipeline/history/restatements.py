@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.written import Writing, each_day
 from analytics_pipeline.tables.history import (
     LEDGER_MEASURES,
@@ -50,7 +50,7 @@ class NumbersOnRecord:
     table: Table
     rows: Table
     watched: Sequence[str]
-    ranges: Sequence[DayRange]
+    ranges: Sequence[Days]
     writing: Writing
     closed_until: date | None
     is_same_grain: bool = True

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import date
 
-from analytics_pipeline.history.written import contiguous
+from analytics_pipeline.days import Days
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
 from analytics_pipeline.tables.history import CODE_VERSIONS, MATERIALISED_DAYS
@@ -33,7 +33,7 @@ class OtherRules:
     days: tuple[date, ...]
 
     def __str__(self) -> str:
-        ranges = contiguous(self.days)
+        ranges = Days.of(self.days).ranges
         shown = ", ".join(map(str, ranges[-MOST_SHOWN:]))
         others = f"{len(ranges) - MOST_SHOWN} other ranges and " if len(ranges) > MOST_SHOWN else ""
         many = len(self.days) > 1

@@ -8,13 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from analytics_pipeline.days import DayRange
-from analytics_pipeline.history.written import contiguous
+from analytics_pipeline.days import Days
 from analytics_pipeline.tables.history import DAY_PROOFS, MATERIALISED_DAYS, STALE_DAYS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice, query, take_turns
+from analytics_pipeline.warehouse.slices import query, take_turns
 
 STALE = STALE_DAYS.qualified_name
 FAILURES_TO_PARK = 3
@@ -53,18 +52,18 @@ class Settled:
     after the day's own entry (`DaysWritten`).
     """
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Nothing of the old rows matters."""
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Take them off."""
         if part is not None:
             lock_list(cursor)
             cursor.execute(
                 f"delete from {STALE} as stale using {MATERIALISED_DAYS.qualified_name} as days "
-                "where days.table_name = $1 and days.day = stale.day and stale.day between $2 and $3 "
-                "and stale.seen_at < days.as_of and not (stale.reason = $4 and stale.failures > 0)",
-                (table.qualified_name, part.first, part.last, UNFINISHED),
+                f"where days.table_name = $1 and days.day = stale.day and {part.where('stale.day')} "
+                "and stale.seen_at < days.as_of and not (stale.reason = $2 and stale.failures > 0)",
+                (table.qualified_name, UNFINISHED),
             )
 
 
@@ -116,7 +115,7 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
         )
 
 
-def ask_for(database: Database, days: DayRange) -> None:
+def ask_for(database: Database, days: Days) -> None:
     """Put days on the list that a run is about to load: they leave it when they are written, however the run ends.
 
     Days that are on it already stay as they are.
@@ -199,9 +198,9 @@ def days_to_load(
     in_flight: Collection[date],
     most: int,
     today: date | None = None,
-    loadable: DayRange | None = None,
+    loadable: Days | None = None,
     is_answering: bool = True,
-) -> list[DayRange]:
+) -> list[Days]:
     """Return what to load now: stale days, oldest first, contiguous ones in one run; an unproved one in its turn.
 
     A day that failed twice has a run of its own, so that it takes no other one along: the first time, all days of the
@@ -228,20 +227,20 @@ def days_to_load(
     free = {row["day"]: row["failures"] for row in eligible}
     chosen = dict(list(free.items())[:most])
     alone = {day for day, failures in chosen.items() if failures > 1 or day == today}
-    together = [part for days in contiguous(chosen.keys() - alone) for part in _cut(days)]
-    ranges = sorted([*together, *(DayRange(day, day) for day in alone)], key=lambda days: days.first)
+    together = [part for days in Days.of(chosen.keys() - alone).ranges for part in _cut(days)]
+    ranges = sorted([*together, *(Days(day, day) for day in alone)], key=lambda days: days.first)
     return ranges if is_answering or not any(row["is_unanswered"] for row in eligible) else ranges[:1]
 
 
-def _cut(days: DayRange) -> Sequence[DayRange]:
+def _cut(days: Days) -> Sequence[Days]:
     listed = list(days)
     parts = (listed[start : start + DAYS_OF_A_RUN] for start in range(0, len(listed), DAYS_OF_A_RUN))
-    return [DayRange(part[0], part[-1]) for part in parts]
+    return [Days(part[0], part[-1]) for part in parts]
 
 
 def note_failure(
     database: Database,
-    days: DayRange,
+    days: Days,
     run_id: str,
     unfinished: Iterable[date],
     *,

@@ -11,12 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.tables.history import UNDATED_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection, fetched
-from analytics_pipeline.warehouse.slices import Slice, exists, query
+from analytics_pipeline.warehouse.slices import exists, query
 
 Row = dict[str, Any]
 NAME = UNDATED_ORDERS.qualified_name
@@ -32,16 +33,16 @@ class UndatedKept:
 
     judged: pa.Table
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Nothing of the old rows matters."""
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Write both."""
         keep_undated(cursor, self.judged)
         if part is not None:
             cursor.execute(
                 f"delete from {NAME} as kept using "
-                f"(select order_id from {table.qualified_name} where {part.where(table)}) as new "
+                f"(select order_id from {table.qualified_name} where {table.where(part)}) as new "
                 "where new.order_id = kept.order_id"
             )
 

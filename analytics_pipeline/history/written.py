@@ -4,14 +4,13 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import pairwise
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import NO_DAYS, Days
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Slice, query
+from analytics_pipeline.warehouse.slices import query
 
 
 @dataclass(frozen=True)
@@ -34,11 +33,13 @@ class DaysWritten:
     """Keeps the book of a table's days."""
 
     writing: Writing
+    beside: Days = NO_DAYS
+    """Days that are written along for the sake of an order that has moved."""
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Nothing of the old rows matters."""
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Note each day of the slice."""
         if part is None:
             return
@@ -49,26 +50,22 @@ class DaysWritten:
             f"""
             insert into {MATERIALISED_DAYS.qualified_name} as stored
                 (table_name, day, first_written_at, written_at, run_id, as_of, code_version)
-            select $1, series.day::date, clock_timestamp(), clock_timestamp(), $4, stamps.as_of, $5
-            from generate_series($2::date::timestamp, $3::date::timestamp, interval '1 day') as series (day)
+            select $1, written.day, clock_timestamp(), clock_timestamp(), $2, stamps.as_of, $3
+            from ({each_day((part - self.beside).ranges)}) as written
             left join (values {stamps or "(null::date, null::timestamptz)"}) as stamps (day, as_of)
-                on stamps.day = series.day::date
-            where series.day::date <> all ($6::text::date[])
+                on stamps.day = written.day
             on conflict (table_name, day) do update set
                 written_at = excluded.written_at, run_id = excluded.run_id, as_of = excluded.as_of,
                 code_version = excluded.code_version
             """,
-            (
-                *(table.qualified_name, part.first, part.last, self.writing.run_id, self.writing.code_version),
-                f"{{{','.join(map(str, part.left))}}}",
-            ),
+            (table.qualified_name, self.writing.run_id, self.writing.code_version),
         )
         # Days beside are as they were but for an order that moved; they count as half written meanwhile.
-        for day in part.beside:
-            cursor.execute(
-                f"update {MATERIALISED_DAYS.qualified_name} set run_id = $3 where table_name = $1 and day = $2",
-                (table.qualified_name, day, self.writing.run_id),
-            )
+        cursor.execute(
+            f"update {MATERIALISED_DAYS.qualified_name} set run_id = $2 "
+            f"where table_name = $1 and {self.beside.where('day')}",
+            (table.qualified_name, self.writing.run_id),
+        )
 
 
 def listed(names: Iterable[str]) -> str:
@@ -76,9 +73,10 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(f"'{name}'" for name in names) or "null"
 
 
-def each_day(ranges: Iterable[DayRange]) -> str:
-    """Return a `select` of each `day` of some ranges, of which there is at least one."""
+def each_day(ranges: Iterable[Days]) -> str:
+    """Return a `select` of each `day` of some ranges."""
     listed = ", ".join(f"(date '{days.first}', date '{days.last}')" for days in ranges)
+    listed = listed or "(null::date, null::date)"
     return (
         f"select series::date as day from (values {listed}) as ranges (first, last), "
         "generate_series(first::timestamp, last::timestamp, interval '1 day') as series"
@@ -91,12 +89,12 @@ def database_clock(database: Database) -> datetime:
     return now
 
 
-def read_as_of(database: Database, table: Table, days: DayRange) -> dict[date, datetime]:
+def read_as_of(database: Database, table: Table, days: Days) -> dict[date, datetime]:
     """Return when the extraction behind each of some days began, where that is known."""
     rows = query(
         database,
         f"select day, as_of from {MATERIALISED_DAYS.qualified_name} where table_name = '{table.qualified_name}' "
-        f"and day between date '{days.first}' and date '{days.last}' and as_of is not null",
+        f"and {days.where('day')} and as_of is not null",
     )
     return {row["day"]: row["as_of"] for row in rows}
 
@@ -119,13 +117,3 @@ def days_written_by(database: Database, table: Table, run_id: str) -> list[date]
             (table.qualified_name, run_id),
         )
         return [row[0] for row in cursor.fetchall()]
-
-
-def contiguous(days: Iterable[date]) -> list[DayRange]:
-    """Return days as the fewest ranges that hold exactly them, oldest first."""
-    ordered = sorted(set(days))
-    if not ordered:
-        return []
-    breaks = [place for place, (day, following) in enumerate(pairwise(ordered), 1) if (following - day).days > 1]
-    starts, ends = [0, *breaks], [*breaks, len(ordered)]
-    return [DayRange(ordered[start], ordered[end - 1]) for start, end in zip(starts, ends, strict=True)]

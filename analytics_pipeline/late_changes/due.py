@@ -8,15 +8,13 @@ within the budget is `rounds`' part.
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 
 DAILY = timedelta(hours=20)
 """Age from which a day of the last few is read again: less than a day, so that a daily poll never skips one."""
 
 
-def differing_days(
-    days: DayRange, stored: Mapping[date, int], count_at_the_shop: Callable[[DayRange], int]
-) -> list[date]:
+def differing_days(days: Days, stored: Mapping[date, int], count_at_the_shop: Callable[[Days], int]) -> list[date]:
     """Return the days whose number of orders differs, asking the shop as few times as it takes.
 
     Days that differ in opposite directions within one half may hide each other there.
@@ -30,14 +28,14 @@ def differing_days(
 
 
 def _differing(
-    days: DayRange, stored: Mapping[date, int], count_at_the_shop: Callable[[DayRange], int], counted: int
+    days: Days, stored: Mapping[date, int], count_at_the_shop: Callable[[Days], int], counted: int
 ) -> list[date]:
     if counted == sum(stored.get(day, 0) for day in days):
         return []
     if len(days) == 1:
         return [days.first]
     middle = days.first + timedelta(days=len(days) // 2 - 1)
-    first, second = DayRange(days.first, middle), DayRange(middle + timedelta(days=1), days.last)
+    first, second = Days(days.first, middle), Days(middle + timedelta(days=1), days.last)
     in_first = count_at_the_shop(first)
     return [
         *_differing(first, stored, count_at_the_shop, in_first),

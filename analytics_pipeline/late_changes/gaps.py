@@ -8,9 +8,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.freshness import due_time
-from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.shop.spec import Shop
 
 
@@ -24,7 +23,7 @@ class Gaps:
     """
 
     days: list[date]
-    too_large: list[DayRange]
+    too_large: list[Days]
 
 
 def gaps_of(shop: Shop, loaded: Collection[date], now: datetime) -> Gaps:
@@ -50,13 +49,13 @@ def gaps(loaded: Collection[date], last: date, most: int) -> Gaps:
         return Gaps([], [])
     last = max(last, *loaded)
     known = set(loaded)
-    found = contiguous(day for day in DayRange(min(known), last) if day not in known)
+    found = Days.of(day for day in Days(min(known), last) if day not in known).ranges
     return Gaps(
         [day for days in found if len(days) <= most for day in days], [days for days in found if len(days) > most]
     )
 
 
-def describe_gap(days: DayRange) -> str:
+def describe_gap(days: Days) -> str:
     """Describe a gap with the command that loads it."""
     return (
         f"{days} ({len(days)} days) never loaded, and too many to be loaded unasked: "

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from analytics_pipeline.days import DayRange, business_day, start_of_day
+from analytics_pipeline.days import Days, business_day, start_of_day
 from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.history.proofs import COUNT, read_proofs, renew
 from analytics_pipeline.history.proving import days_to_prove
@@ -27,7 +27,7 @@ from analytics_pipeline.history.stale import (
 )
 from analytics_pipeline.history.undated import judged_table, keep_undated
 from analytics_pipeline.history.unfinished import unfinished_days
-from analytics_pipeline.history.written import contiguous, database_clock, written_days
+from analytics_pipeline.history.written import database_clock, written_days
 from analytics_pipeline.late_changes.affected import merged
 from analytics_pipeline.late_changes.budget import held_days, pages_of, read_budget
 from analytics_pipeline.late_changes.compare import Comparison
@@ -71,7 +71,7 @@ class Poll:
     orders_changed: int
     stale: list[StaleDay]
     requests: int = 0
-    gaps: list[DayRange] = field(default_factory=list)
+    gaps: list[Days] = field(default_factory=list)
     again: Reread = field(default_factory=Reread)
     as_of: datetime | None = None
     undated: Sequence[Mapping[str, Any]] = ()
@@ -169,7 +169,7 @@ def _read_again(
         reread_days=0 if shop.notices_changes else shop.late_changes.reread_days,
         sweep_days=shop.sweep_days,
     )[: shop.late_changes.most_days]
-    ranges = contiguous(due)
+    ranges = Days.of(due).ranges
     if shop.late_changes.reread_share:
         ranges += days_to_hold(
             {day: held for day, held in free.items() if day not in set(due)},
@@ -286,14 +286,14 @@ def _differing_in_number(client: ShopClient, database: Database, days: Sequence[
     )
     stored = {row["day"]: row["orders"] for row in rows}
 
-    def count(part: DayRange) -> int:
+    def count(part: Days) -> int:
         counted = count_orders(client, part.first, part.last)
         return sum(stored.get(day, 0) for day in part) if counted is None else counted
 
-    found = [day for part in contiguous(days) for day in differing_days(part, stored, count)]
+    found = [day for part in Days.of(days).ranges for day in differing_days(part, stored, count)]
     as_counted = _days_as_counted(database)
     # The count of a day that was found is often a difference of two others, of which one may be capped.
-    asked = {day: count(DayRange(day, day)) for day in found}
+    asked = {day: count(Days(day, day)) for day in found}
     # A second before the day is asked for too: an order of that second may be counted, or not.
     before = _orders_of_the_second_before(database, client.shop, found)
     return [

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import DataError, TransientError
 from analytics_pipeline.history.proofs import COUNT as COUNTED
 from analytics_pipeline.history.proofs import NONE
@@ -42,7 +42,7 @@ class Reread:
     basis: str = NONE
 
 
-def reread(client: ShopClient, database: Database, ranges: Iterable[DayRange], loaded: Collection[date]) -> Reread:
+def reread(client: ShopClient, database: Database, ranges: Iterable[Days], loaded: Collection[date]) -> Reread:
     """Read days again and compare them with what is stored.
 
     Args:
@@ -69,7 +69,7 @@ def reread(client: ShopClient, database: Database, ranges: Iterable[DayRange], l
 
 
 def _differing(
-    client: ShopClient, database: Database, days: DayRange, wanted: set[date], loaded: Collection[date]
+    client: ShopClient, database: Database, days: Days, wanted: set[date], loaded: Collection[date]
 ) -> list[StaleDay]:
     comparison = Comparison(database, client.shop, loaded)
     extraction = extract_orders(client, days.first, days.last)
@@ -89,7 +89,7 @@ def _differing(
     return [*comparison.stale, *deleted]
 
 
-def _stored_ids(database: Database, days: DayRange) -> dict[str, date]:
+def _stored_ids(database: Database, days: Days) -> dict[str, date]:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
             f"select order_id, order_date from {RAW_ORDERS.table.qualified_name} where order_date between $1 and $2",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from math import ceil
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 
 SETTLING, OTHERS = timedelta(days=4), timedelta(days=70)
 """The shortest rounds: a change is found within a week, or within 90 days, though a reading may come late."""
@@ -147,7 +147,7 @@ def _paces(days: Sequence[HeldDay], pages: Pages, requests_a_day: float, shortes
 
 def days_to_hold(
     days: Mapping[date, HeldDay], now: datetime, *, budget: Budget, pages: Pages, shortest: Rounds
-) -> list[DayRange]:
+) -> list[Days]:
     """Return the days to read again now, contiguous ones together, those whose proof is oldest first.
 
     So many are read that the others can follow in time at an even pace: days that were loaded together do not all
@@ -163,7 +163,7 @@ def days_to_hold(
     if pages.is_whole:
         is_due = any(held.age(now) >= shortest.of(held) for held in days.values())
         cost = pages.of(sum(held.orders for held in days.values()))
-        return [DayRange(min(days), max(days))] if is_due and cost <= max(budget.left, budget.largest) else []
+        return [Days(min(days), max(days))] if is_due and cost <= max(budget.left, budget.largest) else []
     paces = _paces(list(days.values()), pages, budget.a_day, shortest)
     oldest_first = sorted(days, key=lambda day: (-days[day].age(now), day))
     settling, others = ([day for day in oldest_first if days[day].is_settling is kind] for kind in (True, False))
@@ -206,7 +206,7 @@ class _Plan:
     def __init__(
         self, days: Mapping[date, HeldDay], now: datetime, pages: Pages, shortest: Rounds, budget: Budget
     ) -> None:
-        self.ranges: list[DayRange] = []
+        self.ranges: list[Days] = []
         self.spent = 0
         self._taken: set[date] = set()
         self._days, self._now, self._pages, self._shortest, self._budget = days, now, pages, shortest, budget
@@ -239,8 +239,8 @@ class _Plan:
                     break
                 ends[end], orders = near, more
         self.spent += self._pages.of(orders)
-        self.ranges.append(DayRange(*ends))
-        self._taken.update(DayRange(*ends))
+        self.ranges.append(Days(*ends))
+        self._taken.update(Days(*ends))
 
     def _is_old(self, day: date) -> bool:
         """Whether reading a neighbour is worth a request of its own."""

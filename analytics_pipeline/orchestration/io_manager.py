@@ -7,7 +7,6 @@ reading and writing.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -15,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.hooks import ORDER_TABLES, CleanedDays, ExtractedOrders, hooks_of, order_hooks
 from analytics_pipeline.history.mart_days import mart_days
 from analytics_pipeline.history.publishing import publish as publish_mart
@@ -38,7 +38,6 @@ from analytics_pipeline.warehouse.slices import (
     DailyQuery,
     Query,
     Rows,
-    Slice,
     read,
     read_table,
     write,
@@ -67,7 +66,7 @@ class PostgresIOManager(dg.IOManager):
         """Take the database and the installation, whose tables have the names of the assets."""
         self._database, self._catalogue = database, catalogue
 
-    def begin_orders(self, part: Slice, cleaned: CleanedDays, run_id: str) -> AbstractContextManager[Staged]:
+    def begin_orders(self, part: Days, cleaned: CleanedDays, run_id: str) -> AbstractContextManager[Staged]:
         """Begin to write the tables made of raw orders while these are cleaned; the step's first output commits them.
 
         Args:
@@ -113,7 +112,7 @@ class PostgresIOManager(dg.IOManager):
         """Replace the run's days."""
         hooks = hooks_of(table, obj, self._catalogue, context.run_id)
         value, left = (obj.rows, obj.left) if isinstance(obj, ExtractedOrders) else (obj, {})
-        part = replace(_slice(context.asset_partition_keys), left=tuple(sorted(left)))
+        part = days_of(context.asset_partition_keys) - Days.of(left)
         rows = _rows(table, value)
         if isinstance(rows, StagedRows):
             published = rows.publish()
@@ -147,7 +146,7 @@ class PostgresIOManager(dg.IOManager):
         """Read the run's slice, or the whole of an unpartitioned table."""
         table = self._catalogue.table(context.asset_key.path)
         database = self._database.database()
-        part = _slice(context.asset_partition_keys) if context.has_asset_partitions else None
+        part = days_of(context.asset_partition_keys) if context.has_asset_partitions else None
         columns = (context.definition_metadata or {}).get(COLUMNS)
         wanted = context.dagster_type.typing_type
         if wanted is pa.RecordBatchReader:
@@ -156,12 +155,7 @@ class PostgresIOManager(dg.IOManager):
         return rows if wanted is pa.Table else rows.to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def _slice(keys: Any) -> Slice:  # noqa: ANN401 - Dagster gives a sequence of partition keys
-    days = days_of(list(keys))
-    return Slice(days.first, days.last)
-
-
-def _stream(database: Database, table: Table, part: Slice | None, columns: list[str] | None) -> pa.RecordBatchReader:
+def _stream(database: Database, table: Table, part: Days | None, columns: list[str] | None) -> pa.RecordBatchReader:
     def batches() -> Iterator[pa.RecordBatch]:
         with read(database, table, part, columns) as reader:
             yield from reader

@@ -5,7 +5,7 @@ from datetime import date
 
 import dagster as dg
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.shop.spec import Shop
 
 DAY_FORMAT = "%Y-%m-%d"
@@ -21,6 +21,6 @@ def daily_partitions(shop: Shop) -> dg.DailyPartitionsDefinition:
     )
 
 
-def days_of(partition_keys: Sequence[str]) -> DayRange:
+def days_of(partition_keys: Sequence[str]) -> Days:
     """Return the range of days of a run's partition keys, which Dagster gives in order and without gaps."""
-    return DayRange(date.fromisoformat(partition_keys[0]), date.fromisoformat(partition_keys[-1]))
+    return Days(date.fromisoformat(partition_keys[0]), date.fromisoformat(partition_keys[-1]))

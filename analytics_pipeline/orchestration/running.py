@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import psutil
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.proofs import DAYS_PROVED
 from analytics_pipeline.orchestration.code_location import location_tags
@@ -97,7 +97,7 @@ def open_instance(settings: Settings) -> Iterator[dg.DagsterInstance]:
 def run_days(
     definitions: dg.Definitions,
     instance: dg.DagsterInstance,
-    days: DayRange,
+    days: Days,
     *,
     job_name: str,
     report: Callable[[str], None] = lambda _: None,
@@ -150,19 +150,19 @@ def run_days(
     return summary
 
 
-def range_tags(days: DayRange) -> dict[str, str]:
+def range_tags(days: Days) -> dict[str, str]:
     """Return the tags of a run over some business days; those of one day are the schedule's."""
     if days.first == days.last:
         return {PARTITION: days.first.isoformat()}
     return {RANGE_START: days.first.isoformat(), RANGE_END: days.last.isoformat()}
 
 
-def days_of_run(run: dg.DagsterRun) -> DayRange | None:
+def days_of_run(run: dg.DagsterRun) -> Days | None:
     """Return the business days that a run is for, None for one without."""
     first = run.tags.get(RANGE_START) or run.tags.get(PARTITION)
     last = run.tags.get(RANGE_END) or first
     try:
-        return DayRange(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
+        return Days(date.fromisoformat(first), date.fromisoformat(last)) if first and last else None
     except ValueError:  # a partition that is no day
         return None
 

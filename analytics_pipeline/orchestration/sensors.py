@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue
-from analytics_pipeline.days import DayRange, business_day
+from analytics_pipeline.days import Days, business_day
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.late_changes.gaps import describe_gap
 from analytics_pipeline.late_changes.poll import Poll, poll
@@ -57,7 +57,7 @@ def build_late_changes_sensor(job: AssetJob, catalogue: Catalogue) -> dg.SensorD
     return late_changes
 
 
-def describe_poll(found: Poll, ranges: Collection[DayRange]) -> str:
+def describe_poll(found: Poll, ranges: Collection[Days]) -> str:
     """Describe a poll in a sentence."""
     marked: set[date] = {stale.day for stale in found.stale}
     loading = ", ".join(map(str, ranges)) or "nothing"

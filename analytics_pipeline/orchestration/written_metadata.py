@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_pipeline.days import business_day
+from analytics_pipeline.days import Days, business_day
 from analytics_pipeline.history.maturity import lateness, state_of
 from analytics_pipeline.history.proofs import read_proofs
 from analytics_pipeline.history.publishing import Anew, Published
@@ -17,7 +17,6 @@ from analytics_pipeline.orchestration.day_metadata import name_days
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Slice, SomeDays
 
 ROW_COUNT = "dagster/partition_row_count"
 COMPUTED_ANEW = "computed_anew"
@@ -34,8 +33,7 @@ def report_published(
     """Report the run's days as its output, and of stale days beside them as materialisations of their own."""
     as_of = written_days(database, table)
     today, settles_after = business_day(datetime.now(UTC), shop.zone), lateness(database, shop).days
-    slices = tuple(Slice(days.first, days.last) for days in published.days)
-    stored = figures_by_day(database, table, SomeDays(slices)) if slices else {}
+    stored = figures_by_day(database, table, Days.of(day for days in published.days for day in days))
     proofs = read_proofs(database)
     figures: Figures = {
         day.isoformat(): {
@@ -94,7 +92,7 @@ def row_counts(counts: Counter[str]) -> Figures:
     return {day: {ROW_COUNT: count} for day, count in counts.items()}
 
 
-def figures_by_day(database: Database, table: Table, part: Slice | SomeDays) -> Figures:
+def figures_by_day(database: Database, table: Table, part: Days) -> Figures:
     """Return the row count and the plotted sums of each day that has rows, by partition key."""
     figures: Figures = defaultdict(lambda: {ROW_COUNT: 0})
     sums = "".join(f", sum({name})::float8" for name in table.plotted)
@@ -102,7 +100,7 @@ def figures_by_day(database: Database, table: Table, part: Slice | SomeDays) -> 
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
             f"select {table.day_column}::text, count(*){by_currency}{sums} from {table.qualified_name} "
-            f"where {part.where(table)} group by {table.day_column}{by_currency}"
+            f"where {table.where(part)} group by {table.day_column}{by_currency}"
         )
         for day, rows, *measured in cursor.fetchall():
             figures[day][ROW_COUNT] += rows

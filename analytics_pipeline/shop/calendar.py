@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.shop.spec import Shop
 
 
@@ -18,7 +18,7 @@ def last_awaited_day(shop: Shop, now: datetime) -> date:
     return min(day, shop.last_day or day)
 
 
-def loadable_days(shop: Shop, today: date) -> DayRange:
+def loadable_days(shop: Shop, today: date) -> Days:
     """Return the business days that have a partition; the shop's first one alone before it is over."""
     last = today if shop.intraday else today - timedelta(days=1)
-    return DayRange(shop.first_day, max(shop.first_day, last))
+    return Days(shop.first_day, max(shop.first_day, last))

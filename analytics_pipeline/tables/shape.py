@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from analytics_pipeline.days import Days
+
 MONEY = pa.decimal128(19, 4)
 STAMP = pa.timestamp("us", tz="UTC")
 TEXT = pa.string()
@@ -103,6 +105,10 @@ class Table:
     def arrow_schema(self) -> pa.Schema:
         """Names, types and nullability of all columns."""
         return pa.schema([pa.field(column.name, column.type, nullable=column.is_nullable) for column in self.columns])
+
+    def where(self, days: Days, alias: str | None = None) -> str:
+        """Return the condition in SQL that a row is of some days; of the table under another name where it is given."""
+        return days.where(f"{self.day_column}" if alias is None else f"{alias}.{self.day_column}")
 
     def column(self, name: str) -> Column:
         """Return a column by name; KeyError when there is none."""

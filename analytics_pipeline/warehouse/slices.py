@@ -6,7 +6,7 @@ Which rows, and whether they are right, is decided elsewhere; so is when a table
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -15,6 +15,7 @@ import numpy as np
 import psycopg
 import pyarrow as pa
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Database
@@ -38,7 +39,7 @@ class Query:
 class DailyQuery:
     """Rows by business day that Postgres computes: a `select` with the columns of the table, for any days."""
 
-    of: Callable[["Slice"], str]
+    of: Callable[[Days], str]
 
 
 @dataclass(frozen=True)
@@ -55,49 +56,13 @@ Ask: TypeAlias = Callable[[str], list[dict[str, Any]]]
 """Answers a `select` with its rows, as `query` does."""
 
 
-@dataclass(frozen=True)
-class Slice:
-    """The rows of the business days `first` to `last`, both included, and of single days `beside` them.
-
-    Days that are `left` between them do not belong to it.
-    """
-
-    first: date
-    last: date
-    beside: tuple[date, ...] = ()
-    left: tuple[date, ...] = ()
-
-    def where(self, table: Table, alias: str | None = None) -> str:
-        """Return the condition in SQL; of the table under another name where it is given."""
-        column = table.day_column if alias is None else f"{alias}.{table.day_column}"
-        condition = f"{column} between date '{self.first}' and date '{self.last}'"
-        if self.left:
-            days = ", ".join(f"date '{day}'" for day in self.left)
-            condition = f"({condition} and {column} not in ({days}))"
-        if not self.beside:
-            return condition
-        days = ", ".join(f"date '{day}'" for day in self.beside)
-        return f"({condition} or {column} in ({days}))"
-
-
-@dataclass(frozen=True)
-class SomeDays:
-    """The rows of the business days of several slices; there is at least one."""
-
-    slices: tuple[Slice, ...]
-
-    def where(self, table: Table) -> str:
-        """Return the condition in SQL."""
-        return "(" + " or ".join(part.where(table) for part in self.slices) + ")"
-
-
 class Hook(Protocol):
     """What runs inside the write of a slice, in its transaction; `part` is None for a whole table."""
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Look at the old rows, which are still there."""
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Write what follows from the new rows, which are in."""
 
 
@@ -105,7 +70,7 @@ def write(
     database: Database,
     table: Table,
     rows: Rows,
-    part: Slice | None,
+    part: Days | None,
     *,
     hooks: Sequence[Hook] = (),
 ) -> int:
@@ -147,7 +112,7 @@ class Replacement:
         connection: Connection,
         cursor: Connection,
         tables: Sequence[Table],
-        part: Slice | None,
+        part: Days | None,
         hooks: Mapping[str, Sequence[Hook]],
     ) -> None:
         self.cursor = cursor
@@ -193,7 +158,7 @@ class Replacement:
 def replacing(
     database: Database,
     tables: Sequence[Table],
-    part: Slice | None,
+    part: Days | None,
     hooks: Mapping[str, Sequence[Hook]],
     *,
     keeps_rows: bool = False,
@@ -241,15 +206,15 @@ def take_turns(cursor: Connection, *names: str) -> None:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
 
 
-def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Slice | SomeDays | None) -> int:
+def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Days | None) -> int:
     """Delete a slice, or several, and put rows in its place, in the caller's transaction; returns how many."""
     delete_rows(cursor, table, part)
     return put_rows(cursor, table, rows)
 
 
-def delete_rows(cursor: Connection, table: Table, part: Slice | SomeDays | None) -> None:
+def delete_rows(cursor: Connection, table: Table, part: Days | None) -> None:
     """Delete a slice, several, or all rows, in the caller's transaction."""
-    cursor.execute(f"delete from {table.qualified_name}" + (f" where {part.where(table)}" if part else ""))
+    cursor.execute(f"delete from {table.qualified_name}" + (f" where {table.where(part)}" if part is not None else ""))
 
 
 def put_rows(cursor: Connection, table: Table, rows: Rows) -> int:
@@ -298,7 +263,7 @@ def unchanged(database: Database, table: Table) -> Iterator[Connection]:
 def read(
     database: Database,
     table: Table,
-    part: Slice | None = None,
+    part: Days | None = None,
     columns: Sequence[str] | None = None,
     *,
     in_order: bool = True,
@@ -317,8 +282,8 @@ def read(
     wanted = table.columns if columns is None else tuple(table.column(name) for name in columns)
     statement = f"select {', '.join(asked(column.name, column.type) for column in wanted)} from {table.qualified_name}"
     if part is not None:
-        statement += f" where {part.where(table)}"
-    if in_order and table.day_column and (part is None or part.first != part.last or part.beside):
+        statement += f" where {table.where(part)}"
+    if in_order and table.day_column and (part is None or len(part) > 1):
         statement += f" order by {table.day_column}"
     schema = pa.schema([pa.field(column.name, column.type) for column in wanted])
     with database.reading() as cursor:
@@ -334,7 +299,7 @@ def read(
 
 
 def read_table(
-    database: Database, table: Table, part: Slice | None = None, columns: Sequence[str] | None = None
+    database: Database, table: Table, part: Days | None = None, columns: Sequence[str] | None = None
 ) -> pa.Table:
     """Return a slice of a table, or all of it, in memory: see `read`."""
     day, names = table.day_column, list(columns or table.arrow_schema.names)

@@ -15,9 +15,10 @@ from threading import Event, Thread
 import pandas as pd
 import pyarrow as pa
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Hook, Replacement, Slice, keys_of, put_rows, replacing
+from analytics_pipeline.warehouse.slices import Hook, Replacement, keys_of, put_rows, replacing
 
 WAITING_BATCHES = 12
 PATIENCE_SECONDS = 0.5
@@ -42,7 +43,7 @@ class Staged:
         self,
         database: Database,
         tables: Sequence[Table],
-        part: Slice,
+        part: Days,
         hooks: Mapping[str, Sequence[Hook]],
     ) -> None:
         self.rows_by_day: dict[str, Counter[str]] = {table.qualified_name: Counter() for table in tables}
@@ -109,7 +110,7 @@ class Staged:
         self,
         database: Database,
         tables: Sequence[Table],
-        part: Slice,
+        part: Days,
         hooks: Mapping[str, Sequence[Hook]],
     ) -> None:
         try:
@@ -167,7 +168,7 @@ class StagedRows:
 def stage(
     database: Database,
     tables: Sequence[Table],
-    part: Slice,
+    part: Days,
     hooks: Mapping[str, Sequence[Hook]] | None = None,
 ) -> Iterator[Staged]:
     """Begin to send rows of some tables; what is not published when the block ends is withdrawn.

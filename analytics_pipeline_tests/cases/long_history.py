@@ -10,6 +10,7 @@ from datetime import date, timedelta
 import psutil
 
 from analytics_pipeline.catalogue import build_catalogue
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.first_orders import FirstOrdersMoved
 from analytics_pipeline.history.order_changes import SalesChanged
 from analytics_pipeline.history.written import DaysWritten, Writing
@@ -19,7 +20,7 @@ from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.schema import prepare
-from analytics_pipeline.warehouse.slices import Hook, Query, Slice, write
+from analytics_pipeline.warehouse.slices import Hook, Query, write
 
 FIRST = date(2016, 1, 1)
 
@@ -31,12 +32,12 @@ class Metered:
     hook: Hook
     seconds: float = 0.0
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         self.seconds -= _spent(cursor)
         self.hook.before(cursor, table, part)
         self.seconds += _spent(cursor)
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         self.seconds -= _spent(cursor)
         self.hook.after(cursor, table, part)
         self.seconds += _spent(cursor)
@@ -79,7 +80,7 @@ class LongHistory:
         cost = self._write(
             CLEAN_SALES.table,
             f"select * from ({rows}) as rows where order_date between date '{first}' and date '{last}'",
-            Slice(first, last),
+            Days(first, last),
             SalesChanged(Writing(f"{first}", "definition"), build_catalogue("demo").daily_marts),
         )
         with self.database.connect() as connection, closing(connection.cursor()) as cursor:
@@ -103,7 +104,7 @@ class LongHistory:
             FirstOrdersMoved(Writing("customers", "definition"), build_catalogue("demo").daily_marts),
         )
 
-    def _write(self, table: Table, rows: str, part: Slice | None, changes: Hook) -> float:
+    def _write(self, table: Table, rows: str, part: Days | None, changes: Hook) -> float:
         metered = Metered(changes)
         hooks: list[Hook] = [metered, DaysWritten(Writing("run", "definition"))] if part else [metered]
         write(self.database, table, Query(rows), part, hooks=hooks)

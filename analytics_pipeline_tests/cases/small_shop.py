@@ -12,7 +12,7 @@ import dagster as dg
 import yaml
 
 from analytics_pipeline.catalogue import build_catalogue
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.job_names import LATE_CHANGES
@@ -187,7 +187,7 @@ class Case:
 
     def run(self, first: str, last: str | None = None, *, job: str = "daily") -> RunSummary:
         """Run a job over some business days, as the command line does."""
-        days = DayRange(date.fromisoformat(first), date.fromisoformat(last or first))
+        days = Days(date.fromisoformat(first), date.fromisoformat(last or first))
         return run_days(self.definitions, self.instance, days, job_name=job)
 
     def poll(self, now: datetime | None = None) -> Poll | None:

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from analytics_pipeline.cli.held import held_line, read_held
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import FeedError
 from analytics_pipeline.history.stale import ask_for, days_that_wait, days_to_load, note_failure, parked_days
 from analytics_pipeline.history.written import database_clock
@@ -194,9 +194,9 @@ def test_c12_a_day_on_which_the_shop_was_down_is_loaded_by_the_next_poll(case: C
 def test_attempts_at_a_day_for_which_the_shop_does_not_answer_become_rarer_and_never_end(database: Database) -> None:
     prepare(database)
     day = date(2026, 11, 21)
-    ask_for(database, DayRange(day, day))
-    note_failure(database, DayRange(day, day), "daily", [], is_transient=True)
-    assert days_to_load(database, in_flight=(), most=9) == [DayRange(day, day)]  # the poll has asked the shop
+    ask_for(database, Days(day, day))
+    note_failure(database, Days(day, day), "daily", [], is_transient=True)
+    assert days_to_load(database, in_flight=(), most=9) == [Days(day, day)]  # the poll has asked the shop
     waits = []
     for hours in (0, 0.5, 1, 2, 30):
         execute(
@@ -204,24 +204,24 @@ def test_attempts_at_a_day_for_which_the_shop_does_not_answer_become_rarer_and_n
             "update ops.stale_days set again_at = null, "
             f"first_seen_at = clock_timestamp() - interval '1 hour' * {hours}",
         )
-        note_failure(database, DayRange(day, day), f"run {hours}", [], is_transient=True, waits=True)
+        note_failure(database, Days(day, day), f"run {hours}", [], is_transient=True, waits=True)
         waits.append(round((days_that_wait(database)[day] - database_clock(database)).total_seconds() / 60))
         assert days_to_load(database, in_flight=(), most=9) == []
 
     assert waits == [15, 30, 60, 120, 240]
     assert parked_days(database) == []
     execute(database, "update ops.stale_days set again_at = clock_timestamp() - interval '1 second'")
-    assert days_to_load(database, in_flight=(), most=9) == [DayRange(day, day)]
+    assert days_to_load(database, in_flight=(), most=9) == [Days(day, day)]
 
 
 def test_a_shop_that_polls_cannot_ask_is_tried_by_one_run_while_it_does_not_answer(database: Database) -> None:
     prepare(database)
     days = [date(2026, 11, number) for number in (10, 14, 18)]
     for number, day in enumerate(days):
-        ask_for(database, DayRange(day, day))
-        note_failure(database, DayRange(day, day), f"run {number}", [], is_transient=True)
+        ask_for(database, Days(day, day))
+        note_failure(database, Days(day, day), f"run {number}", [], is_transient=True)
 
-    assert days_to_load(database, in_flight=(), most=9, is_answering=False) == [DayRange(days[0], days[0])]
+    assert days_to_load(database, in_flight=(), most=9, is_answering=False) == [Days(days[0], days[0])]
     assert len(days_to_load(database, in_flight=(), most=9, is_answering=True)) == 3
 
 

@@ -11,7 +11,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.history.publishing import MartDays, publish
 from analytics_pipeline.marts.engine import Mart
@@ -24,7 +24,7 @@ from analytics_pipeline.tables.shape import COUNT, MONEY
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
 from analytics_pipeline.warehouse.schema import prepare
-from analytics_pipeline.warehouse.slices import Slice, query, read_table
+from analytics_pipeline.warehouse.slices import query, read_table
 from analytics_pipeline_tests.cases.long_history import FIRST, LongHistory
 
 DAY = date(2026, 11, 20)
@@ -101,7 +101,7 @@ def test_each_day_of_a_long_run_has_its_own_metadata_in_linear_time(days: int) -
     last = FIRST + timedelta(days=days - 1)
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize(
-            [table], instance=instance, resources={"telling": Telling()}, tags=range_tags(DayRange(FIRST, last))
+            [table], instance=instance, resources={"telling": Telling()}, tags=range_tags(Days(FIRST, last))
         )
     messages = {
         event.partition: {name: value.value for name, value in event.metadata.items()}
@@ -157,10 +157,10 @@ class Publisher:
         values = "".join(f" union all select {row}" for row in rows)
         statement = f"select {names} from (select {types} where false{values}) as rows ({names})"
 
-        def of_slice(part: Slice) -> str:
-            return f"select * from ({statement}) as slice where {part.where(self.mart.table)}"
+        def of_slice(part: Days) -> str:
+            return f"select * from ({statement}) as slice where {self.mart.table.where(part)}"
 
-        days = MartDays(of_slice, DayRange(DAY, DAY), "d", "UTC", self.mart.watched)
+        days = MartDays(of_slice, Days(DAY, DAY), "d", "UTC", self.mart.watched)
         publish(self.database, self.mart.table, days, "run")
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from analytics_pipeline.cli import main
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import run_days
@@ -124,7 +124,7 @@ def test_a_database_without_an_order_is_bound_to_a_mended_address_by_a_command_t
 def test_steps_that_do_not_begin_after_a_failed_one_are_not_reported_one_by_one(case: Case) -> None:
     case.shop.fake.routes.clear()
     messages: list[str] = []
-    days = DayRange(date(2026, 11, 20), date(2026, 11, 20))
+    days = Days(date(2026, 11, 20), date(2026, 11, 20))
 
     summary = run_days(case.definitions, case.instance, days, job_name="daily", report=messages.append)
 

@@ -7,11 +7,11 @@ import pytest
 
 from analytics_pipeline.cli import typed_command
 from analytics_pipeline.cli.returns import missing_returns
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.cases.small_shop import Case
 
-DAY = DayRange(date(2026, 11, 22), date(2026, 11, 22))
+DAY = Days(date(2026, 11, 22), date(2026, 11, 22))
 
 
 def test_a_day_loaded_alone_says_that_returns_of_older_orders_are_missing(case: Case) -> None:

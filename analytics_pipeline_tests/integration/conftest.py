@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline
@@ -43,7 +43,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded_once(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """The pipeline of `loaded`, not to be changed."""
     shop = DemoShopSettings(opened=FIRST, orders_per_day=(5, 8), refund_share=0.3)
-    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), shop, DayRange(FIRST, LAST)) as pipeline:
+    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), shop, Days(FIRST, LAST)) as pipeline:
         yield pipeline
 
 
@@ -60,7 +60,7 @@ def loaded(server: Database, loaded_once: Pipeline, monkeypatch: pytest.MonkeyPa
 def followed_once(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Pipeline, Clock]]:
     """The pipeline of `later` as it was loaded, and the shop's clock; not to be changed."""
     clock = Clock(late.MORNING)
-    days = DayRange(late.OPENED, late.LOADED)
+    days = Days(late.OPENED, late.LOADED)
     with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), late.SMALL, days, clock) as pipeline:
         yield pipeline, clock
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from analytics_pipeline.catalogue import build_catalogue
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.job_names import LATE_CHANGES
@@ -56,7 +56,7 @@ class CaughtUp:
     """
 
     poll: Poll
-    ranges: list[DayRange]
+    ranges: list[Days]
 
     @property
     def days(self) -> set[date]:

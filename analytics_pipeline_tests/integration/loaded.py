@@ -14,7 +14,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.tables.history import OPS_TABLES
@@ -32,7 +32,7 @@ def loaded_pipeline(
     server: Database,
     folder: Path,
     shop: DemoShopSettings,
-    days: DayRange,
+    days: Days,
     now: Callable[[], datetime] = lambda: MUCH_LATER,
 ) -> Iterator[Pipeline]:
     """Load some days of a demo shop, as it is when most of their refunds have happened, into a database of their own.

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from multiprocessing.context import ForkServerProcess
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.orchestration.running import open_instance, run_days
 from analytics_pipeline.settings import Settings
@@ -27,17 +27,17 @@ def start_run(environment: Mapping[str, str], first: date, last: date) -> ForkSe
         first: First business day.
         last: Last business day.
     """
-    return start_runs(environment, [DayRange(first, last)])
+    return start_runs(environment, [Days(first, last)])
 
 
-def start_runs(environment: Mapping[str, str], ranges: Sequence[DayRange]) -> ForkServerProcess:
+def start_runs(environment: Mapping[str, str], ranges: Sequence[Days]) -> ForkServerProcess:
     """Start the daily job over one range after the other in a new process; its exit code is 0 when all runs succeed."""
     process = _CONTEXT.Process(target=_run, args=(dict(environment), list(ranges)), daemon=True)
     process.start()
     return process
 
 
-def _run(environment: dict[str, str], ranges: Sequence[DayRange]) -> None:
+def _run(environment: dict[str, str], ranges: Sequence[Days]) -> None:
     os.environ.update(environment)
     settings = Settings.from_environment()
     with open_instance(settings) as instance:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.mart_days import mart_days
 from analytics_pipeline.history.publishing import publish, publish_whole
 from analytics_pipeline.marts.engine import Mart
@@ -78,7 +78,7 @@ class OwnMarts:
         by_name = self.write(**marts)
         for mart in by_name.values():
             if mart.is_daily:
-                days = mart_days(mart, DayRange(first, last), by_name, self.shop)
+                days = mart_days(mart, Days(first, last), by_name, self.shop)
                 publish(self.database, mart.table, days, "run")
             else:
                 statement = mart.sql(shop_currency=self.shop.currency, shop_timezone=self.shop.timezone)

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 import pyarrow as pa
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Slice, query, read_table
+from analytics_pipeline.warehouse.slices import query, read_table
 
 THINGS = Table(
     schema="probe",
@@ -36,9 +37,9 @@ def first_days(number: int) -> date:
     return date(2025, 1, number)
 
 
-def part(first: int, last: int | None = None) -> Slice:
+def part(first: int, last: int | None = None) -> Days:
     """The slice from one day of January to another."""
-    return Slice(first_days(first), first_days(last or first))
+    return Days(first_days(first), first_days(last or first))
 
 
 def things(*named: tuple[int, str], amount: str = "1.2500") -> pa.Table:

@@ -7,7 +7,7 @@ import pytest
 
 from analytics_pipeline.alerts.incidents import Facts, Incident
 from analytics_pipeline.catalogue import build_catalogue
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.orchestration import alert_facts as facts
 from analytics_pipeline.orchestration.alert_facts import gather
@@ -64,8 +64,8 @@ def test_runs_of_the_projects_jobs_count_with_their_days(instance: dg.DagsterIns
 
     assert set(found) == set(ids.values())
     assert {name: found[run_id].days for name, run_id in ids.items()} == {
-        "range": DayRange(date(2025, 1, 1), date(2025, 1, 3)),
-        "day": DayRange(date(2025, 1, 2), date(2025, 1, 2)),
+        "range": Days(date(2025, 1, 1), date(2025, 1, 3)),
+        "day": Days(date(2025, 1, 2), date(2025, 1, 2)),
         "none": None,
         "odd": None,
     }

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from analytics_pipeline.anomalies.judging import Finding, judge
 from analytics_pipeline.cli import main
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings, Happening
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline, at, content_hash
@@ -39,7 +39,7 @@ CHECK = dg.AssetCheckKey(dg.AssetKey(["ops", "anomalies"]), "figures_are_as_expe
 @pytest.fixture(scope="module")
 def year(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """The shop's days, loaded in one run; not to be changed."""
-    days, now = DayRange(FIRST, LAST), at("2025-05-01")
+    days, now = Days(FIRST, LAST), at("2025-05-01")
     with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, days, lambda: now) as pipeline:
         yield pipeline
 
@@ -54,7 +54,7 @@ def stored(server: Database, year: Pipeline, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def judged(database: Database, first: date, last: date | None = None) -> list[Finding]:
-    return judge(database, "EUR", BERLIN, DayRange(first, last or first))
+    return judge(database, "EUR", BERLIN, Days(first, last or first))
 
 
 def found_on(year: Pipeline, day: date, metric: str) -> dict[str, object]:

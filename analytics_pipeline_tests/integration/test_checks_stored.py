@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from analytics_pipeline.catalogue import build_catalogue
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.orchestration.checks.marts import MART_CHECKS
 from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
@@ -19,7 +19,7 @@ from analytics_pipeline_tests.integration.tables import execute, value
 
 PACKAGED = build_catalogue("demo")
 CHECKS = {check.name: check for check in (*ORDER_CHECKS, *REFERENCE_CHECKS, *MART_CHECKS)}
-DAYS = DayRange(date(2025, 1, 1), date(2025, 1, 6))
+DAYS = Days(date(2025, 1, 1), date(2025, 1, 6))
 SHOP = DemoShopSettings(
     opened=DAYS.first,
     orders_per_day=(8, 12),
@@ -165,7 +165,7 @@ def test_a_check_reports_damaged_rows_with_count_example_and_difference(
     assert str(shown["examples"])
 
     of_all_days = {"customers_are_known", "the_ledger_is_all_days_and_what_lies_outside"}
-    assert check.examine(stored, [DayRange(date(2025, 1, 5), DAYS.last)]).passed or name in of_all_days
+    assert check.examine(stored, [Days(date(2025, 1, 5), DAYS.last)]).passed or name in of_all_days
 
 
 def test_every_check_is_damaged_above() -> None:
@@ -208,7 +208,7 @@ def test_a_table_that_is_not_there_yet_is_a_failed_check_and_no_crash(stored: Da
     assert "does not exist; materialise it first" in str(figures(result)["not_examined"])
 
 
-def stored_days(database: Database, check: StoredCheck) -> list[DayRange]:
+def stored_days(database: Database, check: StoredCheck) -> list[Days]:
     return days_to_examine(database, PACKAGED.table(check.key.path), None, "")
 
 

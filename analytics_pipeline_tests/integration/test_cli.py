@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from analytics_pipeline.cli import COMMANDS, EXAMPLES, main
 from analytics_pipeline.cli.run import chosen_days
 from analytics_pipeline.cli.up import only_one
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.settings import Settings
@@ -139,24 +139,24 @@ def test_days_that_the_shop_cannot_have_are_refused_with_exit_code_1(
 def test_the_days_that_options_mean() -> None:
     shop = load_shop("demo")
     first, last, yesterday = date(2026, 11, 1), date(2026, 11, 3), date(2026, 11, 22)
-    assert chosen_days(shop, None, None, None, NOON) == DayRange(yesterday, yesterday)
-    assert chosen_days(shop, first, None, None, NOON) == DayRange(first, first)
-    assert chosen_days(shop, None, first, last, NOON) == DayRange(first, last)
-    assert chosen_days(shop, None, first, None, NOON) == DayRange(first, yesterday)
+    assert chosen_days(shop, None, None, None, NOON) == Days(yesterday, yesterday)
+    assert chosen_days(shop, first, None, None, NOON) == Days(first, first)
+    assert chosen_days(shop, None, first, last, NOON) == Days(first, last)
+    assert chosen_days(shop, None, first, None, NOON) == Days(first, yesterday)
 
 
 def test_a_range_without_an_end_ends_with_the_shops_last_day() -> None:
     first, last, yesterday = date(2026, 11, 1), date(2026, 11, 3), date(2026, 11, 22)
     shop = load_shop("demo").model_copy(update={"last_day": last})
-    assert chosen_days(shop, None, first, None, NOON) == DayRange(first, last)
-    assert chosen_days(shop, None, first, yesterday, NOON) == DayRange(first, yesterday)
-    assert chosen_days(shop, None, yesterday, None, NOON) == DayRange(yesterday, yesterday)
+    assert chosen_days(shop, None, first, None, NOON) == Days(first, last)
+    assert chosen_days(shop, None, first, yesterday, NOON) == Days(first, yesterday)
+    assert chosen_days(shop, None, yesterday, None, NOON) == Days(yesterday, yesterday)
 
 
 def test_a_day_is_over_at_the_shops_midnight_and_not_at_utcs() -> None:
     shop = load_shop("demo")
     day = date(2026, 11, 22)
-    assert chosen_days(shop, day, None, None, datetime(2026, 11, 22, 23, 0, tzinfo=UTC)) == DayRange(day, day)
+    assert chosen_days(shop, day, None, None, datetime(2026, 11, 22, 23, 0, tzinfo=UTC)) == Days(day, day)
     with pytest.raises(SettingsError, match="is not over yet in Europe/Berlin"):
         chosen_days(shop, day, None, None, datetime(2026, 11, 22, 22, 59, tzinfo=UTC))
 

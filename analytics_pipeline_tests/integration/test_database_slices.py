@@ -7,13 +7,13 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
+from analytics_pipeline.days import NO_DAYS
 from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import (
     Changes,
     Query,
-    SomeDays,
     exclusive,
     exists,
     newest_change,
@@ -187,7 +187,7 @@ def test_a_column_that_no_contract_has_is_not_asked_for(stored: Database) -> Non
 
 
 def test_the_days_of_several_slices_are_those_of_any_of_them(stored: Database) -> None:
-    condition = SomeDays((part(1), part(3))).where(THINGS)
+    condition = THINGS.where(part(1) | part(3))
     days = value(
         stored, f"select string_agg(distinct day::text, ' ' order by day::text) from probe.things where {condition}"
     )
@@ -248,3 +248,10 @@ def test_a_named_lock_is_held_by_one_until_its_block_ends(database: Database) ->
             pass
 
     assert value(database, free) is True
+
+
+def test_a_slice_without_a_day_is_nothing_and_not_the_whole_table(stored: Database) -> None:
+    before = names(stored)
+    assert write(stored, THINGS, THINGS.arrow_schema.empty_table(), NO_DAYS) == 0
+    assert names(stored) == before
+    assert read_table(stored, THINGS, NO_DAYS).num_rows == 0

@@ -1,4 +1,4 @@
-"""Drift of the shop's answers over several runs: told by a check, recorded once, and without a word about people."""
+"""Drift of the shop's answers over several runs: a check reports it, it is recorded once, no word is about people."""
 
 import json
 from collections.abc import Callable, Iterator

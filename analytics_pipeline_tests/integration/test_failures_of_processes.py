@@ -13,7 +13,7 @@ import dagster as dg
 import psutil
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.orchestration.running import end_dead_runs
@@ -43,7 +43,7 @@ class Clock:
 def early(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline whose days were loaded early; since then the shop has changed many of their orders."""
     clock = Clock()
-    days = DayRange(FIRST, LAST)
+    days = Days(FIRST, LAST)
     with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, days, clock) as loaded:
         clock.now = MUCH_LATER
         yield loaded
@@ -66,7 +66,7 @@ def pipeline(early: Pipeline, database: Database, instance: dg.DagsterInstance) 
 @pytest.fixture(scope="module")
 def undisturbed(server: Database, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Hashes of all tables after a load of the changed days into an empty database."""
-    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, DayRange(FIRST, LAST)) as loaded:
+    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, Days(FIRST, LAST)) as loaded:
         return hashes(loaded.database)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import DatabaseUnavailableError
@@ -160,13 +160,13 @@ def test_a_database_that_restarts_between_steps_and_between_runs_is_no_obstacle(
 
     settings = Settings.from_environment()
     with open_instance(settings) as instance:
-        first = run_days(definitions, instance, DayRange(FIRST, LAST), job_name="daily", report=restart_after)
+        first = run_days(definitions, instance, Days(FIRST, LAST), job_name="daily", report=restart_after)
         assert first.succeeded, first.failures
         assert len(restarts) == 2
         database = data_database(settings)
         before = content_hash(database, "marts.daily_revenue")
         restart(own_server)
-        second = run_days(definitions, instance, DayRange(FIRST, LAST), job_name="daily")
+        second = run_days(definitions, instance, Days(FIRST, LAST), job_name="daily")
         assert second.succeeded, second.failures
         assert {run.status for run in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
         assert content_hash(database, "marts.daily_revenue") == before

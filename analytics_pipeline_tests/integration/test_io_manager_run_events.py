@@ -9,7 +9,7 @@ import dagster as dg
 import dagster_openlineage
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline
@@ -31,7 +31,7 @@ SHOP = DemoShopSettings(
 @pytest.fixture(scope="module")
 def pipeline(server: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     """A pipeline that has run over four days, on the second of which the shop was closed."""
-    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, DayRange(FIRST, LAST)) as loaded:
+    with loaded_pipeline(server, tmp_path_factory.mktemp("shop"), SHOP, Days(FIRST, LAST)) as loaded:
         yield loaded
 
 

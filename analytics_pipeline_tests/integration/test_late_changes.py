@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import Fault, serve
 from analytics_pipeline.errors import ShopUnavailableError
 from analytics_pipeline.history.stale import days_to_load, listed_days, note_failure, parked_days, unpark
@@ -53,7 +53,7 @@ def test_after_each_tick_every_day_is_right_and_no_day_was_loaded_that_need_not_
             done = catch_up(pipeline)
             agrees(pipeline, OPENED, last)
 
-            loaded_before = set(DayRange(OPENED, last - timedelta(days=0 if comes_first == "the poll" else days_later)))
+            loaded_before = set(Days(OPENED, last - timedelta(days=0 if comes_first == "the poll" else days_later)))
             changed_orders = shop.shop.changed_order_days(earlier, clock.now) & loaded_before
             assert done.days == changed_orders
             assert written_since(pipeline, "daily_revenue", moment) == changed_orders | wrong
@@ -83,7 +83,7 @@ def _run_daily(pipeline: Pipeline, last: date, count: int) -> date:
 def _wrong_days(pipeline: Pipeline, last: date) -> set[date]:
     """The days that are not as the shop knows them now."""
     wrong = set()
-    for day in DayRange(OPENED, last):
+    for day in Days(OPENED, last):
         try:
             agrees(pipeline, day, day)
         except AssertionError:
@@ -152,13 +152,13 @@ def test_a_failed_run_leaves_its_day_stale_and_the_third_one_parks_it(later: Pip
     later.shop.shop.misbehave(Fault.MISSING_RECORD, share=1.0, path="/orders")
     before = content_hash(later.database, "clean.sales")
     for failures in (1, 2, 3):
-        assert days_to_load(later.database, in_flight=(), most=1) == [DayRange(day, day)]
+        assert days_to_load(later.database, in_flight=(), most=1) == [Days(day, day)]
         assert not later.run(day, job=LATE_CHANGES).succeeded
         assert {row["failures"] for row in stale_rows(later) if row["day"] == day} == {failures}
         assert content_hash(later.database, "clean.sales") == before
 
     assert parked_days(later.database) == [day]
-    assert days_to_load(later.database, in_flight=(), most=1) != [DayRange(day, day)]
+    assert days_to_load(later.database, in_flight=(), most=1) != [Days(day, day)]
     later.shop.shop.misbehaviour.stop()
     look_at(later)  # it is seen to be stale again, and stays parked
     assert parked_days(later.database) == [day]
@@ -173,7 +173,7 @@ def test_a_run_counts_once_however_many_of_its_steps_fail(later: Pipeline) -> No
     day = min(listed_days(later.database))
 
     for _ in range(3):
-        note_failure(later.database, DayRange(day, day), "one-run", [])
+        note_failure(later.database, Days(day, day), "one-run", [])
 
     assert {row["failures"] for row in stale_rows(later) if row["day"] == day} == {1}
 
@@ -216,7 +216,7 @@ def test_a_day_that_failed_twice_has_a_run_of_its_own_and_parks_no_neighbour(lat
     assert [len(days) for days in alone] == [1] * 5
     assert parked_days(later.database) == [OPENED + timedelta(days=2)]
     today = days_to_load(later.database, in_flight=(), most=10, today=OPENED + timedelta(days=1))
-    assert DayRange(OPENED + timedelta(days=1), OPENED + timedelta(days=1)) in today
+    assert Days(OPENED + timedelta(days=1), OPENED + timedelta(days=1)) in today
 
 
 def test_days_before_the_shops_first_one_are_neither_listed_nor_loaded(later: Pipeline, tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_days_before_the_shops_first_one_are_neither_listed_nor_loaded(later: Pi
     description.write_text(yaml.safe_dump(content), encoding="utf-8")
 
     assert look_at(replace(later, description=description)).stale == []
-    loadable = DayRange(OPENED + timedelta(days=1), LOADED)
+    loadable = Days(OPENED + timedelta(days=1), LOADED)
     assert days_to_load(later.database, in_flight=(), most=10, loadable=loadable) == []
     cursors = later.rows("select newest_change from ops.polls order by polled_at desc limit 2")
     assert cursors[0] == cursors[1]  # the days that are left out do not hold it back

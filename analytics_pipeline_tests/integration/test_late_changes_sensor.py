@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import Fault
 from analytics_pipeline.errors import ShopUnavailableError
@@ -60,7 +60,7 @@ def test_a_tick_asks_for_the_stale_days_and_the_runs_of_its_requests_make_them_r
 
 def test_a_day_that_a_run_is_loading_is_not_asked_for_again(later: Pipeline) -> None:
     first = requested(later)
-    days = DayRange(*(datetime.fromisoformat(text).date() for text in days_of(first)[0].split()))
+    days = Days(*(datetime.fromisoformat(text).date() for text in days_of(first)[0].split()))
     job = later.definitions.resolve_job_def(LATE_CHANGES)
     later.instance.create_run_for_job(job, tags=range_tags(days), status=dg.DagsterRunStatus.STARTED)
 
@@ -73,7 +73,7 @@ def test_no_more_days_are_asked_for_than_the_description_allows(later: Pipeline,
 
     tags = days_of(requested(capped))
 
-    ranges = [DayRange(*(datetime.fromisoformat(text).date() for text in one.split())) for one in tags]
+    ranges = [Days(*(datetime.fromisoformat(text).date() for text in one.split())) for one in tags]
     assert sum(map(len, ranges)) == 2
     assert ranges[0].first == min(row["day"] for row in later.rows("select day from ops.stale_days"))  # type: ignore[type-var]  # dates
 
@@ -103,7 +103,7 @@ def test_a_shop_that_cannot_be_asked_for_changes_has_its_last_days_read_again_da
 
     agrees(shy, OPENED, LOADED)
     assert done.days == {stale.day for stale in done.poll.again.stale}
-    assert done.poll.again.held == set(DayRange(OPENED, LOADED)) - done.days
+    assert done.poll.again.held == set(Days(OPENED, LOADED)) - done.days
     held = shy.rows(f"select day from ops.day_proofs where held_at < timestamptz '{moment}'")
     assert {row["day"] for row in held} == set()
     swept = redescribed(
@@ -123,7 +123,7 @@ def test_the_shops_count_of_a_range_is_one_request_for_one_record(later: Pipelin
         counted = count_orders(client, OPENED, LOADED)
         statistics = client.statistics
 
-    truths = [later.shop.shop.truth(day) for day in DayRange(OPENED, LOADED)]
+    truths = [later.shop.shop.truth(day) for day in Days(OPENED, LOADED)]
     assert counted == sum(len(true.orders) + len(true.quarantined) + len(true.excluded) for true in truths)
     assert statistics.requests == 1
     assert statistics.bytes < 5_000

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
 from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
 from analytics_pipeline_tests.conftest import content_hash, describe
@@ -33,13 +33,13 @@ def shop() -> Iterator[RunningShop]:
 @pytest.fixture
 def load(
     server: Database, shop: RunningShop, instance_template: str, tmp_path: Path
-) -> Iterator[Callable[[str, list[list[DayRange]]], dict[str, str]]]:
+) -> Iterator[Callable[[str, list[list[Days]]], dict[str, str]]]:
     """Load ranges into a new database, and return the hash of each table: `load("name", [ranges, ranges at once])`."""
     databases: list[Database] = []
     # New customers are reported by the loaded orders alone: the hardest case.
     description = describe(shop, tmp_path, customers={"fields": {"customer_id": "id", "updated_at": "updated_at"}})
 
-    def run_all(name: str, lanes: list[list[DayRange]]) -> dict[str, str]:
+    def run_all(name: str, lanes: list[list[Days]]) -> dict[str, str]:
         database = server.named(f"order_{name}")
         databases.append(database)
         create_database(database)
@@ -69,11 +69,11 @@ def load(
 
 
 def test_forwards_backwards_and_in_shuffled_chunks_of_which_two_run_at_once_give_the_same_tables(
-    load: Callable[[str, list[list[DayRange]]], dict[str, str]],
+    load: Callable[[str, list[list[Days]]], dict[str, str]],
 ) -> None:
-    forwards = load("forwards", [[DayRange(DAYS[0], DAYS[-1])]])
-    backwards = load("backwards", [[DayRange(day, day) for day in reversed(DAYS)]])
-    chunks = [DayRange(DAYS[start], DAYS[start + 1]) for start in range(0, len(DAYS), 2)]
+    forwards = load("forwards", [[Days(DAYS[0], DAYS[-1])]])
+    backwards = load("backwards", [[Days(day, day) for day in reversed(DAYS)]])
+    chunks = [Days(DAYS[start], DAYS[start + 1]) for start in range(0, len(DAYS), 2)]
     Random(5).shuffle(chunks)  # noqa: S311 - no secret
     shuffled = load("shuffled", [chunks[::2], chunks[1::2]])
 

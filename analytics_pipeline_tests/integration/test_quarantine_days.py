@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from analytics_pipeline.cli.replaying import replay
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.history.quarantine import Selection, mark_quarantined_days, orders, records
 from analytics_pipeline.job_names import REPLAY_QUARANTINE
@@ -17,7 +17,7 @@ from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline.tables.contracts import QUARANTINE
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.schema import prepare
-from analytics_pipeline.warehouse.slices import Slice, query, write
+from analytics_pipeline.warehouse.slices import query, write
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.tables import execute, make_older
 
@@ -25,7 +25,7 @@ StartShop = Callable[..., RunningShop]
 PipelineOf = Callable[..., Pipeline]
 
 OPENED = date(2025, 6, 2)
-WEEK = Slice(OPENED, OPENED + timedelta(days=6))
+WEEK = Days(OPENED, OPENED + timedelta(days=6))
 
 
 def day(number: int) -> date:
@@ -65,7 +65,7 @@ def test_days_without_a_gap_are_one_run(held: Database) -> None:
     def runs_of(selection: Selection, failing: date | None = None, *, is_stored: bool = False) -> list[str]:
         messages: list[str] = []
 
-        def note(days: DayRange, job: str) -> RunSummary:
+        def note(days: Days, job: str) -> RunSummary:
             messages.append(f"{job} {(days.first - OPENED).days}-{(days.last - OPENED).days}")
             return RunSummary("id", succeeded=days.first != failing)
 
@@ -157,5 +157,5 @@ def test_a_table_of_before_events_were_held_gets_the_columns_and_the_key_and_kee
         "insert into ops.quarantine (order_date, order_id, kind, event_id, table_name, reason, column_name, payload) "
         f"values {refund.format(day(0), 'R1')}, {refund.format(day(0), 'R2')}",
     )
-    write(database, QUARANTINE.table, QUARANTINE.table.arrow_schema.empty_table(), Slice(day(5), day(5)))
+    write(database, QUARANTINE.table, QUARANTINE.table.arrow_schema.empty_table(), Days(day(5), day(5)))
     assert [row["event_id"] for row in records(database, "A")] == ["", "R1", "R2"]

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
@@ -32,7 +32,7 @@ CHECKOUT = Path(__file__).parents[2]
 DESCRIPTION = CHECKOUT / "docs" / "examples" / "online-retail.yaml"
 REAL_SHOP = CHECKOUT.parent / "shared" / "real_shop"
 KEY = "the-real-shops-key"
-YEAR = DayRange(date(2010, 12, 1), date(2011, 12, 9))
+YEAR = Days(date(2010, 12, 1), date(2011, 12, 9))
 ZERO = Decimal(0)
 TABLES = [contract.table for contract in CONTRACTS] + [mart.table for mart in load_marts()]
 

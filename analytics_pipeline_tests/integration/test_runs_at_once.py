@@ -12,7 +12,7 @@ import dagster as dg
 import pytest
 
 from analytics_pipeline.catalogue import build_catalogue
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import OutdatedError
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.first_orders import FirstOrdersMoved
@@ -26,7 +26,7 @@ from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RA
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Hook, Query, Slice, exclusive, take_turns, write
+from analytics_pipeline.warehouse.slices import Hook, Query, exclusive, take_turns, write
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at, written_since
 from analytics_pipeline_tests.integration.loaded import evaluations, wait_until, with_job
@@ -89,11 +89,11 @@ class MartsMeanwhile:
 
     pipeline: Pipeline
 
-    def before(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         del cursor, table, part
         assert self.pipeline.run(OPENED, LOADED, job="marts").succeeded
 
-    def after(self, cursor: Connection, table: Table, part: Slice | None) -> None:
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Nothing is left to do."""
 
 
@@ -112,7 +112,7 @@ def test_orders_written_while_the_first_mart_is_computed_make_its_days_stale(lat
     execute(later.database, f"create table kept as select * from clean.sales where order_id <> '{order}'")
     hooks: list[Hook] = [SalesChanged(Writing("run", "definition"), MARTS), MartsMeanwhile(later)]
 
-    write(later.database, CLEAN_SALES.table, Query("select * from kept"), Slice(OPENED, LOADED), hooks=hooks)
+    write(later.database, CLEAN_SALES.table, Query("select * from kept"), Days(OPENED, LOADED), hooks=hooks)
 
     assert OPENED in unfinished_days(later.database, MARTS)
     noted = later.rows("select distinct order_id from ops.order_changes where run_id = 'run' and not is_first_order")
@@ -180,9 +180,9 @@ def test_a_check_is_not_stopped_by_a_day_that_another_run_has_read_and_not_clean
         "(select sum(raw_orders) from ops.accounting as clean where clean.order_date = raw.order_date)"
     )
     differing = {row["order_date"] for row in read}
-    stale = next(day for day in DayRange(OPENED, LOADED) if day in differing and day != LOADED)
+    stale = next(day for day in Days(OPENED, LOADED) if day in differing and day != LOADED)
     note_change(later.database, stale)
-    other = next(day for day in DayRange(OPENED, LOADED) if day not in differing)
+    other = next(day for day in Days(OPENED, LOADED) if day not in differing)
 
     summary = later.run(other, job="marts")
 
@@ -279,14 +279,14 @@ def test_a_mart_that_reads_one_without_first_orders_is_not_stale_for_first_order
     sql = partial(mart.sql, shop_currency="EUR", shop_timezone="Europe/Berlin")
     computed = MartDays(
         lambda part: sql(first_day=part.first, last_day=part.last),
-        DayRange(LOADED, LOADED),
+        Days(LOADED, LOADED),
         code_version="definition",
         zone="Europe/Berlin",
         watched=mart.watched,
         reads_marts={"marts.daily_product_sales": False},
     )
     ranges = [publish(later.database, mart.table, computed, "run").days for _ in range(2)]
-    assert ranges == [[DayRange(OPENED, OPENED), DayRange(LOADED, LOADED)], [DayRange(LOADED, LOADED)]]
+    assert ranges == [[Days(OPENED, OPENED), Days(LOADED, LOADED)], [Days(LOADED, LOADED)]]
 
 
 def test_days_between_stale_ones_that_are_computed_together_stay_as_they_are(later: Pipeline) -> None:
@@ -315,11 +315,11 @@ def test_orders_that_were_read_earlier_do_not_replace_ones_that_were_read_later(
     began = database_clock(later.database) - timedelta(hours=1)
     writing = Writing("older", "definition", {LOADED: began})
     figures = ExtractionFigures(1, 1, 0, 1, 1, 0, 1, 0)
-    hooks: list[Hook] = [DaysWritten(writing), Extracted(writing, figures, [])]
+    hooks: list[Hook] = [DaysWritten(writing), Extracted(writing, Days(LOADED, LOADED), figures, [])]
     before = content_hash(later.database, "raw.orders")
 
     with pytest.raises(OutdatedError, match=f"orders of {LOADED} that run .* read later"):
-        write(later.database, RAW_ORDERS.table, Query("select * from kept"), Slice(LOADED, LOADED), hooks=hooks)
+        write(later.database, RAW_ORDERS.table, Query("select * from kept"), Days(LOADED, LOADED), hooks=hooks)
 
     assert content_hash(later.database, "raw.orders") == before
 
@@ -335,7 +335,7 @@ def test_a_day_that_is_first_loaded_while_a_poll_goes_on_holds_the_cursor_back(l
     execute(later.database, "delete from ops.polls")
     found = Poll(began, began + timedelta(hours=3), 0, 0, [])
 
-    record(later.database, found, began, loaded=set(DayRange(OPENED, LOADED)), unfinished=[])
+    record(later.database, found, began, loaded=set(Days(OPENED, LOADED)), unfinished=[])
 
     assert value(later.database, "select max(newest_change) from ops.polls") == as_of
     asked_since = look_at(later).asked_since

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.stale import days_to_load, parked_days
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.job_names import LATE_CHANGES
@@ -17,7 +17,7 @@ from analytics_pipeline_tests.integration.loaded import with_job
 from analytics_pipeline_tests.integration.tables import execute, value
 from analytics_pipeline_tests.integration.truth import agrees
 
-DAYS = DayRange(OPENED, LOADED)
+DAYS = Days(OPENED, LOADED)
 MARTS = [mart.table for mart in load_marts() if mart.is_daily]
 
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from analytics_pipeline.cli import main
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.errors import SettingsError
@@ -204,9 +204,19 @@ def test_its_days_are_run_and_caught_up_with_and_nothing_published_is_forgotten(
     bound = binding_of(old.database)
     assert bound is not None
     assert bound.name == "demo"
-    with loaded_pipeline(server, tmp_path, SHOP, DayRange(FIRST, LAST), lambda: LATER) as anew:
+    with loaded_pipeline(server, tmp_path, SHOP, Days(FIRST, LAST), lambda: LATER) as anew:
         for name in (
             *FIGURES,
             *(contract.table.qualified_name for contract in CONTRACTS if contract.table.schema == "clean"),
         ):
             assert content_hash(old.database, name) == content_hash(anew.database, name), name
+
+
+def test_a_database_that_has_lost_its_version_is_brought_up_to_date_again(old: Pipeline) -> None:
+    prepare(old.database)
+    after = stored_rows(old.database)
+    execute(old.database, "delete from ops.installation")
+    prepare(old.database)
+    again = stored_rows(old.database)
+    assert [row["value"] for row in again.pop("ops.installation")] != []
+    assert again == {name: rows for name, rows in after.items() if name != "ops.installation"}

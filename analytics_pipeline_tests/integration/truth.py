@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import ProductTruth, RevenueTruth, Truth
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 
@@ -47,7 +47,7 @@ def run_rightly(pipeline: Pipeline, first: date, last: date) -> list[Truth]:
 
 def agrees(pipeline: Pipeline, first: date, last: date) -> list[Truth]:
     """Compare the stored rows of some days with the truth as of now, and return it."""
-    days = DayRange(first, last)
+    days = Days(first, last)
     truths = [pipeline.shop.shop.truth(day) for day in days]
     within = f"between date '{first}' and date '{last}'"
     revenue = {

@@ -78,7 +78,7 @@ DAMAGES: tuple[Damage, ...] = (
         ('return "(" + " or ".join', 'return "(" + " and ".join'),
         ("        take_turns(self.cursor, *(table.qualified_name for table in self._tables))\n", ""),
         ("        for table in self._tables if not keeps_rows else ():", "        for table in ():"),
-        ('(f" where {part.where(table)}" if part else "")', '""'),
+        ('(f" where {table.where(part)}" if part else "")', '""'),
         ("where {column} in (select {column} from {staged})", "where false"),
         ("where changed_at <= extracted_at", "where true"),
         ("set transaction isolation level read committed", "set transaction isolation level repeatable read"),

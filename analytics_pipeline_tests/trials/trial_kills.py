@@ -24,7 +24,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.history.stale import parked_days
 from analytics_pipeline.orchestration.running import instance_file
@@ -265,7 +265,7 @@ def test_whatever_is_killed_the_tables_end_as_those_of_an_undisturbed_load(tmp_p
                 undisturbed.stop()
                 shutil.rmtree(undisturbed.home, ignore_errors=True)
     tracebacks = [output for output in killing.outputs if TRACEBACK in output]
-    _shown(f"seed {SEED}: {dict(killing.killed)}; {len(DayRange(OPENED, last))} days; restatements {restatements}")
+    _shown(f"seed {SEED}: {dict(killing.killed)}; {len(Days(OPENED, last))} days; restatements {restatements}")
     for output in tracebacks[:3]:
         print(output)
     assert len(tracebacks) == 0, f"{len(tracebacks)} of {len(killing.outputs)} runs printed a traceback"

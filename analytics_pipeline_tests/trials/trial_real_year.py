@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
 from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import content_hash
@@ -36,7 +36,7 @@ class Place:
     folder: Path
 
 
-def _load(place: Place, name: str, lanes: list[list[DayRange]]) -> tuple[dict[str, str], str]:
+def _load(place: Place, name: str, lanes: list[list[Days]]) -> tuple[dict[str, str], str]:
     """Load ranges into a new database, each lane at once; return the hash of each table, and causes of restatements."""
     database = place.server.named(f"year_{name}")
     create_database(database)
@@ -70,13 +70,13 @@ def test_the_order_of_loading_does_not_matter(
 ) -> None:
     days, place = list(YEAR), Place(server, instance_template, shop_url, tmp_path)
     starts = range(0, len(days), CHUNK_DAYS)
-    chunks = [DayRange(days[start], days[min(start + CHUNK_DAYS, len(days)) - 1]) for start in starts]
+    chunks = [Days(days[start], days[min(start + CHUNK_DAYS, len(days)) - 1]) for start in starts]
     Random(11).shuffle(chunks)  # noqa: S311 - no secret
     forwards, restated = _load(place, "forwards", [[YEAR]])
     assert restated == "none"
     for name, lanes in {
         "shuffled": [chunks[::2], chunks[1::2]],
-        "backwards": [[DayRange(day, day) for day in reversed(days)]],
+        "backwards": [[Days(day, day) for day in reversed(days)]],
     }.items():
         hashes, restated = _load(place, name, lanes)
         print(f"{name}: {sum(map(len, lanes))} runs, restated by {restated}", flush=True)

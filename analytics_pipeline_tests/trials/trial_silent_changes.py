@@ -12,7 +12,7 @@ from random import Random
 import pyarrow as pa
 
 from analytics_pipeline.catalogue import build_catalogue
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.history.maturity import lateness
 from analytics_pipeline.late_changes.poll import Poll, poll
@@ -20,7 +20,7 @@ from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
-from analytics_pipeline.warehouse.slices import Slice, write
+from analytics_pipeline.warehouse.slices import write
 from analytics_pipeline_tests.conftest import Pipeline, at, content_hash
 from analytics_pipeline_tests.integration.late import Clock
 from analytics_pipeline_tests.integration.tables import execute
@@ -53,7 +53,7 @@ def _take_over(pipeline: Pipeline, found: Poll, now: datetime) -> None:
     with ShopClient(load_shop(str(pipeline.description))) as client:
         for day in {stale.day for stale in found.stale if stale.day <= LOADED}:
             rows = pa.RecordBatchReader.from_batches(RAW_ORDERS.table.arrow_schema, extract_orders(client, day, day))
-            write(pipeline.database, RAW_ORDERS.table, rows, Slice(day, day))
+            write(pipeline.database, RAW_ORDERS.table, rows, Days(day, day))
             execute(pipeline.database, f"update ops.day_proofs set held_at = '{now.isoformat()}' where day = '{day}'")
     execute(pipeline.database, "delete from ops.stale_days")
 
@@ -77,7 +77,7 @@ def test_silent_changes_are_found_within_a_week_on_settling_days_and_within_nine
                 settles_after = lateness(pipeline.database, load_shop(str(pipeline.description))).days
                 left = CHANGES - sum(made.values())
                 for _ in range(-(-left // (CHANGING_DAYS - number))):
-                    day = chance.choice(list(DayRange(OPENED, LOADED)))
+                    day = chance.choice(list(Days(OPENED, LOADED)))
                     kind = "settling" if (moment.date() - day).days <= settles_after else "others"
                     for order_id in shop.shop.change_silently(day, 1, moment):
                         waiting.setdefault(order_id, (day, moment, kind))

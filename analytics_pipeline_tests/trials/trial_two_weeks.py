@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings, Fault, serve
 from analytics_pipeline_tests.conftest import Pipeline, at
 from analytics_pipeline_tests.integration.command_line import run
@@ -46,7 +46,7 @@ def test_each_day_of_two_weeks_ends_with_the_shops_truth(
         agrees(pipeline, OPENED, last)
         for tick in range(1, TICKS + 1):
             earlier, numbers, moment = clock.now, revenue_numbers(pipeline), database_time(pipeline)
-            truths = {day: shop.shop.truth(day) for day in DayRange(OPENED, last)}
+            truths = {day: shop.shop.truth(day) for day in Days(OPENED, last)}
             clock.now += timedelta(days=1)
             if is_shifting and tick % 2:  # at every second poll the list shifts before its second page
                 shop.shop.misbehave(Fault.SHIFTED_LIST, next_requests=1, path="/orders")

@@ -23,7 +23,7 @@ from analytics_pipeline.alerts.incidents import (
     open_failures,
 )
 from analytics_pipeline.alerts.messages import message_of, trial_message
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.freshness import Freshness
 from analytics_pipeline.shop.spec import load_shop
 
@@ -32,16 +32,16 @@ T0 = datetime(2026, 11, 25, 3, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-def days(first: int, last: int | None = None) -> DayRange:
+def days(first: int, last: int | None = None) -> Days:
     """Days of November 2026."""
-    return DayRange(date(2026, 11, first), date(2026, 11, last or first))
+    return Days(date(2026, 11, first), date(2026, 11, last or first))
 
 
 THE_24TH = days(24)
 
 
 def run(
-    run_id: str, hour: int, *, ok: bool = False, of: DayRange | None = THE_24TH, job: str = "daily", again: bool = False
+    run_id: str, hour: int, *, ok: bool = False, of: Days | None = THE_24TH, job: str = "daily", again: bool = False
 ) -> Run:
     return Run(run_id, job, of, ok, T0 + hour * HOUR, again)
 

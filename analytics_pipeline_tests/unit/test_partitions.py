@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.orchestration.partitions import daily_partitions, days_of
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop, load_shop
@@ -16,24 +16,24 @@ def shop() -> Shop:
 
 
 def test_a_range_has_both_its_ends() -> None:
-    days = DayRange(date(2024, 2, 28), date(2024, 3, 1))
+    days = Days(date(2024, 2, 28), date(2024, 3, 1))
 
     assert [day.isoformat() for day in days] == ["2024-02-28", "2024-02-29", "2024-03-01"]
     assert (len(days), str(days)) == (3, "2024-02-28 to 2024-03-01")
 
 
 def test_a_range_of_one_day_is_reported_as_that_day() -> None:
-    assert str(DayRange(date(2025, 1, 1), date(2025, 1, 1))) == "2025-01-01"
+    assert str(Days(date(2025, 1, 1), date(2025, 1, 1))) == "2025-01-01"
 
 
 def test_a_range_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(ValueError, match="2025-01-02 is after 2025-01-01"):
-        DayRange(date(2025, 1, 2), date(2025, 1, 1))
+        Days(date(2025, 1, 2), date(2025, 1, 1))
 
 
 def test_the_keys_of_a_run_become_its_range() -> None:
-    assert days_of(["2025-01-01", "2025-01-02", "2025-01-03"]) == DayRange(date(2025, 1, 1), date(2025, 1, 3))
-    assert days_of(["2025-01-01"]) == DayRange(date(2025, 1, 1), date(2025, 1, 1))
+    assert days_of(["2025-01-01", "2025-01-02", "2025-01-03"]) == Days(date(2025, 1, 1), date(2025, 1, 3))
+    assert days_of(["2025-01-01"]) == Days(date(2025, 1, 1), date(2025, 1, 1))
 
 
 def test_the_partitions_begin_with_the_shops_first_day_and_end_with_yesterday(shop: Shop) -> None:

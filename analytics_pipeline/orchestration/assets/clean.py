@@ -10,12 +10,13 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.blocked import keep_blocked
 from analytics_pipeline.history.hooks import ORDER_TABLES, CleanedDays
 from analytics_pipeline.history.moves import find_moves
 from analytics_pipeline.history.replaced import replaced_records
 from analytics_pipeline.history.rules import keep_rules
-from analytics_pipeline.history.written import contiguous, read_as_of, written_days
+from analytics_pipeline.history.written import read_as_of, written_days
 from analytics_pipeline.orchestration.assets.describe import (
     BACKFILL_DAYS,
     IO_MANAGER,
@@ -50,7 +51,7 @@ from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.version import code_version, dimension_code_version
 from analytics_pipeline.transforms.whole_days import in_whole_days
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import Slice, exclusive, read, unchanged
+from analytics_pipeline.warehouse.slices import exclusive, read, unchanged
 from analytics_pipeline.warehouse.staging import Staged, StagedRows
 
 BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
@@ -106,21 +107,22 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
             keep_rules(stored, shop.description)
             # A day that was refused before it was ever loaded is not loaded by being cleaned.
             loaded = written_days(stored, RAW_ORDERS.table)
-            part = Slice(days.first, days.last, left=tuple(day for day in days if day not in loaded))
+            part = Days.of(day for day in days if day in loaded)
             # Before the raw rows are read, which are at least as new as this.
             as_of = read_as_of(stored, RAW_ORDERS.table, days)
             with unchanged(stored, RAW_ORDERS.table) as cursor:
                 moves = find_moves(cursor, part, shop.description)
                 asked = _begun(raw_orders)
-                beside = stack.enter_context(_beside(stored, moves.part))
-                replaced = replaced_records(cursor, moves.part)
+                beside = stack.enter_context(_beside(stored, moves.beside))
+                replaced = replaced_records(cursor, part | moves.beside)
             cleaned_days = CleanedDays(
                 as_of,
                 replaced["order_id"].to_pylist(),
                 _replaced_sales(replaced, shop.description, emails),
-                left=moves.left,
+                moves.beside,
+                moves.left,
             )
-            staged = stack.enter_context(postgres.begin_orders(moves.part, cleaned_days, context.run.run_id))
+            staged = stack.enter_context(postgres.begin_orders(part | moves.beside, cleaned_days, context.run.run_id))
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             quarantine = QuarantineAudit(shop.description.quarantine)
             accounting = Accounting()
@@ -135,9 +137,8 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
                     audits[name].look_at(rows)
                     staged.write(contract.table, rows)
                 context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
-            if moves.part.beside:
-                days_beside = ", ".join(map(str, contiguous(moves.part.beside)))
-                context.log.info("orders have moved: cleaned with their other days %s", days_beside)
+            if moves.beside:
+                context.log.info("orders have moved: cleaned with their other days %s", moves.beside)
             results = [result for audit in audits.values() for result in audit.results()]
             results += [_balance_result(accounting), *quarantine.results()]
             if quarantine.blocked:
@@ -169,12 +170,11 @@ def _begun(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
 
 
 @contextmanager
-def _beside(database: Database, part: Slice) -> Iterator[pa.RecordBatchReader | None]:
-    if not part.beside:
+def _beside(database: Database, days: Days) -> Iterator[pa.RecordBatchReader | None]:
+    if not days:
         yield None
         return
-    first, *others = part.beside
-    with read(database, RAW_ORDERS.table, Slice(first, first, tuple(others)), RAW_COLUMNS) as rows:
+    with read(database, RAW_ORDERS.table, days, RAW_COLUMNS) as rows:
         yield rows
 
 

@@ -12,12 +12,11 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import CountError
 from analytics_pipeline.history.extractions import ExtractionFigures
 from analytics_pipeline.history.proofs import DAYS_PROVED, REFUSED, UNPROVED, DayProof
 from analytics_pipeline.history.proving import EMPTY, DayCame, is_kept, judge, read_stored, refusal
-from analytics_pipeline.history.written import contiguous
 from analytics_pipeline.sources.client import Statistics
 from analytics_pipeline.sources.ranges import DaysRead, Part
 from analytics_pipeline.tables.contracts import RAW_ORDERS
@@ -49,7 +48,7 @@ class OrdersFound:
     """
 
     def __init__(
-        self, read: DaysRead, database: Database, days: DayRange, began: datetime, zone: ZoneInfo, *, is_over: bool
+        self, read: DaysRead, database: Database, days: Days, began: datetime, zone: ZoneInfo, *, is_over: bool
     ) -> None:
         """Judge the days, with what is stored of them."""
         self._read = read
@@ -170,7 +169,7 @@ class OrdersFound:
 
 def _listed(proofs: list[DayProof], most: int = MOST_REASONS) -> str:
     shown = [f"{proof.day}: {proof.reason}" for proof in proofs[:most]]
-    rest = contiguous(proof.day for proof in proofs[most:])
+    rest = Days.of(proof.day for proof in proofs[most:]).ranges
     return "; ".join([*shown, *([f"and {', '.join(map(str, rest))}"] if rest else [])])
 
 
@@ -179,7 +178,7 @@ def _days_of(part: Part, *, is_over: bool) -> Iterator[DayCame]:
     is_counted = part.source_count is not None and (part.agrees or not is_over)
     prints = {} if is_counted else part.fingerprints()
     faults = {one.count_fault for one in part.extractions if one.count_fault}
-    for day in DayRange(part.first, part.last):
+    for day in Days(part.first, part.last):
         yield DayCame(
             day,
             orders[day],

@@ -11,7 +11,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.days import DayRange, business_day
+from analytics_pipeline.days import Days, business_day
 from analytics_pipeline.history.binding import bind
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.hooks import ExtractedOrders
@@ -157,7 +157,7 @@ def _audited(found: OrdersFound, fields: FieldAudit) -> ContractAudit:
 def _count_refusals(database: Database, read: DaysRead, run_id: str) -> None:
     """Count the refusal of single days as a failed run is counted, which this one is not."""
     for day in sorted(read.refused):
-        note_failure(database, DayRange(day, day), run_id, ())
+        note_failure(database, Days(day, day), run_id, ())
 
 
 def _extracted(
@@ -218,7 +218,7 @@ def _costs(statistics: Statistics) -> dict[str, Any]:
     }
 
 
-def _rules_result(found: Sequence[OtherRules], days: DayRange) -> dg.AssetCheckResult:
+def _rules_result(found: Sequence[OtherRules], days: Days) -> dg.AssetCheckResult:
     others = [replace(other, days=tuple(day for day in other.days if day not in days)) for other in found]
     messages = [str(other) for other in others if other.days]
     remedy = "polls load them again, newest first; analytics-pipeline catch-up does so now"

@@ -15,9 +15,9 @@ import dagster as dg
 import psycopg
 
 from analytics_pipeline.catalogue import Catalogue
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.unfinished import waiting_days
-from analytics_pipeline.history.written import contiguous, days_written_by
+from analytics_pipeline.history.written import days_written_by
 from analytics_pipeline.orchestration.assets.guard import guarded
 from analytics_pipeline.orchestration.assets.publish import figure, shown
 from analytics_pipeline.orchestration.partitions import days_of
@@ -62,7 +62,7 @@ class StoredCheck:
         """Key of the asset."""
         return dg.AssetKey(self.table.split("/"))
 
-    def examine(self, database: Database, ranges: Sequence[DayRange]) -> dg.AssetCheckResult:
+    def examine(self, database: Database, ranges: Sequence[Days]) -> dg.AssetCheckResult:
         """Look for contradictions among the rows of some business days; a table that is not there yet is one.
 
         Where another run has written one of the compared tables and has yet to write another, the day is left to that
@@ -76,10 +76,10 @@ class StoredCheck:
                 return result
             compared = (self.table, *self.compared_with)
             waiting = waiting_days(ask, [table.replace("/", ".") for table in compared])
-            whole = contiguous(day for days in ranges for day in days if day not in waiting)
+            whole = Days.of(day for days in ranges for day in days if day not in waiting).ranges
             return self._examine(ask, whole) if whole else self.nothing_stored()
 
-    def _examine(self, ask: Ask, ranges: Sequence[DayRange]) -> dg.AssetCheckResult:
+    def _examine(self, ask: Ask, ranges: Sequence[Days]) -> dg.AssetCheckResult:
         # What is asserted of the whole table reads the same for each range, and is asked once.
         contradictions = " union all ".join(
             dict.fromkeys(
@@ -130,22 +130,22 @@ class StoredCheck:
         )
 
 
-def days_to_examine(database: Database, table: Table, asked: DayRange | None, run_id: str) -> list[DayRange]:
+def days_to_examine(database: Database, table: Table, asked: Days | None, run_id: str) -> list[Days]:
     """Return the days of a table that a run is for and those that it wrote beside; without any, all that are stored.
 
     Of a table without business days it is all days.
     """
     if table.day_column is None:
-        return [DayRange(date.min, date.max)]
+        return [Days(date.min, date.max)]
     if asked is not None:
-        return contiguous([*asked, *days_written_by(database, table, run_id)])
+        return Days.of([*asked, *days_written_by(database, table, run_id)]).ranges
     if not exists(database, table):
         return []
     found = query(
         database,
         f"select min({table.day_column}) as first, max({table.day_column}) as last from {table.qualified_name}",
     )[0]
-    return [DayRange(found["first"], found["last"])] if found["first"] else []
+    return [Days(found["first"], found["last"])] if found["first"] else []
 
 
 def build_check(name: str, checks: Sequence[StoredCheck], catalogue: Catalogue) -> dg.AssetChecksDefinition:

@@ -1,6 +1,7 @@
 -- Tables, columns and causes take the words of the documentation. Old names of tables stay as views (views/old_names),
 -- those of columns as generated columns, both for one release, so that a query of before goes on. Only tables that are
--- there are renamed: a database may be older than some of them.
+-- there are renamed, and no view or column that keeps an old name: a database may be older than some tables, and may
+-- have lost its version.
 declare
     renamed record;
 begin
@@ -8,7 +9,7 @@ begin
         select * from (values
             ('looks', 'polls'), ('vanished_orders', 'deleted_orders'), ('definitions', 'code_versions')
         ) as names (old, new)
-        where to_regclass('ops.' || old) is not null
+        where exists (select from pg_class where oid = to_regclass('ops.' || old) and relkind = 'r')
     loop
         execute format('alter table ops.%I rename to %I', renamed.old, renamed.new);
         execute format('alter index if exists ops.%I rename to %I', renamed.old || '_pkey', renamed.new || '_pkey');
@@ -22,7 +23,7 @@ begin
         ) as names (of_table, old, new, stays)
         where exists (
             select from pg_attribute
-            where attrelid = to_regclass('ops.' || of_table) and attname = old and not attisdropped
+            where attrelid = to_regclass('ops.' || of_table) and attname = old and not attisdropped and attgenerated = ''
         )
     loop
         execute format('alter table ops.%I rename column %I to %I', renamed.of_table, renamed.old, renamed.new);

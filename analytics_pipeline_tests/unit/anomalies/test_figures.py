@@ -8,10 +8,10 @@ import pytest
 
 from analytics_pipeline.anomalies.figures import DailyFigures
 from analytics_pipeline.anomalies.metrics import METRICS, Amounts, Source
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 
 FIRST = date(2025, 1, 1)
-DAYS = DayRange(FIRST, FIRST + timedelta(days=119))
+DAYS = Days(FIRST, FIRST + timedelta(days=119))
 METRIC = {metric.name: metric for metric in METRICS}
 RARE = np.random.default_rng(4).poisson(0.8, len(DAYS))
 

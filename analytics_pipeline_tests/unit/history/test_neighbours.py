@@ -2,14 +2,14 @@
 
 from datetime import date, timedelta
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.history.publishing import NEAR, neighbours
 
 FIRST = date(2025, 3, 1)
 
 
-def days(first: int, last: int) -> DayRange:
-    return DayRange(FIRST + timedelta(days=first), FIRST + timedelta(days=last))
+def days(first: int, last: int) -> Days:
+    return Days(FIRST + timedelta(days=first), FIRST + timedelta(days=last))
 
 
 def test_one_range_is_a_group_of_its_own() -> None:

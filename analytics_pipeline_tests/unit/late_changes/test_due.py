@@ -6,8 +6,7 @@ from random import Random
 
 import pytest
 
-from analytics_pipeline.days import DayRange
-from analytics_pipeline.history.written import contiguous
+from analytics_pipeline.days import Days
 from analytics_pipeline.late_changes.due import aged_days, differing_days
 
 FIRST = date(2025, 1, 1)
@@ -21,7 +20,7 @@ class Shop:
     def __init__(self, orders: dict[date, int]) -> None:
         self.orders, self.asked = orders, 0
 
-    def __call__(self, days: DayRange) -> int:
+    def __call__(self, days: Days) -> int:
         self.asked += 1
         return sum(self.orders.get(day, 0) for day in days)
 
@@ -33,7 +32,7 @@ def year() -> dict[date, int]:
 def test_one_question_is_enough_where_nothing_differs() -> None:
     shop = Shop(year())
 
-    assert differing_days(DayRange(min(year()), max(year())), year(), shop) == []
+    assert differing_days(Days(min(year()), max(year())), year(), shop) == []
     assert shop.asked == 1
 
 
@@ -41,7 +40,7 @@ def test_a_single_day_that_lost_an_order_is_found_in_a_year_by_ten_questions() -
     shop, lost = Shop(year()), FIRST + timedelta(days=217)
     shop.orders[lost] -= 1
 
-    assert differing_days(DayRange(min(year()), max(year())), year(), shop) == [lost]
+    assert differing_days(Days(min(year()), max(year())), year(), shop) == [lost]
     assert shop.asked <= 10
 
 
@@ -52,11 +51,11 @@ def test_all_days_that_lost_orders_are_found_wherever_they_lie(seed: int) -> Non
     for day in lost:
         shop.orders[day] -= chance.randint(1, 3)
 
-    assert differing_days(DayRange(min(year()), max(year())), year(), shop) == lost
+    assert differing_days(Days(min(year()), max(year())), year(), shop) == lost
 
 
 def test_a_day_without_stored_orders_counts_as_none() -> None:
-    day = DayRange(FIRST, FIRST)
+    day = Days(FIRST, FIRST)
 
     assert differing_days(day, {}, Shop({FIRST: 1})) == [FIRST]
     assert differing_days(day, {}, Shop({})) == []
@@ -95,10 +94,10 @@ def test_today_is_never_read_again_for_its_age() -> None:
 def test_days_are_grouped_into_the_fewest_ranges() -> None:
     chosen = [FIRST + timedelta(days=number) for number in (5, 1, 2, 9, 3, 5)]
 
-    assert contiguous(chosen) == [
-        DayRange(FIRST + timedelta(days=1), FIRST + timedelta(days=3)),
-        DayRange(FIRST + timedelta(days=5), FIRST + timedelta(days=5)),
-        DayRange(FIRST + timedelta(days=9), FIRST + timedelta(days=9)),
+    assert Days.of(chosen).ranges == [
+        Days(FIRST + timedelta(days=1), FIRST + timedelta(days=3)),
+        Days(FIRST + timedelta(days=5), FIRST + timedelta(days=5)),
+        Days(FIRST + timedelta(days=9), FIRST + timedelta(days=9)),
     ]
-    assert contiguous([]) == []
-    assert Counter(day for part in contiguous(chosen) for day in part) == Counter(set(chosen))
+    assert Days.of([]).ranges == []
+    assert Counter(day for part in Days.of(chosen).ranges for day in part) == Counter(set(chosen))

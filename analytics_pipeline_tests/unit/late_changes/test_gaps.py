@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps, gaps_of
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline_tests.cases.small_shop import DESCRIPTION
@@ -29,7 +29,7 @@ def test_a_gap_of_more_days_than_are_loaded_by_themselves_is_reported_with_its_c
     found = gaps(days(0, 4, 20), FIRST + timedelta(days=20), most=3)
 
     assert found.days == days(1, 2, 3)
-    assert found.too_large == [DayRange(*days(5, 19))]
+    assert found.too_large == [Days(*days(5, 19))]
     assert describe_gap(found.too_large[0]) == (
         "2026-11-06 to 2026-11-20 (15 days) never loaded, and too many to be loaded unasked: "
         "analytics-pipeline run --from 2026-11-06 --to 2026-11-20"

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from analytics_pipeline.days import DayRange
+from analytics_pipeline.days import Days
 from analytics_pipeline.late_changes.rounds import (
     Budget,
     HeldDay,
@@ -29,9 +29,7 @@ def held(days_ago: float | None, orders: int = 20, *, is_settling: bool = True) 
     return HeldDay(None if days_ago is None else NOW - timedelta(days=days_ago), orders, is_settling)
 
 
-def chosen(
-    days: dict[date, HeldDay], requests: int = 10, pages: Pages | None = None, largest: int = 0
-) -> list[DayRange]:
+def chosen(days: dict[date, HeldDay], requests: int = 10, pages: Pages | None = None, largest: int = 0) -> list[Days]:
     budget = Budget(requests, requests, largest)
     return days_to_hold(days, NOW, budget=budget, pages=pages or Pages(100), shortest=SHORTEST)
 
@@ -39,28 +37,26 @@ def chosen(
 def test_several_days_fit_one_request_and_the_oldest_proof_comes_first() -> None:
     days = {day(number): held(5 + number / 10) for number in range(1, 13)}
 
-    assert chosen(days, requests=1) == [DayRange(day(12), day(8))]
-    assert chosen(days, requests=2) == [DayRange(day(12), day(3))]
+    assert chosen(days, requests=1) == [Days(day(12), day(8))]
+    assert chosen(days, requests=2) == [Days(day(12), day(3))]
     assert chosen(days, requests=0) == []
 
 
 def test_a_day_that_nobody_has_held_against_the_shop_comes_before_all_others() -> None:
-    assert chosen({day(1): held(300), day(40): held(None), day(80): held(200)}, requests=1) == [
-        DayRange(day(40), day(40))
-    ]
+    assert chosen({day(1): held(300), day(40): held(None), day(80): held(200)}, requests=1) == [Days(day(40), day(40))]
 
 
 def test_a_young_proof_is_renewed_only_where_it_costs_nothing() -> None:
     days = {day(3): held(9, 60), day(2): held(1, 60), day(1): held(1, 10), day(4): held(1, 40)}
 
-    assert chosen(days) == [DayRange(day(4), day(3))]
+    assert chosen(days) == [Days(day(4), day(3))]
     assert chosen({day(1): held(1)}) == []
 
 
 def test_a_day_that_lies_alone_and_one_that_is_not_loaded_break_a_range() -> None:
     days = {day(9): held(9), day(8): held(9), day(6): held(9)}
 
-    assert chosen(days) == [DayRange(day(9), day(8)), DayRange(day(6), day(6))]
+    assert chosen(days) == [Days(day(9), day(8)), Days(day(6), day(6))]
 
 
 def test_days_that_are_final_have_their_part_of_a_budget_that_is_too_small() -> None:
@@ -77,14 +73,14 @@ def test_days_that_are_final_have_their_part_of_a_budget_that_is_too_small() -> 
 def test_a_day_that_costs_more_than_is_left_waits_and_the_others_do_not() -> None:
     days = {day(5): held(300, 5_000), day(3): held(9, 10)}
 
-    assert chosen(days, requests=8) == [DayRange(day(3), day(3))]
-    assert chosen(days, requests=8, largest=50) == [DayRange(day(5), day(5))]
+    assert chosen(days, requests=8) == [Days(day(3), day(3))]
+    assert chosen(days, requests=8, largest=50) == [Days(day(5), day(5))]
 
 
 def test_a_shop_that_gives_all_orders_only_is_read_whole() -> None:
     days = {day(number): held(9, 50) for number in (1, 4, 9)}
 
-    assert chosen(days, pages=Pages(100, is_whole=True)) == [DayRange(day(9), day(1))]
+    assert chosen(days, pages=Pages(100, is_whole=True)) == [Days(day(9), day(1))]
     assert chosen(days, requests=1, pages=Pages(100, is_whole=True)) == []
 
 
