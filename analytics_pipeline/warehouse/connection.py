@@ -106,7 +106,12 @@ class Database:
             DatabaseRefusedError: The login fails, or lacks a right for a statement.
         """
         with self._lent(drivers.begin_reading) as connection, closing(connection.cursor()) as cursor:
-            yield cursor
+            try:
+                yield cursor
+            except OSError as error:  # Arrow's, of a stream of batches that ended in the middle
+                if "[libpq]" not in str(error) or not is_lost(str(error)):
+                    raise
+                raise DatabaseUnavailableError(f"{self.label}: {sentence(str(error))}") from None
 
     @contextmanager
     def _lent(self, begin: Begin, *, is_kept: bool = True) -> Iterator[Connection]:

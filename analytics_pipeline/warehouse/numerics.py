@@ -91,7 +91,8 @@ def typed(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
         schema: The columns' names and types; numbers have the decimals that the columns have.
 
     Raises:
-        ContractError: A number is NaN or infinite, which a column that was written by hand may hold.
+        ContractError: A number is NaN, infinite, or has more digits than the type: the column has been given another
+            one by hand, or is not yet computed anew.
     """
     arrays = [_typed(array, field.name, field.type) for array, field in zip(batch.columns, schema, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -123,7 +124,10 @@ def _decimals(sent: pa.Array, column: str, kind: pa.DataType) -> pa.Array:
     for place in range(int(count.max(initial=0))):
         has = np.flatnonzero(count > place)
         digit = numbers.take(starts.take(has) + (HEADER + place)).astype(np.uint64)
-        magnitude[has] += _shifted(digit, DIGIT * (power.take(has).astype(np.intp) - place) + kind.scale)
+        places = DIGIT * (power.take(has).astype(np.intp) - place) + kind.scale
+        if _is_longer(digit, places, kind.precision):
+            raise ContractError(f"the column {column} holds a number that has more digits than {kind}.")
+        magnitude[has] += _shifted(digit, places)
     words = np.zeros((len(sent), 2), np.uint64)
     rows = slice(None) if is_valid is None else is_valid
     words[rows, 0] = np.where(is_negative, ~magnitude + np.uint64(1), magnitude)
@@ -132,7 +136,18 @@ def _decimals(sent: pa.Array, column: str, kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(kind, len(sent), [validity, pa.py_buffer(words)])
 
 
+def _is_longer(digits: npt.NDArray[np.uint64], places: npt.NDArray[np.intp], precision: int) -> bool:
+    """Return whether some digits, shifted by powers of ten, stand beyond a type's first or last decimal digit."""
+    if places.max(initial=0) + DIGIT > precision:
+        largest = POWERS.take(np.clip(precision - places, 0, precision))
+        if (digits >= largest).any():
+            return True
+    if places.min(initial=0) < 0:
+        return bool((digits % POWERS.take(np.clip(-places, 0, LONGEST_IN_A_WORD))).any())
+    return False
+
+
 def _shifted(digits: npt.NDArray[np.uint64], places: npt.NDArray[np.intp]) -> npt.NDArray[np.uint64]:
     """Multiply digits by powers of ten; of a fraction's last digit less than four decimals may be shown."""
     shifted = digits * POWERS.take(np.maximum(places, 0))
-    return shifted if places.min(initial=0) >= 0 else shifted // POWERS.take(np.maximum(-places, 0))
+    return shifted if places.min(initial=0) >= 0 else shifted // POWERS.take(np.clip(-places, 0, LONGEST_IN_A_WORD))

@@ -90,7 +90,8 @@ def write(
 
     Raises:
         TableMismatchError: The stored table does not fit its shape.
-        ContractError: Two of the rows, or one of them and a row outside the slice, have the same key.
+        ContractError: Two of the rows, or one of them and a row outside the slice, have the same key, or a column has
+            another type than the table's.
     """
     beside, keeps_rows = {table.qualified_name: hooks}, isinstance(rows, Changes)
     with replacing(database, [table], part, beside, keeps_rows=keeps_rows) as replacement:
@@ -220,12 +221,25 @@ def delete_rows(cursor: Connection, table: Table, part: Days | None) -> None:
 def put_rows(cursor: Connection, table: Table, rows: Rows) -> int:
     """Add rows in the caller's transaction; changed ones replace those of the same id. Returns how many."""
     if isinstance(rows, Changes):
+        _refuse_other_types(table, rows.rows.schema)
         return _merge(cursor, table, rows.rows)
     if isinstance(rows, Query):
         names = ", ".join(column.name for column in table.columns)
         cursor.execute(f"insert into {table.qualified_name} ({names}) {rows.sql}")
         return int(cursor.rowcount)
+    _refuse_other_types(table, rows.schema)
     return copy_rows(cursor, table.qualified_name, rows)
+
+
+def _refuse_other_types(table: Table, given: pa.Schema) -> None:
+    """Refuse columns of another type than the table's: the server would take their bytes for values of its own."""
+    wanted = table.arrow_schema
+    for field in given:
+        place = wanted.get_field_index(field.name)
+        kind = wanted.types[place] if place >= 0 else "not there"
+        if kind != field.type:
+            message = f"its column {field.name} is {kind}, and the rows have the column {field.name} as {field.type}"
+            raise ContractError(f"rows meant for {table.qualified_name} were not written: {message}.")
 
 
 def _merge(cursor: Connection, table: Table, rows: pa.RecordBatchReader) -> int:

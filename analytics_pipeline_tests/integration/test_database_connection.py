@@ -318,3 +318,16 @@ def test_what_was_read_counts_though_the_server_ends_the_connection_right_after(
         end_sessions(database)
 
     assert query(database, "select 2 as number") == [{"number": 2}]
+
+
+def test_a_server_that_ends_the_connection_between_two_batches_is_reported_as_lost(database: Database) -> None:
+    def read() -> None:
+        with database.reading() as cursor:
+            cursor.execute("select number, repeat('x', 1000) from generate_series(1, 300000) as number")
+            batches = cursor.fetch_record_batch()
+            batches.read_next_batch()
+            end_sessions(database)
+            batches.read_all()
+
+    with pytest.raises(DatabaseUnavailableError, match=r"went away in the middle: .*call the command again"):
+        read()

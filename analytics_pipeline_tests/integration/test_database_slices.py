@@ -1,5 +1,6 @@
 """One transaction a write, exactly the asked-for rows a read."""
 
+import re
 import threading
 from contextlib import closing
 from decimal import Decimal
@@ -255,3 +256,49 @@ def test_a_slice_without_a_day_is_nothing_and_not_the_whole_table(stored: Databa
     assert write(stored, THINGS, THINGS.arrow_schema.empty_table(), NO_DAYS) == 0
     assert names(stored) == before
     assert read_table(stored, THINGS, NO_DAYS).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("stored_type", "number"),
+    [
+        ("numeric(20,4)", "9999999999999999.1234"),
+        ("numeric(38,4)", "1000000000000000"),
+        ("numeric", "1e60"),
+        ("numeric(25,6)", "1.234567"),
+        ("numeric", "1e-30"),
+    ],
+)
+def test_a_number_that_the_contracts_type_has_no_room_for_is_refused_and_not_cut(
+    stored: Database, stored_type: str, number: str
+) -> None:
+    change = f"alter table probe.things alter column amount type {stored_type}"
+    execute(stored, change, f"update probe.things set amount = {number} where name = 'b'")
+    with pytest.raises(ContractError, match="amount holds a number that has more digits than decimal128"):
+        read_table(stored, THINGS)
+    execute(
+        stored, "update probe.things set amount = case name when 'a' then -999999999999999.9999 else 0.00010000 end"
+    )
+    found = {row["name"]: row["amount"] for row in read_table(stored, THINGS).to_pylist()}
+    assert (found["a"], found["b"]) == (Decimal("-999999999999999.9999"), Decimal("0.0001"))
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("count", pa.array([1.0])),
+        ("count", pa.array([1], pa.int32())),
+        ("amount", pa.array([Decimal("1.23456")])),
+        ("seen_at", pa.array([1])),
+        ("unheard_of", pa.array([1])),
+    ],
+    ids=["float", "narrow", "finer", "number", "new"],
+)
+def test_a_column_of_another_type_is_refused_by_name_and_not_taken_for_the_tables(
+    stored: Database, name: str, values: pa.Array
+) -> None:
+    rows = things((2, "x"))
+    place = rows.schema.get_field_index(name)
+    rows = rows.append_column(name, values) if place < 0 else rows.set_column(place, name, values)
+    with pytest.raises(ContractError, match=re.escape(f"have the column {name} as {values.type}")):
+        write(stored, THINGS, rows, part(2))
+    assert tuple(names(stored)) == OLD
