@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from analytics_pipeline.errors import ContractError, SeedError
+from analytics_pipeline.tables.names import NAME, RESERVED
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, STAMP, TEXT, Column, Table
 
 LAYER = "seeds"
-NAME = re.compile("[a-z][a-z0-9_]*")
 CELL = re.compile(r"(?P<name>[a-z][a-z0-9_]*)(?: *: *(?P<type>[a-z]+(?: *\([0-9 ,]+\))?))?(?P<key> +key)?")
 BETWEEN_CELLS = re.compile(r",(?![^(]*\))")
 """A comma that is none of `numeric(19,4)`."""
@@ -125,6 +125,11 @@ def _column(path: Path, cell: str) -> tuple[Column, bool]:
         raise SeedError(
             f"{path}: line 1: {cell!r} is no column; write name:type, with ` key` behind it where it sets rows apart. "
             f"Types are {', '.join(TYPES)} and numeric(digits, decimals)."
+        )
+    if parts["name"] in RESERVED:
+        raise SeedError(
+            f"{path}: line 1: {parts['name']} is a word of Postgres' own, which no column can have as its name; take "
+            "another one."
         )
     is_key = parts["key"] is not None
     return Column(parts["name"], kind, "A column of the file.", is_nullable=not is_key), is_key

@@ -9,7 +9,6 @@ files is the part of `folders`, running the statement that of the IO manager.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -40,6 +39,7 @@ from analytics_pipeline.marts.statement import (
     sources,
 )
 from analytics_pipeline.marts.types import OutputTypes, UnfixedError, annotated, sql_type
+from analytics_pipeline.tables.names import NAME, RESERVED
 from analytics_pipeline.tables.shape import COUNT, DAY, MONEY, Column, Table
 
 LAYER = "marts"
@@ -47,7 +47,6 @@ OWN_LAYERS = frozenset({"raw", "clean", "ops", "seeds", LAYER})
 WHO_ORDERED = frozenset({"customer_key", "customer_id"})
 PLOTTED = ("net_sales",)
 ALL_NUMBERS = "all numbers"
-NAME = re.compile("[a-z][a-z0-9_]*")
 
 SqlSchema = dict[str, dict[str, dict[str, str]]]
 """SQL types by layer, table and column, as sqlglot takes them."""
@@ -331,6 +330,9 @@ def _columns(path: Path, statement: exp.Query, typed: exp.Query, grain: Iterable
     for node in statement.selects:
         if not NAME.fullmatch(name := node.alias_or_name):
             message = f"output columns have names in lower case, as in count(*) as orders: {name or 'one'}."
+            raise fault(path, line_of(node), message)
+        if name in RESERVED:
+            message = f"{name} is a word of Postgres' own, which no column can have as its name; take another one."
             raise fault(path, line_of(node), message)
         if names.count(name) > 1:
             raise fault(path, line_of(node), f"two output columns have the same name, {name}.")

@@ -147,6 +147,8 @@ def test_a_mart_that_reads_another_one_follows_it(tmp_path: Path) -> None:
         (HEADER.replace("event_date", "orders") + BODY, "line 2: a mart by business day has a date first in its grain"),
         (HEADER + BODY.replace("sum(", "avg("), "the type of the output column net_sales cannot be derived; cast it"),
         (HEADER + BODY.replace(" as orders", ""), "output columns have names in lower case"),
+        (HEADER + BODY.replace("as orders", 'as "order"'), "line 6: order is a word of Postgres' own, which no column"),
+        (HEADER + BODY.replace("as orders", "as primary"), "line 6: primary is a word of Postgres' own, which no"),
         (f"{HEADER}select\n    *\nfrom clean.sales", "line 4: `*` names no output columns; write each one"),
         (HEADER + BODY.replace("group by event_date\n", ""), "line 4: event_date stands beside an aggregate"),
         (

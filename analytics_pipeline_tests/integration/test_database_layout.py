@@ -3,11 +3,13 @@
 from contextlib import closing
 from dataclasses import replace
 
+import pyarrow as pa
 import pytest
 
 from analytics_pipeline.errors import TableBusyError, TableMismatchError
 from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.tables.names import RESERVED
 from analytics_pipeline.tables.shape import COUNT, TEXT, Column, Table
 from analytics_pipeline.warehouse import layout
 from analytics_pipeline.warehouse.connection import Database
@@ -157,3 +159,12 @@ def test_a_further_column_with_a_default_is_no_obstacle(database: Database) -> N
     write(database, THINGS, things((2, "b")), part(2))
 
     assert value(database, "select count(loaded_at) from probe.things") == 2
+
+
+def test_every_word_that_the_server_takes_as_a_name_without_quotes_is_one(database: Database) -> None:
+    words = {row["word"]: row["catcode"] for row in query(database, "select word, catcode from pg_get_keywords()")}
+    assert {word for word, kind in words.items() if kind in "RT"} <= RESERVED
+    columns = tuple(Column(word, TEXT, "A word.", is_nullable=True) for word in sorted(words.keys() - RESERVED))
+    table = Table("probe", "words", "Words.", columns)
+    assert write(database, table, pa.table({column.name: ["x"] for column in columns}), None) == 1
+    assert read_table(database, table).num_rows == 1

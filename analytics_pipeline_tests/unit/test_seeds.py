@@ -99,6 +99,7 @@ def test_a_value_that_is_none_of_its_type_is_reported_with_its_line_and_not_quot
         ("targets", "day:date;target:text", "is no column"),
         ("targets", "day:date,day:text", "line 1: two columns have the same name"),
         ("targets", "", "line 1: '' is no column"),
+        ("targets", "user:text", "line 1: user is a word of Postgres' own, which no column can have"),
         ("Targets", "day:date", "the file's name becomes the table's"),
     ],
 )
