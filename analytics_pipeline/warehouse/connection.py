@@ -74,7 +74,8 @@ class Database:
 
     def missing_right(self, error: Exception) -> DatabaseRefusedError:
         """Say which right the login lacks and how it is granted, from the server's own words."""
-        reason = re.split(r"ERROR:|\(psycopg2\.\S+\)", str(error), maxsplit=1)[-1]
+        reason = re.split(r"ERROR:|Postgres:|\(psycopg2\.\S+\)", str(error), maxsplit=1)[-1]
+        reason = reason.removesuffix(f" ({INSUFFICIENT_PRIVILEGE})")  # see `drivers.without_rows`
         return missing_right(reason, login=self.login, database=self.name, label=self.label)
 
     def named(self, name: str) -> "Database":

@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 
 from analytics_pipeline import tables
-from analytics_pipeline.errors import NewerSchemaError, TableMismatchError
+from analytics_pipeline.errors import DatabaseRefusedError, NewerSchemaError, TableMismatchError
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.history import INSTALLATION, OPS_TABLES
 from analytics_pipeline.warehouse.connection import Database
@@ -163,11 +163,25 @@ def prepare(database: Database, stored: Stored | None = None, schema: Schema | N
         NewerSchemaError: A newer version of the project has been at work on it; nothing is written.
         TableMismatchError: A stored table does not fit its shape.
         TableBusyError: A table is to be changed and is in use.
+        DatabaseRefusedError: The login may not do what is to be done.
     """
     schema, stored = schema or packaged_schema(), stored or read_stored(database)
     refuse_newer(database, stored, schema)
-    if not stored.pending(schema):
+    pending = stored.pending(schema)
+    if not pending:
         return
+    try:
+        _bring_up_to_date(database, schema)
+    except DatabaseRefusedError as refusal:
+        if stored.is_new:
+            raise
+        raise DatabaseRefusedError(
+            f"{database.label} is not up to date (pending: {', '.join(pending)}), and this login may not change it: "
+            f"any command with the login of its owner does. {refusal}"
+        ) from None
+
+
+def _bring_up_to_date(database: Database, schema: Schema) -> None:
     ensure_schema(database, INSTALLATION.schema)
     for step in schema.migrations:
         _migrate(database, schema, step)

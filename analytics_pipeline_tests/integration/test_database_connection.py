@@ -14,11 +14,12 @@ from analytics_pipeline.errors import DatabaseRefusedError, DatabaseUnavailableE
 from analytics_pipeline.history.binding import bind, rebind
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database, create_database
+from analytics_pipeline.warehouse.drivers import without_rows
 from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import query, write
 from analytics_pipeline_tests.conftest import with_login
 from analytics_pipeline_tests.integration.loaded import wait_until
-from analytics_pipeline_tests.integration.tables import THINGS, end_sessions, execute, things, value
+from analytics_pipeline_tests.integration.tables import THINGS, end_sessions, execute, make_older, things, value
 
 PASSWORD = "pa%24s-s3cr3t"
 SECRETS = ("pa%24s", "pa$s", "s3cr3t")
@@ -331,3 +332,42 @@ def test_a_server_that_ends_the_connection_between_two_batches_is_reported_as_lo
 
     with pytest.raises(DatabaseUnavailableError, match=r"went away in the middle: .*call the command again"):
         read()
+
+
+def test_the_statement_that_grants_a_missing_right_can_be_run_though_the_error_has_been_cleaned_before(
+    database: Database, login: Callable[..., str]
+) -> None:
+    write(database, THINGS, things((1, "a")), None)
+    restricted = Database(login())
+    execute(database, f"grant usage on schema probe to {restricted.login}")
+
+    def ask() -> None:
+        with restricted.connect() as connection:
+            try:
+                connection.execute("select * from probe.things")
+            except psycopg.Error as error:
+                raise without_rows(error) from None
+
+    with pytest.raises(DatabaseRefusedError, match=r"grant select, .* on table things to") as raised:
+        ask()
+    execute(database, "set local search_path = probe", str(raised.value).rpartition(": ")[2])
+    ask()
+
+
+def test_a_login_that_may_only_read_is_asked_for_the_owners_where_the_database_is_of_an_older_version(
+    database: Database, login: Callable[..., str]
+) -> None:
+    prepare(database)
+    make_older(database, "alter table ops.fields drop column example")
+    reader = Database(login())
+    execute(
+        database,
+        f"grant usage on schema ops to {reader.login}",
+        f"grant select on all tables in schema ops to {reader.login}",
+    )
+    with pytest.raises(
+        DatabaseRefusedError, match=r"is not up to date \(pending: tables and columns\).* its owner does"
+    ):
+        prepare(reader)
+    prepare(database)
+    prepare(reader)
