@@ -173,7 +173,7 @@ def open_failures(runs: Iterable[Run]) -> list[Run]:
 
 
 def due_message(incident: Incident, now: datetime, repeat_after: timedelta) -> Phase | None:
-    """Return what has to be told of an incident now, to all receivers; None when nothing."""
+    """Return what has to be sent of an incident now, to all receivers; None when nothing."""
     if incident.closed_at is not None:
         return "over" if incident.over_sent_at is None else None
     if incident.last_sent_at is None:

@@ -1,7 +1,7 @@
 """The command line `analytics-pipeline`, one module a command.
 
 A command's module is imported when the command is asked for, so that `--help` answers at once. Here is what all
-commands share: the group, their help, the `.env` file, and errors told in one line.
+commands share: the group, their help, the `.env` file, and errors reported in one line.
 """
 
 import importlib

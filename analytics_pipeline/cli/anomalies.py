@@ -29,8 +29,8 @@ Row = dict[str, Any]
         "analytics-pipeline anomalies --all",
     ),
 )
-@click.option("--from", "first", type=Day(), help="First business day to tell of.")
-@click.option("--to", "last", type=Day(), help="Last business day to tell of, included.")
+@click.option("--from", "first", type=Day(), help="First business day to report.")
+@click.option("--to", "last", type=Day(), help="Last business day to report, included.")
 @click.option("--all", "is_all", is_flag=True, help=f"All days that have findings, not the newest {SHOWN_DAYS}.")
 @shop_option
 def command(first: date | None, last: date | None, *, is_all: bool) -> None:

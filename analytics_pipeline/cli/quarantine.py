@@ -52,7 +52,7 @@ def command() -> None:
         'analytics-pipeline quarantine list --reason "not a list" --day 2026-11-22',
         "analytics-pipeline quarantine list --blocked",
     ),
-    short_help="Tell reasons and orders with money at risk.",
+    short_help="Show reasons and orders with money at risk.",
 )
 @_reason_option
 @_day_option
@@ -130,7 +130,7 @@ def show(order_id: str) -> None:
 )
 @shop_option
 def replay(reason: str | None, day: date | None, order_id: str | None, *, is_stored: bool) -> None:
-    """Load the days of quarantined orders again, and tell which orders came back.
+    """Load the days of quarantined orders again, and say which orders came back.
 
     The days are loaded through the normal path and replaced as a whole. After a repair in the shop, the shop is asked
     again; after a change of the description, --stored is enough. The exit code is 1 when a run failed, 3 when something

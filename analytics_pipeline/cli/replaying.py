@@ -74,7 +74,7 @@ def replay(database: Database, held: Sequence[Row], run: Run, *, is_stored: bool
     before = _quarantined(database, ranges)
     replayed = Replayed()
     for days in ranges:
-        # Marts of other days that the orders touch, by a refund say, are computed with the run's own.
+        # Marts of other days that the orders affect, by a refund say, are computed with the run's own.
         if not is_stored:
             _ran(replayed, run, days, DAILY)
         elif _ran(replayed, run, days, "clean"):

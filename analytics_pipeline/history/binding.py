@@ -57,7 +57,7 @@ def refuse_another_shop(database: Database, shop: Shop, stored: Stored | None = 
     Args:
         database: Where the tables lie.
         shop: The shop that it has to hold.
-        stored: What the database has told of itself, if it has been asked.
+        stored: What the database has said of itself, if it has been asked.
 
     Raises:
         SettingsError: It is bound to another shop, or to one of another name or address.

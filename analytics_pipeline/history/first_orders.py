@@ -58,14 +58,14 @@ def keep_first_orders_moved(cursor: Connection, slice_: str, marts: Sequence[Tab
             from {SALES} where {IS_SOLD} and customer_key in (select customer_key from buyers) group by customer_key
         ),
         -- The shop may know of orders that are older than what is loaded.
-        told as ({records}),
+        given as ({records}),
         moved as (
             select
-                buyers.order_id, least(old.day, now.elsewhere, told.day) as before, least(now.day, told.day) as after
+                buyers.order_id, least(old.day, now.elsewhere, given.day) as before, least(now.day, given.day) as after
             from buyers
             left join old using (customer_key)
             left join now using (customer_key)
-            left join told using (customer_key)
+            left join given using (customer_key)
         )
         select order_id, before, after from moved
         where before is distinct from after

@@ -59,7 +59,7 @@ def unfinished_days(database: Database, marts: Sequence[Table]) -> list[date]:
 
     The clean tables are of another extraction than the raw orders, or of two runs; no mart has the day, or one lacks it
     that is older than the day's first load; or a mart's day is older than the ledger's, or does not know a change of an
-    order that touches it.
+    order that affects it.
 
     Args:
         database: Where the tables lie.

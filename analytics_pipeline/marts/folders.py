@@ -1,4 +1,4 @@
-"""Folders of marts: their SQL files read in an order in which each follows the ones that it reads, or told as broken.
+"""Folders of marts: their SQL files, each read after the ones that it reads, or reported as broken.
 
 What a file says is `engine`'s part.
 """
@@ -79,7 +79,7 @@ def names_outside(*folders: Path) -> tuple[tuple[str, str], ...]:
     """Return the tables from outside that some folders' marts name in a line `reads:`, as (schema, name)."""
     found: set[tuple[str, str]] = set()
     for path in _files(folders):
-        with suppress(MartError):  # told when the mart itself is read
+        with suppress(MartError):  # reported when the mart itself is read
             found |= {*read_header(path, read_text(path)).reads}
     return tuple(sorted(found - {(layer, name) for layer, name in found if layer in OWN_LAYERS}))
 

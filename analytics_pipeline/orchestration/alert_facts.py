@@ -67,7 +67,7 @@ def gather(
     shop, tables = catalogue.shop, catalogue.due_names
     runs = tuple(_ended_runs(instance))
     checks = tuple(_failed_checks(instance, [key for key in check_keys if key != ON_TIME]))
-    message = {incident.run_id for incident in open_incidents}
+    known = {incident.run_id for incident in open_incidents}
     days = {last_complete_day(shop, now)}
     days |= {date.fromisoformat(one.subject) for one in open_incidents if one.kind == DAY_LATE}
     written, past = read_written_days(database, sorted(days), tables), read_past(database, tables)
@@ -79,9 +79,7 @@ def gather(
         now=now,
         freshness=tuple(freshness(shop, now, written, tables=tables, day=day, past=past) for day in sorted(days)),
         reasons={
-            run.run_id: _reasons(instance, run.run_id, checks)
-            for run in open_failures(runs)
-            if run.run_id not in message
+            run.run_id: _reasons(instance, run.run_id, checks) for run in open_failures(runs) if run.run_id not in known
         },
     )
 

@@ -53,7 +53,7 @@ class FieldChange:
     Attributes:
         change: new, missing, retyped or back.
         path: The path.
-        told: The difference in words.
+        message: The difference in words.
         role: The key of the description that reads the path, None when none does.
         example: An example of the value; for a missing field the last known one.
     """

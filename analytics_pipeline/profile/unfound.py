@@ -3,7 +3,7 @@
 Pure. A path counts as found as soon as one record has it, with null too: then `drift` sees to it. What is missing is
 judged by what the field is for, since shops also leave out what does not apply:
 
-- what every record has (`EXPECTED`, and whatever is required) is told from the first record on;
+- what every record has (`EXPECTED`, and whatever is required) is reported from the first record on;
 - what most shops send (`USUAL`) is reported once a hundred records lacked it;
 - anything else (refunds, cancellations, discounts, rules) may rightly never come. It is reported where a field that
   nothing reads has nearly its name: `totl` beside `total`.

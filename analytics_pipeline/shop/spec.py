@@ -1,6 +1,6 @@
 """The shop description: the models of its YAML, one class per mapping of the file, and `load_shop`.
 
-How a shop is talked to (authentication, paging, windows) is in protocol.py; how faults of a file are found and told
+How a shop is talked to (authentication, paging, windows) is in protocol.py; how faults of a file are found and said
 is in loading.py. References (`${NAME}`) stay as they are written: loading needs no environment.
 """
 

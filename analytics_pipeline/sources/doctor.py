@@ -1,4 +1,4 @@
-"""A quick look at whether a shop answers as it is described: one page of yesterday's orders, told in a sentence."""
+"""A quick look at whether a shop answers as it is described: one page of yesterday's orders, in a sentence."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta

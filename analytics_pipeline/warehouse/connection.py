@@ -242,7 +242,7 @@ def create_database(database: Database) -> bool:
             # Two that create at once meet in the catalogue's own index: the other one made it.
             if sqlstate(error) in {DUPLICATE_DATABASE, UNIQUE_VIOLATION}:
                 return False
-            if sqlstate(error) == INSUFFICIENT_PRIVILEGE:  # told with the database that is missing, not this one
+            if sqlstate(error) == INSUFFICIENT_PRIVILEGE:  # described with the database that is missing, not this one
                 raise database.missing_right(error) from None
             raise
     return True

@@ -1,4 +1,4 @@
-"""A database that goes away in the middle of work, told in one sentence whichever library noticed it.
+"""A database that goes away in the middle of work, described in one sentence whichever library noticed it.
 
 The project's own driver, Dagster's storage and what wraps these raise errors of their own kinds, of many lines each.
 """

@@ -156,7 +156,7 @@ def prepare(database: Database, stored: Stored | None = None, schema: Schema | N
 
     Args:
         database: Where the tables lie.
-        stored: What it has told of itself, if it has been asked.
+        stored: What it has said of itself, if it has been asked.
         schema: What is wanted; that of this installation when None.
 
     Raises:

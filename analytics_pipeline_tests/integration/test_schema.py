@@ -23,6 +23,7 @@ from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import Pipeline, with_login
 from analytics_pipeline_tests.integration.loaded import FIRST, hashes, wait_until
 from analytics_pipeline_tests.integration.tables import end_sessions, execute, value
+from analytics_pipeline_tests.unit.test_readme import DOCS, blocks_of
 
 VERSION = "select value from ops.installation where name = 'schema_version'"
 NEXT = packaged_schema().version + 1
@@ -234,3 +235,11 @@ def test_the_doctor_names_what_is_pending(loaded: Pipeline) -> None:
     assert f"warn  schema       version 0 of {NEXT - 1}, pending: 0001_days_read_again_have_one_reason" in messages
     assert "tables and columns, ops.as_reported, ops.old_names (what opens the database next does it" in messages
     assert value(loaded.database, "select count(*) from ops.installation where name like 'schema_%'") == 0
+
+
+def test_every_query_of_the_page_about_operations_can_be_put_to_a_database_of_now(loaded: Pipeline) -> None:
+    statements = [part.strip() for block in blocks_of(DOCS / "operations.md", "sql") for part in block.split(";")]
+    queries = [statement for statement in statements if statement.startswith("select")]
+    assert len(queries) >= 2
+    for statement in queries:
+        query(loaded.database, statement)

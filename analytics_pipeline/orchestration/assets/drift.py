@@ -1,4 +1,4 @@
-"""What the shop's records have, told by two checks of the raw tables.
+"""What the shop's records have, reported by two checks of the raw tables.
 
 One reports fields that are new, missing, or of another type, the other mapped paths that no record has had yet.
 

@@ -38,7 +38,7 @@ def limit_specs() -> list[dg.AssetCheckSpec]:
             LITTLE,
             asset=_KEY,
             description=f"No larger share {of_a_day} than quarantine.block_above, where that blocks nothing: with "
-            f"fewer than {FEW_ORDERS} orders, or by money alone. Written all the same, and told.",
+            f"fewer than {FEW_ORDERS} orders, or by money alone. Written all the same, and reported.",
         ),
         dg.AssetCheckSpec(
             RARE,

@@ -1,4 +1,4 @@
-"""What a reading of orders brought, day by day: which are written, and what is told of the others.
+"""What a reading of orders brought, day by day: which are written, and what is reported of the others.
 
 Reading is `sources.ranges`' part, judging `history.proving`'s.
 """
