@@ -3,10 +3,12 @@
 `dagster.yaml` names the class below, so that the web server, the daemon and every run find the server in the same way
 as the assets do: the one of `ANALYTICS_DATABASE_URL`, or the embedded one, which the first of them starts. What is
 stored and how is dagster-postgres' part; three of its habits are changed: it opens a connection for every event, asks
-the server's catalogue for tables and columns with most of them, and writes the events that announce a run's partitions
-one by one. And runs that name their code location get the origin that belongs to it.
+the server's catalogue for tables and columns with most of them, and writes the events of a run's partitions one by one
+or value by value. And runs that name their code location get the origin that belongs to it.
 """
 
+import json
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
@@ -20,6 +22,7 @@ from dagster._core.remote_origin import (  # in no public place; a test repeats 
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
+from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable  # as above
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
 
 from analytics_pipeline.orchestration.code_location import REPOSITORY
@@ -91,10 +94,8 @@ class EventStorage(PostgresEventLogStorage):
                 super().store_event_batch(list(group))
 
     def _store_materializations(self, events: list[dg.EventLogEntry]) -> None:
-        log = self.prepare_insert_event(events[0]).table
-        insert = log.insert().returning(log.c.id, sort_by_parameter_order=True)
         with self.index_connection() as connection:
-            ids = [row[0] for row in connection.execute(insert, [self._event_to_row(event) for event in events])]
+            ids = _insert(connection, SqlEventLogStorageTable, self._rows(events))
         with self.index_transaction() as connection:
             self._store_asset_event_tags(connection, events, ids)
         # What is kept about an asset as a whole follows from its newest event.
@@ -103,6 +104,92 @@ class EventStorage(PostgresEventLogStorage):
         }
         for event, event_id in newest.values():
             self.store_asset_event(event, event_id)
+
+    def _rows(self, events: Sequence[dg.EventLogEntry]) -> list[dict[str, Any]]:
+        written = Written()
+        moment: Callable[[dg.EventLogEntry], Any] = self._event_insert_timestamp
+        return [
+            {
+                "run_id": event.run_id,
+                "event": written.text(event),
+                "dagster_event_type": found.event_type_value,
+                "timestamp": moment(event),
+                "step_key": found.step_key,
+                "asset_key": found.asset_key.to_string() if found.asset_key else None,
+                "partition": found.partition,
+            }
+            for event in events
+            for found in (event.get_dagster_event(),)
+        ]
+
+    def _store_asset_event_tags(
+        self, conn: sqlalchemy.Connection, events: Sequence[dg.EventLogEntry], event_ids: Sequence[int]
+    ) -> None:
+        """Store what materialisations are found by, of all events in one statement."""
+        moment: Callable[[dg.EventLogEntry], Any] = self._event_insert_timestamp
+        rows = [
+            {
+                "event_id": event_id,
+                "asset_key": asset.to_string(),
+                "key": key,
+                "value": value,
+                "event_timestamp": moment(event),
+            }
+            for event, event_id in zip(events, event_ids, strict=True)
+            if (asset := event.get_dagster_event().asset_key) is not None
+            for key, value in self._tags_for_asset_event(event).items()
+        ]
+        if rows and self.has_table(AssetEventTagsTable.name):
+            _insert(conn, AssetEventTagsTable, rows)
+
+
+class Written:
+    """Events as Dagster writes them, one after the other; what an event has in common with the last is written once.
+
+    Thousands of days' events differ in their moment and in what is told of the day, a small part of their text.
+    """
+
+    def __init__(self) -> None:
+        self._common: dg.EventLogEntry | None = None
+        self._parts: list[str] = []
+
+    def text(self, event: dg.EventLogEntry) -> str:
+        """Return the text of a Dagster event, character for character Dagster's own."""
+        inner = event.get_dagster_event()
+        common = event._replace(timestamp=0.0, dagster_event=inner._replace(event_specific_data=None))
+        if common != self._common:
+            self._common, self._parts = common, _around(event)
+        before, between, after = self._parts
+        told = dg.serialize_value(inner.event_specific_data)
+        return f"{before}{told}{between}{json.dumps(event.timestamp)}{after}"
+
+
+def _around(event: dg.EventLogEntry) -> list[str]:
+    """Return the text of an event before what it tells, between that and its moment, and after."""
+    told, moment = (f"@{uuid.uuid4()}@" for _ in range(2))
+    inner: Any = event.get_dagster_event()
+    whole: Any = event  # neither mark is of its field's type: only their places in the text are looked for
+    marked = whole._replace(timestamp=moment, dagster_event=inner._replace(event_specific_data=told))
+    before, _, rest = dg.serialize_value(marked).partition(f'"{told}"')
+    between, _, after = rest.partition(f'"{moment}"')
+    return [before, between, after]
+
+
+def _insert(connection: sqlalchemy.Connection, table: sqlalchemy.Table, rows: Sequence[Mapping[str, Any]]) -> list[int]:
+    """Add rows, and return their ids in the same order.
+
+    Each column goes as one array: a statement with a parameter for each value takes longer to make than to execute.
+    """
+    names = [f'"{name}"' for name in rows[0]]
+    kinds = [table.c[name].type.compile(connection.dialect) for name in rows[0]]
+    arrays = ", ".join(f"%s::{kind}[]" for kind in kinds)
+    columns = ", ".join(names)
+    found = connection.exec_driver_sql(
+        f"insert into {table.name} ({columns}) select {columns} "
+        f"from unnest({arrays}) with ordinality as given ({columns}, place) order by place returning id",
+        tuple([row[name] for row in rows] for name in rows[0]),
+    )
+    return [row[0] for row in found]
 
 
 def _is_materialization(event: dg.EventLogEntry) -> bool:

@@ -1,7 +1,8 @@
 """Dagster's daily partitions of a shop's business days: the only place that turns partition keys into days and back."""
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -11,9 +12,30 @@ from analytics_pipeline.shop.spec import Shop
 DAY_FORMAT = "%Y-%m-%d"
 
 
+class BusinessDays(dg.DailyPartitionsDefinition):
+    """Daily partitions whose keys are listed once a day.
+
+    Dagster lists them all for each input of a check, by the calendar's rules one day after the other.
+    """
+
+    def get_partition_keys(
+        self,
+        current_time: datetime | None = None,
+        dynamic_partitions_store: Any = None,  # noqa: ANN401 - Dagster's; days have none
+    ) -> list[str]:
+        """Return the keys of all business days that can be loaded at a moment, now when none is given."""
+        with dg.partition_loading_context(current_time, dynamic_partitions_store):
+            last = self.get_last_partition_key()
+            known: tuple[str | None, list[str]] | None = self.__dict__.get("known")
+            if known is None or known[0] != last:
+                known = last, [*super().get_partition_keys(current_time, dynamic_partitions_store)]
+                self.__dict__["known"] = known
+            return [*known[1]]
+
+
 def daily_partitions(shop: Shop) -> dg.DailyPartitionsDefinition:
     """Return one partition per business day, from the shop's first one to yesterday, or to today where it is loaded."""
-    return dg.DailyPartitionsDefinition(
+    return BusinessDays(
         start_date=shop.first_day.isoformat(),
         timezone=shop.timezone,
         fmt=DAY_FORMAT,

@@ -1,7 +1,9 @@
 """The business day: ranges, Dagster's partitions of a shop, and the last day that is over."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from unittest.mock import patch
 
+import dagster as dg
 import pytest
 
 from analytics_pipeline.days import Days
@@ -57,3 +59,27 @@ def test_a_day_is_over_at_the_shops_midnight_not_at_that_of_utc(shop: Shop, now:
 
     assert last_complete_day(shop, stamp) == last
     assert daily_partitions(shop).get_partition_keys(current_time=stamp)[-1] == last.isoformat()
+
+
+def test_the_partitions_are_those_of_dagster_and_are_listed_once_a_day(shop: Shop) -> None:
+    partitions = daily_partitions(shop)
+    theirs = dg.DailyPartitionsDefinition(
+        start_date=partitions.start, timezone=partitions.timezone, fmt=partitions.fmt, end_offset=partitions.end_offset
+    )
+    before_the_first = datetime(2024, 12, 31, 12, tzinfo=UTC)
+    moments = [before_the_first + timedelta(hours=hours) for hours in range(0, 120, 5)]
+    expected = [theirs.get_partition_keys(moment) for moment in moments]
+
+    with patch.object(
+        dg.DailyPartitionsDefinition,
+        "get_partition_keys",
+        autospec=True,
+        side_effect=dg.DailyPartitionsDefinition.get_partition_keys,
+    ) as listed:
+        assert [partitions.get_partition_keys(moment) for moment in moments] == expected
+        assert listed.call_count == len({len(keys) for keys in expected})
+        given = partitions.get_partition_keys(moments[-1])
+        assert isinstance(given, list)
+        given.clear()
+        assert partitions.get_partition_keys(moments[-1]) == expected[-1]
+    assert len(expected[-1]) > len(expected[0]) == 0
