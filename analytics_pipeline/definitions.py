@@ -82,7 +82,7 @@ def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
         ],
         jobs=[*jobs, replay_quarantine],
         schedules=[build_daily_schedule(jobs[0], shop)],
-        sensors=[build_late_changes_sensor(jobs[1], catalogue), *build_alert_sensors(catalogue)],
+        sensors=[build_late_changes_sensor(jobs[1:3], catalogue), *build_alert_sensors(catalogue)],
         resources={
             "database": resource,
             "shop": ShopResource(reference=shop_reference),

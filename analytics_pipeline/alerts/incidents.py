@@ -10,7 +10,7 @@ from typing import Literal
 
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.freshness import Freshness
-from analytics_pipeline.job_names import DAILY, LATE_CHANGES
+from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES
 from analytics_pipeline.shop.spec import Shop
 
 RUN_FAILED, CHECK_FAILED, DAY_PARKED, DAY_LATE = "run_failed", "check_failed", "day_parked", "day_late"
@@ -220,7 +220,8 @@ def _of_run(run: Run, reasons: Sequence[str], shop: Shop) -> Trouble:
     shown = [f"- {reason}" for reason in reasons[:SHOWN_REASONS]] or ["- no reason given"]
     if len(reasons) > SHOWN_REASONS:
         shown.append(f"- and {len(reasons) - SHOWN_REASONS} more")
-    again = f"analytics-pipeline run --job {run.job}" if run.job not in WHOLE_JOBS else "analytics-pipeline run"
+    is_layer = run.job not in {*WHOLE_JOBS, CHANGED_ORDERS}
+    again = f"analytics-pipeline run --job {run.job}" if is_layer else "analytics-pipeline run"
     options = f" --from {run.days.first} --to {run.days.last}" if run.days else ""
     if run.is_retried:
         shown.append("Dagster starts it again by itself; you are notified when it has succeeded.")

@@ -11,9 +11,10 @@ from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.days import business_day
 from analytics_pipeline.history.excerpts import excerpts_apart
-from analytics_pipeline.history.stale import days_to_load, is_to_wait, parked_days, unpark
-from analytics_pipeline.job_names import LATE_CHANGES
+from analytics_pipeline.history.stale import days_that_need_dimensions, days_to_load, is_to_wait, parked_days, unpark
+from analytics_pipeline.job_names import CHANGED_ORDERS
 from analytics_pipeline.late_changes.poll import poll
+from analytics_pipeline.orchestration.jobs import job_of_stale_days
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, open_instance
 from analytics_pipeline.orchestration.sensors import describe_poll
 from analytics_pipeline.settings import Settings
@@ -62,9 +63,14 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     )
     click.echo(describe_poll(found, ranges))
     failed, doubtful = False, False
-    for days in ranges:
-        summary = load_days(settings, days, job_name=LATE_CHANGES, is_alerting=True)
+    waiting = list(ranges)
+    while waiting:
+        days = waiting.pop(0)
+        job_name = job_of_stale_days(database, days)
+        summary = load_days(settings, days, job_name=job_name, is_alerting=True)
         if summary.succeeded:
+            if job_name == CHANGED_ORDERS:
+                waiting[:0] = days_that_need_dimensions(database, days)
             doubtful = doubtful or bool(summary.doubts)
             click.echo(f"{days}: done, {summary.checks} checks, run {summary.run_id}")
             click.echo(quarantine_line(database, days))

@@ -77,6 +77,7 @@ class ListEndpoint(Generic[_T]):
     async def answer(self, request: Request) -> Response:
         """Answer one request, as well as the shop is told to."""
         _check_key(request)
+        self._shop.asked.append((self.name, dict(request.query_params)))
         query = read_query(request.query_params, self._window)
         window = {name: _read_moment(name, text, self._shop.settings.zone) for name, text in query.window.items()}
         if (failure := await self._failure()) is not None:

@@ -4,6 +4,7 @@ All days are generated once and kept; what is visible of them changes with the c
 hold, so they are never stale and seldom built twice.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -21,6 +22,7 @@ from analytics_pipeline.demo_shop.settings import DemoShopSettings
 from analytics_pipeline.demo_shop.truth import Event, Truth
 
 _T = TypeVar("_T")
+KEPT_REQUESTS = 1_000
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 LATEST = datetime.max.replace(tzinfo=UTC)
 
@@ -83,7 +85,8 @@ class DemoShop:
     """A shop whose orders depend on its settings alone, seen at the moment that `now` reports.
 
     Refunds, cancellations and edits appear, and move `updated_at`, once their moment has come; later orders do not
-    exist yet, deleted ones no more. Safe to use from several threads.
+    exist yet, deleted ones no more. Safe to use from several threads. The newest requests of lists stay in `asked`,
+    each with its parameters.
 
     Args:
         settings: which shop.
@@ -93,6 +96,7 @@ class DemoShop:
     def __init__(self, settings: DemoShopSettings, now: Callable[[], datetime] = _utc_now) -> None:
         self.settings = settings
         self.misbehaviour = Misbehaviour(settings.seed, settings.fault_share)
+        self.asked: deque[tuple[str, Mapping[str, str]]] = deque(maxlen=KEPT_REQUESTS)
         self._now = now
         self._lock = RLock()
         self._generated: dict[date, ShopDay] = {}

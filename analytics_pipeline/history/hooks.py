@@ -14,6 +14,7 @@ import pyarrow as pa
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import NO_DAYS, Days
 from analytics_pipeline.history.blocked import BlockedForgotten
+from analytics_pipeline.history.dimensions import DimensionsMissed
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
 from analytics_pipeline.history.first_orders import FirstOrdersMoved
 from analytics_pipeline.history.moves import LeftDaysListed
@@ -81,6 +82,7 @@ class CleanedDays:
         replaced_sales: What these records come to in the ledger by the rules of now.
         beside: Days that are cleaned along, since they hold another version of an order.
         left: Those of them that an order has left.
+        are_orders_alone: Whether the run asks for no customers and products.
     """
 
     as_of: Mapping[date, datetime]
@@ -88,6 +90,7 @@ class CleanedDays:
     replaced_sales: pa.Table | None = None
     beside: Days = NO_DAYS
     left: tuple[date, ...] = ()
+    are_orders_alone: bool = False
 
 
 def hooks_of(table: Table, value: object, catalogue: Catalogue, run_id: str) -> tuple[Hook, ...]:
@@ -128,7 +131,8 @@ def order_hooks(cleaned: CleanedDays, catalogue: Catalogue, run_id: str) -> dict
         written,
         ReplacedForgotten(),
         # A day is off the list once it is written; one that an order has left comes onto it anew.
-        Settled(),
+        Settled(cleaned.are_orders_alone),
         LeftDaysListed(cleaned.left),
+        *([DimensionsMissed()] if cleaned.are_orders_alone else []),
     )
     return hooks

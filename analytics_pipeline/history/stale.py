@@ -36,12 +36,14 @@ class StaleDay:
         reason: Why, a word of `ops.stale_days`.
         order_ids: The orders that changed.
         event_days: Business days whose figures they affect.
+        needs_dimensions: Whether customers and products have to be read with it; None where nobody has looked.
     """
 
     day: date
     reason: str
     order_ids: tuple[str, ...] = ()
     event_days: frozenset[date] = field(default=frozenset())
+    needs_dimensions: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,13 @@ class Settled:
 
     An unfinished day that has failed stays until it is finished (`forget_finished`): its marts fail after this. Comes
     after the day's own entry (`DaysWritten`).
+
+    Attributes:
+        are_orders_alone: Whether the run asks for no customers and products. A day that has come to need them since the
+            run was asked for then stays for one that does.
     """
+
+    are_orders_alone: bool = False
 
     def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Nothing of the old rows matters."""
@@ -62,8 +70,9 @@ class Settled:
             cursor.execute(
                 f"delete from {STALE} as stale using {MATERIALISED_DAYS.qualified_name} as days "
                 f"where days.table_name = $1 and days.day = stale.day and {part.where('stale.day')} "
-                "and stale.seen_at < days.as_of and not (stale.reason = $2 and stale.failures > 0)",
-                (table.qualified_name, UNFINISHED),
+                "and stale.seen_at < days.as_of and not (stale.reason = $2 and stale.failures > 0) "
+                "and not ($3 and stale.needs_dimensions is true)",
+                (table.qualified_name, UNFINISHED, self.are_orders_alone),
             )
 
 
@@ -88,9 +97,11 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
     for stale in days:
         cursor.execute(
             f"""
-            insert into {STALE} as stored (day, reason, order_ids, event_days, first_seen_at, seen_at, failures)
+            insert into {STALE} as stored (
+                day, reason, order_ids, event_days, needs_dimensions, first_seen_at, seen_at, failures
+            )
             values (
-                $1, $2, $3::text::text[], $4::text::date[], clock_timestamp(), clock_timestamp(),
+                $1, $2, $3::text::text[], $4::text::date[], $5, clock_timestamp(), clock_timestamp(),
                 coalesce((select max(failures) from {STALE} where day = $1), 0)
             )
             on conflict (day, reason) do update set
@@ -100,6 +111,8 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
                 event_days = array(
                     select distinct day from unnest(stored.event_days || excluded.event_days) as days (day) order by day
                 ),
+                -- True if either is; otherwise null, not known, if either is.
+                needs_dimensions = stored.needs_dimensions or excluded.needs_dimensions,
                 seen_at = case when stored.reason in ({unseen}) then stored.seen_at else excluded.seen_at end
             """,
             (
@@ -107,6 +120,7 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
                 stale.reason,
                 array_literal(stale.order_ids),
                 array_literal(map(str, sorted(stale.event_days))),
+                stale.needs_dimensions,
             ),
         )
         cursor.execute(
@@ -184,6 +198,25 @@ def days_that_wait(database: Database) -> dict[date, datetime]:
         "group by day order by day",
     )
     return {row["day"]: row["again_at"] for row in rows}
+
+
+def are_orders_alone(database: Database, days: Days) -> bool:
+    """Return whether days can be loaded without customers and products: all their changes were compared, and need none.
+
+    A day that is not on the list is none of these: who loads it has another reason.
+    """
+    rows = query(
+        database,
+        f"select count(distinct day) as listed, bool_and(coalesce(not needs_dimensions, false)) as known from {STALE} "
+        f"where {days.where('day')}",
+    )
+    return rows[0]["listed"] == len(days) and bool(rows[0]["known"])
+
+
+def days_that_need_dimensions(database: Database, days: Days) -> list[Days]:
+    """Return those of some days that are on the list since customers and products have to be read for them."""
+    rows = query(database, f"select distinct day from {STALE} where needs_dimensions and {days.where('day')}")
+    return Days.of(row["day"] for row in rows).ranges
 
 
 def parked_days(database: Database) -> list[date]:

@@ -32,7 +32,13 @@ def merged(days: Iterable[StaleDay]) -> list[StaleDay]:
     found: dict[tuple[date, str], StaleDay] = {}
     for stale in days:
         key = (stale.day, stale.reason)
-        known = found.get(key, StaleDay(*key))
+        known = found.get(key, StaleDay(*key, needs_dimensions=False))
         ids = dict.fromkeys([*known.order_ids, *stale.order_ids])
-        found[key] = StaleDay(*key, tuple(ids), known.event_days | stale.event_days)
+        needs_dimensions = _or(known.needs_dimensions, stale.needs_dimensions)
+        found[key] = StaleDay(*key, tuple(ids), known.event_days | stale.event_days, needs_dimensions)
     return [found[key] for key in sorted(found)]
+
+
+def _or(*known: bool | None) -> bool | None:
+    """Return what SQL's `or` does: null is not known."""
+    return True if True in known else None if None in known else False

@@ -6,6 +6,7 @@ key. Which days a differing one affects, and why, follows from its events (`tran
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -16,9 +17,17 @@ from analytics_pipeline.decoding.mapping import is_same_record
 from analytics_pipeline.history.stale import StaleDay
 from analytics_pipeline.late_changes.affected import affected_days
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.contracts import CLEAN_SALES, RAW_ORDERS
-from analytics_pipeline.transforms.changes import OrderState, states
-from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.tables.contracts import (
+    CLEAN_CUSTOMERS,
+    CLEAN_ORDERS,
+    CLEAN_SALES,
+    RAW_CUSTOMERS,
+    RAW_ORDERS,
+    RAW_PRODUCTS,
+)
+from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.transforms.changes import REFUND, OrderState, states
+from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import fetched
@@ -69,10 +78,15 @@ class Comparison:
             return
         self.changed.update(row["order_id"] for row in changed)
         before = _stored_states(self._database, stored)
-        after = _shown_states(pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema), self._shop)
+        shown = pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema)
+        cleaned = clean_orders(shown.to_pandas(types_mapper=pd.ArrowDtype), self._shop)
+        after, strange = _shown_states(shown, cleaned), _naming_unknown(self._database, cleaned)
+        first = first_orders(self._database, {order_id: state.order_date for order_id, state in before.items()})
         for row in changed:
             order_id: str = row["order_id"]
-            yield from affected_days(order_id, before.get(order_id), after[order_id])
+            days = affected_days(order_id, before.get(order_id), after[order_id])
+            needs_dimensions = order_id in strange or (order_id in first and days[0].reason != REFUND)
+            yield from (replace(day, needs_dimensions=needs_dimensions) for day in days)
 
 
 def _stored_records(database: Database, ids: Sequence[str]) -> dict[str, list[tuple[date, str]]]:
@@ -96,6 +110,24 @@ def events_of(database: Database, orders: Mapping[str, date]) -> dict[str, froze
     return {order_id: state.event_days for order_id, state in states.items()}
 
 
+def first_orders(database: Database, orders: Mapping[str, date]) -> set[str]:
+    """Return which of some stored orders, given with their business days, are their customer's first one on record.
+
+    The record may name another day once such an order is gone, edited or moved. One that comes needs no record: the
+    oldest loaded order counts beside it.
+    """
+    if not orders or not (exists(database, CLEAN_ORDERS.table) and exists(database, CLEAN_CUSTOMERS.table)):
+        return set()
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(
+            f"select order_id from {CLEAN_ORDERS.table.qualified_name} as orders "
+            f"join {CLEAN_CUSTOMERS.table.qualified_name} as customers using (customer_id) "
+            "where order_date = any($1) and order_id = any($2) and order_date <= first_order_date",
+            (sorted(set(orders.values())), list(orders)),
+        )
+        return {order_id for (order_id,) in cursor.fetchall()}
+
+
 def _stored_states(database: Database, stored: Mapping[str, list[tuple[date, str]]]) -> dict[str, OrderState]:
     """Return how orders stand in the ledger; one that is in no clean table has no event."""
     without_events = {order_id: OrderState(versions[0][0]) for order_id, versions in stored.items()}
@@ -112,9 +144,27 @@ def _stored_states(database: Database, stored: Mapping[str, list[tuple[date, str
         return without_events | states(pa.Table.from_pylist(fetched(cursor), schema=schema))
 
 
-def _shown_states(raw: pa.Table, shop: Shop) -> dict[str, OrderState]:
+def _shown_states(raw: pa.Table, cleaned: CleanOrders) -> dict[str, OrderState]:
     """Return how orders would stand in the ledger, as the shop shows them now."""
     days = zip(raw["order_id"].to_pylist(), raw["order_date"].to_pylist(), strict=True)
     without_events = {order_id: OrderState(day) for order_id, day in days}
-    sales = clean_orders(raw.to_pandas(types_mapper=pd.ArrowDtype), shop).sales
-    return without_events | states(pa.Table.from_pandas(sales, preserve_index=False))
+    return without_events | states(pa.Table.from_pandas(cleaned.sales, preserve_index=False))
+
+
+def _naming_unknown(database: Database, cleaned: CleanOrders) -> set[str]:
+    """Return the orders that name a customer or product that is not stored."""
+    found: set[str] = set()
+    for rows, contract in ((cleaned.orders, RAW_CUSTOMERS), (cleaned.order_lines, RAW_PRODUCTS)):
+        key = contract.table.arrow_schema.names[0]
+        named = rows[["order_id", key]].dropna()
+        stored = _stored_keys(database, contract.table, key, sorted(set(named[key])))
+        found.update(named["order_id"][~named[key].isin(stored)])
+    return found
+
+
+def _stored_keys(database: Database, table: Table, key: str, wanted: Sequence[str]) -> list[str]:
+    if not wanted or not exists(database, table):
+        return []
+    with database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(f"select distinct {key} from {table.qualified_name} where {key} = any($1)", (list(wanted),))
+        return [stored for (stored,) in cursor.fetchall()]

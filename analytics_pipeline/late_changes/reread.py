@@ -14,7 +14,7 @@ from analytics_pipeline.errors import DataError, TransientError
 from analytics_pipeline.history.proofs import COUNT as COUNTED
 from analytics_pipeline.history.proofs import NONE
 from analytics_pipeline.history.stale import REREAD, StaleDay
-from analytics_pipeline.late_changes.compare import Comparison, events_of
+from analytics_pipeline.late_changes.compare import Comparison, events_of, first_orders
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
@@ -84,8 +84,12 @@ def _differing(
     gone = {order_id: day for order_id, day in _stored_ids(database, days).items() if order_id not in came}
     if not is_counted:  # whether they are gone is for the run to judge
         return [*comparison.stale, *(StaleDay(day, REREAD) for day in {*gone.values()} & wanted)]
-    events = events_of(database, gone)
-    deleted = (StaleDay(day, DELETED, (one,), events[one] | {day}) for one, day in gone.items() if day in wanted)
+    events, first = events_of(database, gone), first_orders(database, gone)
+    deleted = (
+        StaleDay(day, DELETED, (one,), events[one] | {day}, needs_dimensions=one in first)
+        for one, day in gone.items()
+        if day in wanted
+    )
     return [*comparison.stale, *deleted]
 
 

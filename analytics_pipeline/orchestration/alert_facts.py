@@ -23,7 +23,7 @@ from analytics_pipeline.alerts.incidents import (
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.freshness import freshness, read_past, read_written_days
-from analytics_pipeline.job_names import DAILY, LATE_CHANGES
+from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.orchestration.jobs import LAYERS
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # dagster gives these types no public name
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
     from dagster_shared.error import SerializableErrorInfo
 
-WATCHED_JOBS = frozenset({DAILY, LATE_CHANGES, *LAYERS})
+WATCHED_JOBS = frozenset({DAILY, LATE_CHANGES, CHANGED_ORDERS, *LAYERS})
 LAST_RUNS = 200
 LONGEST_REASON = 400
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]

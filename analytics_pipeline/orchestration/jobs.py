@@ -1,4 +1,4 @@
-"""The jobs: `daily` for a business day of everything, `late_changes` for stale ones, a layer's, `replay_quarantine`.
+"""The jobs: `daily` for a business day of everything, two for stale ones, a layer's, `replay_quarantine`.
 
 The partitions of the first ones are those of the assets that they select; which days a job runs for is the schedule's
 or the caller's. `replay_quarantine` loads nothing: it marks days.
@@ -11,15 +11,17 @@ import dagster as dg
 import pydantic
 
 from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import NewerSchemaError, SettingsError, TransientError
 from analytics_pipeline.history.quarantine import mark_quarantined_days
-from analytics_pipeline.history.stale import note_failure
+from analytics_pipeline.history.stale import are_orders_alone, note_failure
 from analytics_pipeline.history.unfinished import unfinished_days
-from analytics_pipeline.job_names import DAILY, LATE_CHANGES, REPLAY_QUARANTINE
+from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES, REPLAY_QUARANTINE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
-from analytics_pipeline.tables.contracts import ANOMALIES
+from analytics_pipeline.tables.contracts import ANOMALIES, CLEAN_CUSTOMERS, CLEAN_PRODUCTS, RAW_CUSTOMERS, RAW_PRODUCTS
+from analytics_pipeline.warehouse.connection import Database
 
 if TYPE_CHECKING:  # dagster gives these types no public name
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
@@ -27,11 +29,14 @@ if TYPE_CHECKING:  # dagster gives these types no public name
 AssetJob: TypeAlias = "UnresolvedAssetJobDefinition"
 
 LAYERS = ("raw", "clean", "marts")
-ASKING_JOBS = frozenset({DAILY, LATE_CHANGES, "raw"})
+ASKING_JOBS = frozenset({DAILY, LATE_CHANGES, CHANGED_ORDERS, "raw"})
 """Jobs that ask the shop."""
 _ANOMALIES = dg.AssetSelection.assets(dg.AssetKey(ANOMALIES.table.path))
 """Judged from the marts: what is in `ops` otherwise is made with the clean tables."""
 _BETWEEN_RUNS = dg.AssetSelection.checks(ON_TIME)
+_CUSTOMERS_AND_PRODUCTS = dg.AssetSelection.assets(
+    *(dg.AssetKey(one.table.path) for one in (RAW_CUSTOMERS, RAW_PRODUCTS, CLEAN_CUSTOMERS, CLEAN_PRODUCTS))
+)
 
 
 def _failure_hook(catalogue: Catalogue) -> dg.HookDefinition:
@@ -51,14 +56,14 @@ def _failure_hook(catalogue: Catalogue) -> dg.HookDefinition:
                 context.run_id,
                 unfinished_days(database, catalogue.daily_marts),
                 is_transient=isinstance(context.op_exception, TransientError),
-                waits=context.job_name == LATE_CHANGES,
+                waits=context.job_name in {LATE_CHANGES, CHANGED_ORDERS},
             )
 
     return count_failure
 
 
 def build_jobs(catalogue: Catalogue) -> list[AssetJob]:
-    """Return the jobs, the daily one first, the one for late changes second."""
+    """Return the jobs, the daily one first, then the two for late changes."""
     count_failure = _failure_hook(catalogue)
     daily = dg.define_asset_job(
         DAILY,
@@ -72,13 +77,24 @@ def build_jobs(catalogue: Catalogue) -> list[AssetJob]:
         description="Business days whose orders changed after they were loaded: all of them again, with every check.",
         hooks={count_failure},
     )
+    changed_orders = dg.define_asset_job(
+        CHANGED_ORDERS,
+        selection=dg.AssetSelection.all() - _CUSTOMERS_AND_PRODUCTS - _BETWEEN_RUNS,
+        description="The same where nothing but orders changed: customers and products are neither read nor checked.",
+        hooks={count_failure},
+    )
     selections = (
         dg.AssetSelection.groups("raw"),
         dg.AssetSelection.groups("clean", "ops") - _ANOMALIES,
         dg.AssetSelection.groups("marts", "seeds") | _ANOMALIES,
     )
     layers = [_layer_job(name, selection) for name, selection in zip(LAYERS, selections, strict=True)]
-    return [daily, late_changes, *layers]
+    return [daily, late_changes, changed_orders, *layers]
+
+
+def job_of_stale_days(database: Database, days: Days) -> str:
+    """Return the name of the job that loads stale days again: one that asks for nothing that need not be read."""
+    return CHANGED_ORDERS if are_orders_alone(database, days) else LATE_CHANGES
 
 
 def _layer_job(name: str, selection: dg.AssetSelection) -> AssetJob:

@@ -3,7 +3,7 @@
 How changes are found is `late_changes`' part, which days are next `history.stale`'s.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -14,18 +14,18 @@ from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.late_changes.gaps import describe_gap
 from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.orchestration.assets.guard import step_guard
-from analytics_pipeline.orchestration.jobs import AssetJob
+from analytics_pipeline.orchestration.jobs import AssetJob, job_of_stale_days
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
 from analytics_pipeline.shop.calendar import loadable_days
 
 
-def build_late_changes_sensor(job: AssetJob, catalogue: Catalogue) -> dg.SensorDefinition:
-    """Return the sensor that asks the shop what changed, and has stale days loaded again."""
+def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) -> dg.SensorDefinition:
+    """Return the sensor that asks the shop what changed, and has stale days loaded again by one of two jobs."""
 
     @dg.sensor(
         name="late_changes",
-        job=job,
+        jobs=jobs,
         minimum_interval_seconds=max(1, round(60 * catalogue.shop.late_changes.every_minutes)),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description="Asks the shop which orders changed since the last poll, and loads their business days again.",
@@ -52,7 +52,11 @@ def build_late_changes_sensor(job: AssetJob, catalogue: Catalogue) -> dg.SensorD
         if not ranges:
             return dg.SkipReason(describe_poll(found, ranges))
         context.log.info(describe_poll(found, ranges))
-        return dg.SensorResult(run_requests=[dg.RunRequest(tags=range_tags(days)) for days in ranges])
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(job_name=job_of_stale_days(stored, days), tags=range_tags(days)) for days in ranges
+            ]
+        )
 
     return late_changes
 

@@ -199,10 +199,18 @@ STALE_DAYS = Table(
             "Why: late_order, edit, refund, cancellation, deleted (in the shop), count (the shop has another number), "
             "reread (it could not be compared), replay, today, moved (to or from another day), rules (made by others "
             "than those of now), unfinished (a run was killed or failed between two layers), missing (a run was to "
-            "load it and did not, or it lies between loaded days), unproved (to be held against the shop again).",
+            "load it and did not, or it lies between loaded days), unproved (to be held against the shop again), "
+            "dimensions (loading it without customers and products has found a change that needs them).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
         Column("event_days", DAYS, "Business days whose figures these orders affect, before and after."),
+        Column(
+            "needs_dimensions",
+            FLAG,
+            "Whether customers and products are read with it: an order names one that is not stored, or was its "
+            "customer's first one. Null, which counts as yes, where orders were not compared.",
+            is_nullable=True,
+        ),
         Column("first_seen_at", STAMP, "When the day went stale."),
         Column(
             "seen_at",

@@ -15,8 +15,8 @@ from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.history.stale import days_to_load
-from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline.late_changes.poll import Poll, poll
+from analytics_pipeline.orchestration.jobs import job_of_stale_days
 from analytics_pipeline.orchestration.running import RunSummary, run_days
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
@@ -206,7 +206,10 @@ class Case:
         """Poll, and load what is stale, as one tick of the sensor has it done."""
         self.poll(now)
         ranges = days_to_load(self.database, in_flight=(), most=1000)
-        return [run_days(self.definitions, self.instance, days, job_name=LATE_CHANGES) for days in ranges]
+        return [
+            run_days(self.definitions, self.instance, days, job_name=job_of_stale_days(self.database, days))
+            for days in ranges
+        ]
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Return the rows of a query; numerics come as text."""

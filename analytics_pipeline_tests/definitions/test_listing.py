@@ -37,6 +37,7 @@ ops/undated_orders history whole
 raw/customers raw whole
 raw/orders raw daily
 raw/products raw whole
+job changed_orders: clean marts ops raw
 job clean: clean ops
 job daily: clean marts ops raw
 job late_changes: clean marts ops raw

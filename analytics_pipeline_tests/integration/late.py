@@ -10,8 +10,8 @@ from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.history.stale import days_to_load
-from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline.late_changes.poll import Poll, poll
+from analytics_pipeline.orchestration.jobs import job_of_stale_days
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.history import LEDGER_MEASURES
 from analytics_pipeline_tests.conftest import Pipeline, at
@@ -80,7 +80,7 @@ def catch_up(pipeline: Pipeline) -> CaughtUp:
     found = look_at(pipeline)
     ranges = days_to_load(pipeline.database, in_flight=(), most=1000)
     for days in ranges:
-        summary = pipeline.run(days.first, days.last, job=LATE_CHANGES)
+        summary = pipeline.run(days.first, days.last, job=job_of_stale_days(pipeline.database, days))
         assert summary.succeeded, summary.failures
     return CaughtUp(found, ranges)
 

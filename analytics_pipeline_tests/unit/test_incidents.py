@@ -130,6 +130,9 @@ def test_an_open_incident_of_the_same_run_changes_nothing() -> None:
         (run("a", 0), (run("b", 1, ok=True, job="late_changes"),), True),
         (run("a", 0), (run("b", 1, ok=True, job="marts"),), False),
         (run("a", 0, job="late_changes"), (run("b", 1, ok=True),), True),
+        (run("a", 0, job="changed_orders"), (run("b", 1, ok=True, job="late_changes"),), True),
+        (run("a", 0, job="changed_orders"), (run("b", 1, ok=True, job="changed_orders"),), True),
+        (run("a", 0), (run("b", 1, ok=True, job="changed_orders"),), False),  # it has read no customers
         (run("a", 0, job="marts"), (run("b", 1, ok=True, job="marts"),), True),
         (run("a", 0, job="marts"), (run("b", 1, ok=True, job="raw"),), False),
         (run("a", 0, job="marts"), (run("b", 1, ok=True),), True),

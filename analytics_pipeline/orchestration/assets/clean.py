@@ -17,6 +17,7 @@ from analytics_pipeline.history.moves import find_moves
 from analytics_pipeline.history.replaced import replaced_records
 from analytics_pipeline.history.rules import keep_rules
 from analytics_pipeline.history.written import read_as_of, written_days
+from analytics_pipeline.job_names import CHANGED_ORDERS
 from analytics_pipeline.orchestration.assets.describe import (
     BACKFILL_DAYS,
     IO_MANAGER,
@@ -121,6 +122,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
                 _replaced_sales(replaced, shop.description, emails),
                 moves.beside,
                 moves.left,
+                are_orders_alone=context.job_name == CHANGED_ORDERS,
             )
             staged = stack.enter_context(postgres.begin_orders(part | moves.beside, cleaned_days, context.run.run_id))
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
