@@ -85,7 +85,8 @@ class PostgresIOManager(dg.IOManager):
             ContractError: The rows repeat a key, or lack a part of one.
             MartError: Postgres does not take a mart's statement.
         """
-        database = self._database.database()
+        # Staged rows hold connections of their step, which has opened the warehouse.
+        database = self._database.located() if isinstance(obj, StagedRows) else self._database.database()
         mart = self._catalogue.mart(context.asset_key.path)
         with step_guard(database, context.asset_key.to_user_string(), context.run_id), with_its_line(mart):
             self._write(context, database, obj)

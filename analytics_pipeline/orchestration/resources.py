@@ -43,8 +43,15 @@ class DatabaseResource(dg.ConfigurableResource[Database]):
             SettingsError: It is bound to another shop.
             NewerSchemaError: A newer version of the project has been at work on it.
         """
-        database = _created(data_database(Settings.from_environment()))
-        return open_warehouse(database, None if self.shop is None else _described(self.shop))
+        return open_warehouse(self.located(), None if self.shop is None else _described(self.shop))
+
+    def located(self) -> Database:
+        """Return the database for a step that has called `database` before: it is not looked at again.
+
+        Raises:
+            DatabaseUnavailableError, DatabaseRefusedError: As `database`.
+        """
+        return _created(data_database(Settings.from_environment()))
 
     def email_key(self) -> EmailKey:
         """Return the key of the e-mail hashes, which is made for a new database.

@@ -84,17 +84,18 @@ class Database:
         return Database(f"{parts.scheme}://{parts.netloc}/{name}" + (f"?{parts.query}" if parts.query else ""))
 
     @contextmanager
-    def connect(self, *, autocommit: bool = False) -> Iterator[Connection]:
+    def connect(self, *, autocommit: bool = False, is_kept: bool | None = None) -> Iterator[Connection]:
         """Give a connection until the block ends, rolling back what was not committed then.
 
         One that did its work without an error is kept open for whoever comes next: to open one takes longer than most
-        statements. One with autocommit is never kept, so that what it sets for its session ends with it.
+        statements. One with autocommit is kept only where the caller says so, who takes back what it has set for its
+        session; otherwise that ends with it.
 
         Raises:
             DatabaseUnavailableError: The server cannot be reached, or went away.
             DatabaseRefusedError: The login fails, or lacks a right for a statement.
         """
-        with self._lent(drivers.begin, is_kept=not autocommit) as connection:
+        with self._lent(drivers.begin, is_kept=not autocommit if is_kept is None else is_kept) as connection:
             connection.autocommit = autocommit
             yield connection
 

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
-from functools import cache
 from threading import Lock
 from typing import Any, cast
 
@@ -70,12 +69,17 @@ class _Context:
 
 def begin_reading(url: str) -> Connection:
     """Open a connection that reads Arrow batches."""
-    # The driver reads the server's catalogue of types once for each root connection, which takes ten times as long as
-    # connecting.
+    # The driver opens one more for itself and reads the server's catalogue of types, which takes ten times as long as
+    # connecting, but where a connection is cloned from one that is open.
     with _counting:
-        return _root(url).adbc_clone()
+        opened = _readers.setdefault(url, set())
+        connection = next(iter(opened)).adbc_clone() if opened else dbapi.connect(url)
+        opened.add(connection)
+        return connection
 
 
+_readers: dict[str, set[Connection]] = {}
+"""The connections that read and are open, by URL."""
 _counting = Lock()
 """Held while a connection is taken, kept, cloned or closed: ADBC counts its own without one, and threads make it
 miscount."""
@@ -133,6 +137,8 @@ def keep(url: str, begin: Begin, connection: Connection) -> bool:
 def close(connection: Connection) -> None:
     """Close a connection; what it has not committed is undone."""
     with _counting:
+        for opened in _readers.values():
+            opened.discard(connection)
         connection.close()
 
 
@@ -142,14 +148,6 @@ def _close_kept() -> None:
         for connection in waiting:
             connection.close()
     _kept.clear()
-
-
-@cache
-def _root(url: str) -> Connection:
-    """Return the reading connection of this process that knows the server's types and that others are cloned from."""
-    root = dbapi.connect(url)
-    atexit.register(root.close)
-    return root
 
 
 def without_rows(error: Exception) -> Exception:

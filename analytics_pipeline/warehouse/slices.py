@@ -4,7 +4,7 @@ Which rows, and whether they are right, is decided elsewhere; so is when a table
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,7 @@ from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Database
 from analytics_pipeline.warehouse.copying import copy_rows
-from analytics_pipeline.warehouse.drivers import Connection, fetched, sqlstate
+from analytics_pipeline.warehouse.drivers import DRIVER_ERRORS, Connection, fetched, sqlstate
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
 from analytics_pipeline.warehouse.numerics import asked, typed
 
@@ -372,8 +372,12 @@ def is_there(cursor: Connection, table: Table) -> bool:
 @contextmanager
 def exclusive(database: Database, name: str) -> Iterator[None]:
     """Hold the lock `name` against all other processes; it is free again when the block ends or the process dies."""
-    with database.connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+    with database.connect(autocommit=True, is_kept=True) as connection, closing(connection.cursor()) as cursor:
         # The lock goes with the connection, which is idle meanwhile.
         cursor.execute("set idle_session_timeout = 0")
         cursor.execute("select pg_advisory_lock(hashtextextended($1, 1))", (name,))
         yield
+        # An error has the connection closed, which frees the lock as well; so has one that was lost meanwhile.
+        with suppress(*DRIVER_ERRORS):
+            cursor.execute("select pg_advisory_unlock(hashtextextended($1, 1))", (name,))
+            cursor.execute("reset idle_session_timeout")

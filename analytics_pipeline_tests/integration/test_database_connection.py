@@ -16,7 +16,7 @@ from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database, create_database
 from analytics_pipeline.warehouse.drivers import without_rows
 from analytics_pipeline.warehouse.schema import prepare
-from analytics_pipeline.warehouse.slices import query, write
+from analytics_pipeline.warehouse.slices import exclusive, query, write
 from analytics_pipeline_tests.conftest import with_login
 from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import THINGS, end_sessions, execute, make_older, things, value
@@ -297,6 +297,39 @@ def test_a_kept_connection_whose_server_has_ended_it_is_no_error_for_whoever_com
     assert session() == first
     end_sessions(database)
     assert session() != first
+
+
+def test_a_lock_is_free_after_its_block_though_its_connection_is_kept_and_after_an_error(database: Database) -> None:
+    sessions = "select count(*) as n from pg_stat_activity where datname = current_database()"
+    locks = "select count(*) as n from pg_locks where locktype = 'advisory'"
+    idle = "select current_setting('idle_session_timeout') as n"
+    assert query(database, idle) == [{"n": "0"}]
+    execute(database, f'alter database "{database.name}" set idle_session_timeout = 70000')
+    end_sessions(database)
+
+    with exclusive(database, "one"):
+        assert query(database, locks) == [{"n": 1}]
+    for _ in range(3):
+        with exclusive(database, "one"), exclusive(database, "two"):
+            pass
+
+    assert query(database, locks) == [{"n": 0}]
+    assert query(database, sessions) == [{"n": 2}]
+    with database.connect() as one, database.connect() as other:
+        for connection in (one, other):
+            assert connection.execute(idle).fetchall() == [("70s",)]
+    with pytest.raises(ZeroDivisionError), exclusive(database, "one"):
+        raise ZeroDivisionError
+    assert query(database, locks) == [{"n": 0}]
+
+
+def test_a_lock_whose_connection_the_server_has_ended_is_no_error_for_whoever_has_done_the_work(
+    database: Database,
+) -> None:
+    with exclusive(database, "one"):
+        end_sessions(database)
+
+    assert query(database, "select 1 as one") == [{"one": 1}]
 
 
 def test_a_connection_whose_work_failed_is_not_kept_and_one_whose_work_is_not_committed_is_rolled_back(
