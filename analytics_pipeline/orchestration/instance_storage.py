@@ -8,22 +8,31 @@ or value by value. And runs that name their code location get the origin that be
 """
 
 import json
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
+from select import POLLIN, poll
 from typing import Any
 
 import dagster as dg
 import sqlalchemy
+import sqlalchemy.event
 import sqlalchemy.exc
+import sqlalchemy.pool
 from dagster._core.remote_origin import (  # in no public place; a test repeats a run by them
     RegisteredCodeLocationOrigin,
     RemoteJobOrigin,
     RemoteRepositoryOrigin,
 )
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable  # as above
-from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage, PostgresRunStorage
+from dagster_postgres import (
+    DagsterPostgresStorage,
+    PostgresEventLogStorage,
+    PostgresRunStorage,
+    PostgresScheduleStorage,
+)
 
 from analytics_pipeline.orchestration.code_location import REPOSITORY
 from analytics_pipeline.settings import Settings
@@ -34,10 +43,44 @@ from analytics_pipeline.warehouse.connection import (
     instance_database,
 )
 
+ASKED_AFTER = 10.0
+"""Seconds for which a kept connection lies idle before it is asked whether it lives."""
+
 
 def _pooled_engine(url: str) -> sqlalchemy.Engine:
-    """Keep one connection open, and notice when the server was restarted meanwhile."""
-    return sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=20, pool_pre_ping=True)
+    """Keep one connection open, and notice when the server has ended it meanwhile."""
+    engine = sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=20)
+    sqlalchemy.event.listen(engine, "checkin", _note_time)
+    sqlalchemy.event.listen(engine, "checkout", _refuse_ended)
+    return engine
+
+
+def _note_time(_: object, record: sqlalchemy.pool.ConnectionPoolEntry) -> None:
+    record.info["kept_since"] = time.monotonic()
+
+
+def _refuse_ended(connection: Any, record: sqlalchemy.pool.ConnectionPoolEntry, _: object) -> None:  # noqa: ANN401
+    """Have another connection opened in place of one that has ended.
+
+    A run stores hundreds of events one after the other. To ask the server before each, as SQLAlchemy does by itself,
+    was two statements of five. A server that ends a connection says so or closes it, both of which can be read.
+    """
+    ended = poll()
+    ended.register(connection.fileno(), POLLIN)
+    now = time.monotonic()
+    # A network may forget a connection that is idle, without a word.
+    is_asked = now - record.info.get("kept_since", now) > ASKED_AFTER
+    if ended.poll(0) or (is_asked and not _answers(connection)):
+        raise sqlalchemy.exc.DisconnectionError
+
+
+def _answers(connection: Any) -> bool:  # noqa: ANN401 - psycopg2's
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+    except connection.Error:
+        return False
+    return True
 
 
 class EventStorage(PostgresEventLogStorage):
@@ -227,9 +270,11 @@ class InstanceStorage(DagsterPostgresStorage):
     """dagster-postgres' storage, at the address that the settings give."""
 
     def __init__(self, postgres_url: str, inst_data: Any = None) -> None:  # noqa: ANN401
-        super().__init__(postgres_url, inst_data=inst_data)
+        # Tables are looked for, and made, by the storages that stay.
+        super().__init__(postgres_url, should_autocreate_tables=False, inst_data=inst_data)
         self._event_log_storage = EventStorage(postgres_url)
         self._run_storage = RunStorage(postgres_url)
+        self._schedule_storage = PostgresScheduleStorage(postgres_url)
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:

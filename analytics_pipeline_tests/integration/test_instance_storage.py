@@ -16,7 +16,7 @@ from analytics_pipeline.orchestration.instance_storage import EventStorage, RunS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import Pipeline
-from analytics_pipeline_tests.integration.loaded import drop
+from analytics_pipeline_tests.integration.loaded import drop, wait_until
 
 FIRST, LAST = date(2025, 1, 1), date(2025, 1, 4)
 WRITES = ("add_", "claim_", "free_", "handle_", "initialize_", "set_", "store_", "update_")
@@ -142,3 +142,31 @@ def test_what_is_changed_of_a_storage_is_there_to_be_changed(ours: type, theirs:
 
     assert changed
     assert changed <= set(dir(theirs))
+
+
+@pytest.mark.parametrize("asked_after", [-1.0, 1000.0])
+def test_a_kept_connection_that_the_server_has_ended_is_replaced_whether_it_is_asked_or_looked_at(
+    server: Database, instance_template: str, monkeypatch: pytest.MonkeyPatch, asked_after: float
+) -> None:
+    monkeypatch.setattr("analytics_pipeline.orchestration.instance_storage.ASKED_AFTER", asked_after)
+    database = server.named(f"instance_{uuid.uuid4().hex[:8]}")
+    with server.named("postgres").connect(autocommit=True) as connection, closing(connection.cursor()) as cursor:
+        cursor.execute(f'create database "{database.name}" template {instance_template}')
+    storage = RunStorage(sqlalchemy_url(database.url))
+    sessions = f"select pid from pg_stat_activity where datname = '{database.name}'"
+    postgres = server.named("postgres")
+
+    def kept() -> list[dict[str, object]]:
+        assert storage.get_runs_count() == 0
+        return query(postgres, sessions)
+
+    first = kept()
+    assert kept() == first
+    query(postgres, sessions.replace("pid", "pg_terminate_backend(pid)", 1))
+    wait_until(lambda: query(postgres, sessions) == [])
+    second = kept()
+
+    assert (len(first), len(second)) == (1, 1)
+    assert second != first
+    storage.dispose()
+    drop(server, database)
