@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.tables.contracts import CLEAN_SALES, EVENT_TYPES, violations
+from analytics_pipeline.tables.contracts import CLEAN_SALES, EVENT_TYPES
+from analytics_pipeline.tables.promises import violations
 from analytics_pipeline.tables.shape import MONEY
 
 FIRST_DAY = np.datetime64("2026-01-01", "D")

@@ -1,20 +1,19 @@
 """The contracts of the raw, clean and ops tables: what each column is, and what every row has to satisfy.
 
 One pandera schema per table is the single source; table shape, DDL, comments, Dagster's column schema and the
-validation before each write derive from it. How records become rows is `transforms`' part; marts describe themselves in
-their SQL files.
+validation before each write (`promises`) derive from it. How records become rows is `transforms`' part; marts describe
+themselves in their SQL files.
 """
 
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
-from pandera.errors import SchemaErrors
 
-from analytics_pipeline.profile.fields import example_of
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
 
 EVENT_TYPES = ("line_sold", "line_returned", "shipping_charged", "shipping_refunded", "adjustment")
@@ -22,20 +21,9 @@ ORDER, REFUND, CANCELLATION = "order", "refund", "cancellation"
 HELD_KINDS = (ORDER, REFUND, CANCELLATION)
 """What a row of ops/quarantine holds back: a whole order, or an event of an order that is clean."""
 EXAMPLES = 5
-LONGEST_SHOWN = 80
-OCCURS_ONCE = "occurs once"
-"""The rule that no two rows have the same key."""
-
-_RULES = {
-    "multiple_fields_uniqueness": OCCURS_ONCE,
-    "not_nullable": "is never null",
-    "column_in_dataframe": "every column is there",
-    "column_in_schema": "no other column is there",
-    "column_ordered": "the columns have their order",
-}
-"""pandera's names of its own checks, in words."""
-
 CURRENCY_PATTERN = re.compile("[A-Z]{3}")
+HOLDS: dict[str, Callable[[Any], pd.Series]] = {}
+"""What tells of values, or of rows, whether a rule holds, by the rule in words."""
 MOVED = "moved to another business day"
 """Reason for which an order is left out of a day: a newer version of it stands on another one."""
 
@@ -46,27 +34,6 @@ class Contract:
 
     table: Table
     schema: pandera.DataFrameSchema
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One broken promise of a contract.
-
-    Attributes:
-        column: Column (or columns of the key), None for a rule over several.
-        rule: The promise, in words.
-        rows: How many rows break it.
-        examples: Up to five of the offending values, with the rows that have them.
-    """
-
-    column: str | None
-    rule: str
-    rows: int
-    examples: tuple[str, ...]
-
-    def __str__(self) -> str:
-        place = f"{self.column}: " if self.column else ""
-        return f"{place}{self.rule} ({self.rows} rows, such as {', '.join(self.examples)})"
 
 
 def _column(
@@ -87,20 +54,20 @@ def _column(
     )
 
 
-def _rule(message: str, holds: Callable[[pd.DataFrame], pd.Series]) -> pandera.Check:
+def _rule(message: str, holds: Callable[[Any], pd.Series]) -> pandera.Check:
+    """Return a rule over rows, or over values; no two rules are the same in words."""
+    if message in HOLDS:
+        raise ValueError(f"there is a rule in these words already: {message}")
+    HOLDS[message] = holds
     return pandera.Check(holds, error=message)
 
 
-def _value(message: str, holds: Callable[[pd.Series], pd.Series]) -> pandera.Check:
-    return pandera.Check(holds, error=message)
-
-
-NOT_EMPTY = _value("is not empty", lambda values: values.str.len() > 0)
-NOT_NEGATIVE = _value("is not negative", lambda values: values >= 0)
-CURRENCY_CODE = _value("is a three-letter currency code", lambda values: values.str.fullmatch(CURRENCY_PATTERN.pattern))
-ABOVE_OR_BELOW = _value("is above or below", lambda values: values.isin(("above", "below")))
-KNOWN_KIND = _value(f"is one of {', '.join(HELD_KINDS)}", lambda values: values.isin(HELD_KINDS))
-KNOWN_EVENT = _value(f"is one of {', '.join(EVENT_TYPES)}", lambda values: values.isin(EVENT_TYPES))
+NOT_EMPTY = _rule("is not empty", lambda values: values.str.len() > 0)
+NOT_NEGATIVE = _rule("is not negative", lambda values: values >= 0)
+CURRENCY_CODE = _rule("is a three-letter currency code", lambda values: values.str.fullmatch(CURRENCY_PATTERN.pattern))
+ABOVE_OR_BELOW = _rule("is above or below", lambda values: values.isin(("above", "below")))
+KNOWN_KIND = _rule(f"is one of {', '.join(HELD_KINDS)}", lambda values: values.isin(HELD_KINDS))
+KNOWN_EVENT = _rule(f"is one of {', '.join(EVENT_TYPES)}", lambda values: values.isin(EVENT_TYPES))
 NET_SALES_ADD_UP = _rule(
     "net_sales = gross_sales - discounts - returns",
     lambda rows: rows["net_sales"] == rows["gross_sales"] - rows["discounts"] - rows["returns"],
@@ -454,50 +421,3 @@ CONTRACTS: tuple[Contract, ...] = (
     ACCOUNTING,
     ANOMALIES,
 )
-
-
-def violations(contract: Contract, rows: pd.DataFrame) -> list[Violation]:
-    """Return the promises of `contract` that `rows` break, none when all hold.
-
-    Args:
-        contract: The table's contract.
-        rows: Columns in the contract's order, with Arrow dtypes.
-    """
-    try:
-        contract.schema.validate(rows, lazy=True)
-    except SchemaErrors as errors:
-        cases = errors.failure_cases
-    else:
-        return []
-    cases["column"] = cases["column"].where(cases["schema_context"] == "Column", "")
-    return [
-        _violation(contract.table, rows, column or None, check, group)
-        for (column, check), group in cases.groupby(["column", cases["check"].astype(str)], sort=False)
-    ]
-
-
-def _violation(table: Table, rows: pd.DataFrame, column: str | None, check: str, cases: pd.DataFrame) -> Violation:
-    """Say what pandera found of one check; a frame whose columns are wrong has no rows to show."""
-    rule = _RULES.get(check, "has its contract's type" if check.startswith("dtype(") else check)
-    places = cases["index"].dropna().unique()
-    if not len(places) or tuple(rows.columns) != tuple(name.name for name in table.columns):
-        return Violation(column, rule, len(cases), tuple(str(value) for value in cases["failure_case"].head(EXAMPLES)))
-    about = ", ".join(table.key) if rule == OCCURS_ONCE else column
-    examples = dict.fromkeys(_example(table, rows.loc[place], column) for place in places[: 20 * EXAMPLES])
-    return Violation(about, rule, len(places), tuple(examples)[:EXAMPLES])
-
-
-def _example(table: Table, row: pd.Series, column: str | None) -> str:
-    """Return a row's value in `column`, only its kind where it may be of a person, and which row that is."""
-    key = table.key or (table.columns[0].name,)
-    identity = " ".join(str(row[name]) for name in key)
-    if column is None:
-        return identity
-    value = row[column]
-    if pd.isna(value) or value == "":
-        shown = "null" if pd.isna(value) else "an empty text"
-    elif column in key or table.column(column).type != TEXT:
-        shown = str(value)[:LONGEST_SHOWN]
-    else:
-        shown = example_of(str(value), is_personal=table.column(column).is_personal) or ""
-    return shown if column in key else f"{shown} in {identity}"

@@ -18,8 +18,8 @@ from analytics_pipeline.tables.contracts import (
     QUARANTINE,
     RAW_ORDERS,
     Contract,
-    violations,
 )
+from analytics_pipeline.tables.promises import violations
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
 
 PLAIN = {

@@ -14,6 +14,7 @@ import yaml
 from analytics_pipeline.shop import spec
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables import contracts
+from analytics_pipeline.tables.promises import violations
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 
@@ -131,7 +132,7 @@ def fits_contracts(result: CleanOrders) -> None:
         (contracts.QUARANTINE, result.quarantine),
         (contracts.EXCLUSIONS, result.exclusions),
     ):
-        assert contracts.violations(contract, rows) == []
+        assert violations(contract, rows) == []
 
 
 def rows_of(frame: pd.DataFrame, *columns: str) -> list[tuple[Any, ...]]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contracts import Contract
+from analytics_pipeline.tables.promises import violations
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline_tests.unit.transforms.conftest import EMAILS, EXTRACTED_AT, money, rows_of, shop
 
@@ -45,13 +46,13 @@ def _raw(contract: Contract, versions: Sequence[Version]) -> pd.DataFrame:
 
 def customers(*versions: Version) -> CleanDimension:
     result = clean_customers(_raw(contracts.RAW_CUSTOMERS, versions), shop(), EMAILS)
-    assert contracts.violations(contracts.CLEAN_CUSTOMERS, result.rows) == []
+    assert violations(contracts.CLEAN_CUSTOMERS, result.rows) == []
     return result
 
 
 def products(*versions: Version) -> CleanDimension:
     result = clean_products(_raw(contracts.RAW_PRODUCTS, versions), shop())
-    assert contracts.violations(contracts.CLEAN_PRODUCTS, result.rows) == []
+    assert violations(contracts.CLEAN_PRODUCTS, result.rows) == []
     return result
 
 
