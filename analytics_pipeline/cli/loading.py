@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import click
 import dagster as dg
 
-from analytics_pipeline.catalogue import installed
+from analytics_pipeline.catalogue import Catalogue, installed
 from analytics_pipeline.cli.figures import counted, orders_and_money
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.days import Days
@@ -22,6 +22,9 @@ from analytics_pipeline.sources.client import refuse_missing_secrets
 from analytics_pipeline.tables.contracts import QUARANTINE
 from analytics_pipeline.warehouse.connection import Database, data_database
 
+WITHOUT_MARTS = ("raw", "clean")
+"""Jobs that compute no mart."""
+
 
 def load_days(settings: Settings, days: Days, *, job_name: str, is_alerting: bool = False) -> RunSummary:
     """Run a job over some days and show each step as it ends, on standard error.
@@ -30,7 +33,7 @@ def load_days(settings: Settings, days: Days, *, job_name: str, is_alerting: boo
         settings: The installation.
         days: The business days.
         job_name: Name of the job.
-        is_alerting: Whether to look for incidents afterwards and to tell of them.
+        is_alerting: Whether to look for incidents afterwards and to report them, and marts that are broken as doubts.
 
     Raises:
         PipelineError: The shop description is wrong, a secret of it is not set, or the database is out of reach or
@@ -50,7 +53,10 @@ def load_days(settings: Settings, days: Days, *, job_name: str, is_alerting: boo
 
         summary = run_days(defs, instance, days, job_name=job_name, report=report)
         if is_alerting:
-            report_incidents(settings, instance, defs)
+            catalogue = installed(settings)
+            report_incidents(settings, catalogue, instance, defs)
+            if job_name not in WITHOUT_MARTS:
+                summary.doubts += [f"{one.layer}.{one.name} is not computed: {one.reason}" for one in catalogue.broken]
     for warning in summary.warnings:
         click.echo(f"warning: {warning}", err=True)
     for doubt in summary.doubts:
@@ -73,13 +79,15 @@ def commonest(found: Sequence[Row]) -> str:
     return f"{first['reason']} ({first['column_name']}), {counted(int(first['orders_of_reason']), first['kind'])}"
 
 
-def report_incidents(settings: Settings, instance: dg.DagsterInstance, definitions: dg.Definitions) -> None:
+def report_incidents(
+    settings: Settings, catalogue: Catalogue, instance: dg.DagsterInstance, definitions: dg.Definitions
+) -> None:
     """Report incidents; whoever cannot be notified is named, and the run stays what it is."""
     try:
         done = evaluate(
             instance,
             data_database(settings),
-            installed(settings),
+            catalogue,
             datetime.now(UTC),
             check_keys=definitions.resolve_asset_graph().asset_check_keys,
         )

@@ -122,6 +122,13 @@ def test_a_mart_with_a_check_a_seed_and_a_source_is_computed_beside_the_packaged
             ["2025-01-02", "1000.0000", 7],
             ["2025-01-03", "1200.0000", None],
         ]
+    (project / "marts" / "broken.sql").write_text(
+        AGAINST.replace("targets.target,", "targets.no_such,"), encoding="utf-8"
+    )
+    doubtful = run("run", "--date", "2025-01-03", "--job", "marts", folder=project, **settings)
+    assert doubtful.returncode == 3, doubtful.stderr
+    assert "look at this: marts.broken is not computed: " in doubtful.stderr
+    (project / "marts" / "broken.sql").unlink()
     (project / "seeds" / "daily_targets.csv").write_text("day:date key,target:numeric(19,4)\n", encoding="utf-8")
     failed = run("run", "--date", "2025-01-03", "--job", "marts", folder=project, **settings)
     assert failed.returncode == 1
