@@ -73,9 +73,14 @@ def begin_reading(url: str) -> Connection:
     # connecting, but where a connection is cloned from one that is open.
     with _counting:
         opened = _readers.setdefault(url, set())
-        connection = next(iter(opened)).adbc_clone() if opened else dbapi.connect(url)
+        connection = next(iter(opened)).adbc_clone() if opened else dbapi.connect(_in_utf8(url))
         opened.add(connection)
         return connection
+
+
+def _in_utf8(url: str) -> str:
+    """Return a URL whose sessions give UTF-8, as Arrow's texts are, whatever a role, a database or the client sets."""
+    return f"{url}{'&' if '?' in url else '?'}client_encoding=utf8"
 
 
 _readers: dict[str, set[Connection]] = {}

@@ -302,3 +302,15 @@ def test_a_column_of_another_type_is_refused_by_name_and_not_taken_for_the_table
     with pytest.raises(ContractError, match=re.escape(f"have the column {name} as {values.type}")):
         write(stored, THINGS, rows, part(2))
     assert tuple(names(stored)) == OLD
+
+
+def test_texts_are_read_as_they_were_written_whatever_encoding_sessions_of_the_database_have(
+    database: Database,
+) -> None:
+    write(database, THINGS, things((1, "Zoë"), (2, "5 €")), None)
+    execute(database, f"alter database \"{database.name}\" set client_encoding = 'LATIN1'")
+    end_sessions(database)
+    write(database, THINGS, things((3, "Łódź")), part(3))
+    read_back = read_table(database, THINGS)
+    read_back.validate(full=True)
+    assert read_back["name"].to_pylist() == ["Zoë", "5 €", "Łódź"]
