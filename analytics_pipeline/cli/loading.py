@@ -8,6 +8,7 @@ import click
 import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue, installed
+from analytics_pipeline.cli import collect_as_usual
 from analytics_pipeline.cli.figures import counted, orders_and_money
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.days import Days
@@ -51,6 +52,7 @@ def load_days(settings: Settings, days: Days, *, job_name: str, is_alerting: boo
     with open_instance(settings) as instance:
         from analytics_pipeline.definitions import defs  # noqa: PLC0415 - reads the shop that the options have chosen
 
+        collect_as_usual()
         summary = run_days(defs, instance, days, job_name=job_name, report=report)
         if is_alerting:
             catalogue = installed(settings)
