@@ -75,7 +75,7 @@ def build_ledger(
     parts = [
         _line_events(orders, lines[is_clean[lines["record"].to_numpy()]].reset_index(drop=True), credit_notes),
         _shipping_events(orders, is_clean),
-        _reversal_events(orders, reversals, shop),
+        *([_reversal_events(orders, reversals, shop)] if reversals else []),
     ]
     events = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
     return _numbered(events), arrow_series(given_back, MONEY)

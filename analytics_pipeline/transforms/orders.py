@@ -231,11 +231,15 @@ def _marked(orders: pd.DataFrame, held: Sequence[HeldEvent]) -> pd.DataFrame:
 
 
 def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault], shop: Shop) -> pd.DataFrame:
+    if not faulty:  # nearly always, as below
+        return _no_rows(contracts.QUARANTINE)
     rows = orders.iloc[sorted(faulty)].reset_index(drop=True).rename(columns={"stated_total": "money_at_risk"})
     return _held(rows.assign(kind=repeated(ORDER, len(rows), TEXT)), [faulty[place] for place in sorted(faulty)], shop)
 
 
 def _held_events(orders: pd.DataFrame, records: OrderRecords, held: Sequence[HeldEvent], shop: Shop) -> pd.DataFrame:
+    if not held:
+        return _no_rows(contracts.QUARANTINE)
     rows = orders.drop(columns="payload").iloc[[event.record for event in held]].reset_index(drop=True)
     rows["money_at_risk"] = arrow_series([event.money for event in held], MONEY)
     for name, values in (
@@ -273,10 +277,17 @@ def _held(rows: pd.DataFrame, faults: Sequence[Fault], shop: Shop) -> pd.DataFra
 
 
 def _exclusions(orders: pd.DataFrame, excluded: dict[int, str]) -> pd.DataFrame:
+    if not excluded:
+        return _no_rows(contracts.EXCLUSIONS)
     rows = orders.drop(columns="order_total").rename(columns={"stated_total": "order_total"})
     rows = rows.iloc[sorted(excluded)].reset_index(drop=True)
     rows["reason"] = arrow_series([excluded[place] for place in sorted(excluded)], TEXT)
     return _fit(rows, contracts.EXCLUSIONS)
+
+
+def _no_rows(contract: Contract) -> pd.DataFrame:
+    rows: pd.DataFrame = contract.table.arrow_schema.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
+    return rows
 
 
 def _fit(rows: pd.DataFrame, contract: Contract) -> pd.DataFrame:
