@@ -17,7 +17,7 @@ from benchmarks.report import goal, megabytes, seconds, spread, table
 
 MONTH = ("2025-03-01", "2025-03-30")
 DAYS = ("2025-03-31", "2025-04-01", "2025-04-02")
-GOAL_SECONDS = 3.0
+GOAL_COLD, GOAL_WARM = 3.0, 1.2
 COLD, FIRST, WARM = (
     "cold: `analytics-pipeline run --date ...`",
     "first run of a process",
@@ -86,7 +86,7 @@ def _warm(laboratory: Laboratory, month: Database, url: str, message: list[Told]
 
 
 def _report(results: Results, message: list[Told]) -> str:
-    warm = results[WARM].seconds
+    cold, warm = results[COLD].seconds, results[WARM].seconds
     listed = [
         [what, seconds(samples), spread(samples), f"{samples.seconds / warm:.2f}", megabytes(samples)]
         for what, samples in results.items()
@@ -108,7 +108,8 @@ def _report(results: Results, message: list[Told]) -> str:
                 [[step, *(f"{took:.3f} s" for took in times)] for step, times in steps.items()],
             ),
             "",
-            goal(f"warm in {warm:.2f} s, below {GOAL_SECONDS:.0f} s", is_met=warm < GOAL_SECONDS),
+            goal(f"cold in {cold:.2f} s, at most {GOAL_COLD} s", is_met=cold <= GOAL_COLD),
+            goal(f"warm in {warm:.2f} s, at most {GOAL_WARM} s", is_met=warm <= GOAL_WARM),
         ]
     )
 

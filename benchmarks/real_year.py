@@ -37,7 +37,7 @@ PIPELINE, SCRIPT, DLT = (
     "dlt: raw tables only",
 )
 HTTP, COPY = "limit: all pages over HTTP, dropped", "limit: COPY of all its tables, with keys"
-GOAL_SHARE, GOAL_MEGABYTES = 0.5, 600
+GOAL_SHARE, GOAL_MEGABYTES = 0.45, 500
 NEXT = re.compile(rb'.{,40}"next": "([^"]+)"')
 COMPARED = ("gross_sales", "returns", "net_sales")
 
