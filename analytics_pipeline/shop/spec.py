@@ -15,6 +15,15 @@ from pydantic import Field, field_validator, model_validator
 
 from analytics_pipeline.decoding.envelope import THE_ANSWER_ITSELF
 from analytics_pipeline.errors import DescriptionError
+from analytics_pipeline.shop.fields import (
+    CustomerFields,
+    Lines,
+    OrderFields,
+    ProductFields,
+    Refunds,
+    as_text,
+    mapped_names,
+)
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.protocol import (
     ApiKeyAuth,
@@ -58,111 +67,6 @@ class Exclusion(Model):
     reason: Reason
 
 
-class OrderFields(Model):
-    """Paths from an order to our fields."""
-
-    order_id: Expression
-    created_at: Expression
-    updated_at: Expression | None = None
-    cancelled_at: Expression | None = None
-    currency: Expression | None = None
-    customer_id: Expression | None = None
-    email: Expression | None = None
-    country: Expression | None = None
-    prices_include_tax: Expression | None = None
-    order_discount: Expression | None = None
-    discounts: Expression | None = None
-    shipping: Expression | None = None
-    shipping_tax: Expression | None = None
-    taxes: Expression | None = None
-    total: Expression | None = None
-
-
-class LineFields(Model):
-    """Paths from an order line to our fields."""
-
-    product_id: Expression
-    quantity: Expression
-    unit_price: Expression
-    line_id: Expression | None = None
-    title: Expression | None = None
-    discount: Expression | None = None
-    tax: Expression | None = None
-    tax_rate: Expression | None = None
-
-
-class Lines(Model):
-    """Where an order's lines are."""
-
-    records: Expression
-    fields: LineFields
-
-
-class RefundLineFields(Model):
-    """Paths from a refund line to our fields."""
-
-    line_id: Expression
-    quantity: Expression
-    amount: Expression
-    tax: Expression | None = None
-
-
-class RefundLines(Model):
-    """Where a refund's lines are."""
-
-    records: Expression
-    fields: RefundLineFields
-
-
-class RefundFields(Model):
-    """Paths from a refund to our fields."""
-
-    refund_id: Expression
-    refunded_at: Expression
-    shipping: Expression | None = None
-    shipping_tax: Expression | None = None
-    adjustment: Expression | None = None
-
-
-class Refunds(Model):
-    """Where an order's refunds are."""
-
-    records: Expression
-    fields: RefundFields
-    lines: RefundLines | None = None
-
-
-class CustomerFields(Model):
-    """Paths from a customer to our fields."""
-
-    customer_id: Expression
-    created_at: Expression | None = None
-    updated_at: Expression | None = None
-    email: Expression | None = None
-    name: Expression | None = None
-    country: Expression | None = None
-    first_order_at: Expression | None = None
-
-
-class ProductFields(Model):
-    """Paths from a product to our fields."""
-
-    product_id: Expression
-    title: Expression | None = None
-    category: Expression | None = None
-    price: Expression | None = None
-    updated_at: Expression | None = None
-
-
-def as_text(value: object) -> str:
-    """Return a plain value as JSON writes it, texts without their quotes."""
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _mapped(prefix: str, fields: Model) -> list[str]:
-    return [f"{prefix}{name}" for name, path in fields if path is not None]
-
-
 class Endpoint(Model):
     """What orders, customers and products share: where the list is and how it is paged."""
 
@@ -178,7 +82,7 @@ class Endpoint(Model):
     @property
     def mapped_fields(self) -> list[str]:
         """Names of all mapped fields, those of entries with their list in front: `lines.discount`."""
-        return _mapped("", getattr(self, "fields"))  # noqa: B009 - each kind of list has its own
+        return mapped_names("", getattr(self, "fields"))  # noqa: B009 - each kind of list has its own
 
     def stands_for_nothing(self, prefix: str = "") -> dict[str, frozenset[str]]:
         """Return the texts that mean nothing, by field; of the entries of a list with its prefix, such as `lines.`."""
@@ -246,10 +150,10 @@ class Orders(Endpoint):
     @property
     def mapped_fields(self) -> list[str]:
         """Names of all mapped fields, those of entries with their list in front: `lines.discount`."""
-        found = [*super().mapped_fields, *_mapped("lines.", self.lines.fields)]
+        found = [*super().mapped_fields, *mapped_names("lines.", self.lines.fields)]
         if self.refunds:
-            found += _mapped("refunds.", self.refunds.fields)
-            found += _mapped("refunds.lines.", self.refunds.lines.fields) if self.refunds.lines else []
+            found += mapped_names("refunds.", self.refunds.fields)
+            found += mapped_names("refunds.lines.", self.refunds.lines.fields) if self.refunds.lines else []
         return found
 
     @property

@@ -13,8 +13,9 @@ import pandas as pd
 
 from analytics_pipeline.days import business_day
 from analytics_pipeline.decoding.mapping import column_reader, compile_path, decode, parse_stamp
+from analytics_pipeline.shop.fields import as_text
 from analytics_pipeline.shop.protocol import Model
-from analytics_pipeline.shop.spec import Shop, as_text
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.transforms.values import means_nothing
 
 Columns = dict[str, list[object]]

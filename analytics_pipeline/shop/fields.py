@@ -1,0 +1,112 @@
+"""Which of our fields a description maps, one model per `fields` of the file, and where the lists within orders are.
+
+What the lists themselves may say (path, paging, windows) is in spec.py; what a value means is in transforms.
+"""
+
+from analytics_pipeline.shop.protocol import Expression, Model
+
+
+class OrderFields(Model):
+    """Paths from an order to our fields."""
+
+    order_id: Expression
+    created_at: Expression
+    updated_at: Expression | None = None
+    cancelled_at: Expression | None = None
+    currency: Expression | None = None
+    customer_id: Expression | None = None
+    email: Expression | None = None
+    country: Expression | None = None
+    prices_include_tax: Expression | None = None
+    order_discount: Expression | None = None
+    discounts: Expression | None = None
+    shipping: Expression | None = None
+    shipping_tax: Expression | None = None
+    taxes: Expression | None = None
+    total: Expression | None = None
+
+
+class LineFields(Model):
+    """Paths from an order line to our fields."""
+
+    product_id: Expression
+    quantity: Expression
+    unit_price: Expression
+    line_id: Expression | None = None
+    title: Expression | None = None
+    discount: Expression | None = None
+    tax: Expression | None = None
+    tax_rate: Expression | None = None
+
+
+class Lines(Model):
+    """Where an order's lines are."""
+
+    records: Expression
+    fields: LineFields
+
+
+class RefundLineFields(Model):
+    """Paths from a refund line to our fields."""
+
+    line_id: Expression
+    quantity: Expression
+    amount: Expression
+    tax: Expression | None = None
+
+
+class RefundLines(Model):
+    """Where a refund's lines are."""
+
+    records: Expression
+    fields: RefundLineFields
+
+
+class RefundFields(Model):
+    """Paths from a refund to our fields."""
+
+    refund_id: Expression
+    refunded_at: Expression
+    shipping: Expression | None = None
+    shipping_tax: Expression | None = None
+    adjustment: Expression | None = None
+
+
+class Refunds(Model):
+    """Where an order's refunds are."""
+
+    records: Expression
+    fields: RefundFields
+    lines: RefundLines | None = None
+
+
+class CustomerFields(Model):
+    """Paths from a customer to our fields."""
+
+    customer_id: Expression
+    created_at: Expression | None = None
+    updated_at: Expression | None = None
+    email: Expression | None = None
+    name: Expression | None = None
+    country: Expression | None = None
+    first_order_at: Expression | None = None
+
+
+class ProductFields(Model):
+    """Paths from a product to our fields."""
+
+    product_id: Expression
+    title: Expression | None = None
+    category: Expression | None = None
+    price: Expression | None = None
+    updated_at: Expression | None = None
+
+
+def as_text(value: object) -> str:
+    """Return a plain value as JSON writes it, texts without their quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def mapped_names(prefix: str, fields: Model) -> list[str]:
+    """Return the names of the fields that are mapped, each with the prefix in front."""
+    return [f"{prefix}{name}" for name, path in fields if path is not None]
