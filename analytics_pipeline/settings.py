@@ -63,7 +63,7 @@ class Settings:
         """
         variables = os.environ if environment is None else environment
         home = variables.get(HOME) or default_home()
-        project = _project(variables.get(PROJECT))
+        project = project_folder(variables)
         return cls(
             home=Path(home).expanduser().absolute(),
             database_url=variables.get(DATABASE_URL) or None,
@@ -129,8 +129,16 @@ def default_home() -> Path:
     return platformdirs.user_data_path("analytics-pipeline", appauthor=False)
 
 
-def _project(named: str | None) -> Path:
-    """Return the user's own folder: the named one, else the current one."""
+def project_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """Return the user's own folder: the named one, else the current one.
+
+    Args:
+        environment: Variables by name; the process's own when None.
+
+    Raises:
+        SettingsError: The named folder is none.
+    """
+    named = (os.environ if environment is None else environment).get(PROJECT)
     folder = Path(named).expanduser().absolute() if named else Path.cwd()
     if not folder.is_dir():
         raise SettingsError(

@@ -34,7 +34,7 @@ from analytics_pipeline.settings import (
 from analytics_pipeline.warehouse.lost import lost_database
 
 COMMANDS = {
-    "demo": "Load the last 30 days of a demo shop into Postgres and show the last week.",
+    "demo": "Load the last 30 days of a demo shop into Postgres and show the last week, or serve it.",
     "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
     "run": "Load business days from the shop to the marts, without the UI.",
     "catch-up": "Ask the shop for late changes, and load the business days again that they affect.",
@@ -47,7 +47,7 @@ COMMANDS = {
     "anomalies": "List the days whose figures were not as expected, and why.",
     "excerpts": "Show what errors would have quoted: the shop's words, values that broke a rule.",
     "quarantine": "List, show and replay orders that broke a rule.",
-    "shop": "Serve the demo shop's API on this machine.",
+    "shop": "List, begin, check and preview descriptions of shops.",
 }
 PROGRAM = "analytics-pipeline"
 EXAMPLES = (

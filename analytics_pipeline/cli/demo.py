@@ -12,7 +12,7 @@ from analytics_pipeline.cli import Command, typed_command
 from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, orders_and_money
 from analytics_pipeline.cli.loading import load_days
-from analytics_pipeline.cli.shop import demo_settings
+from analytics_pipeline.cli.serving import DEFAULT_PORT, demo_settings, serve_demo_shop
 from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import serve
 from analytics_pipeline.job_names import DAILY
@@ -45,6 +45,7 @@ COLUMNS = {
     examples=(
         "analytics-pipeline demo",
         "analytics-pipeline demo --days 90",
+        "analytics-pipeline demo --serve --port 9000 --faults 0.1",
     ),
 )
 @click.option(
@@ -54,12 +55,32 @@ COLUMNS = {
     show_default=True,
     help="Business days to load, up to yesterday.",
 )
-def command(days: int) -> None:
+@click.option(
+    "--serve", "is_served", is_flag=True, help="Only serve the demo shop's API on this machine, until Ctrl-C."
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="With --serve: port on 127.0.0.1; 0 takes a free one.",
+)
+@click.option(
+    "--faults",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="With --serve: share of requests that fail: 429, 500, 503, cut answers.",
+)
+def command(days: int, port: int, faults: float, *, is_served: bool) -> None:
     """Load the last 30 days of a demo shop into Postgres and show the last week.
 
     Starts the embedded Postgres (or takes the one of ANALYTICS_DATABASE_URL) and a demo shop's API on loopback, runs
-    all layers and checks, and stops both again. The tables stay.
+    all layers and checks, and stops both again. The tables stay. With --serve nothing is loaded.
     """
+    if is_served:
+        serve_demo_shop(port, faults)
+        return
     os.environ[SHOP] = DEFAULT_SHOP
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)

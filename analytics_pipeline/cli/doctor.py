@@ -1,9 +1,9 @@
 """`analytics-pipeline doctor`: everything that a run stands on, a line each."""
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from importlib.metadata import version
 
@@ -13,33 +13,28 @@ import psycopg
 from analytics_pipeline.alerts.sending import fault_of, receivers_of
 from analytics_pipeline.catalogue import read_tables
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.cli.doctor_shop import Warned, record_probes
+from analytics_pipeline.cli.probes import Probe, Warned, all_pass
 from analytics_pipeline.cli.run import Day
+from analytics_pipeline.cli.shop_probes import shop_probes
 from analytics_pipeline.errors import (
     ContractError,
     DatabaseRefusedError,
     DescriptionError,
     PipelineError,
     SettingsError,
-    ShopUnavailableError,
 )
 from analytics_pipeline.history.binding import binding_of, refuse_another_shop
 from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.rules import describe_rules
 from analytics_pipeline.seeds import Seed, rows_of
-from analytics_pipeline.settings import ALERT_URLS, DEFAULT_SHOP, AlertSettings, Settings
-from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.doctor import check_shop
 from analytics_pipeline.warehouse.connection import Database, create_database, data_database, instance_database
 from analytics_pipeline.warehouse.schema import packaged_schema, read_stored, refuse_newer
 from analytics_pipeline.warehouse.slices import query
 
 OLDEST_SERVER = 140000
-RETRIES = 1
-"""Of a shop that does not answer: whoever calls the doctor waits for it."""
 PACKAGES = (
     "analytics-pipeline",
     "dagster",
@@ -76,46 +71,27 @@ def command(day: date | None) -> None:
     settings = Settings.from_environment()
     click.echo(f"ok    {'versions':12} {_versions()}")
     passed = [
-        _all_pass(probes)
-        for probes in (_mart_probes(settings), _shop_probes(settings, day), _database_probes(settings), _alert_probes())
+        all_pass(probes, _keep_words)
+        for probes in (
+            _mart_probes(settings),
+            shop_probes(settings.shop, day),
+            _database_probes(settings),
+            _alert_probes(),
+        )
     ]
     if not all(passed):
         raise SystemExit(1)
 
 
-Probe = tuple[str, Callable[[], str]]
-"""A subject, and what says how it is."""
-
-
-def _all_pass(probes: Iterable[Probe]) -> bool:
-    """Report each subject in a line; what stands on one that failed is not looked at."""
-    failed = ""
-    for subject, probe in probes:
-        if failed:
-            click.echo(f"-     {subject:12} not looked at, since it needs the {failed}")
-            continue
-        try:
-            message = probe()
-            click.echo(f"{'warn' if isinstance(message, Warned) else 'ok':5} {subject:12} {message}")
-        except PipelineError as error:
-            failed = subject
-            click.echo(f"FAIL  {subject:12} {error}")
-            if error.excerpt:
-                with suppress(PipelineError):
-                    keep(data_database(Settings.from_environment()), "doctor", str(error), error.excerpt)
-    return not failed
+def _keep_words(error: PipelineError) -> None:
+    """Keep what the shop said when it refused, where the database can be reached."""
+    if error.excerpt:
+        with suppress(PipelineError):
+            keep(data_database(Settings.from_environment()), "doctor", str(error), error.excerpt)
 
 
 def _mart_probes(settings: Settings) -> Iterator[Probe]:
     yield "marts", lambda: _marts(settings)
-
-
-def _shop_probes(settings: Settings, day: date | None) -> Iterator[Probe]:
-    yield "description", lambda: _describe(settings.shop)
-    yield "time zone", lambda: _time_zone(load_shop(settings.shop))
-    yield "credentials", lambda: _credentials(load_shop(settings.shop))
-    yield "shop", lambda: _shop(load_shop(settings.shop))
-    yield from record_probes(lambda: ShopClient(_impatient(load_shop(settings.shop))), day)
 
 
 def _database_probes(settings: Settings) -> Iterator[Probe]:
@@ -167,43 +143,6 @@ def _alerts() -> str:
 
 def _versions() -> str:
     return ", ".join([f"Python {platform.python_version()}", *(f"{name} {version(name)}" for name in PACKAGES)])
-
-
-def _describe(reference: str) -> str:
-    shop = load_shop(reference)
-    return f"{reference}: shop {shop.name}, {shop.currency}, business days since {shop.first_day}"
-
-
-def _time_zone(shop: Shop) -> str:
-    now = datetime.now(UTC)
-    local = now.astimezone(shop.zone)
-    day = last_complete_day(shop, now)
-    return f"{shop.timezone}: it is {local:%Y-%m-%d %H:%M} there, the last complete business day is {day}"
-
-
-def _credentials(shop: Shop) -> str:
-    with ShopClient(shop):
-        return (
-            "no credentials asked for"
-            if shop.auth.type == "none"
-            else f"all variables of auth type {shop.auth.type} are set"
-        )
-
-
-def _impatient(shop: Shop) -> Shop:
-    return shop.model_copy(update={"limits": shop.limits.model_copy(update={"retries": RETRIES})})
-
-
-def _shop(shop: Shop) -> str:
-    try:
-        with ShopClient(_impatient(shop)) as client:
-            found = check_shop(client)
-    except ShopUnavailableError as error:
-        if shop.name != DEFAULT_SHOP:
-            raise
-        hint = "The demo shop runs while `analytics-pipeline up`, `demo` or `shop` does."
-        raise ShopUnavailableError(f"{error}. {hint}") from error
-    return "; ".join([found.summary, *found.notes])
 
 
 def _database(database: Database) -> str:

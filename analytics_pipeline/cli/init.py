@@ -12,6 +12,7 @@ import click
 from analytics_pipeline.cli import Command, typed_command
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.orchestration.running import INSTANCE_FILE, instance_file
+from analytics_pipeline.shop.schema import FILE, schema_text
 from analytics_pipeline.shop.spec import packaged_shops
 
 TEMPLATE = Path(__file__).parent / "project"
@@ -52,10 +53,11 @@ def project_files(shop: str) -> dict[str, str]:
     if shop in packaged_shops():
         del paths[f"shops/{EXAMPLE}.yaml"]
     paths[INSTANCE_FILE] = instance_file()
-    return {_renamed(name, shop): _renamed(path.read_text(encoding="utf-8"), shop) for name, path in paths.items()}
+    files = {renamed(name, shop): renamed(path.read_text(encoding="utf-8"), shop) for name, path in paths.items()}
+    return {**files, FILE: schema_text()}
 
 
-def _renamed(text: str, shop: str) -> str:
+def renamed(text: str, shop: str) -> str:
     """Put the shop's name in place of the example's, in names of variables too."""
     old, new = (name.upper().replace("-", "_") for name in (EXAMPLE, shop))
     return text.replace(EXAMPLE, shop).replace(old, new)

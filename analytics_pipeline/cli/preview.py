@@ -4,26 +4,32 @@ For whoever wants to know before a run: `doctor` asks for one business day, and 
 """
 
 import secrets
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.decoding.mapping import decode
-from analytics_pipeline.profile.fields import FieldProfile
+from analytics_pipeline.decoding.mapping import compile_path, decode
+from analytics_pipeline.profile.fields import Field, FieldProfile
+from analytics_pipeline.profile.mapped import expressions_of, mapped_paths, personal_paths
 from analytics_pipeline.profile.unfound import Unfound, unfound
-from analytics_pipeline.shop.spec import Endpoint
+from analytics_pipeline.shop.spec import Endpoint, Shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_orders, extract_products
 from analytics_pipeline.transforms.dimensions import clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
-from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
+from analytics_pipeline.transforms.orders import DIFFERS, CleanOrders, clean_orders
+from analytics_pipeline.transforms.records import Columns, Faults, OrderReader
 
 EXAMPLES = 3
 FIRST_SPAN, WIDER = 7, 8
 """Days that are asked for after yesterday, and how much longer each further range is."""
+HOLDERS = {"object", "list"}
+STATED = ("discounts", "taxes", "total")
+"""Totals that an order may state of itself."""
 ONE_CUSTOMER_ADDRESSES = 3
 """So many e-mail addresses under one customer id, most of them new each time, are several people."""
 
@@ -47,6 +53,43 @@ class Fate:
 
 
 @dataclass(frozen=True)
+class MappedValue:
+    """What one mapped path found.
+
+    Attributes:
+        role: The description's key, such as `lines.unit_price`.
+        expression: What it is mapped to.
+        found: Records, or entries of the list, in which it found a value.
+        of: How many there are.
+    """
+
+    role: str
+    expression: str
+    found: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Identity:
+    """How often a total that the shop states equals what its parts add up to.
+
+    Attributes:
+        field: The total.
+        stated: Orders that state it.
+        differing: Those of them where it does not.
+    """
+
+    field: str
+    stated: int
+    differing: int
+
+    def __str__(self) -> str:
+        if not self.stated:
+            return f"{self.field}: stated by no order, so nothing is compared"
+        return f"{self.field}: {self.stated - self.differing} of {self.stated} equal the sum of their parts"
+
+
+@dataclass(frozen=True)
 class Preview:
     """What became of the records.
 
@@ -59,6 +102,7 @@ class Preview:
         excluded: Why others would be left out on purpose.
         unfound: Mapped paths that no record has.
         shared_ids: Customer ids that stand for several people, in words.
+        mapped: What each mapped path found.
     """
 
     records: int
@@ -69,9 +113,25 @@ class Preview:
     excluded: tuple[Fate, ...] = ()
     unfound: tuple[Unfound, ...] = ()
     shared_ids: tuple[str, ...] = ()
+    mapped: tuple[MappedValue, ...] = ()
 
 
-def preview_orders(client: ShopClient, day: date) -> Preview:
+@dataclass(frozen=True)
+class OrdersPreview(Preview):
+    """What became of the orders of a business day.
+
+    Attributes:
+        cleaned: The rows that would be written.
+        identities: What the shop's own totals prove.
+        unmapped: Fields of the records that no mapped path reads.
+    """
+
+    cleaned: CleanOrders = field(kw_only=True)
+    identities: tuple[Identity, ...] = ()
+    unmapped: tuple[Field, ...] = ()
+
+
+def preview_orders(client: ShopClient, day: date) -> OrdersPreview:
     """Ask for the orders of a business day and clean them.
 
     Raises:
@@ -81,15 +141,21 @@ def preview_orders(client: ShopClient, day: date) -> Preview:
     raw = _read(extraction)
     cleaned = clean_orders(raw, client.shop, EmailKey(secrets.token_bytes()))
     faults = cleaned.quarantine["column_name"] + ": " + cleaned.quarantine["reason"]
-    return Preview(
+    documents, profile = _profiled(raw, client.shop.orders)
+    mapped = _mapped(client.shop.orders, _values_of_orders(client.shop, documents))
+    return OrdersPreview(
         len(raw),
         extraction.source_count,
         extraction.outside_window,
         len(cleaned.orders),
         tuple(_fates(faults, cleaned.quarantine["order_id"])),
         tuple(_fates(cleaned.exclusions["reason"], cleaned.exclusions["order_id"])),
-        _unfound(raw, client.shop.orders),
+        _unfound(client.shop.orders, profile),
         tuple(_shared_ids(cleaned)),
+        mapped,
+        cleaned=cleaned,
+        identities=tuple(_identities(mapped, cleaned)),
+        unmapped=_unmapped(client.shop.orders, profile),
     )
 
 
@@ -152,24 +218,74 @@ def _of_dimension(
     extraction: Extraction, raw: pd.DataFrame, endpoint: Endpoint, clean: int, unreadable: list[str]
 ) -> Preview:
     unread = [Fate("values that cannot be read", len(unreadable), tuple(unreadable[:EXAMPLES]))] if unreadable else []
+    documents, profile = _profiled(raw, endpoint)
+    values: Columns = {
+        one.role: [_looked_up(one.expression, document) for document in documents] for one in expressions_of(endpoint)
+    }
     return Preview(
         len(raw),
         extraction.source_count,
         extraction.outside_window,
         clean,
         tuple(unread),
-        unfound=_unfound(raw, endpoint),
+        unfound=_unfound(endpoint, profile),
+        mapped=_mapped(endpoint, values),
     )
 
 
-def _unfound(raw: pd.DataFrame, endpoint: Endpoint) -> tuple[Unfound, ...]:
-    profile = FieldProfile(personal={"*"})
+def _profiled(raw: pd.DataFrame, endpoint: Endpoint) -> tuple[list[object], FieldProfile]:
+    """Return the records as decoded values, and their profile; what cannot be decoded is reported by cleaning."""
+    profile = FieldProfile(personal=personal_paths(mapped_paths(endpoint)))
+    documents = []
     for payload in raw["payload"]:
-        try:
-            profile.look_at(decode(payload))
-        except ValueError:
-            continue  # cleaning reports it
+        with suppress(ValueError):
+            documents.append(decode(payload))
+            profile.look_at(documents[-1])
+    return documents, profile
+
+
+def _unfound(endpoint: Endpoint, profile: FieldProfile) -> tuple[Unfound, ...]:
     return tuple(unfound(endpoint, profile.fields(), profile.records)) if not profile.notes else ()
+
+
+def _unmapped(endpoint: Endpoint, profile: FieldProfile) -> tuple[Field, ...]:
+    read = mapped_paths(endpoint)
+    return tuple(one for one in profile.fields() if one.path not in read and one.json_type not in HOLDERS)
+
+
+def _values_of_orders(shop: Shop, documents: Sequence[object]) -> Columns:
+    """Return what each mapped path finds, by its key in the description."""
+    records = OrderReader(shop).read(documents, Faults())
+    parts = {
+        "": records.orders,
+        "lines.": records.lines.columns,
+        "refunds.": records.refunds.columns,
+        "refunds.lines.": records.refund_lines.columns,
+    }
+    return {f"{prefix}{name}": values for prefix, columns in parts.items() for name, values in columns.items()}
+
+
+def _mapped(endpoint: Endpoint, values: Columns) -> tuple[MappedValue, ...]:
+    expressions = {one.role: one.expression for one in expressions_of(endpoint)}
+    return tuple(
+        MappedValue(role, expressions[role], sum(value is not None for value in found), len(found))
+        for role, found in values.items()
+        if role in expressions
+    )
+
+
+def _looked_up(path: str, document: object) -> object:
+    try:
+        return compile_path(path)(document)
+    except ValueError:
+        return None
+
+
+def _identities(mapped: Sequence[MappedValue], cleaned: CleanOrders) -> Iterator[Identity]:
+    stated = {one.role: one.found for one in mapped}
+    faulty = cleaned.quarantine[cleaned.quarantine["reason"] == DIFFERS]["column_name"].astype(str)
+    for name in STATED:
+        yield Identity(name, stated.get(name, 0), int((faulty == name).sum()))
 
 
 def _fates(reasons: pd.Series, ids: pd.Series) -> Iterator[Fate]:

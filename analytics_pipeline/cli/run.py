@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime
 import click
 
 from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli.call_plan import compare_with_plan, tell_plan
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.returns import missing_returns
@@ -44,6 +45,7 @@ class Day(click.ParamType[date]):
         "analytics-pipeline run",
         "analytics-pipeline run --date 2026-11-22",
         "analytics-pipeline run --from 2026-01-01 --to 2026-10-31 --shop my-shop.yaml",
+        "analytics-pipeline run --from 2026-01-01 --plan",
         "analytics-pipeline run --from 2026-01-01 --job marts",
     ),
 )
@@ -53,17 +55,24 @@ class Day(click.ParamType[date]):
 @click.option(
     "--job", type=click.Choice([DAILY, *LAYERS]), default=DAILY, show_default=True, help="All layers, or one of them."
 )
+@click.option("--plan", "is_planned", is_flag=True, help="Only say how many requests it takes, and how many minutes.")
 @shop_option
-def command(day: date | None, first: date | None, last: date | None, job: str) -> None:
+def command(day: date | None, first: date | None, last: date | None, job: str, *, is_planned: bool) -> None:
     """Load business days from the shop to the marts, with all checks.
 
     Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday. The exit code
     is 0 when every step and every check passed but for warnings; 3 when all was written and something has to be looked
     at; else 1, with the reason and the run's id. Where quarantine blocks some days of a range, the others are written.
+
+    With --plan the shop is asked for its counts and a page of each list, and nothing is written; the run of the same
+    days says afterwards how many requests it made.
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     days = chosen_days(shop, day, first, last, datetime.now(UTC))
+    if is_planned:
+        tell_plan(settings, shop, days)
+        return
     summary = _run(settings, days, job)
     if not summary.succeeded:
         failures = "\n".join(f"  {reason}" for reason in summary.failures)
@@ -78,7 +87,10 @@ def _run(settings: Settings, days: Days, job: str) -> RunSummary:
     started = time.monotonic()
     summary = load_days(settings, days, job_name=job, is_alerting=True)
     if summary.succeeded:
-        click.echo(f"{days}: done in {time.monotonic() - started:.1f} s, {summary.checks} checks, run {summary.run_id}")
+        seconds = time.monotonic() - started
+        click.echo(f"{days}: done in {seconds:.1f} s, {summary.checks} checks, run {summary.run_id}")
+        if compared := compare_with_plan(settings, days, summary.requests, seconds):
+            click.echo(compared)
         if job == DAILY and (missing := missing_returns(data_database(settings), load_shop(settings.shop), days)):
             click.echo(missing)
         if job in CLEANING:

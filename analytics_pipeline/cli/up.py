@@ -19,7 +19,7 @@ from analytics_pipeline.cli.demo import SHOP_URL
 from analytics_pipeline.cli.guard import host_of
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.processes import Processes
-from analytics_pipeline.cli.shop import DEFAULT_PORT, demo_settings
+from analytics_pipeline.cli.serving import DEFAULT_PORT, demo_settings
 from analytics_pipeline.demo_shop import serve
 from analytics_pipeline.orchestration.code_location import LOCATION
 from analytics_pipeline.orchestration.running import end_dead_runs, open_instance

@@ -60,6 +60,7 @@ class RunSummary:
         warnings: Checks that failed and only warn.
         doubts: Checks that failed, block nothing, and have somebody look at what was written.
         checks: Number of checks that were evaluated.
+        requests: Requests made to the shop, by step.
     """
 
     run_id: str
@@ -68,6 +69,7 @@ class RunSummary:
     warnings: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     checks: int = 0
+    requests: dict[str, int] = field(default_factory=dict)
 
 
 def instance_file() -> Path:
@@ -135,6 +137,8 @@ def run_days(
             summary.failures.append(f"{_step(event)}: {_failure(event.step_failure_data)}")
         elif event.is_run_failure and not summary.failures:
             summary.failures.append(_reason(event.job_failure_data.error))
+        elif event.is_step_materialization and (cost := event.materialization.metadata.get("requests")) is not None:
+            summary.requests[event.step_key or ""] = int(str(cost.value))  # the same of each of its days
     for evaluation in result.get_asset_check_evaluations():
         summary.checks += 1
         if not evaluation.passed:

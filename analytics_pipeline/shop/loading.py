@@ -205,13 +205,14 @@ def _allowed_keys(model: type[BaseModel], location: KeyPath) -> list[str]:
     models = [model]
     for step in location:
         if isinstance(step, str) and any(step in found.model_fields for found in models):
-            models = [part for found in models for part in _models_of(found.model_fields[step].annotation)]
+            models = [part for found in models for part in models_of(found.model_fields[step].annotation)]
         elif isinstance(step, str):
             models = [found for found in models if step in get_args(found.model_fields["type"].annotation)]
     return sorted({field.alias or name for found in models for name, field in found.model_fields.items()})
 
 
-def _models_of(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  # annotations have no common type
+def models_of(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  # annotations have no common type
+    """Return the models that an annotation names."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [part for argument in get_args(annotation) for part in _models_of(argument)]
+    return [part for argument in get_args(annotation) for part in models_of(argument)]

@@ -8,13 +8,17 @@ import re
 from datetime import date, time
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
 from analytics_pipeline.decoding.envelope import THE_ANSWER_ITSELF
 from analytics_pipeline.decoding.mapping import compile_path, is_plain_path
 from analytics_pipeline.shop.references import has_reference, is_secret_reference
 
 NO_CONTENT = 204
+TIME_OF_DAY_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d$"
+ONE_REFERENCE = r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$"
+"""What editors hold a secret against: one reference without a default."""
+_PLAIN_JSON = ["string", "boolean", "integer"]
 _NEVER_AN_END = {401, 403, 408, 429}
 _SECRET_NAME = re.compile(
     r"authorization|cookie|token|secret|passw|credential|(api|access|auth|consumer|private)[-_]?key|^key$",
@@ -67,7 +71,7 @@ def _no_day() -> date:
 
 def _time_of_day(value: object) -> time:
     # YAML reads 10:30 without quotes as the number 630, so that only text can be known from a mistake.
-    if not isinstance(value, str) or not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+    if not isinstance(value, str) or not re.fullmatch(TIME_OF_DAY_PATTERN, value):
         raise ValueError('must be a time of day in quotes, such as "06:00"')
     return time.fromisoformat(value)
 
@@ -99,11 +103,18 @@ Expression = Annotated[str, AfterValidator(_expression)]
 DottedPath = Annotated[str, AfterValidator(_dotted)]
 RecordsPath = Annotated[str, AfterValidator(_records_path)]
 UrlPath = Annotated[str, AfterValidator(_url_path)]
-Secret = Annotated[str, AfterValidator(_secret)]
+Secret = Annotated[str, AfterValidator(_secret), WithJsonSchema({"type": "string", "pattern": ONE_REFERENCE})]
 Text = Annotated[str, Field(min_length=1)]
 Day = Annotated[date, BeforeValidator(_iso_day)]
-TimeOfDay = Annotated[time, BeforeValidator(_time_of_day)]
-Nothing = Annotated[dict[str, Annotated[tuple[str | bool | int, ...], BeforeValidator(_listed)]], Field(strict=False)]
+TimeOfDay = Annotated[
+    time, BeforeValidator(_time_of_day), WithJsonSchema({"type": "string", "pattern": TIME_OF_DAY_PATTERN})
+]
+_OneOrSeveral = Annotated[
+    tuple[str | bool | int, ...],
+    BeforeValidator(_listed),
+    WithJsonSchema({"type": ["string", "boolean", "integer", "array"], "items": {"type": _PLAIN_JSON}}),
+]
+Nothing = Annotated[dict[str, _OneOrSeveral], Field(strict=False)]
 Fixed = Annotated[dict[str, str], AfterValidator(_fixed_values)]
 EndStatus = Annotated[int, AfterValidator(_end_status)]
 StampFormat = Literal["iso_utc", "iso_offset", "iso_local", "date", "unix_seconds"]

@@ -53,7 +53,17 @@ from analytics_pipeline.shop.quarantine import QuarantineLimits
 from analytics_pipeline.shop.references import resolve, with_defaults
 from analytics_pipeline.shop.urls import base_url_fault
 
-__all__ = ["Endpoint", "Orders", "QuarantineLimits", "Shop", "Times", "load_shop", "packaged_shops", "resolve"]
+__all__ = [
+    "Endpoint",
+    "Orders",
+    "QuarantineLimits",
+    "Shop",
+    "Times",
+    "load_shop",
+    "packaged_path",
+    "packaged_shops",
+    "resolve",
+]
 
 SWEEP_DAYS = 90
 """After how many days any loaded day is read again, where the shop cannot be asked what changed."""
@@ -270,6 +280,11 @@ def packaged_shops() -> list[str]:
     return sorted(path.stem for path in _PACKAGED.glob("*.yaml"))
 
 
+def packaged_path(name: str) -> Path:
+    """Return where a packaged description lies."""
+    return _PACKAGED / f"{name}.yaml"
+
+
 def load_shop(reference: str | Path) -> Shop:
     """Reads and validates a shop description; no request is made and no environment variable is read.
 
@@ -287,4 +302,4 @@ def load_shop(reference: str | Path) -> Shop:
             f"there is no packaged shop {reference!r}; there are: {', '.join(packaged_shops())}. "
             f"A file of your own is given by its path, such as ./{reference}.yaml"
         )
-    return read_description(_PACKAGED / f"{reference}.yaml", Shop)
+    return read_description(packaged_path(reference), Shop)

@@ -7,6 +7,9 @@ from analytics_pipeline.days import business_day
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
 
+CLOCKS_DIFFER = timedelta(seconds=60)
+"""A difference that travelling and rounding to seconds explain."""
+
 
 @dataclass(frozen=True)
 class ShopCheck:
@@ -32,7 +35,8 @@ def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
         PipelineError: As `extract_orders`; the message says what to change.
     """
     shop = client.shop
-    yesterday = business_day(now or datetime.now(UTC), shop.zone) - timedelta(days=1)
+    moment = now or datetime.now(UTC)
+    yesterday = business_day(moment, shop.zone) - timedelta(days=1)
     extraction = extract_orders(client, yesterday, yesterday)
     next(extraction, None)
     counted = "gives no count" if extraction.source_count is None else f"counts {extraction.source_count}"
@@ -40,7 +44,7 @@ def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
         f"{client.base_url}{shop.orders.path} answers: {extraction.records} orders of {yesterday} on the first page, "
         f"the shop {counted}"
     )
-    notes = []
+    notes = _clock_notes(extraction.shop_time, moment)
     window = shop.orders.created_window
     if extraction.outside_window and (window is None or window.format != "date"):
         notes.append(
@@ -49,6 +53,15 @@ def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
     if client.base_url.startswith("http://") and shop.auth.type != "none" and not _is_loopback(client.base_url):
         notes.append("credentials travel unencrypted: use https:// in base_url")
     return ShopCheck(summary, tuple(notes))
+
+
+def _clock_notes(shop_time: datetime | None, now: datetime) -> list[str]:
+    """Say how far the shop's clock is from this machine's, where that matters: signatures and polls stand on it."""
+    if shop_time is None or abs(shop_time - now) <= CLOCKS_DIFFER:
+        return []
+    seconds = (shop_time - now).total_seconds()
+    how = "ahead of" if seconds > 0 else "behind"
+    return [f"the shop's clock is {abs(seconds):.0f} s {how} this machine's: see which of them is wrong"]
 
 
 def _is_loopback(url: str) -> bool:

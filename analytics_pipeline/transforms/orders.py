@@ -47,6 +47,7 @@ from analytics_pipeline.transforms.values import (
 )
 from analytics_pipeline.transforms.version import contract_version
 
+DIFFERS = "does not equal the sum of its parts"
 ONLY_IN_RAW = '"has a number or a nesting that only the whole record holds: see raw.orders"'
 _encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode  # a value that is none, as its text
 
@@ -213,7 +214,7 @@ def _note_wrong_totals(orders: pd.DataFrame, faults: Faults) -> None:
         listed = orders[f"{field}_listed"]
         for place in places(listed != orders[computed]):
             shown = f"{listed.iat[place]}, its parts add up to {orders[computed].iat[place]}"
-            faults.note(place, "does not equal the sum of its parts", ORDERS, field, shown)
+            faults.note(place, DIFFERS, ORDERS, field, shown)
     for place in places((orders["order_total"] < 0) & orders["cancelled_at"].notna()):
         faults.note(
             place, "cancelled with a total below zero", ORDERS, "cancelled_at", orders["cancelled_at"].iat[place]

@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import shlex
 import signal
 import socket
@@ -184,7 +185,14 @@ def test_run_loads_a_day_and_a_range_that_equal_the_truth_and_status_reports_the
     assert "loaded       2025-01-01 to 2025-01-01, no day between them is missing\n" in after_one
     assert " days behind: the last complete business day is " in after_one
 
-    more = run("run", *chosen, "--from", "2025-01-03", "--to", "2025-01-05", folder=tmp_path, **settings)
+    range_of_days = ("--from", "2025-01-03", "--to", "2025-01-05")
+    planned = run("run", *chosen, *range_of_days, "--plan", folder=tmp_path, **settings)
+    assert planned.returncode == 0, planned.stderr
+    calls = re.search(r"^2025-01-03 to 2025-01-05: (\d+) requests, ", planned.stdout, re.MULTILINE)
+    assert calls is not None, planned.stdout
+    more = run("run", *chosen, *range_of_days, folder=tmp_path, **settings)
+    assert f"{calls[1]} requests to the shop in " in more.stdout, (planned.stdout, more.stdout)
+    assert f"(planned: {calls[1]}, " in more.stdout
     assert more.returncode == 0, more.stderr
     assert more.stdout.startswith("2025-01-03 to 2025-01-05: done in ")
     agrees(pipeline, date(2025, 1, 3), date(2025, 1, 5))
@@ -325,8 +333,9 @@ def test_the_doctor_reports_that_the_database_refuses_the_login(
 # Shop
 
 
-def test_shop_serves_until_it_is_interrupted(tmp_path: Path) -> None:
-    with running(["shop", "--port", "0"], folder=tmp_path) as process:
+@pytest.mark.parametrize("form", [["demo", "--serve"], ["shop"]], ids=["demo", "old form"])
+def test_the_demo_shop_is_served_until_it_is_interrupted(tmp_path: Path, form: list[str]) -> None:
+    with running([*form, "--port", "0"], folder=tmp_path) as process:
         assert process.stdout is not None
         url = process.stdout.readline().split("answers at ")[1].split()[0]
         assert requests.get(f"{url}/shop", timeout=10).json()["currency"] == "EUR"
@@ -343,7 +352,7 @@ def test_a_port_that_is_taken_is_reported(
 ) -> None:
     monkeypatch.setenv("ANALYTICS_HOME", str(tmp_path / "home"))
     port = start_shop().url.rpartition(":")[2]
-    refused = call("shop", "--port", port)
+    refused = call("demo", "--serve", "--port", port)
     assert refused.exit_code == 1
     assert f"port {port} of 127.0.0.1 cannot be used (Address already in use); give another one" in refused.output
     refused = call("up", "--port", port)

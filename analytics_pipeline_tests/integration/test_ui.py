@@ -26,7 +26,7 @@ import pytest
 import requests
 from playwright.sync_api import Page, expect, sync_playwright
 
-from analytics_pipeline.cli.shop import demo_settings
+from analytics_pipeline.cli.serving import demo_settings
 from analytics_pipeline.demo_shop import DemoShop, RevenueTruth
 from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.orchestration.code_location import LOCATION

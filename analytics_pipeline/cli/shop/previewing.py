@@ -1,0 +1,117 @@
+"""`analytics-pipeline shop preview`: what a description makes of one business day, as tables, and nothing written."""
+
+from collections.abc import Iterable
+from datetime import UTC, date, datetime
+
+import click
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.figures import cents, counted
+from analytics_pipeline.cli.preview import OrdersPreview, last_day_with_orders, preview_orders
+from analytics_pipeline.cli.run import Day
+from analytics_pipeline.cli.shop.choosing import chosen
+from analytics_pipeline.errors import ShopRefusedError
+from analytics_pipeline.plain import plain
+from analytics_pipeline.profile.fields import Field
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.tables.shape import MONEY
+
+MOST_ORDERS, MOST_FIELDS, WIDEST = 20, 40, 240
+ORDER_COLUMNS = ("order_id", "ordered_at", "units", "gross_sales", "discounts", "returns", "shipping", "taxes")
+
+
+@click.command(
+    "preview",
+    cls=Command,
+    examples=(
+        "analytics-pipeline shop preview garden-shop --date 2026-11-22",
+        "analytics-pipeline shop preview ./shops/garden-shop.yaml",
+    ),
+    short_help="Show what a description makes of one business day.",
+)
+@click.argument("shop", metavar="NAME|FILE")
+@click.option("--date", "day", type=Day(), help="The business day; the last one with orders by default.")
+def command(shop: str, day: date | None) -> None:
+    """Show the orders of a business day as they would be stored, and what would not be.
+
+    Orders, what their own totals prove, what would go into quarantine or be left out, the day's figures, and fields
+    that the description does not read. Nothing is written.
+    """
+    with ShopClient(load_shop(chosen(shop))) as client:
+        until = last_complete_day(client.shop, datetime.now(UTC))
+        of_day = day or last_day_with_orders(client, until)
+        if of_day is None:
+            raise ShopRefusedError(f"the shop has no order from {client.shop.first_day} to {until}.")
+        found = preview_orders(client, of_day)
+    orders = found.cleaned.orders
+    orders = orders.assign(ordered_at=orders["ordered_at"].dt.tz_convert(client.shop.timezone))
+    _show(_table(f"{counted(len(orders), 'clean order')} of {of_day}", orders, (*ORDER_COLUMNS, *_others(orders))))
+    _say("Would go into quarantine", map(str, found.quarantined))
+    _say("Would be left out on purpose", map(str, found.excluded))
+    _say("What the shop's own totals prove", map(str, found.identities))
+    _show(_table(f"Figures by the day of the event; of {of_day} without refunds of earlier orders", _figures(found)))
+    _say("Not read by the description", (_field(one) for one in found.unmapped[:MOST_FIELDS]))
+    if len(found.unmapped) > MOST_FIELDS:
+        click.echo(f"  and {len(found.unmapped) - MOST_FIELDS} more")
+
+
+def _others(orders: pd.DataFrame) -> tuple[str, ...]:
+    """Return the other columns of money that are not zero throughout."""
+    money = [name for name in orders.columns if getattr(orders[name].dtype, "pyarrow_dtype", None) == MONEY]
+    return tuple(name for name in money if name not in ORDER_COLUMNS and (orders[name].fillna(0) != 0).any())
+
+
+def _figures(found: OrdersPreview) -> pd.DataFrame:
+    """Return the sums of the events by day and currency: a row each, money columns and units."""
+    sales = found.cleaned.sales
+    money = [name for name in sales.columns if getattr(sales[name].dtype, "pyarrow_dtype", None) == MONEY]
+    return sales.groupby(["event_date", "currency"], sort=True)[["quantity", *money]].sum().reset_index()
+
+
+def _table(title: str, rows: pd.DataFrame, columns: tuple[str, ...] = ()) -> Table:
+    hidden = len(rows) - MOST_ORDERS
+    table = Table(
+        title=f"{title}{f', the first {MOST_ORDERS}' if hidden > 0 else ''}",
+        title_justify="left",
+        box=box.SIMPLE,
+        padding=(0, 0, 0, 1),
+    )
+    names = columns or tuple(rows.columns)
+    for name in names:
+        is_text = name in {"order_id", "ordered_at", "event_date", "currency"}
+        table.add_column(name.replace("_", "\n", 1), justify="left" if is_text else "right", no_wrap=True)
+    for row in rows[list(names)].head(MOST_ORDERS).itertuples(index=False):
+        table.add_row(*(_shown(value) for value in row))
+    return table
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M}"
+    return cents(plain(str(value)))
+
+
+def _show(table: Table) -> None:
+    console = Console(color_system=None, width=WIDEST)  # a table takes what it needs; a narrow terminal wraps lines
+    with console.capture() as drawn:
+        console.print(table)
+    click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+
+
+def _say(heading: str, lines: Iterable[str]) -> None:
+    listed = list(lines)
+    click.echo(f"{heading}: {'' if listed else 'nothing'}")
+    for line in listed:
+        click.echo(f"  {line}")
+    click.echo()
+
+
+def _field(field: Field) -> str:
+    example = f", such as {plain(field.example)}" if field.example else ""
+    return f"{field.path} ({field.json_type}, in {field.records} of {field.holders}{example})"

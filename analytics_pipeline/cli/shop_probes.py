@@ -1,0 +1,141 @@
+"""What `doctor` and `shop check` say of a shop: its description, credentials, answers, and the records of a day.
+
+A business day is cleaned without writing; of customers and products a page is.
+"""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from functools import partial
+
+from analytics_pipeline.cli.preview import (
+    Preview,
+    last_day_with_orders,
+    preview_customers,
+    preview_orders,
+    preview_products,
+)
+from analytics_pipeline.cli.probes import Probe, Warned
+from analytics_pipeline.errors import AnswerError, ShopUnavailableError
+from analytics_pipeline.settings import DEFAULT_SHOP
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.doctor import check_shop
+
+RETRIES = 1
+"""Of a shop that does not answer: whoever calls waits for it."""
+Seen = Callable[[str, Preview], None]
+"""Is given the preview of orders, customers or products."""
+
+
+def shop_probes(reference: str, day: date | None, *, seen: Seen = lambda _, __: None) -> Iterator[Probe]:
+    """Yield the subjects, each with what says how it is.
+
+    Args:
+        reference: Name or path of the description.
+        day: Whose orders are cleaned; the last one that has some when None.
+        seen: Is given each preview, for whoever wants to know more than a line.
+    """
+    yield from offline_probes(reference)
+    yield "credentials", lambda: _credentials(load_shop(reference))
+    yield "shop", lambda: _shop(load_shop(reference))
+
+    def connect() -> ShopClient:
+        return ShopClient(_impatient(load_shop(reference)))
+
+    yield "orders", partial(_orders, connect, day, seen)
+    yield "customers", partial(_dimension, connect, preview_customers, partial(seen, "customers"))
+    yield "products", partial(_dimension, connect, preview_products, partial(seen, "products"))
+
+
+def offline_probes(reference: str) -> Iterator[Probe]:
+    """Yield what can be said of a description without asking the shop."""
+    yield "description", lambda: _describe_shop(reference)
+    yield "time zone", lambda: _time_zone(load_shop(reference))
+
+
+def _describe_shop(reference: str) -> str:
+    shop = load_shop(reference)
+    return f"{reference}: shop {shop.name}, {shop.currency}, business days since {shop.first_day}"
+
+
+def _time_zone(shop: Shop) -> str:
+    now = datetime.now(UTC)
+    local = now.astimezone(shop.zone)
+    day = last_complete_day(shop, now)
+    return f"{shop.timezone}: it is {local:%Y-%m-%d %H:%M} there, the last complete business day is {day}"
+
+
+def _credentials(shop: Shop) -> str:
+    with ShopClient(shop):
+        return (
+            "no credentials asked for"
+            if shop.auth.type == "none"
+            else f"all variables of auth type {shop.auth.type} are set"
+        )
+
+
+def _impatient(shop: Shop) -> Shop:
+    return shop.model_copy(update={"limits": shop.limits.model_copy(update={"retries": RETRIES})})
+
+
+def _shop(shop: Shop) -> str:
+    try:
+        with ShopClient(_impatient(shop)) as client:
+            found = check_shop(client)
+    except ShopUnavailableError as error:
+        if shop.name != DEFAULT_SHOP:
+            raise
+        hint = "The demo shop runs while `analytics-pipeline up`, `demo` or `demo --serve` does."
+        raise ShopUnavailableError(f"{error}. {hint}") from error
+    return "; ".join([found.summary, *found.notes])
+
+
+def _orders(connect: Callable[[], ShopClient], day: date | None, seen: Seen) -> str:
+    with connect() as client:
+        until = last_complete_day(client.shop, datetime.now(UTC))
+        chosen = day or last_day_with_orders(client, until)
+        if chosen is None:
+            return Warned(f"the shop has no order from {client.shop.first_day} to {until}")
+        found = preview_orders(client, chosen)
+    seen("orders", found)
+    held = sum(fate.records for fate in found.quarantined)
+    left_out = sum(fate.records for fate in found.excluded)
+    summary = (
+        f"{chosen}, cleaned without writing: {found.records} records, {_counted(found)}; {found.clean} clean, "
+        f"{held} would go into quarantine, {left_out} would be left out on purpose"
+    )
+    messages = [
+        summary,
+        *(f"quarantine: {one}" for one in found.quarantined),
+        *(f"left out: {one}" for one in found.excluded),
+    ]
+    if found.other_days:
+        messages.append(f"{found.other_days} records are of another day: check timezone, times and created_window")
+    if held and not found.clean:
+        raise AnswerError(f"{'; '.join(messages)}. None is clean: the mapping does not fit the shop's records.")
+    return _describe(found, messages, is_odd=bool(held))
+
+
+def _dimension(
+    connect: Callable[[], ShopClient], preview: Callable[[ShopClient], Preview], seen: Callable[[Preview], None]
+) -> str:
+    with connect() as client:
+        found = preview(client)
+    seen(found)
+    messages = [f"{found.records} records on the first page, {_counted(found)}", *map(str, found.quarantined)]
+    return _describe(found, messages, is_odd=bool(found.quarantined))
+
+
+def _describe(found: Preview, messages: list[str], *, is_odd: bool) -> str:
+    suspect = [one for one in found.unfound if one.is_suspect]
+    messages += [*map(str, suspect), *(f"customer id {one}: see `empty`" for one in found.shared_ids)]
+    absent = [one.role for one in found.unfound if not one.is_suspect]
+    if absent and found.records:
+        messages.append(f"in no record, which may be right: {', '.join(absent)}")
+    text = "; ".join(messages)
+    return Warned(text) if is_odd or suspect or found.shared_ids or not found.records else text
+
+
+def _counted(found: Preview) -> str:
+    return "the shop gives no count" if found.source_count is None else f"the shop counts {found.source_count}"
