@@ -12,7 +12,8 @@ import click
 from analytics_pipeline.cli import Command, typed_command
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.orchestration.running import INSTANCE_FILE, instance_file
-from analytics_pipeline.shop.schema import FILE, schema_text
+from analytics_pipeline.settings import SHOPS
+from analytics_pipeline.shop.schema import FILE, FIRST_LINE, schema_text
 from analytics_pipeline.shop.spec import packaged_shops
 
 TEMPLATE = Path(__file__).parent / "project"
@@ -54,7 +55,8 @@ def project_files(shop: str) -> dict[str, str]:
         del paths[f"shops/{EXAMPLE}.yaml"]
     paths[INSTANCE_FILE] = instance_file()
     files = {renamed(name, shop): renamed(path.read_text(encoding="utf-8"), shop) for name, path in paths.items()}
-    return {**files, FILE: schema_text()}
+    named = {name: f"{FIRST_LINE}\n{text}" for name, text in files.items() if name.startswith(f"{SHOPS}/")}
+    return {**files, **named, FILE: schema_text()}
 
 
 def renamed(text: str, shop: str) -> str:

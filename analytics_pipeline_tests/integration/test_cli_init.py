@@ -29,7 +29,7 @@ def project(installed: Path, tmp_path: Path) -> Path:
 def test_a_new_folder_holds_all_that_the_template_does_under_the_shops_name(project: Path) -> None:
     wanted = {str(path.relative_to(TEMPLATE)) for path in TEMPLATE.rglob("*") if path.is_file()}
     held = {str(path.relative_to(project)) for path in project.rglob("*") if path.is_file()}
-    assert held == {name.replace("my-shop", "garden-shop") for name in wanted} | {"dagster.yaml"}
+    assert held == {name.replace("my-shop", "garden-shop") for name in wanted} | {"dagster.yaml", "shop.schema.json"}
     assert load_shop(project / "shops" / "garden-shop.yaml").name == "garden-shop"
     assert "GARDEN_SHOP_TOKEN=" in (project / ".env.example").read_text(encoding="utf-8")
     assert len((project / "README.md").read_text(encoding="utf-8").splitlines()) <= 10

@@ -52,7 +52,7 @@ def test_check_says_of_each_mapped_path_in_how_many_records_it_was_found(start_s
 def test_check_fails_for_a_path_that_no_record_has_and_names_the_one_that_was_meant(
     start_shop: StartShop, folder: Path
 ) -> None:
-    orders = {"fields": {**_fields(), "total": "totl"}}
+    orders: dict[str, object] = {"fields": {**_fields(), "total": "totl"}}
     found = call("shop", "check", shop_of(start_shop, folder, orders=orders), "--date", DAY)
     assert re.search(r"^warn  orders .*total \(`totl`\): mapped, found in 0 of 4", found.output, re.MULTILINE)
     assert "did you mean total?" in found.output
@@ -82,7 +82,7 @@ def test_preview_shows_orders_totals_figures_and_what_nothing_reads(start_shop: 
 
 
 def test_preview_says_what_would_go_into_quarantine(start_shop: StartShop, folder: Path) -> None:
-    orders = {"fields": {**_fields(), "total": "tax_total"}}
+    orders: dict[str, object] = {"fields": {**_fields(), "total": "tax_total"}}
     found = call("shop", "preview", shop_of(start_shop, folder, orders=orders), "--date", DAY)
     assert "total: 0 of 4 equal the sum of their parts" in found.output
     assert "total: does not equal the sum of its parts (4, such as D20260105-" in found.output
@@ -124,5 +124,5 @@ def test_schema_prints_what_init_writes(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def _fields() -> dict[str, str]:
+def _fields() -> dict[str, object]:
     return {name: path for name, path in load_shop("demo").orders.fields if path is not None}
