@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from types import TracebackType
 from typing import Any, ClassVar, Generic, Self, TypeVar
 from urllib.parse import parse_qsl
@@ -22,7 +22,7 @@ from starlette.routing import Route
 from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings
 from analytics_pipeline.demo_shop.days import business_day
 from analytics_pipeline.demo_shop.generator import generate_day
-from analytics_pipeline.demo_shop.model import ZERO, Order
+from analytics_pipeline.demo_shop.model import ZERO, History, Order
 from analytics_pipeline_tests.dialects.charges import GIFT_CARD_REDEEMED, OUTSIDE_SALES, charge
 
 _PATIENCE_SECONDS = 10.0
@@ -101,6 +101,7 @@ class Dialect:
     Attributes:
         kinds: Other charges that the platform knows.
         inexpressible: Names of figures that the platform's records do not tell.
+        knows_prices_with_tax: Whether the demo shop's prices may include tax.
         asked: Requests so far.
         refusals: Answers that are given in place of the next ones.
         hidden: Ids of orders that no list shows yet, though their stamps lie in the past.
@@ -109,10 +110,13 @@ class Dialect:
 
     kinds: ClassVar[tuple[str, ...]] = ()
     inexpressible: ClassVar[frozenset[str]] = frozenset()
+    knows_prices_with_tax: ClassVar[bool] = False
 
     def __init__(self, shop: DemoShop, now: Callable[[], datetime], *, with_charges: bool = False) -> None:
         if shop.settings.bad_share:
             raise ValueError("a platform keeps no broken records: bad_share has to be 0")
+        if shop.settings.prices_include_tax and not self.knows_prices_with_tax:
+            raise ValueError(f"{type(self).__name__} is written for prices without tax alone")
         self.shop = shop
         self.now = now
         self.charged = self.kinds if with_charges else ()
@@ -120,6 +124,7 @@ class Dialect:
         self.refusals: list[Answer] = []
         self.hidden: set[str] = set()
         self.touched: dict[str, datetime] = {}
+        self._shown: dict[tuple[str, str, datetime, datetime], Record] = {}
 
     def routes(self) -> dict[tuple[str, str], Handler]:
         """The handlers by method and path, in the words of the platform."""
@@ -142,10 +147,20 @@ class Dialect:
             if order.order_id not in self.hidden
         ]
 
+    def shown(self, show: Callable[[Order], Record]) -> list[Record]:
+        """The orders that a list shows now, as `show` shows them; what has not changed is shown once."""
+        found = []
+        for order in self.orders():
+            key = (show.__name__, order.order_id, order.updated_at, order.stamp)
+            if key not in self._shown:
+                self._shown[key] = show(order)
+            found.append(self._shown[key])
+        return found
+
     def versions(self, order: Order) -> list[Order]:
         """The versions of an order up to now, oldest first."""
-        day = self.day_of(order.created_at)
-        history = next(one for one in generate_day(self.settings, day).histories if one.order_id == order.order_id)
+        histories = _histories(self.settings, self.day_of(order.created_at))
+        history = next(one for one in histories if one.order_id == order.order_id)
         return [version for version in history.seen() if version.updated_at <= self.now()]
 
     def day_of(self, moment: datetime) -> date:
@@ -212,6 +227,11 @@ class Dialect:
                 return refused.answer.response()
 
         return answer
+
+
+@cache
+def _histories(settings: DemoShopSettings, day: date) -> tuple[History, ...]:
+    return generate_day(settings, day).histories
 
 
 def _body(content: bytes, kind: str) -> object:

@@ -46,6 +46,7 @@ class WooCommerce(Dialect):
     """A WooCommerce store: `/wp-json/wc/v3` and `/wp-json/wc-analytics`."""
 
     kinds: ClassVar[tuple[str, ...]] = (FEE,)
+    knows_prices_with_tax: ClassVar[bool] = True
 
     def routes(self) -> dict[tuple[str, str], Handler]:
         base = "/wp-json/wc/v3"
