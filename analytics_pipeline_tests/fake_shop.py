@@ -11,11 +11,18 @@ from urllib.parse import parse_qsl, urlsplit
 
 @dataclass
 class Asked:
-    """A request as the server saw it."""
+    """A request as the server saw it; `target` is path and query as they came, `body` that of a POST."""
 
     path: str
     query: dict[str, str]
     headers: Mapping[str, str]
+    method: str = "GET"
+    target: str = ""
+    body: bytes = b""
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401 - what JSON may say
+        return json.loads(self.body)
 
 
 @dataclass
@@ -77,10 +84,15 @@ class _Handler(BaseHTTPRequestHandler):
         shop: FakeShop = cast("Any", self.server).shop
         return shop.date or super().date_time_string(timestamp)
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def do_GET(self) -> None:
         shop: FakeShop = cast("Any", self.server).shop
         parts = urlsplit(self.path)
-        asked = Asked(parts.path, dict(parse_qsl(parts.query)), dict(self.headers.items()))
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        query, headers = dict(parse_qsl(parts.query)), dict(self.headers.items())
+        asked = Asked(parts.path, query, headers, self.command, self.path, body)
         shop.asked.append(asked)
         route = shop.routes.get(parts.path)
         reply = route(asked) if route else Reply({"error": "no such path"}, 404)

@@ -6,10 +6,11 @@ Readers are built once per extraction from the dotted paths of a description; ms
 value that is absent, null, or lies inside something that is no object reads as None, as with JMESPath.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, Union
 
 import msgspec
@@ -27,16 +28,23 @@ _AnyKeepingRecords = Union[list[msgspec.Raw], dict[str, msgspec.Raw], _Plain]  #
 def envelope_reader(records: str, others: Sequence[str]) -> Reader:
     """A reader of an answer: the value at `records` (a list comes as list of its elements' bytes), then the others.
 
+    Args:
+        records: A dotted path, "@" for the answer itself, or a path with one `[]`, such as `data.edges[].node`: then
+            what lies behind it in each element is the record; an element without it stands for itself.
+        others: Dotted paths of further values.
+
     The reader raises `msgspec.ValidationError` for an answer that is no object (no list, when records is "@"), any
     other ValueError for text that is no JSON and cannot be cut into records.
     """
+    listed, _, within = records.partition("[].")
     if records == THE_ANSWER_ITSELF:
         decoder = msgspec.json.Decoder(list[msgspec.Raw])
         read: Reader = lambda body: [decode_with(decoder.decode, body)]  # noqa: E731
         path: tuple[str, ...] = ()
     else:
-        read = partial(decode_with, _struct_reader([records, *others], kept=records))
-        path = tuple(records.split("."))
+        read = partial(decode_with, _struct_reader([listed, *others], {listed: _AnyKeepingRecords}))
+        path = tuple(listed.split("."))
+    take = _inner_reader(within) if within else bytes
 
     def read_all(body: bytes) -> Sequence[object]:
         try:
@@ -45,9 +53,24 @@ def envelope_reader(records: str, others: Sequence[str]) -> Reader:
             raise
         except (ValueError, ArithmeticError, RecursionError) as error:
             found, values = _cut(body, path, read, error)
-        return [[bytes(record) for record in found] if isinstance(found, list) else found, *values]
+        return [[take(record) for record in found] if isinstance(found, list) else found, *values]
 
     return read_all
+
+
+def _inner_reader(path: str) -> Callable[[bytes], bytes]:
+    """From the bytes of an element to those of what lies in it at a path; the element's own where nothing does."""
+    read = _struct_reader([path], {path: msgspec.Raw})
+
+    def take(element: bytes) -> bytes:
+        try:
+            (found,) = read(element)
+        except (ValueError, ArithmeticError, RecursionError):  # an odd record is judged elsewhere
+            found = None
+        text = bytes(found) if isinstance(found, msgspec.Raw) else b"null"
+        return bytes(element) if text == b"null" else text
+
+    return take
 
 
 def _cut(body: bytes, path: tuple[str, ...], read: Reader, error: Exception) -> tuple[object, list[object]]:
@@ -82,15 +105,15 @@ def record_reader(paths: Sequence[str]) -> Reader:
     return read
 
 
-def _struct_reader(paths: Sequence[str], kept: str | None = None) -> Reader:
-    """A reader for plain paths; none may lie inside another. The list at `kept` keeps its elements' bytes."""
+def _struct_reader(paths: Sequence[str], types: Mapping[str, Any] = MappingProxyType({})) -> Reader:
+    """A reader for plain paths; none may lie inside another. The value at a path may have a type of its own."""
     tree: dict[str, Any] = {}
     for path in paths:
         *parents, last = path.split(".")
         branch = tree
         for name in parents:
             branch = branch.setdefault(name, {})
-        branch[last] = _AnyKeepingRecords if path == kept else Any
+        branch[last] = types.get(path, Any)
     decoder = msgspec.json.Decoder(_struct_type(tree), float_hook=Decimal)
     lookups = [_lookup(tree, path.split(".")) for path in paths]
     if all("." not in path for path in paths) and len(paths) > 1:

@@ -39,7 +39,7 @@ from analytics_pipeline.late_changes.rounds import days_to_hold, shortest_rounds
 from analytics_pipeline.shop.calendar import loadable_days
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import can_count_orders, count_orders
+from analytics_pipeline.sources.order_counts import can_count_orders, count_orders
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, RAW_ORDERS
 from analytics_pipeline.tables.history import EXTRACTIONS, MATERIALISED_DAYS, POLLS
 from analytics_pipeline.tables.shape import Table

@@ -19,7 +19,7 @@ Described = TypeVar("Described", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
 _UNIONS = {"auth", "pagination"}  # pydantic adds the chosen `type` to the location of a fault below these
-_MAY_HOLD_SECRETS = {"auth", "base_url", "headers", "params"}
+_MAY_HOLD_SECRETS = {"auth", "base_url", "headers", "params", "body"}
 _SHOWN_CHARACTERS = 80
 _MOST_LEVELS = 50
 _MOST_VALUES = 20_000
@@ -115,7 +115,9 @@ def _syntax_fault(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     line = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
     parts = [getattr(error, "context", None), getattr(error, "problem", None) or getattr(error, "reason", None)]
-    return f"{line}this is no YAML: {', '.join(filter(None, parts)) or 'it cannot be parsed'}"
+    fault = ", ".join(filter(None, parts)) or "it cannot be parsed"
+    hint = '; put a placeholder in quotes: "{{cursor}}"' if "unhashable key" in fault else ""
+    return f"{line}this is no YAML: {fault}{hint}"
 
 
 def _repeated_keys(node: yaml.Node, path: KeyPath) -> Iterator[tuple[int, str]]:

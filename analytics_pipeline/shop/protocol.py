@@ -1,7 +1,7 @@
-"""How a shop is talked to, as models of its description: authentication, paging, budget, limits, stamps and windows.
+"""How a shop is talked to, as models of its description: authentication, paging, budget, limits and stamps.
 
-Also the base model and the value types (paths, secrets, days) that spec.py builds its own models of. The behaviour
-behind each model is elsewhere: client.py, pagination.py, mapping.py, windows.py.
+Also the base model and the value types (paths, secrets, days) that the other models are built of. What a request holds
+is in requests.py; the behaviour behind each model is elsewhere: client.py, pagination.py, mapping.py.
 """
 
 import re
@@ -41,8 +41,12 @@ def _dotted(text: str) -> str:
 
 
 def _records_path(text: str) -> str:
-    if text != THE_ANSWER_ITSELF and not is_plain_path(text):
-        raise ValueError('must be a plain dotted path of names, or "@" when the answer itself is the list')
+    listed, _, within = text.partition("[].")
+    if text != THE_ANSWER_ITSELF and not (is_plain_path(listed) and (listed == text or is_plain_path(within))):
+        raise ValueError(
+            'must be a plain dotted path of names, with one [] at most, such as data.orders.edges[].node, or "@" when '
+            "the answer itself is the list"
+        )
     return text
 
 
@@ -86,14 +90,27 @@ def _listed(values: object) -> object:
     return tuple(values) if isinstance(values, list) else (values,)
 
 
+def looks_like_credential(name: str) -> bool:
+    """Whether the name of a parameter, header or key is one under which secrets are sent."""
+    return _SECRET_NAME.search(name) is not None
+
+
+def fault_of_fixed(name: str, value: str) -> str | None:
+    """What is wrong with a fixed value of a parameter or header, in words; None where nothing is."""
+    if looks_like_credential(name):
+        return f"{name} looks like a credential; describe it under auth with a ${{NAME}} reference"
+    if has_reference(value):
+        return f"{name} must be plain text; ${{NAME}} references are for base_url and auth"
+    if not re.fullmatch(r"[^\x00-\x1f\x7f]*", value) or not name.strip():
+        return f"{name!r} must have a name, and a value on one line"
+    return None
+
+
 def _fixed_values(values: dict[str, str]) -> dict[str, str]:
     for name, value in values.items():
-        if _SECRET_NAME.search(name):
-            raise ValueError(f"{name} looks like a credential; describe it under auth with a ${{NAME}} reference")
-        if has_reference(value):
-            raise ValueError(f"{name} must be plain text; ${{NAME}} references are for base_url and auth")
-        if not re.fullmatch(r"[^\x00-\x1f\x7f]*", value) or not name.strip():
-            raise ValueError(f"{name!r} must have a name, and a value on one line")
+        fault = fault_of_fixed(name, value)
+        if fault:
+            raise ValueError(fault)
     return values
 
 
@@ -174,6 +191,8 @@ class Listed(Model):
 class Paged(Listed):
     """What all paging styles share: the parameter that asks for a page size, and what ends the list.
 
+    A parameter may be named here, or its placeholder stands elsewhere in the request.
+
     Attributes:
         size_param: The query parameter for a page size.
         size: The size to ask for.
@@ -186,23 +205,23 @@ class Paged(Listed):
     more: DottedPath | None = None
     repeated_page_ends: bool = False
 
-    @model_validator(mode="after")
-    def _size_has_a_name(self) -> "Paged":
-        if (self.size_param is None) != (self.size is None):
-            raise ValueError("size_param and size belong together: give both or none")
-        return self
+    @property
+    def short_forms(self) -> dict[str, str]:
+        """Parameters that are named here, with their placeholders."""
+        forms = {self.size_param: "{{size}}", getattr(self, "param", None): f"{{{{{self.place}}}}}"}
+        return {name: place for name, place in forms.items() if name is not None}
 
     @property
-    def param_names(self) -> list[str]:
-        """Names of the query parameters that paging sets."""
-        return [name for name in (self.size_param, getattr(self, "param", None)) if name is not None]
+    def place(self) -> str | None:
+        """The placeholder that tells the pages apart; None for styles without one."""
+        return None
 
 
 class PageNumber(Paged):
     """Pages are counted."""
 
     type: Literal["page_number"]
-    param: Text
+    param: Text | None = None
     first: int = Field(default=1, ge=0)
     pages: DottedPath | None = None
     pages_header: Text | None = None
@@ -214,23 +233,50 @@ class PageNumber(Paged):
             raise ValueError("give pages or pages_header, not both")
         return self
 
+    @property
+    def place(self) -> str | None:
+        """The placeholder that tells the pages apart."""
+        return "page"
+
 
 class Offset(Paged):
     """Pages start at a number of records to skip."""
 
     type: Literal["offset"]
-    param: Text
+    param: Text | None = None
+
+    @property
+    def place(self) -> str | None:
+        """The placeholder that tells the pages apart."""
+        return "offset"
 
 
 class Cursor(Paged):
-    """Each answer carries an opaque cursor for the next request; those in `ends_at` say that there is none."""
+    """Each answer carries an opaque cursor for the next request; those in `ends_at` say that there is none.
+
+    Attributes:
+        next: Path of the cursor beside the records.
+        last: Path of what serves as the cursor in the last record of a page, in place of `next`.
+    """
 
     type: Literal["cursor"]
-    param: Text
-    next: DottedPath
+    param: Text | None = None
+    next: DottedPath | None = None
+    last: Expression | None = None
     repeat_params: bool = True
     ends_at: Annotated[tuple[str | int, ...], Field(strict=False)] = ()
     empty_page_ends: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_cursor(self) -> "Cursor":
+        if (self.next is None) == (self.last is None):
+            raise ValueError("give either next, the path of the cursor beside the records, or last, in the last record")
+        return self
+
+    @property
+    def place(self) -> str | None:
+        """The placeholder that tells the pages apart."""
+        return "cursor"
 
 
 class NextLink(Paged):
@@ -253,9 +299,14 @@ class Single(Listed):
     type: Literal["single"]
 
     @property
-    def param_names(self) -> list[str]:
-        """Names of the query parameters that paging sets: none."""
-        return []
+    def short_forms(self) -> dict[str, str]:
+        """Parameters that are named here, with their placeholders: none."""
+        return {}
+
+    @property
+    def place(self) -> str | None:
+        """The placeholder that tells the pages apart: none."""
+        return None
 
 
 Pagination = Annotated[
@@ -297,25 +348,6 @@ class Times(Model):
     without_offset: Literal["utc", "local"] = "utc"
 
 
-class Window(Model):
-    """The parameters that ask for orders created in a range of business days.
-
-    Attributes:
-        from_param: The parameter of the lower bound.
-        to_param: The parameter of the upper bound.
-        format: How stamps are written.
-        lower: Whether the lower bound belongs to what is asked for (`from` in the file); None: either may be true, so
-            that a second more is asked for. A format of days is taken to be inclusive then.
-        to: Whether the upper bound does.
-    """
-
-    from_param: Text
-    to_param: Text
-    format: StampFormat
-    lower: Literal["exclusive", "inclusive"] | None = Field(default=None, alias="from")
-    to: Literal["exclusive", "inclusive"] = "exclusive"
-
-
 class LateChanges(Model):
     """How changes of orders whose day has been loaded are noticed.
 
@@ -334,10 +366,3 @@ class LateChanges(Model):
     reread_days: int = Field(default=30, ge=0)
     sweep_days: int | None = Field(default=None, ge=1)
     most_days: int = Field(default=62, ge=1)
-
-
-class ChangedSince(Model):
-    """The parameter that asks for records changed since a stamp."""
-
-    param: Text
-    format: StampFormat

@@ -1,11 +1,11 @@
 """The shop description: the models of its YAML, one class per mapping of the file, and `load_shop`.
 
-How a shop is talked to (authentication, paging, windows) is in protocol.py; how faults of a file are found and said
-is in loading.py. References (`${NAME}`) stay as they are written: loading needs no environment.
+How a shop is talked to (authentication, paging) is in protocol.py, what a list and its requests are in endpoints.py
+and requests.py; how faults of a file are found and said is in loading.py. References (`${NAME}`) stay as they are
+written: loading needs no environment.
 """
 
 import difflib
-from collections import Counter
 from datetime import time
 from pathlib import Path
 from typing import Annotated
@@ -13,24 +13,21 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import Field, field_validator, model_validator
 
-from analytics_pipeline.decoding.envelope import THE_ANSWER_ITSELF
 from analytics_pipeline.errors import DescriptionError
+from analytics_pipeline.shop.endpoints import Endpoint
 from analytics_pipeline.shop.fields import (
     CustomerFields,
     Lines,
     OrderFields,
     ProductFields,
     Refunds,
-    as_text,
     mapped_names,
 )
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.protocol import (
     ApiKeyAuth,
     Auth,
-    ChangedSince,
     Day,
-    DottedPath,
     Expression,
     Fixed,
     LateChanges,
@@ -38,19 +35,15 @@ from analytics_pipeline.shop.protocol import (
     Model,
     Name,
     NoAuth,
-    Nothing,
-    Pagination,
     Reason,
-    RecordsPath,
     RequestBudget,
     Text,
     TimeOfDay,
     Times,
-    UrlPath,
-    Window,
 )
 from analytics_pipeline.shop.quarantine import QuarantineLimits
 from analytics_pipeline.shop.references import resolve, with_defaults
+from analytics_pipeline.shop.requests import Overlay, Window
 from analytics_pipeline.shop.urls import base_url_fault
 
 __all__ = [
@@ -77,76 +70,6 @@ class Exclusion(Model):
     reason: Reason
 
 
-class Endpoint(Model):
-    """What orders, customers and products share: where the list is and how it is paged."""
-
-    path: UrlPath
-    records: RecordsPath
-    pagination: Pagination
-    count: DottedPath | None = None
-    count_header: Text | None = None
-    params: Fixed = Field(default_factory=dict)
-    changed_since: ChangedSince | None = None
-    empty: Nothing = Field(default_factory=dict)
-
-    @property
-    def mapped_fields(self) -> list[str]:
-        """Names of all mapped fields, those of entries with their list in front: `lines.discount`."""
-        return mapped_names("", getattr(self, "fields"))  # noqa: B009 - each kind of list has its own
-
-    def stands_for_nothing(self, prefix: str = "") -> dict[str, frozenset[str]]:
-        """Return the texts that mean nothing, by field; of the entries of a list with its prefix, such as `lines.`."""
-        return {
-            name.removeprefix(prefix): frozenset(map(as_text, values))
-            for name, values in self.empty.items()
-            if name.startswith(prefix) and "." not in name.removeprefix(prefix)
-        }
-
-    @property
-    def body_paths(self) -> dict[str, str]:
-        """Paths in the answer beside the records, by what they are for: count, next, pages, more."""
-        found = {
-            "count": self.count,
-            "next": getattr(self.pagination, "next", None),
-            "pages": getattr(self.pagination, "pages", None),
-            "more": getattr(self.pagination, "more", None),
-        }
-        return {purpose: path for purpose, path in found.items() if path is not None}
-
-    @property
-    def count_place(self) -> str | None:
-        """Where the shop's count is described to be, in words; None where none is described."""
-        if self.count_header is not None:
-            return f"in the header {self.count_header}"
-        return f"at `{self.count}`" if self.count is not None else None
-
-    @property
-    def query_names(self) -> list[str]:
-        """Names of all query parameters that the endpoint sets, authentication apart."""
-        changed = [self.changed_since.param] if self.changed_since else []
-        return [*self.params, *self.pagination.param_names, *changed]
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> "Endpoint":
-        twice = sorted(name for name, uses in Counter(self.query_names).items() if uses > 1)
-        if twice:
-            raise ValueError(f"the query parameter {', '.join(twice)} is set in more than one place")
-        for name in self.empty:
-            if name not in self.mapped_fields:
-                close = difflib.get_close_matches(name, self.mapped_fields, 1)
-                hint = f"; did you mean {close[0]}?" if close else ""
-                raise ValueError(f"empty names {name}, which is not mapped{hint}")
-        if self.count is not None and self.count_header is not None:
-            raise ValueError("give count or count_header, not both")
-        paths = [self.records, *self.body_paths.values()]
-        for path in paths[1:]:
-            if self.records == THE_ANSWER_ITSELF:
-                raise ValueError(f'records is "@": a list has no {path} beside its records')
-            if any(path != other and path.startswith(other + ".") for other in paths) or path == self.records:
-                raise ValueError(f"{path} lies inside another path of the answer that is a plain value or the list")
-        return self
-
-
 class Orders(Endpoint):
     """The shop's orders."""
 
@@ -167,10 +90,9 @@ class Orders(Endpoint):
         return found
 
     @property
-    def query_names(self) -> list[str]:
-        """Names of all query parameters that the endpoint sets, authentication apart."""
-        window = [self.created_window.from_param, self.created_window.to_param] if self.created_window else []
-        return [*super().query_names, *window]
+    def overlays(self) -> dict[str, Overlay]:
+        """What may be laid over the request, by key."""
+        return {**super().overlays, **({"created_window": self.created_window} if self.created_window else {})}
 
 
 class Customers(Endpoint):
@@ -268,7 +190,7 @@ class Shop(Model):
     def _credentials_have_their_own_place(self) -> "Shop":
         if isinstance(self.auth, ApiKeyAuth):
             for key, endpoint in (("orders", self.orders), ("customers", self.customers), ("products", self.products)):
-                if self.auth.param in endpoint.query_names:
+                if endpoint.sends(self.auth.param):
                     raise ValueError(f"auth.param {self.auth.param} is also a query parameter of {key}")
             if self.auth.header is not None and self.auth.header.lower() in map(str.lower, self.headers):
                 raise ValueError(f"auth.header {self.auth.header} is also given under headers")

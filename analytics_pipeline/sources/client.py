@@ -1,6 +1,6 @@
 """The HTTP client of one shop: time-outs, retries, redirects, the size cap and the request budget.
 
-It knows nothing of paging or records: callers give a URL, parameters and a decoder for the body. The `.netrc` file
+It knows nothing of paging or records: callers give a request and a decoder for the body. The `.netrc` file
 and the proxy variables of the environment are ignored (credentials come from the description only, and go to the
 shop only); a private certificate authority is taken from `REQUESTS_CA_BUNDLE` or `CURL_CA_BUNDLE`.
 """
@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import random as random_share
 from typing import Generic, Self, TypeVar
@@ -21,6 +21,7 @@ import requests
 from requests.structures import CaseInsensitiveDict
 
 from analytics_pipeline.errors import AnswerError, SettingsError, ShopRefusedError, ShopUnavailableError
+from analytics_pipeline.shop.placeholders import PageRequest
 from analytics_pipeline.shop.references import resolve
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.shop.urls import RedactedLog, Redactor, base_url_fault, resolve_link
@@ -32,6 +33,8 @@ Body = TypeVar("Body")
 
 _LOG = logging.getLogger(__name__)
 _REDIRECTS = {301, 302, 303, 307, 308}
+_SAME_METHOD = {307, 308}
+"""Redirects after which the request is made again as it was; others turn a POST into a GET."""
 _MAX_REDIRECTS = 5
 _NO_CONTENT = 204
 _CHUNK_BYTES = 1 << 17
@@ -87,6 +90,12 @@ class Answer(Generic[Body]):
     url: str
     shown: str
     status: int = 200
+    method: str = "GET"
+
+    @property
+    def asked(self) -> str:
+        """Method and URL for messages."""
+        return f"{self.method} {self.shown}"
 
 
 @dataclass(frozen=True)
@@ -100,10 +109,11 @@ class _Failure:
 @dataclass(frozen=True)
 class _Redirect:
     location: str
+    status: int
 
 
 class ShopClient:
-    """Makes GET requests to one shop. A context manager, for one thread.
+    """Makes requests to one shop. A context manager, for one thread.
 
     Attributes:
         shop: The description.
@@ -174,19 +184,16 @@ class ShopClient:
         """The absolute URL of a path of the description."""
         return self.base_url + path
 
-    def shown(self, url: str, params: Mapping[str, str] | None = None) -> str:
-        """A URL with its parameters for messages, without secrets."""
-        query = f"{'&' if '?' in url else '?'}{urlencode(params)}" if params else ""
-        return self.redact.shown(url + query)
+    def shown(self, request: PageRequest) -> str:
+        """The URL of a request with its parameters for messages, without secrets; nothing of its body."""
+        query = f"{'&' if '?' in request.url else '?'}{urlencode(request.params, doseq=True)}" if request.params else ""
+        return self.redact.shown(request.url + query)
 
-    def get(
-        self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body], ends: Collection[int] = ()
-    ) -> Answer[Body]:
+    def ask(self, request: PageRequest, decode: Callable[[bytes], Body], ends: Collection[int] = ()) -> Answer[Body]:
         """Asks until there is a whole answer, and decodes it.
 
         Args:
-            url: An absolute URL of the shop's origin.
-            params: Query parameters to add to it.
+            request: What is asked, of an absolute URL of the shop's origin.
             decode: From the body to a value. A `msgspec.ValidationError` means that the answer breaks its
                 description, any other ValueError that it is no JSON and worth another attempt.
             ends: Statuses that are answers without a body.
@@ -198,61 +205,63 @@ class ShopClient:
             SettingsError: The shop's certificate or address cannot be used.
         """
         limits = self.shop.limits
-        shown = self.shown(url, params)
+        asked = f"{request.method} {self.shown(request)}"
         failures = 0
         while True:
-            outcome = self._follow(url, params, decode, ends)
+            outcome = self._follow(request, decode, ends)
             if isinstance(outcome, Answer):
                 return outcome
             failures += 1
             if failures > limits.retries:
                 break
             seconds = retry_wait(failures, outcome.retry_after, limits.max_retry_after, self._random())
-            _LOG.warning("GET %s: %s; asking again in %.1f s", shown, outcome.cause, seconds)
+            _LOG.warning("%s: %s; asking again in %.1f s", asked, outcome.cause, seconds)
             self._sleep(seconds)
             self.statistics.seconds_waited += seconds
             self.statistics.retries += 1
         raise ShopUnavailableError(
-            f"GET {shown} gave no whole answer in {failures} attempts; the last: {outcome.cause}. "
+            f"{asked} gave no whole answer in {failures} attempts; the last: {outcome.cause}. "
             f"Try again later; if it lasts, see whether base_url is right and the shop is up, or raise limits.retries"
         )
 
     def _follow(
-        self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body], ends: Collection[int]
+        self, request: PageRequest, decode: Callable[[bytes], Body], ends: Collection[int]
     ) -> Answer[Body] | _Failure:
         """One attempt, along redirects within the shop's origin."""
-        start = self.shown(url, params)
+        start = f"{request.method} {self.shown(request)}"
         for _ in range(_MAX_REDIRECTS + 1):
-            outcome = self._ask(url, params, decode, ends)
+            outcome = self._send(request, decode, ends)
             if not isinstance(outcome, _Redirect):
                 return outcome
+            if request.method != "GET" and outcome.status not in _SAME_METHOD:
+                fault = f"(HTTP {outcome.status}) would have the request made again by GET, without its body"
+                break
             try:
-                url, params = resolve_link(outcome.location, against=url), {}
+                request = replace(request, url=resolve_link(outcome.location, against=request.url), params={})
             except ValueError as error:
                 fault = self.redact.shown(str(error))
                 break
         else:
             fault = f"goes on after {_MAX_REDIRECTS} steps"
         raise ShopRefusedError(
-            f"GET {start}: the shop's redirect {fault}; credentials stay with the shop's own origin. "
+            f"{start}: the shop's redirect {fault}; credentials stay with the shop's own origin. "
             f"Set base_url to the address where the API is"
         )
 
-    def _ask(
-        self, url: str, params: Mapping[str, str], decode: Callable[[bytes], Body], ends: Collection[int]
+    def _send(
+        self, request: PageRequest, decode: Callable[[bytes], Body], ends: Collection[int]
     ) -> Answer[Body] | _Failure | _Redirect:
         """One request."""
         self.statistics.seconds_waited += self._pace.wait()
         self.statistics.requests += 1
-        shown = self.shown(url, params)
+        asked = f"{request.method} {self.shown(request)}"
         limits = self.shop.limits
         fault: Exception
         try:
-            request = self._session.prepare_request(requests.Request("GET", url, params=self._with_key(url, params)))
             with (
                 self._deadline.running(),
                 self._session.send(
-                    request,
+                    self._prepared(request),
                     stream=True,
                     timeout=(limits.connect_timeout, limits.read_timeout),
                     allow_redirects=False,
@@ -261,37 +270,38 @@ class ShopClient:
                 if self._deadline.has_passed:  # the end of the connection is that of the headers, too
                     return self._late()
                 self._pace.learn(response.headers)
-                return self._outcome(response, shown, decode, ends)
+                return self._outcome(request, response, decode, ends)
         except requests.RequestException as error:
             fault = error
         # Outside the handler: the library's errors show the whole URL, and must not hang on ours as their context.
-        return self._failure(fault, shown)
+        return self._failure(fault, asked)
 
     def _outcome(
-        self, response: requests.Response, shown: str, decode: Callable[[bytes], Body], ends: Collection[int]
+        self, request: PageRequest, response: requests.Response, decode: Callable[[bytes], Body], ends: Collection[int]
     ) -> Answer[Body] | _Failure | _Redirect:
-        status = response.status_code
+        status, shown = response.status_code, self.shown(request)
+        asked = f"{request.method} {shown}"
         headers = CaseInsensitiveDict(response.headers)
         if status in _REDIRECTS and "Location" in headers:
-            return _Redirect(headers["Location"])
+            return _Redirect(headers["Location"], status)
         if status == _NO_CONTENT or status in ends:
-            return Answer(None, headers, response.url, shown, status)
+            return Answer(None, headers, response.url, shown, status, request.method)
         if status in {408, 429} or status >= 500:  # noqa: PLR2004  # HTTP's own numbers
             return _Failure(f"HTTP {status}", retry_after_seconds(headers))
         if not response.ok or status >= 300:  # noqa: PLR2004
-            raise self._refusal(response, shown)
-        body = self._read(response, shown)
+            raise self._refusal(response, asked)
+        body = self._read(response, asked)
         if self._deadline.has_passed:  # without an announced length, the end of the connection is that of the body
             return self._late()
         try:
-            return Answer(decode(body), headers, response.url, shown, status)
+            return Answer(decode(body), headers, response.url, shown, status, request.method)
         except msgspec.ValidationError as error:
             fault = self.redact.shown(str(error))
         except ValueError as error:
             return _Failure(f"HTTP {status} with a body that is no JSON: {self.redact.shown(str(error))}")
-        raise AnswerError(f"GET {shown}: the answer does not have the described form: {fault}")
+        raise AnswerError(f"{asked}: the answer does not have the described form: {fault}")
 
-    def _read(self, response: requests.Response, shown: str) -> bytes:
+    def _read(self, response: requests.Response, asked: str) -> bytes:
         """The body, decompressed; stops as soon as it is too large, whatever its headers say."""
         allowed = self.shop.limits.max_answer_mb * _MEGABYTE
         announced = response.headers.get("Content-Length", "")
@@ -306,13 +316,13 @@ class ShopClient:
                 chunks.append(chunk)
         if size > allowed:
             raise AnswerError(
-                f"GET {shown}: the answer is larger than {self.shop.limits.max_answer_mb} MB; "
+                f"{asked}: the answer is larger than {self.shop.limits.max_answer_mb} MB; "
                 f"ask for smaller pages (pagination.size) or raise limits.max_answer_mb"
             )
         self.statistics.bytes += size
         return b"".join(chunks)
 
-    def _refusal(self, response: requests.Response, shown: str) -> ShopRefusedError:
+    def _refusal(self, response: requests.Response, asked: str) -> ShopRefusedError:
         try:
             excerpt = next(response.iter_content(_EXCERPT_BYTES), b"")
         except requests.RequestException:
@@ -320,33 +330,36 @@ class ShopClient:
         words = self.redact.shown(excerpt.decode("utf-8", "replace"))
         advice = _ADVICE.get(response.status_code, "asking again cannot help; check the description")
         advice = advice.format(source=self._source)
-        message = f"GET {shown}: HTTP {response.status_code}: {advice}."
+        message = f"{asked}: HTTP {response.status_code}: {advice}."
         return ShopRefusedError(message, excerpt=words or None, status=response.status_code)
 
     def _late(self) -> _Failure:
         return _Failure(f"no whole answer within {self.shop.limits.answer_timeout:g} s (limits.answer_timeout)")
 
-    def _failure(self, error: Exception, shown: str) -> _Failure:
+    def _failure(self, error: Exception, asked: str) -> _Failure:
         if self._deadline.has_passed:
             return self._late()
         inner = error.args[0] if error.args else error
         message = self.redact.shown(_CONNECTION_OBJECT.sub("", str(getattr(inner, "reason", inner))))
         if "CERTIFICATE_VERIFY_FAILED" in message:
             raise SettingsError(
-                f"GET {shown}: the shop's certificate is not trusted ({message}); "
+                f"{asked}: the shop's certificate is not trusted ({message}); "
                 f"for a private certificate authority set REQUESTS_CA_BUNDLE to its file"
             )
         for kind, phrase in _BROKEN:
             if isinstance(error, kind):
                 return _Failure(f"{phrase} ({message})")
-        raise SettingsError(f"GET {shown}: this URL cannot be asked ({type(error).__name__}); check base_url")
+        raise SettingsError(f"{asked}: this URL cannot be asked ({type(error).__name__}); check base_url")
 
-    def _with_key(self, url: str, params: Mapping[str, str]) -> dict[str, str]:
-        """The parameters with the API key, unless the shop's own link has it already."""
-        if self._auth_param is None or self._auth_param[0] in dict(parse_qsl(urlsplit(url).query)):
-            return dict(params)
-        name, key = self._auth_param
-        return {**params, name: key}
+    def _prepared(self, request: PageRequest) -> requests.PreparedRequest:
+        params = dict(request.params)
+        # The shop's own link may have the key already.
+        if self._auth_param is not None and self._auth_param[0] not in dict(parse_qsl(urlsplit(request.url).query)):
+            params[self._auth_param[0]] = self._auth_param[1]
+        has_type = request.body is None or "Content-Type" in self._session.headers
+        headers = {} if has_type else {"Content-Type": "application/json"}
+        asked = requests.Request(request.method, request.url, params=params, data=request.body, headers=headers)
+        return self._session.prepare_request(asked)
 
 
 def refuse_missing_secrets(shop: Shop, environment: Mapping[str, str] = os.environ) -> None:

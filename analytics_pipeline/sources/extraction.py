@@ -13,18 +13,21 @@ from itertools import chain
 
 import pyarrow as pa
 
-from analytics_pipeline.decoding.envelope import envelope_reader
+from analytics_pipeline.decoding.envelope import envelope_reader, record_reader
 from analytics_pipeline.errors import ITS_WORDS, AnswerError, DescriptionError, PaginationError, ShopRefusedError
+from analytics_pipeline.shop.endpoints import Endpoint
+from analytics_pipeline.shop.placeholders import Draft, PageRequest
 from analytics_pipeline.shop.protocol import Offset
-from analytics_pipeline.shop.spec import Endpoint, Shop
+from analytics_pipeline.shop.requests import EVERYTHING, Query, drafted
 from analytics_pipeline.shop.windows import (
-    changed_since_params,
-    covering_params,
-    created_window_params,
-    instants_params,
+    changed_since_query,
+    covering_query,
+    created_window_query,
+    instants_query,
 )
 from analytics_pipeline.sources.came import Came, SourceCount
 from analytics_pipeline.sources.client import Answer, ShopClient, Statistics
+from analytics_pipeline.sources.counting import count_of, requested_count
 from analytics_pipeline.sources.locating import LEAST_REQUESTS, among, located
 from analytics_pipeline.sources.pagination import (
     CIRCLE,
@@ -33,12 +36,10 @@ from analytics_pipeline.sources.pagination import (
     REPEATED,
     LoopGuard,
     Page,
-    PageRequest,
     first_request,
     following_request,
     page_number_reached,
     promises_more,
-    whole_number,
 )
 from analytics_pipeline.sources.words import error_words, excerpt_of, may_be_failure
 from analytics_pipeline.transforms.raw import (
@@ -52,7 +53,6 @@ from analytics_pipeline.transforms.raw import (
     order_reading,
 )
 
-_SHOWN_CHARACTERS = 80
 _Body = tuple[Sequence[object], bytes]
 """The values of an answer, and its text."""
 _ENDS_OF_A_PROVED_LIST = {204, 404}
@@ -78,14 +78,14 @@ class Extraction(Iterator[pa.RecordBatch]):
     """
 
     def __init__(
-        self, client: ShopClient, reading: Reading, params: Mapping[str, str], locate: Locate | None = None
+        self, client: ShopClient, reading: Reading, query: Query = EVERYTHING, locate: Locate | None = None
     ) -> None:
         """Prepares the extraction; the first request is made when the first batch is taken.
 
         Args:
             client: The shop's client.
             reading: How records become rows.
-            params: Parameters of the query.
+            query: What is asked of the list.
             locate: Finds the days of records that have none, after the last page.
         """
         self.schema = reading.schema
@@ -99,8 +99,11 @@ class Extraction(Iterator[pa.RecordBatch]):
         endpoint = reading.endpoint
         read = envelope_reader(endpoint.records, list(endpoint.body_paths.values()))
         self._read_answer: Callable[[bytes], _Body] = lambda body: (read(body), body)
+        last = getattr(endpoint.pagination, "last", None)
+        self._read_last = None if last is None else record_reader([last])
         self._locate = locate
-        start = PageRequest(client.url(endpoint.path), {**endpoint.params, **params})
+        self._query = query
+        start = drafted(endpoint, client.url(endpoint.path), query)
         self._batches = chain(self._pages(start), self._located())
 
     def __next__(self) -> pa.RecordBatch:
@@ -147,14 +150,15 @@ class Extraction(Iterator[pa.RecordBatch]):
         """What this extraction cost so far."""
         return self._client.statistics.since(self._before)
 
-    def _pages(self, start: PageRequest) -> Iterator[pa.RecordBatch]:
+    def _pages(self, start: Draft) -> Iterator[pa.RecordBatch]:
         style = self._reading.endpoint.pagination
         guard = LoopGuard(self._client.shop.limits.max_pages)
-        request: PageRequest | None = first_request(style, start)
+        draft: Draft | None = first_request(style, start)
         page: Page | None = None
         largest = empty = 0
-        while request is not None:
-            shown = self._client.shown(request.url, request.params)
+        while draft is not None:
+            request = draft.filled()
+            shown = self._client.shown(request)
             if guard.was_asked(request):
                 if self._repeats_at_the_end(page, largest):
                     return
@@ -167,7 +171,7 @@ class Extraction(Iterator[pa.RecordBatch]):
                 if self._repeats_at_the_end(page, largest):
                     return
                 raise PaginationError(f"{answer.shown}: {REPEATED}. {REMEDY}")
-            count = self._count(answer, beside)
+            count = self._count(answer, beside, is_first=page is None)
             self._check_count(count, answer, is_first=page is None)
             before = self.came.distinct
             self.came.look_at(records)
@@ -180,24 +184,37 @@ class Extraction(Iterator[pa.RecordBatch]):
             largest, empty = max(largest, len(records)), 0 if records else empty + 1
             if empty and self._is_empty_end(empty, count, answer.shown):
                 return
-            page = self._page(request, answer, beside, records=len(records), largest=largest)
-            request = following_request(style, page)
+            page = self._page(draft, answer, beside, records=records, largest=largest)
+            draft = following_request(style, page)
 
     def _page(
-        self, request: PageRequest, answer: "Answer[_Body]", beside: Mapping[str, object], *, records: int, largest: int
+        self,
+        request: Draft,
+        answer: "Answer[_Body]",
+        beside: Mapping[str, object],
+        *,
+        records: Sequence[bytes],
+        largest: int,
     ) -> Page:
         header = getattr(self._reading.endpoint.pagination, "pages_header", None)
         return Page(
             request,
             url=answer.url,
             shown=answer.shown,
-            records=records,
+            records=len(records),
             largest=largest,
-            next=beside.get("next"),
+            next=beside.get("next") if self._read_last is None else self._last_of(records),
             pages=beside.get("pages") if header is None else answer.headers.get(header),
             more=beside.get("more"),
             link=answer.headers.get("Link"),
         )
+
+    def _last_of(self, records: Sequence[bytes]) -> object:
+        """What the last record of a page holds as the next one's cursor; None without one that can be read."""
+        try:
+            return self._read_last(records[-1])[0] if self._read_last and records else None
+        except (ValueError, ArithmeticError, RecursionError):
+            return None
 
     def _ask(self, request: PageRequest, before: Page | None) -> "Answer[_Body]":
         """One page; its body is None where the answer is the end of the list."""
@@ -206,19 +223,17 @@ class Extraction(Iterator[pa.RecordBatch]):
         if before is not None and (self._is_counted or page_number_reached(style, before)):
             ends |= _ENDS_OF_A_PROVED_LIST
         try:
-            answer = self._client.get(request.url, request.params, self._read_answer, ends)
+            answer = self._client.ask(request, self._read_answer, ends)
         except ShopRefusedError as error:
             if error.status not in _PERHAPS_AN_END or (before is None and error.status not in _PERHAPS_NOTHING):
                 raise
             message, status, excerpt = str(error).removesuffix(f" {ITS_WORDS}"), error.status, error.excerpt
         else:
             if answer.body is None and before is not None and not self._is_counted and promises_more(style, before):
-                raise AnswerError(
-                    f"GET {answer.shown}: HTTP {answer.status}, where the page before says that more follow"
-                )
+                raise AnswerError(f"{answer.asked}: HTTP {answer.status}, where the page before says that more follow")
             if answer.body is not None or answer.status in ends:
                 return answer
-            message = f"GET {answer.shown}: HTTP {answer.status} where a list is described"
+            message = f"{answer.asked}: HTTP {answer.status} where a list is described"
             raise AnswerError(f"{message}. {_status_remedy(answer.status, is_first=before is None)}")
         remedy = _status_remedy(status, is_first=before is None)
         raise ShopRefusedError(f"{message} {remedy}", status=status, excerpt=excerpt)
@@ -269,7 +284,7 @@ class Extraction(Iterator[pa.RecordBatch]):
             path = self._reading.endpoint.records
             what = "nothing or null" if records is None else type(records).__name__
             words = error_words(body, self._client.redact)[1]
-            fault = f"GET {answer.shown}: no list of records at `{path}`, but {what}; check `records`.{words}"
+            fault = f"{answer.asked}: no list of records at `{path}`, but {what}; check `records`.{words}"
             raise AnswerError(fault, excerpt=excerpt_of(body, self._client.redact))
         return records, dict(zip(self._reading.endpoint.body_paths, values, strict=True))
 
@@ -283,28 +298,20 @@ class Extraction(Iterator[pa.RecordBatch]):
         excerpt = excerpt_of(body, self._client.redact) if has_error else None
         if place is not None:
             raise AnswerError(
-                f"GET {answer.shown}: HTTP {answer.status} without the shop's count of records, described {place}: "
+                f"{answer.asked}: HTTP {answer.status} without the shop's count of records, described {place}: "
                 f"nothing proves that the list is whole, so nothing of it is used.{words}",
                 excerpt=excerpt,
             )
         if has_error:
-            fault = f"GET {answer.shown}: HTTP {answer.status} with an error beside the list.{words}"
+            fault = f"{answer.asked}: HTTP {answer.status} with an error beside the list.{words}"
             raise AnswerError(fault, excerpt=excerpt)
 
-    def _count(self, answer: "Answer[_Body]", beside: Mapping[str, object]) -> int | None:
-        header = self._reading.endpoint.count_header
-        value = answer.headers.get(header) if header is not None else beside.get("count")
-        if value is None:
-            return None
-        number = whole_number(value)
-        if number is None:
-            what = type(value).__name__
-            fault = f"GET {answer.shown}: the shop's count of records is no number from 0 on ({what})."
-            raise AnswerError(fault, excerpt=self._cut(value))
-        return number
-
-    def _cut(self, value: object) -> str:
-        return self._client.redact(repr(value))[:_SHOWN_CHARACTERS]
+    def _count(self, answer: "Answer[_Body]", beside: Mapping[str, object], *, is_first: bool) -> int | None:
+        endpoint = self._reading.endpoint
+        if endpoint.count_request is not None:
+            return requested_count(self._client, endpoint.count_request, self._query) if is_first else None
+        value = answer.headers.get(endpoint.count_header) if endpoint.count_header else beside.get("count")
+        return count_of(value, answer.asked, self._client.redact)
 
 
 def _status_remedy(status: int | None, *, is_first: bool) -> str:
@@ -336,14 +343,14 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
         raise ValueError(f"the first day {first_day} comes after the last day {last_day}")
     window, zone = client.shop.orders.created_window, client.shop.zone
     if window is None:
-        return Extraction(client, order_reading(client.shop, lambda day: first_day <= day <= last_day), {})
+        return Extraction(client, order_reading(client.shop, lambda day: first_day <= day <= last_day))
     is_by_days = window.format == "date"
     only_day = first_day if first_day == last_day and not is_by_days else None
     reading = order_reading(client.shop, lambda day: first_day <= day <= last_day, only_day)
 
     def ask(first: date, last: date) -> tuple[Counter[str], int]:
         part = Extraction(
-            client, order_reading(client.shop, lambda _: False), created_window_params(window, first, last, zone)
+            client, order_reading(client.shop, lambda _: False), created_window_query(window, first, last, zone)
         )
         for _ in part:
             pass
@@ -357,7 +364,7 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
         placed = {id(record) for _, record in found}
         return found, [record for record in undated if id(record) not in placed]
 
-    extraction = Extraction(client, reading, covering_params(window, first_day, last_day, zone), locate)
+    extraction = Extraction(client, reading, covering_query(window, first_day, last_day, zone), locate)
     return extraction
 
 
@@ -367,11 +374,11 @@ def extract_created(client: ShopClient, start: datetime, end: datetime, first_da
     Some that were created shortly before or after may come too.
     """
     window, shop = client.shop.orders.created_window, client.shop
-    params = instants_params(window, start, end, shop.zone) if window else {}
+    query = instants_query(window, start, end, shop.zone) if window else EVERYTHING
     if window is not None and window.format == "date":
         ends = (start.astimezone(shop.zone).date(), (end - timedelta(seconds=1)).astimezone(shop.zone).date())
-        params = created_window_params(window, *ends, shop.zone)
-    return Extraction(client, order_reading(shop, lambda day: first_day <= day <= last_day), params)
+        query = created_window_query(window, *ends, shop.zone)
+    return Extraction(client, order_reading(shop, lambda day: first_day <= day <= last_day), query)
 
 
 def extract_changed_orders(client: ShopClient, changed_since: datetime) -> Extraction:
@@ -385,43 +392,8 @@ def extract_changed_orders(client: ShopClient, changed_since: datetime) -> Extra
         raise DescriptionError(
             f"shop {client.shop.name}: orders.changed_since is not described, so changes cannot be asked for"
         )
-    params = changed_since_params(described, changed_since, client.shop.zone)
-    return Extraction(client, order_reading(client.shop, lambda _: True), params)
-
-
-def can_count_orders(shop: Shop) -> bool:
-    """Whether the shop counts the orders of exactly the business days that it is asked for."""
-    window = shop.orders.created_window
-    has_count = shop.orders.count is not None or shop.orders.count_header is not None
-    return has_count and window is not None and window.format != "date" and window.to == "exclusive"
-
-
-def count_orders(client: ShopClient, first_day: date, last_day: date) -> int | None:
-    """Returns the shop's own number of orders of some business days, by one request for the shortest of pages.
-
-    A count of 1 may be that of the page alone: it is asked for again with a page of the usual size. None where that
-    gives another one.
-
-    Raises:
-        ShopUnavailableError, ShopRefusedError, SettingsError, AnswerError: As `extract_orders`.
-    """
-    shop = client.shop
-    paging = shop.orders.pagination
-    if getattr(paging, "size", None) in {None, 1}:
-        return _counted_on_the_first_page(client, shop, first_day, last_day)
-    short = shop.orders.model_copy(update={"pagination": paging.model_copy(update={"size": 1})})
-    counted = _counted_on_the_first_page(client, shop.model_copy(update={"orders": short}), first_day, last_day)
-    if counted == 1 and _counted_on_the_first_page(client, shop, first_day, last_day) != counted:
-        return None
-    return counted
-
-
-def _counted_on_the_first_page(client: ShopClient, shop: Shop, first_day: date, last_day: date) -> int | None:
-    window = shop.orders.created_window
-    params = created_window_params(window, first_day, last_day, shop.zone) if window else {}
-    page = Extraction(client, order_reading(shop, lambda _: True), params)
-    next(page, None)
-    return page.source_count
+    query = changed_since_query(described, changed_since, client.shop.zone)
+    return Extraction(client, order_reading(client.shop, lambda _: True), query)
 
 
 def extract_customers(client: ShopClient, changed_since: datetime | None = None) -> Extraction:
@@ -456,7 +428,7 @@ def _extract_dimension(
     changed_since: datetime | None,
 ) -> Extraction:
     """Reads records with an id and perhaps a change stamp, whose paths are given in this order."""
-    params: dict[str, str] = {}
+    query = EVERYTHING
     if changed_since is not None and endpoint.changed_since is not None:
-        params = changed_since_params(endpoint.changed_since, changed_since, client.shop.zone)
-    return Extraction(client, dimension_reading(client.shop, endpoint, schema, paths), params)
+        query = changed_since_query(endpoint.changed_since, changed_since, client.shop.zone)
+    return Extraction(client, dimension_reading(client.shop, endpoint, schema, paths), query)

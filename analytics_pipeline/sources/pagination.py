@@ -7,31 +7,24 @@ Nothing here makes a request. What ends a list:
   An empty one before the last goes on, unless the description says otherwise.
 - offset: an empty page.
 - cursor, next_link, link_header: a missing cursor or link, or one of `ends_at`; an empty page with one goes on, unless
-  the description says otherwise.
+  the description says otherwise. A cursor that is the last record's: an empty page.
 - single: there is no next page.
 
 A short page proves nothing, since shops cap sizes silently and leave records out after cutting; nor does the shop's
 count of records, which may be capped or of the page alone. So page numbers and offsets are read on to an empty page.
 """
 
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from typing import assert_never
+from typing import assert_never, cast
 
 from requests.utils import parse_header_links
 
 from analytics_pipeline.errors import PaginationError
+from analytics_pipeline.shop.placeholders import Draft, PageRequest, names_in
 from analytics_pipeline.shop.protocol import Cursor, LinkHeader, NextLink, Offset, PageNumber, Pagination, Single
 from analytics_pipeline.shop.urls import resolve_link
-
-
-@dataclass(frozen=True, slots=True)
-class PageRequest:
-    """A URL and the query parameters to add to it; credentials are the client's affair."""
-
-    url: str
-    params: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +32,18 @@ class Page:
     """What paging needs to know of an answer.
 
     Attributes:
-        request: What was asked.
+        request: What was asked, with the values of its placeholders.
         url: The URL that answered, for resolving links.
         shown: The same for messages, without secrets.
         records: Records on this page.
         largest: Most records on any page so far, this one included.
-        next: Value at the description's `next`.
+        next: Value at the description's `next`, or in the last record at `last`.
         pages: Value at the description's `pages`, or of its `pages_header`.
         more: Value at the description's `more`.
         link: The `Link` header.
     """
 
-    request: PageRequest
+    request: Draft
     url: str
     shown: str
     records: int
@@ -61,17 +54,18 @@ class Page:
     link: str | None = None
 
 
-def first_request(pagination: Pagination, request: PageRequest) -> PageRequest:
-    """The request for the first page: the given one with the parameters of paging."""
-    params = {**request.params, **_size(pagination)}
+def first_request(pagination: Pagination, request: Draft) -> Draft:
+    """The request for the first page: the given one with the parameters and values of paging."""
+    size, start = getattr(pagination, "size", None), {}
     if isinstance(pagination, PageNumber):
-        params[pagination.param] = str(pagination.first)
+        start = {"page": pagination.first}
     elif isinstance(pagination, Offset):
-        params[pagination.param] = "0"
-    return PageRequest(request.url, params)
+        start = {"offset": 0}
+    draft = replace(request, params={**request.params, **pagination.short_forms})
+    return draft.having(**({} if size is None else {"size": size}), **start)
 
 
-def following_request(pagination: Pagination, page: Page) -> PageRequest | None:
+def following_request(pagination: Pagination, page: Page) -> Draft | None:
     """The request for the page after this one, None at the end.
 
     Raises:
@@ -94,7 +88,7 @@ def page_number_reached(pagination: Pagination, page: Page) -> bool:
     if not isinstance(pagination, PageNumber):
         return False
     pages = _number_of_pages(pagination, page)
-    return pages is not None and int(page.request.params[pagination.param]) - pagination.first + 1 >= pages
+    return pages is not None and _number(page, "page") - pagination.first + 1 >= pages
 
 
 def promises_more(pagination: Pagination, page: Page) -> bool:
@@ -114,12 +108,12 @@ def whole_number(value: object) -> int | None:
     return int(value) if value == int(value) else None
 
 
-def _following(pagination: Pagination, page: Page, *, goes_on: bool) -> PageRequest | None:
+def _following(pagination: Pagination, page: Page, *, goes_on: bool) -> Draft | None:
     match pagination:
         case PageNumber():
             return _after_page_number(pagination, page, goes_on=goes_on)
         case Offset():
-            return _after_offset(pagination, page)
+            return _after_offset(page)
         case Cursor():
             return _after_cursor(pagination, page)
         case NextLink():
@@ -130,12 +124,6 @@ def _following(pagination: Pagination, page: Page, *, goes_on: bool) -> PageRequ
             return None
         case _:
             assert_never(pagination)
-
-
-def _size(pagination: Pagination) -> dict[str, str]:
-    if isinstance(pagination, Single) or pagination.size_param is None:
-        return {}
-    return {pagination.size_param: str(pagination.size)}
 
 
 def _says_more(pagination: Pagination, page: Page) -> bool | None:
@@ -160,10 +148,10 @@ def _number_of_pages(style: PageNumber, page: Page) -> int | None:
     return pages
 
 
-def _after_page_number(style: PageNumber, page: Page, *, goes_on: bool) -> PageRequest | None:
-    number = int(page.request.params[style.param])
+def _after_page_number(style: PageNumber, page: Page, *, goes_on: bool) -> Draft | None:
+    number = _number(page, "page")
     asked, pages = number - style.first + 1, _number_of_pages(style, page)
-    following = _with(page.request, style.param, str(number + 1))
+    following = page.request.having(page=number + 1)
     if goes_on:
         return following
     if page.records == 0:
@@ -175,28 +163,35 @@ def _after_page_number(style: PageNumber, page: Page, *, goes_on: bool) -> PageR
     return following if is_full else None
 
 
-def _after_offset(style: Offset, page: Page) -> PageRequest | None:
+def _after_offset(page: Page) -> Draft | None:
     if page.records == 0:
         return None
-    return _with(page.request, style.param, str(int(page.request.params[style.param]) + page.records))
+    return page.request.having(offset=_number(page, "offset") + page.records)
 
 
-def _after_cursor(style: Cursor, page: Page) -> PageRequest | None:
+def _after_cursor(style: Cursor, page: Page) -> Draft | None:
+    where = f"`{style.next}`" if style.last is None else f"`{style.last}` of the last record"
+    if _is_nothing(page.next) and style.last is not None and page.records:
+        raise PaginationError(f"{page.shown}: {where} should be a cursor, but there is none")
     if _is_nothing(page.next) or str(page.next) in map(str, style.ends_at):
         return None
     if isinstance(page.next, bool) or not isinstance(page.next, str | int):
-        raise PaginationError(f"{page.shown}: `{style.next}` should be a cursor, but is {type(page.next).__name__}")
-    request = page.request if style.repeat_params else PageRequest(page.request.url, _size(style))
-    return _with(request, style.param, str(page.next))
+        raise PaginationError(f"{page.shown}: {where} should be a cursor, but is {type(page.next).__name__}")
+    request = page.request
+    if not style.repeat_params:
+        paging = {"size", "cursor"}
+        params = {name: value for name, value in request.params.items() if paging.intersection(names_in(value))}
+        request = replace(request, params=params)
+    return request.having(cursor=page.next)
 
 
-def _follow(link: object, where: str, page: Page) -> PageRequest | None:
+def _follow(link: object, where: str, page: Page) -> Draft | None:
     if _is_nothing(link):
         return None
     if not isinstance(link, str):
         raise PaginationError(f"{page.shown}: {where} should be a URL, but is {type(link).__name__}")
     try:
-        return PageRequest(resolve_link(link, against=page.url), {})
+        return replace(page.request, url=resolve_link(link, against=page.url), params={})
     except ValueError as error:
         fault = str(error)
     raise PaginationError(
@@ -217,8 +212,8 @@ def _next_of(header: str | None) -> str | None:
     return None
 
 
-def _with(request: PageRequest, name: str, value: str) -> PageRequest:
-    return PageRequest(request.url, {**request.params, name: value})
+def _number(page: Page, name: str) -> int:
+    return cast("int", page.request.values[name])
 
 
 class LoopGuard:
@@ -232,7 +227,7 @@ class LoopGuard:
 
     def was_asked(self, request: PageRequest) -> bool:
         """Whether the request was made before; notes it."""
-        mark = hash((request.url, tuple(sorted(request.params.items()))))
+        mark = hash((request.method, request.url, tuple(sorted(request.params.items())), request.body))
         if mark in self._asked:
             return True
         self._asked.add(mark)

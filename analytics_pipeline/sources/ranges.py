@@ -184,7 +184,7 @@ class RangeReader:
         """Read a part by windows that fit one page each, since its pages shift while they are read."""
         zone = self._client.shop.zone
         window = self._client.shop.orders.created_window
-        more = ONE_DAY if window is not None and window.format == "date" else timedelta()  # as in `covering_params`
+        more = ONE_DAY if window is not None and window.format == "date" else timedelta()  # as in `covering_query`
         pieces = [(start_of_day(part.first - more, zone), start_of_day(part.last + ONE_DAY + more, zone))]
         left = LEAST_PIECES + 8 * shifted.pages
         while pieces:
@@ -260,7 +260,7 @@ class RangeReader:
         return [(start, middle), (middle, end)] if start < middle < end else []
 
     def _place(self) -> str:
-        return self._client.shown(self._client.url(self._client.shop.orders.path))
+        return self._client.redact.shown(self._client.url(self._client.shop.orders.path))
 
 
 class _ShiftedError(ProofError):
@@ -272,7 +272,7 @@ class _ShiftedError(ProofError):
 
 
 def _disagreement(client: ShopClient, arrived: int, counted: int) -> CountError:
-    place = client.shown(client.url(client.shop.orders.path))
+    place = client.redact.shown(client.url(client.shop.orders.path))
     message = f"{place}: {arrived} different records came, the shop counts {counted}"
     if arrived > counted:
         message += ". If its count is capped, or leaves some out, take `count` out of the description"

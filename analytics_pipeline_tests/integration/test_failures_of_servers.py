@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -18,6 +19,7 @@ from analytics_pipeline.demo_shop import RunningShop
 from analytics_pipeline.errors import DatabaseUnavailableError
 from analytics_pipeline.orchestration.running import open_instance, run_days
 from analytics_pipeline.settings import Settings
+from analytics_pipeline.shop.placeholders import PageRequest
 from analytics_pipeline.sources import client
 from analytics_pipeline.warehouse.connection import data_database
 from analytics_pipeline_tests.conftest import Pipeline, content_hash, describe
@@ -89,17 +91,17 @@ def test_a_shop_that_breaks_off_in_the_middle_leaves_the_old_rows_everywhere(
     execute(pipeline.database, "update raw.orders set payload = '{}' where order_date = '2025-01-02'")
     before = hashes(pipeline.database)
     asked = 0
-    sound = client.ShopClient.get
+    sound = client.ShopClient.ask
 
-    def get(self: client.ShopClient, url: str, *arguments: object) -> object:
+    def ask(self: client.ShopClient, request: PageRequest, *arguments: Any) -> object:  # noqa: ANN401  # as they come
         nonlocal asked
-        asks_for_orders = url.endswith("/orders")
+        asks_for_orders = request.url.endswith("/orders")
         asked += asks_for_orders
         if asks_for_orders and asked == 3:
             loaded.shop.shop.misbehave("cut_answer", next_requests=1, path="/orders")
-        return sound(self, url, *arguments)  # type: ignore[arg-type]
+        return sound(self, request, *arguments)
 
-    monkeypatch.setattr(client.ShopClient, "get", get)
+    monkeypatch.setattr(client.ShopClient, "ask", ask)
     summary = pipeline.run(FIRST, LAST)
 
     assert not summary.succeeded

@@ -18,7 +18,7 @@ from analytics_pipeline.orchestration.resources import DatabaseResource, ShopRes
 from analytics_pipeline.orchestration.running import days_in_flight, range_tags
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import count_orders
+from analytics_pipeline.sources.order_counts import count_orders
 from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.command_line import run
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at

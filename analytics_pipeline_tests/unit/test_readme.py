@@ -19,7 +19,7 @@ from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
-from analytics_pipeline.shop import protocol, spec
+from analytics_pipeline.shop import protocol, requests, spec
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.history import OPS_TABLES
@@ -226,7 +226,7 @@ def _models(module: object) -> Iterator[type[pydantic.BaseModel]]:
             yield value
 
 
-@pytest.mark.parametrize("model", sorted({*_models(spec), *_models(protocol)}, key=repr))
+@pytest.mark.parametrize("model", sorted({*_models(spec), *_models(protocol), *_models(requests)}, key=repr))
 def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel]) -> None:
     text = (DOCS / "shops.md").read_text(encoding="utf-8")
     messages = {word for code in codes_of(text) for word in re.findall(r"\w+", code)}
@@ -238,6 +238,7 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
         auth: protocol.Auth | None = None
         pagination: protocol.Pagination | None = None
         exclude: list[spec.Exclusion] | None = None
+        orders: spec.Orders | None = None
         quarantine: spec.QuarantineLimits | None = None
         late_changes: protocol.LateChanges | None = None
 

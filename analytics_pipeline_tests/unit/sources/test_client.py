@@ -16,6 +16,7 @@ from analytics_pipeline.errors import (
     ShopRefusedError,
     ShopUnavailableError,
 )
+from analytics_pipeline.shop.placeholders import PageRequest
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of
@@ -24,7 +25,7 @@ GOOD = Reply({"orders": []})
 
 
 def get(client: ShopClient, path: str = "/orders", **params: str) -> object:
-    return client.get(client.url(path), params, json.loads).body
+    return client.ask(PageRequest(client.url(path), params), json.loads).body
 
 
 @pytest.mark.parametrize(
@@ -167,7 +168,7 @@ def test_a_key_as_parameter_goes_with_every_request_once(fake: FakeShop, bench: 
     auth = {"type": "api_key", "param": "key", "key": "${K}"}
     client = bench.client(shop_of(fake.url, auth=auth), {"K": "a&b"})
     get(client, day="1")
-    client.get(f"{fake.url}/orders?page=2&key=a%26b", {}, json.loads)
+    client.ask(PageRequest(f"{fake.url}/orders?page=2&key=a%26b", {}), json.loads)
     assert [asked.query for asked in fake.asked] == [{"day": "1", "key": "a&b"}, {"page": "2", "key": "a&b"}]
 
 
@@ -246,7 +247,7 @@ def test_an_answer_of_another_form_is_reported_and_not_asked_for_again(fake: Fak
     fake.answers("/orders", Reply([1, 2]))
     client = bench.client(shop_of(fake.url))
     with pytest.raises(AnswerError, match=r"/orders: the answer does not have the described form: .*`object`"):
-        client.get(client.url("/orders"), {}, msgspec.json.Decoder(dict[str, int]).decode)
+        client.ask(PageRequest(client.url("/orders"), {}), msgspec.json.Decoder(dict[str, int]).decode)
     assert len(fake.asked) == 1
 
 

@@ -356,6 +356,7 @@ def test_days_in_the_wrong_order_are_refused(bench: Bench) -> None:
 
 def test_a_check_of_the_shop_is_one_request_and_one_sentence(fake: FakeShop, bench: Bench) -> None:
     other_day = {"id": 99, "created_at": "2026-01-01T08:00:00Z"}
+    fake.date = "Sun, 01 Feb 2026 08:00:00 GMT"
     fake.answers("/orders", Reply({"orders": [*ORDERS, other_day], "next": "more", "total": 700}))
     shop = shop_of(fake.url, orders={"pagination": CURSOR, "count": "total"})
     check = check_shop(bench.client(shop), now=datetime(2026, 2, 1, 8, tzinfo=UTC))

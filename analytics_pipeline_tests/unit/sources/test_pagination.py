@@ -1,13 +1,15 @@
 """Paging as pure functions: the next request of every style, its rule for empty pages, and the loop guards."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
 from analytics_pipeline.errors import PaginationError
+from analytics_pipeline.shop.placeholders import Draft, PageRequest
 from analytics_pipeline.shop.protocol import Pagination
-from analytics_pipeline.sources.pagination import LoopGuard, Page, PageRequest, first_request, following_request
+from analytics_pipeline.sources.pagination import LoopGuard, Page, first_request, following_request
 
 URL = "https://shop.example/v1/orders"
 
@@ -17,11 +19,18 @@ def style(**keys: object) -> Pagination:
 
 
 def following(pagination: Pagination, params: dict[str, str], **page: Any) -> PageRequest | None:  # noqa: ANN401  # facts of several types
+    """What follows on a request with these parameters, of which those of paging say which page it was."""
+    names = {name: place.strip("{}") for name, place in pagination.short_forms.items()}
+    fixed = {name: value for name, value in params.items() if name not in names}
+    values = {names[name]: value if name == "cursor" else int(value) for name, value in params.items() if name in names}
+    asked = first_request(pagination, Draft(URL, fixed)).having(**values)
+    sent = {name: place for name, place in asked.params.items() if name in params or names.get(name) != "size"}
     facts = {"records": 2, "largest": 2, **page}
-    return following_request(pagination, Page(PageRequest(URL, params), url=URL, shown=URL, **facts))
+    draft = following_request(pagination, Page(replace(asked, params=sent), url=URL, shown=URL, **facts))
+    return None if draft is None else draft.filled()
 
 
-def params_of(request: PageRequest | None) -> dict[str, str] | None:
+def params_of(request: PageRequest | None) -> dict[str, object] | None:
     return None if request is None else dict(request.params)
 
 
@@ -49,7 +58,7 @@ SINGLE = style(type="single")
     ],
 )
 def test_the_first_request_adds_what_paging_needs(pagination: Pagination, params: dict[str, str]) -> None:
-    assert first_request(pagination, PageRequest(URL, {"day": "1"})) == PageRequest(URL, params)
+    assert first_request(pagination, Draft(URL, {"day": "1"})).filled() == PageRequest(URL, params)
 
 
 def test_page_numbers_and_offsets_go_on_to_an_empty_page_whatever_a_short_one_seems_to_say() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from analytics_pipeline.sources.extraction import count_orders
+from analytics_pipeline.sources.order_counts import count_orders
 from analytics_pipeline.sources.ranges import DaysRead, RangeReader
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of

@@ -1,16 +1,22 @@
 """Windows of business days in every format, over both clock changes."""
 
 from datetime import UTC, date, datetime
-from typing import Literal
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from analytics_pipeline.days import start_of_day
-from analytics_pipeline.shop.protocol import ChangedSince, StampFormat, Window
-from analytics_pipeline.shop.windows import changed_since_params, covering_params, created_window_params
+from analytics_pipeline.shop.placeholders import Draft
+from analytics_pipeline.shop.protocol import StampFormat
+from analytics_pipeline.shop.requests import ChangedSince, Query, Window
+from analytics_pipeline.shop.windows import changed_since_query, covering_query, created_window_query
 
 BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def sent(query: Query) -> dict[str, Any]:
+    return dict(Draft("", query.params, values=query.values).filled().params)
 
 
 def window(
@@ -22,7 +28,7 @@ def window(
 ) -> tuple[str, str]:
     words = {"from_param": "from", "to_param": "to", "format": stamp_format, "from": lower, "to": to}
     described = Window.model_validate(words)
-    params = created_window_params(described, day, day, zone)
+    params = sent(created_window_query(described, day, day, zone))
     assert list(params) == ["from", "to"]
     return params["from"], params["to"]
 
@@ -84,19 +90,19 @@ def test_a_window_of_days_is_inclusive_unless_it_is_known_not_to_be() -> None:
 def test_a_day_more_is_asked_for_where_days_may_be_those_of_another_zone() -> None:
     day, bounds = date(2026, 7, 1), {"from_param": "from", "to_param": "to", "from": "inclusive"}
     days = Window.model_validate({**bounds, "format": "date"})
-    assert covering_params(days, day, day, BERLIN) == {"from": "2026-06-30", "to": "2026-07-03"}
+    assert sent(covering_query(days, day, day, BERLIN)) == {"from": "2026-06-30", "to": "2026-07-03"}
     stamps = Window.model_validate({**bounds, "format": "iso_utc"})
-    assert covering_params(stamps, day, day, BERLIN) == created_window_params(stamps, day, day, BERLIN)
+    assert covering_query(stamps, day, day, BERLIN) == created_window_query(stamps, day, day, BERLIN)
     since = datetime(2026, 7, 1, 12, tzinfo=UTC)
-    assert changed_since_params(ChangedSince(param="s", format="date"), since, BERLIN) == {"s": "2026-06-30"}
+    assert sent(changed_since_query(ChangedSince(param="s", format="date"), since, BERLIN)) == {"s": "2026-06-30"}
 
 
 def test_changed_since_is_cut_to_whole_seconds() -> None:
     since = datetime(2026, 7, 1, 12, 0, 0, 999999, tzinfo=UTC)
-    assert changed_since_params(ChangedSince(param="since", format="iso_utc"), since, BERLIN) == {
+    assert sent(changed_since_query(ChangedSince(param="since", format="iso_utc"), since, BERLIN)) == {
         "since": "2026-07-01T12:00:00Z"
     }
-    assert changed_since_params(ChangedSince(param="since", format="iso_local"), since, BERLIN) == {
+    assert sent(changed_since_query(ChangedSince(param="since", format="iso_local"), since, BERLIN)) == {
         "since": "2026-07-01T14:00:00"
     }
 
@@ -104,4 +110,4 @@ def test_changed_since_is_cut_to_whole_seconds() -> None:
 def test_a_stamp_without_zone_is_refused() -> None:
     naive = datetime(2026, 7, 1)  # noqa: DTZ001  # the fault under test
     with pytest.raises(ValueError, match="time zone"):
-        changed_since_params(ChangedSince(param="since", format="iso_utc"), naive, BERLIN)
+        changed_since_query(ChangedSince(param="since", format="iso_utc"), naive, BERLIN)
