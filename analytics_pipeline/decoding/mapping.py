@@ -1,28 +1,25 @@
-"""From the API's values to ours: JSON decoding, field paths, stamps and business days.
+"""From the API's values to ours: JSON decoding, plain field paths, stamps and ids.
 
 Everything here is pure and hot (once or more per record). What a description may say is in spec.py; the meaning of
 money and quantities belongs to the transforms.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-import jmespath
-import jmespath.exceptions
-import jmespath.functions
 import msgspec
 
+from analytics_pipeline.decoding.expressions import PARENT, Holders, LookUp, compile_expression
 from analytics_pipeline.decoding.tolerant import decode_tolerantly, unescaped
 
 Decoded = TypeVar("Decoded")
 
 _PLAIN_PATH = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(?:\.[A-Za-z_][A-Za-z0-9_-]*)*")
-_EQUALS_LITERAL = re.compile(rf"({_PLAIN_PATH.pattern})\s*==\s*'([^'\\]*)'")
 _ESCAPE = re.compile(rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|.)", re.DOTALL)
 _LONE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -98,35 +95,53 @@ def is_plain_path(expression: str) -> bool:
     return _PLAIN_PATH.fullmatch(expression) is not None
 
 
-def compile_path(expression: str) -> Callable[[object], object]:
-    """Compiles a field path into a function from a decoded value to the value at the path, None where there is none.
+def compile_path(expression: str, levels: int = 0) -> LookUp:
+    """Compiles a path into a function from a decoded value to the value at the path, None where there is none.
 
-    Plain dotted paths become direct look-ups, and `path == 'text'` a direct comparison; anything else is JMESPath. A
-    float that JMESPath makes (of a literal, say) comes back as Decimal.
+    Plain dotted paths become direct look-ups; anything else is an expression.
 
-    Raises:
-        ValueError: The expression is no JMESPath. The function raises it when a part of a JMESPath is given a value
-            that it does not take.
-    """
-    if is_plain_path(expression):
-        return _compile_plain(expression)
-    if (comparison := _EQUALS_LITERAL.fullmatch(expression)) is not None:
-        look_up, literal = _compile_plain(comparison[1]), comparison[2]
-        return lambda value: look_up(value) == literal
-    return _compile_jmespath(expression)
-
-
-def column_reader(expression: str) -> Callable[[Sequence[object]], list[object]]:
-    """Compiles a field path into a function from many decoded values to the list of what it finds in each.
+    Args:
+        expression: As it is written.
+        levels: How many records hold what it is looked up in: 1 for a line, 2 for the line of a refund. With one and
+            more, a path that begins with `parent` is looked up in the record that holds the list.
 
     Raises:
-        ValueError: As `compile_path`; the function too, when it does so for any of the values.
+        ValueError: The expression is none. The function raises it when a part of an expression is given a value that it
+            does not take.
     """
-    look_up = compile_path(expression)
-    if not is_plain_path(expression) or "." in expression:
-        return lambda values: [look_up(value) for value in values]
+    if not is_plain_path(expression):
+        return compile_expression(expression, levels)
+    names = expression.split(".")
+    level = 0
+    while level < min(levels, len(names)) and names[level] == PARENT:
+        level += 1
+    return _in_holder(level, _compile_plain(names[level:])) if level else _compile_plain(names)
 
-    def read(values: Sequence[Any]) -> list[object]:
+
+class ColumnReader(Protocol):
+    """From many decoded values, and those that hold each, to the list of what a path finds in each."""
+
+    def __call__(self, values: Sequence[Any], holders: Sequence[Holders] | None = None, /) -> list[object]:
+        """Return what is found; raises ValueError as a look-up does, when it does so for any of the values."""
+
+
+def column_reader(expression: str, levels: int = 0) -> ColumnReader:
+    """Compiles a path into a function from many decoded values to the list of what it finds in each.
+
+    Raises:
+        ValueError: As `compile_path`.
+    """
+    look_up = compile_path(expression, levels)
+    if not is_plain_path(expression) or "." in expression or (levels and expression == PARENT):
+
+        def look_up_all(values: Sequence[object], holders: Sequence[Holders] | None = None) -> list[object]:
+            if holders is None:
+                return [look_up(value) for value in values]
+            return [look_up(value, above) for value, above in zip(values, holders, strict=True)]
+
+        return look_up_all
+
+    def read(values: Sequence[Any], _holders: Sequence[Holders] | None = None) -> list[object]:
         try:
             return [value.get(expression) for value in values]
         except AttributeError:  # one of them is no object
@@ -135,13 +150,21 @@ def column_reader(expression: str) -> Callable[[Sequence[object]], list[object]]
     return read
 
 
-def _compile_plain(path: str) -> Callable[[object], object]:
-    names = path.split(".")
+def reads_parent(expression: str) -> bool:
+    """Whether an expression may look at the record that holds the list, so that it has to be given it."""
+    return PARENT in expression
+
+
+def _in_holder(level: int, look_up: LookUp) -> LookUp:
+    return lambda _, holders=(): look_up(holders[level - 1])
+
+
+def _compile_plain(names: Sequence[str]) -> LookUp:
     if len(names) == 1:
         name = names[0]
-        return lambda value: value.get(name) if isinstance(value, dict) else None
+        return lambda value, _=(): value.get(name) if isinstance(value, dict) else None
 
-    def look_up(value: object) -> object:
+    def look_up(value: object, _holders: Holders = ()) -> object:
         for step in names:
             if not isinstance(value, dict):
                 return None
@@ -149,52 +172,6 @@ def _compile_plain(path: str) -> Callable[[object], object]:
         return value
 
     return look_up
-
-
-_OF_NUMBERS = frozenset({"abs", "avg", "ceil", "floor", "max", "min", "sum"})
-
-
-class _DecimalFunctions(jmespath.functions.Functions):
-    """JMESPath's functions on Decimals, which count as numbers; those of numbers give null for null."""
-
-    def call_function(self, function_name: str, resolved_args: Iterable[object]) -> object:
-        if function_name in _OF_NUMBERS and list(resolved_args) == [None]:
-            return None
-        return super().call_function(function_name, resolved_args)
-
-    def _get_allowed_pytypes(self, types: Any) -> Any:  # noqa: ANN401  # the library's own untyped hook
-        allowed, element_types = super()._get_allowed_pytypes(types)  # type: ignore[misc]  # not in the stubs
-        with_decimal = [(*group, "Decimal") if "float" in group else group for group in element_types]
-        return [*allowed, "Decimal"] if "float" in allowed else allowed, with_decimal
-
-    @jmespath.functions.signature({"types": []})
-    def _func_to_number(self, value: object) -> object:
-        if isinstance(value, bool) or not isinstance(value, int | float | Decimal | str):
-            return None
-        try:
-            return value if isinstance(value, int | Decimal) else Decimal(str(value).strip())
-        except ArithmeticError:
-            return None
-
-
-_JMESPATH_OPTIONS = jmespath.Options(custom_functions=_DecimalFunctions())
-
-
-def _compile_jmespath(expression: str) -> Callable[[object], object]:
-    compiled = jmespath.compile(expression)
-
-    def search(value: object) -> object:
-        try:
-            found: object = compiled.search(value, _JMESPATH_OPTIONS)
-        except jmespath.exceptions.JMESPathTypeError as error:  # its own words repeat the value
-            wanted = " or ".join(error.expected_types)
-            fault = f"invalid type of a value: {error.function_name}() takes {wanted}, not {error.actual_type}"
-            raise ValueError(fault) from None
-        except (ArithmeticError, TypeError) as error:  # JMESPath compares and adds whatever it is given
-            raise ValueError(str(error)) from error
-        return Decimal(repr(found)) if isinstance(found, float) else found
-
-    return search
 
 
 class StampStyle(Protocol):

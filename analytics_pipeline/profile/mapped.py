@@ -7,8 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jmespath
-
+from analytics_pipeline.decoding.expressions import PARENT, parse
 from analytics_pipeline.shop.protocol import Model
 from analytics_pipeline.shop.spec import Endpoint, Orders
 
@@ -17,6 +16,8 @@ Roles = Mapping[str, str]
 """The key of the description by the path that it reads."""
 
 _RECORD = ("",)
+Holders = tuple[tuple[str, ...], ...]
+"""The paths of the records that hold an entry, the nearest first."""
 
 
 @dataclass(frozen=True)
@@ -77,36 +78,41 @@ def _read(endpoint: Endpoint) -> Iterator[Mapped]:
         yield from _of_list("refunds", refunds.records, refunds.fields, _RECORD)
         if refunds.lines:
             of_refunds = _entries(refunds.records, _RECORD)
-            yield from _of_list("refunds.lines", refunds.lines.records, refunds.lines.fields, of_refunds)
+            yield from _of_list("refunds.lines", refunds.lines.records, refunds.lines.fields, of_refunds, (_RECORD,))
 
 
-def _of_list(role: str, records: str, fields: Model, bases: tuple[str, ...]) -> Iterator[Mapped]:
-    entries = _entries(records, bases)
-    yield _of(role, records, bases)
+def _of_list(role: str, records: str, fields: Model, bases: tuple[str, ...], holders: Holders = ()) -> Iterator[Mapped]:
+    entries = _entries(records, bases, holders)
+    yield _of(role, records, bases, holders)
     # The entries as such, which a list that is empty does not have.
     yield Mapped(role, records, entries)
-    yield from _of_fields(f"{role}.", fields, entries)
+    yield from _of_fields(f"{role}.", fields, entries, (bases, *holders))
 
 
-def _of_fields(prefix: str, fields: Model, bases: tuple[str, ...]) -> Iterator[Mapped]:
+def _of_fields(prefix: str, fields: Model, bases: tuple[str, ...], holders: Holders = ()) -> Iterator[Mapped]:
     for name, expression in fields:
         if expression is not None:
-            yield _of(f"{prefix}{name}", expression, bases, is_required=type(fields).model_fields[name].is_required())
+            is_required = type(fields).model_fields[name].is_required()
+            yield _of(f"{prefix}{name}", expression, bases, holders, is_required=is_required)
 
 
-def _of(role: str, expression: str, bases: tuple[str, ...], *, is_required: bool = False) -> Mapped:
+def _of(
+    role: str, expression: str, bases: tuple[str, ...], holders: Holders = (), *, is_required: bool = False
+) -> Mapped:
     found: dict[str, None] = {}
-    _visit(jmespath.compile(expression).parsed, bases, found)
+    _visit(parse(expression, len(holders)), bases, holders, found)
     return Mapped(role, expression, tuple(found), is_required)
 
 
-def _entries(expression: str, bases: tuple[str, ...]) -> tuple[str, ...]:
-    lists = _visit(jmespath.compile(expression).parsed, bases, {})
+def _entries(expression: str, bases: tuple[str, ...], holders: Holders = ()) -> tuple[str, ...]:
+    lists = _visit(parse(expression, len(holders)), bases, holders, {})
     return tuple(f"{path}[]" for path in lists)
 
 
-def _visit(node: Mapping[str, Any], bases: tuple[str, ...], found: dict[str, None]) -> tuple[str, ...]:
-    """Note the paths that a part of an expression reads from `bases`, and return those that it stands for."""
+def _visit(
+    node: Mapping[str, Any], bases: tuple[str, ...], holders: Holders, found: dict[str, None]
+) -> tuple[str, ...]:
+    """Note the paths that a part of an expression reads from `bases` or their holders; return what it stands for."""
     kind, children = node["type"], node.get("children", [])
     if kind == "field":
         paths = tuple(f"{base}.{node['value']}" if base else str(node["value"]) for base in bases)
@@ -114,17 +120,16 @@ def _visit(node: Mapping[str, Any], bases: tuple[str, ...], found: dict[str, Non
         return paths
     if kind in {"subexpression", "pipe", "index_expression"}:
         for child in children:
-            bases = _visit(child, bases, found)
+            bases = _visit(child, bases, holders, found)
         return bases
-    if kind == "index":
-        return tuple(f"{base}[]" for base in bases)
+    if kind in {PARENT, "index", "identity", "current", "slice"}:
+        of_entries = tuple(f"{base}[]" for base in bases)
+        return holders[node["value"] - 1] if kind == PARENT else of_entries if kind == "index" else bases
     if kind in {"projection", "filter_projection", "value_projection"}:
         suffix = ".*" if kind == "value_projection" else "[]"
-        entries = tuple(f"{path}{suffix}" for path in _visit(children[0], bases, found))
+        entries = tuple(f"{path}{suffix}" for path in _visit(children[0], bases, holders, found))
         for condition in children[2:]:
-            _visit(condition, entries, found)
-        return _visit(children[1], entries, found)
-    results = [path for child in children for path in _visit(child, bases, found)]
-    if kind in {"or_expression", "flatten"}:
-        return tuple(results)
-    return bases if kind in {"identity", "current", "slice"} else ()
+            _visit(condition, entries, holders, found)
+        return _visit(children[1], entries, holders, found)
+    results = [path for child in children for path in _visit(child, bases, holders, found)]
+    return tuple(results) if kind in {"or_expression", "flatten"} else ()

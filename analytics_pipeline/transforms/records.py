@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 
 from analytics_pipeline.days import business_day
-from analytics_pipeline.decoding.mapping import column_reader, compile_path, decode, parse_stamp
+from analytics_pipeline.decoding.expressions import Holders
+from analytics_pipeline.decoding.mapping import column_reader, compile_path, decode, parse_stamp, reads_parent
 from analytics_pipeline.shop.fields import as_text
 from analytics_pipeline.shop.protocol import Model
 from analytics_pipeline.shop.spec import Shop
@@ -168,24 +169,54 @@ def _changed_at(document: object, shop: Shop) -> datetime:
 
 
 class Path:
-    """A path of the description; a record in which it cannot be looked up gets a fault, and None for its value."""
+    """A path of the description; a record in which it cannot be looked up gets a fault, and None for its value.
 
-    def __init__(self, expression: str, table: str, column: str, nothing: frozenset[str] = frozenset()) -> None:
-        """Compile the expression; `nothing` are the texts of values that stand for none."""
-        self._look_up, self._look_up_all = compile_path(expression), column_reader(expression)
+    Attributes:
+        reads_parent: Whether it may look at the records that hold a value, so that it has to be given them.
+    """
+
+    def __init__(
+        self, expression: str, table: str, column: str, nothing: frozenset[str] = frozenset(), levels: int = 0
+    ) -> None:
+        """Compile the expression.
+
+        Args:
+            expression: As the description has it.
+            table: Table that a fault is noted for; likewise the column.
+            column: See `table`.
+            nothing: The texts of values that stand for none.
+            levels: How many records hold a value: 1 for a line or a refund, 2 for the line of a refund.
+        """
+        self.reads_parent = levels > 0 and reads_parent(expression)
+        self._look_up, self._look_up_all = compile_path(expression, levels), column_reader(expression, levels)
         self._table, self._column, self._nothing = table, column, nothing
 
-    def read(self, values: Sequence[object], owners: Iterable[int], faults: Faults) -> list[object]:
-        """Return what the path finds in each value; `owners` are the positions of the values' records."""
+    def read(
+        self,
+        values: Sequence[object],
+        owners: Iterable[int],
+        faults: Faults,
+        holders: Sequence[Holders] | None = None,
+    ) -> list[object]:
+        """Return what the path finds in each value.
+
+        Args:
+            values: Records, or entries of their lists.
+            owners: The positions of the values' records.
+            faults: Takes a note of each record in which the path cannot be looked up.
+            holders: The records that hold each value, the nearest first; needed where the path reads `parent`.
+        """
         try:
-            found = self._look_up_all(values)
+            found = self._look_up_all(values, holders)
         except ValueError:
-            found = [self._read_one(value, owner, faults) for value, owner in zip(values, owners, strict=True)]
+            above = holders if holders is not None else [()] * len(values)
+            each = zip(values, owners, above, strict=True)
+            found = [self._read_one(value, owner, faults, held) for value, owner, held in each]
         return without_nothing(found, self._nothing)
 
-    def _read_one(self, value: object, owner: int, faults: Faults) -> object:
+    def _read_one(self, value: object, owner: int, faults: Faults, holders: Holders) -> object:
         try:
-            return self._look_up(value)
+            return self._look_up(value, holders)
         except ValueError as error:
             faults.note(owner, "its path cannot be looked up", self._table, self._column, " ".join(str(error).split()))
             return None
@@ -200,11 +231,13 @@ class OrderReader:
         nothing = orders.stands_for_nothing
         self._orders = _paths(orders.fields, ORDERS, nothing())
         self._lines_of = Path(orders.lines.records, LINES, "lines")
-        self._lines = _paths(orders.lines.fields, LINES, nothing("lines."))
+        self._lines = _paths(orders.lines.fields, LINES, nothing("lines."), levels=1)
         self._refunds_of = Path(refunds.records, SALES, "refunds") if refunds else None
-        self._refunds = _paths(refunds.fields, SALES, nothing("refunds.")) if refunds else {}
-        self._refund_lines_of = Path(refund_lines.records, SALES, "refund_lines") if refund_lines else None
-        self._refund_lines = _paths(refund_lines.fields, SALES, nothing("refunds.lines.")) if refund_lines else {}
+        self._refunds = _paths(refunds.fields, SALES, nothing("refunds."), levels=1) if refunds else {}
+        self._refund_lines_of = Path(refund_lines.records, SALES, "refund_lines", levels=1) if refund_lines else None
+        self._refund_lines = (
+            _paths(refund_lines.fields, SALES, nothing("refunds.lines."), levels=2) if refund_lines else {}
+        )
         self._exclusions = [(Path(rule.when, EXCLUSIONS, "reason"), rule.reason) for rule in orders.exclude]
         self._is_credit_note = Path(orders.returns_when, ORDERS, "is_credit_note") if orders.returns_when else None
 
@@ -222,20 +255,36 @@ class OrderReader:
         returned = self._is_credit_note.read(documents, everyone, faults) if self._is_credit_note else []
         line_owners, lines = _flat(documents, everyone, self._lines_of, faults, is_required=True)
         refund_places, refunds = _flat(documents, everyone, self._refunds_of, faults)
-        refund_of, refund_lines = _flat(refunds, refund_places, self._refund_lines_of, faults)
+        of_orders = _held(refund_places, documents, [()] * len(documents))
+        refund_of, refund_lines = _flat(refunds, refund_places, self._refund_lines_of, faults, of_orders)
         refund_line_owners = [refund_places[refund] for refund in refund_of]
+        of_refunds = _held(refund_of, refunds, of_orders)
         return OrderRecords(
             orders=_columns(self._orders, documents, everyone, faults),
-            lines=Entries(line_owners, _columns(self._lines, lines, line_owners, faults)),
-            refunds=Entries(refund_places, _columns(self._refunds, refunds, refund_places, faults)),
+            lines=Entries(line_owners, self._line_columns(lines, line_owners, documents, faults)),
+            refunds=Entries(refund_places, _columns(self._refunds, refunds, refund_places, faults, of_orders)),
             refunds_as_sent=refunds,
             refund_lines=Entries(
-                refund_line_owners, _columns(self._refund_lines, refund_lines, refund_line_owners, faults)
+                refund_line_owners, _columns(self._refund_lines, refund_lines, refund_line_owners, faults, of_refunds)
             ),
             refund_of=refund_of,
             excluded=excluded,
             credit_notes={record for record, found in enumerate(returned) if _is_true(found)},
         )
+
+    def _line_columns(
+        self, lines: Sequence[object], owners: Sequence[int], documents: Sequence[object], faults: Faults
+    ) -> Columns:
+        """Return the columns of the lines, of which there are many: no holders are listed that nobody looks at."""
+        is_needed = any(path.reads_parent for path in self._lines.values())
+        holders = _held(owners, documents, [()] * len(documents)) if is_needed else None
+        return _columns(self._lines, lines, owners, faults, holders)
+
+
+def _held(places: Sequence[int], holders: Sequence[object], above: Sequence[Holders]) -> list[Holders]:
+    """Return the records that hold each entry: the one at its place, and those above that."""
+    held = [(holder, *further) for holder, further in zip(holders, above, strict=True)]
+    return [held[place] for place in places]
 
 
 def _is_true(found: object) -> bool:
@@ -243,9 +292,10 @@ def _is_true(found: object) -> bool:
     return found.strip().lower() not in FALSE_TEXTS if isinstance(found, str) else bool(found)
 
 
-def _paths(fields: Model, table: str, nothing: Mapping[str, frozenset[str]]) -> dict[str, Path]:
+def _paths(fields: Model, table: str, nothing: Mapping[str, frozenset[str]], *, levels: int = 0) -> dict[str, Path]:
     """Compile the mapped paths; a field that is not mapped is absent."""
-    return {name: Path(path, table, name, nothing.get(name, frozenset())) for name, path in fields if path is not None}
+    mapped = ((name, path) for name, path in fields if path is not None)
+    return {name: Path(path, table, name, nothing.get(name, frozenset()), levels) for name, path in mapped}
 
 
 def without_nothing(values: list[object], nothing: frozenset[str]) -> list[object]:
@@ -253,8 +303,16 @@ def without_nothing(values: list[object], nothing: frozenset[str]) -> list[objec
     return [None if as_text(value) in nothing else value for value in values] if nothing else values
 
 
-def _columns(paths: dict[str, Path], values: Sequence[object], owners: Sequence[int], faults: Faults) -> Columns:
-    return {name: path.read(values, owners, faults) for name, path in paths.items()}
+def _columns(
+    paths: dict[str, Path],
+    values: Sequence[object],
+    owners: Sequence[int],
+    faults: Faults,
+    holders: Sequence[Holders] | None = None,
+) -> Columns:
+    return {
+        name: path.read(values, owners, faults, holders if path.reads_parent else None) for name, path in paths.items()
+    }
 
 
 def _flat(
@@ -262,19 +320,21 @@ def _flat(
     owners: Sequence[int],
     lists: Path | None,
     faults: Faults,
+    above: Sequence[Holders] | None = None,
     *,
     is_required: bool = False,
 ) -> tuple[list[int], list[object]]:
     """Return the entries of all holders' lists, and the position of the holder that each belongs to.
 
-    `owners` are the positions of the holders' records, for the faults; nothing is read without a path of the lists.
-    What is no list is a fault where one is required, else an entry, so that only the entry is judged by it.
+    `owners` are the positions of the holders' records, for the faults, and `above` is what holds the holders. Nothing
+    is read without a path of the lists. What is no list is a fault where one is required, else an entry, so that only
+    the entry is judged by it.
     """
     places: list[int] = []
     entries: list[object] = []
     if lists is None:
         return places, entries
-    for place, found in enumerate(lists.read(holders, owners, faults)):
+    for place, found in enumerate(lists.read(holders, owners, faults, above)):
         if isinstance(found, list):
             entries += found
             places += [place] * len(found)

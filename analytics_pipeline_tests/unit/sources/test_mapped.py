@@ -6,7 +6,7 @@ import pytest
 
 from analytics_pipeline.profile.mapped import mapped_paths, personal_paths
 from analytics_pipeline.shop.spec import load_shop
-from analytics_pipeline_tests.unit.transforms.conftest import fields, shop
+from analytics_pipeline_tests.unit.transforms.conftest import fields, line_fields, refunds_with, shop
 
 
 def roles(**changes: Any) -> dict[str, str]:  # noqa: ANN401
@@ -50,6 +50,8 @@ def test_the_demo_shops_paths_have_the_keys_that_read_them() -> None:
         ("meta.*.amount | [0]", {"meta", "meta.*.amount"}),
         ("{a: one, b: two.three}", {"one", "two", "two.three"}),
         ("@", set()),
+        ("sub(gross, parent.less)", {"gross", "parent", "parent.less"}),
+        ("sums[1:2].amount", {"sums", "sums[].amount"}),
     ],
 )
 def test_the_paths_within_an_expression(expression: str, paths: set[str]) -> None:
@@ -57,3 +59,18 @@ def test_the_paths_within_an_expression(expression: str, paths: set[str]) -> Non
     found = roles(fields=fields(total=expression))
     assert {path for path, role in found.items() if role == "total"} == paths
     assert before.keys() <= found.keys()
+
+
+def test_parent_in_an_entry_is_a_path_of_the_record_that_holds_it() -> None:
+    lines = line_fields(title="parent.name", discount="mul(net, parent.rates[0].value)")
+    found = roles(lines=lines, refunds=refunds_with(amount="sub(gross, parent.parent.less)", tax="parent.tax"))
+    expected = {
+        "name": "lines.title",
+        "lines[].net": "lines.discount",
+        "rates[].value": "lines.discount",
+        "refunds[].lines[].gross": "refunds.lines.amount",
+        "less": "refunds.lines.amount",
+        "refunds[].tax": "refunds.lines.tax",
+    }
+    assert expected.items() <= found.items()
+    assert not [path for path in found if "parent" in path]

@@ -41,6 +41,13 @@ def line_fields(**changes: str | None) -> dict[str, Any]:
     return {"records": "lines", "fields": paths}
 
 
+def refunds_with(**changes: str | None) -> dict[str, Any]:
+    """The demo shop's mapping of refunds with changed paths of their lines; None takes a field away."""
+    refunds = _DEMO["orders"]["refunds"]
+    paths = {key: value for key, value in (refunds["lines"]["fields"] | changes).items() if value is not None}
+    return dict(refunds | {"lines": refunds["lines"] | {"fields": paths}})
+
+
 def line(number: int = 1, **changes: object) -> dict[str, Any]:
     """A line of two mugs at 10.00, 1.00 off, taxed at 19 %."""
     return {
