@@ -7,6 +7,7 @@ give the same. What the functions do is in `arithmetic`; plain paths, which need
 import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Protocol
 
 import jmespath
@@ -62,6 +63,7 @@ def parse(expression: str, levels: int = 0) -> Node:
         raise ValueError(f"it has more than {DEEPEST} levels") from None
 
 
+@lru_cache(maxsize=1_000)
 def compile_expression(expression: str, levels: int = 0) -> LookUp:
     """Compile an expression.
 
