@@ -183,7 +183,7 @@ def shop_option(command: Callable[..., Any]) -> Callable[..., Any]:
             is_file = Path(reference).suffix != "" or len(Path(reference).parts) > 1
             os.environ[SHOP] = str(Path(reference).absolute()) if is_file else reference
 
-    help_text = "Name of a packaged shop description, or the path of one; default: ANALYTICS_SHOP, else demo."
+    help_text = "Name of a shop of the project folder or a packaged one, or a path; default: ANALYTICS_SHOP, else demo."
     return click.option(
         "--shop", callback=choose, expose_value=False, is_eager=True, metavar="NAME|FILE", help=help_text
     )(command)

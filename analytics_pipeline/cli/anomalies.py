@@ -70,7 +70,7 @@ def _describe(day: date, found: Sequence[Row]) -> list[str]:
 
 def _counted(by_day: Sequence[tuple[date, list[Row]]], shown: Sequence[tuple[date, list[Row]]]) -> str:
     if not by_day:
-        return "every figure is as expected"
+        return "no figure is known to be other than expected; days with less than four weeks before them are not judged"
     figures = sum(len(found) for _, found in shown)
     message = f"{_number(figures, 'figure')} of {_number(len(shown), 'day')} not as expected"
     older = len(by_day) - len(shown)

@@ -121,6 +121,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
             with open_instance(settings) as instance:
                 health.ticks = list(last_ticks(instance, shop, now))
     health.problems += [f"{tick.name}: {tick.problem}" for tick in health.ticks if tick.problem]
+    health.problems = [" ".join(problem.split()) for problem in health.problems]  # a line each
     return health
 
 

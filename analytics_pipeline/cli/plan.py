@@ -128,7 +128,10 @@ def _lines(message: dict[str, Any], catalogue: Catalogue, cells: Path | None) ->
     lines += [
         f"orders       {found}: read again, and what that changes is not known here" for found in message["orders"]
     ]
-    lines += [f"not stored   {name}: computed for the days of the runs that come" for name in message["not_stored"]]
+    lines += [
+        f"not stored   {name}: computed for the days of the runs that come, and for those that it had"
+        for name in message["not_stored"]
+    ]
     if not message["marts"]:
         return [*lines, "marts        nothing is computed anew"]
     for one in message["marts"]:

@@ -67,7 +67,7 @@ def list_orders(reason: str | None, day: date | None, *, is_blocked: bool) -> No
     for row in undated_orders(database, MOST_SHOWN, reason) if day is None and not is_blocked else []:
         click.echo(f"no day      {plain(row['order_id'])}  {_money(row)}  {_fault(row)}")
     if not found:
-        click.echo("no such order is blocked" if is_blocked else _nothing(database))
+        click.echo("no day is blocked, or none of these options" if is_blocked else _nothing(database))
         return
     for line in _reasons(found):
         click.echo(line)
@@ -165,7 +165,9 @@ def _database() -> Database:
 def _nothing(database: Database) -> str:
     """Say that the options choose nothing, and what there is."""
     there = dict.fromkeys(plain(row["reason"]) for row in quarantine.reasons(database, Selection()))
-    return f"no such order is in quarantine; the reasons there are: {'; '.join(there) or 'none'}"
+    if not there:
+        return "nothing is in quarantine"
+    return f"no such order is in quarantine; the reasons there are: {'; '.join(there)}"
 
 
 def _reasons(found: Sequence[Row]) -> Iterator[str]:

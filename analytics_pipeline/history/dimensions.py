@@ -29,7 +29,7 @@ _DIMENSIONS = (RAW_CUSTOMERS, RAW_PRODUCTS, CLEAN_CUSTOMERS)
 class DimensionsMissed:
     """Lists days whose changed orders name a customer or product that is not stored, or were a customer's first one.
 
-    Comes after `SalesChanged`, which finds the changed orders, and `Settled`.
+    Comes after `SalesChanged`, which finds the changed orders, and `StaleUnmarked`.
     """
 
     def before(self, cursor: Connection, table: Table, part: Days | None) -> None:

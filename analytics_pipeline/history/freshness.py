@@ -181,11 +181,21 @@ def last_freshness(database: Database, shop: Shop, now: datetime, tables: Sequen
     return freshness(shop, now, written, tables=tables, past=read_past(database, tables))
 
 
+def was_late(found: Freshness) -> bool:
+    """Return whether the day is there, and has been only since after it was due."""
+    return found.whole_at is not None and found.whole_at > found.due_at
+
+
 def describe(found: Freshness, shop: Shop) -> str:
     """Describe it in a line, in the shop's time."""
     due = f"due {_clock(found.due_at, shop, found.day)}"
     if found.whole_at is not None:
-        return f"{found.day} by {_clock(found.whole_at, shop, found.day)} ({due})"
+        at = _clock(found.whole_at, shop, found.day)
+        return (
+            f"{found.day} was late, it is there since {at} ({due})"
+            if was_late(found)
+            else f"{found.day} by {at} ({due})"
+        )
     if found.unawaited:
         return f"{found.day} is not awaited: {found.unawaited}"
     return f"{found.day} is not whole in {', '.join(found.missing)} ({due})"
@@ -194,7 +204,8 @@ def describe(found: Freshness, shop: Shop) -> str:
 def freshness_line(database: Database, shop: Shop, now: datetime, tables: Sequence[str]) -> str:
     """Return the line of `analytics-pipeline status`."""
     found = last_freshness(database, shop, now, tables)
-    heading = "LATE" if found.is_late else "on time" if found.is_whole or found.unawaited else "awaited"
+    is_there = found.is_whole or found.unawaited
+    heading = "LATE" if found.is_late else "was late" if was_late(found) else "on time" if is_there else "awaited"
     return f"{heading:12} {describe(found, shop)}"
 
 

@@ -21,7 +21,7 @@ from analytics_pipeline.history.moves import LeftDaysListed
 from analytics_pipeline.history.order_changes import SalesChanged
 from analytics_pipeline.history.proofs import DayProof, ProofsHeld
 from analytics_pipeline.history.replaced import ReplacedForgotten, ReplacedKept
-from analytics_pipeline.history.stale import Settled
+from analytics_pipeline.history.stale import StaleUnmarked
 from analytics_pipeline.history.undated import UndatedKept
 from analytics_pipeline.history.written import DaysWritten, Writing
 from analytics_pipeline.tables.contracts import (
@@ -131,7 +131,7 @@ def order_hooks(cleaned: CleanedDays, catalogue: Catalogue, run_id: str) -> dict
         written,
         ReplacedForgotten(),
         # A day is off the list once it is written; one that an order has left comes onto it anew.
-        Settled(cleaned.are_orders_alone),
+        StaleUnmarked(cleaned.are_orders_alone),
         LeftDaysListed(cleaned.left),
         *([DimensionsMissed()] if cleaned.are_orders_alone else []),
     )

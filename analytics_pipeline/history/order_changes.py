@@ -23,7 +23,7 @@ from analytics_pipeline.history.noting import (
     marts_days,
     note_changes,
 )
-from analytics_pipeline.history.stale import array_literal, orders_moved_away
+from analytics_pipeline.history.stale import orders_moved_away
 from analytics_pipeline.history.written import Writing
 from analytics_pipeline.tables.contracts import CLEAN_SALES, EXCLUSIONS, ORDER, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, Table
@@ -122,14 +122,14 @@ class SalesChanged:
                 union all
                 select order_id, order_date, {NEW} as version, {event} from {SALES} where {slice_}
                 union all
-                select unnest($1::text::text[]), null, {BETWEEN}, null, null, null
+                select unnest($1::text[]), null, {BETWEEN}, null, null, null
             ) as events
             group by order_id
             -- An order that rules and shop have changed may be the same in the end, and has changed twice.
             having sum(event) filter (where version = {OLD}) is distinct from sum(event) filter (where version = {NEW})
             or bool_or(version = {BETWEEN})
             """,
-            array_literal(self.replaced),
+            list(self.replaced),
             counted="order_id, was_stored, remains",
         )
         cursor.execute("select exists (select from orders_changed)")

@@ -81,11 +81,11 @@ def renew(cursor: Connection, days: Iterable[date], held_at: datetime, basis: st
         f"""
         insert into {PROOFS} as stored (day, state, basis, held_at, orders, since)
         select day, '{PROVED}', $3, $2, (select count(distinct order_id) from {raw} where order_date = day), $2
-        from unnest($1::text::date[]) as held (day)
+        from unnest($1::date[]) as held (day)
         on conflict (day) do update set held_at = excluded.held_at
         where stored.held_at < excluded.held_at and stored.state = '{PROVED}'
         """,
-        (f"{{{','.join(map(str, days))}}}", held_at, basis),
+        (list(days), held_at, basis),
     )
 
 

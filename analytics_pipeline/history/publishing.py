@@ -21,7 +21,7 @@ from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table, key_statements, stored_columns
 from analytics_pipeline.warehouse.reshaping import ShapeChange, beside, refuse_readers, reshape, shape_change
-from analytics_pipeline.warehouse.slices import Query, keys_of, replace_rows, take_turns
+from analytics_pipeline.warehouse.slices import Query, is_there, keys_of, replace_rows, take_turns
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 NEAR = timedelta(days=7)
@@ -63,13 +63,16 @@ class Anew:
     Attributes:
         days: The days, as the fewest ranges.
         change: How the mart's shape differs from the stored table, if it does.
+        is_gone: Whether the stored table was dropped by somebody else.
     """
 
     days: tuple[Days, ...] = ()
     change: ShapeChange | None = None
+    is_gone: bool = False
 
     def __str__(self) -> str:
-        why = "by another statement" if self.change is None else f"in another shape ({self.change})"
+        other = "by another statement" if self.change is None else f"in another shape ({self.change})"
+        why = "in a table that is gone" if self.is_gone else other
         count = sum(len(days) for days in self.days)
         if not count:
             return f"all rows, stored {why}"
@@ -104,10 +107,11 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
     ensure_schema(database, table.schema)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor, table.qualified_name)  # with changed orders, too: see order_changes.lock_marts
-        change = shape_change(cursor, table)
+        change, is_gone = shape_change(cursor, table), _is_gone(cursor, table)
         keys = ensure_table(connection, table) if change is None else []
         with keys_of(table):
             published, rows = compute(cursor, table, mart, run_id, change)
+            published = replace(published, anew=replace(published.anew, is_gone=is_gone))
             for statement in keys:
                 cursor.execute(statement)
         if change is not None:
@@ -115,6 +119,14 @@ def publish(database: Database, table: Table, mart: MartDays, run_id: str) -> Pu
         if published.days or published.anew.days or change:
             connection.commit()
     return published
+
+
+def _is_gone(cursor: Connection, table: Table) -> bool:
+    """Return whether days of a mart are in the book and its table was dropped; all of them are computed anew then."""
+    if is_there(cursor, table):
+        return False
+    cursor.execute(f"update {DAYS} set code_version = '' where table_name = $1", (table.qualified_name,))
+    return int(cursor.rowcount) > 0
 
 
 def publish_whole(database: Database, table: Table, rows: Query) -> Published:

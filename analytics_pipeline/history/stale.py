@@ -47,7 +47,7 @@ class StaleDay:
 
 
 @dataclass(frozen=True)
-class Settled:
+class StaleUnmarked:
     """Takes the days off the list that are written now, if their orders were read after they had gone stale.
 
     An unfinished day that has failed stays until it is finished (`forget_finished`): its marts fail after this. Comes
@@ -101,7 +101,7 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
                 day, reason, order_ids, event_days, needs_dimensions, first_seen_at, seen_at, failures
             )
             values (
-                $1, $2, $3::text::text[], $4::text::date[], $5, clock_timestamp(), clock_timestamp(),
+                $1, $2, $3::text[], $4::date[], $5, clock_timestamp(), clock_timestamp(),
                 coalesce((select max(failures) from {STALE} where day = $1), 0)
             )
             on conflict (day, reason) do update set
@@ -118,8 +118,8 @@ def mark(cursor: Connection, days: Iterable[StaleDay]) -> None:
             (
                 stale.day,
                 stale.reason,
-                array_literal(stale.order_ids),
-                array_literal(map(str, sorted(stale.event_days))),
+                list(stale.order_ids),
+                sorted(stale.event_days),
                 stale.needs_dimensions,
             ),
         )
@@ -167,12 +167,6 @@ def forget_finished(cursor: Connection, unfinished: Iterable[date], as_of: datet
 def lock_list(cursor: Connection) -> None:
     """Wait for whoever else changes the list: two that lock rows in different orders would wait for each other."""
     take_turns(cursor, STALE)
-
-
-def array_literal(values: Iterable[str]) -> str:
-    """Write values as a literal of a Postgres array: the driver cannot bind an empty list."""
-    quoted = ('"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"' for value in values)
-    return "{" + ",".join(quoted) + "}"
 
 
 def listed_days(database: Database) -> dict[date, datetime]:

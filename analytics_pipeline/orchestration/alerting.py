@@ -81,7 +81,7 @@ def evaluate(
         _log_changes(decision, log)
         post = _Post(database, shop, settings, receivers, now)
         for incident in record.read_unfinished(database):
-            post.tell(incident)
+            post.send(incident)
     for failure in post.failures.values():
         log.error("alert not sent: %s", failure)
     return Evaluation(decision, tuple(post.sent), tuple(post.failures.values()))
@@ -106,7 +106,7 @@ class _Post:
         self.sent: list[str] = []
         self.failures: dict[int, str] = {}
 
-    def tell(self, incident: Incident) -> None:
+    def send(self, incident: Incident) -> None:
         """Send what is due of an incident, or the last message to those that lack it, and mark what has arrived."""
         phase = due_message(incident, self._now, self._settings.repeat_after)
         if not self._receivers:

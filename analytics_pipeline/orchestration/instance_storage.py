@@ -203,17 +203,17 @@ class Written:
         if common != self._common:
             self._common, self._parts = common, _around(event)
         before, between, after = self._parts
-        told = dg.serialize_value(inner.event_specific_data)
-        return f"{before}{told}{between}{json.dumps(event.timestamp)}{after}"
+        data = dg.serialize_value(inner.event_specific_data)
+        return f"{before}{data}{between}{json.dumps(event.timestamp)}{after}"
 
 
 def _around(event: dg.EventLogEntry) -> list[str]:
     """Return the text of an event before what it tells, between that and its moment, and after."""
-    told, moment = (f"@{uuid.uuid4()}@" for _ in range(2))
+    data, moment = (f"@{uuid.uuid4()}@" for _ in range(2))
     inner: Any = event.get_dagster_event()
     whole: Any = event  # neither mark is of its field's type: only their places in the text are looked for
-    marked = whole._replace(timestamp=moment, dagster_event=inner._replace(event_specific_data=told))
-    before, _, rest = dg.serialize_value(marked).partition(f'"{told}"')
+    marked = whole._replace(timestamp=moment, dagster_event=inner._replace(event_specific_data=data))
+    before, _, rest = dg.serialize_value(marked).partition(f'"{data}"')
     between, _, after = rest.partition(f'"{moment}"')
     return [before, between, after]
 

@@ -14,10 +14,11 @@ import adbc_driver_manager
 import numpy as np
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import ContractError
-from analytics_pipeline.tables.shape import Table
+from analytics_pipeline.tables.shape import DAY, Table
 from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Database
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import DRIVER_ERRORS, Connection, fetched, sqlstate
@@ -90,13 +91,13 @@ def write(
 
     Raises:
         TableMismatchError: The stored table does not fit its shape.
-        ContractError: Two of the rows, or one of them and a row outside the slice, have the same key, or a column has
-            another type than the table's.
+        ContractError: Two of the rows, or one of them and a row outside the slice, have the same key, a column has
+            another type than the table's, or rows are of a day outside the slice.
     """
     beside, keeps_rows = {table.qualified_name: hooks}, isinstance(rows, Changes)
     with replacing(database, [table], part, beside, keeps_rows=keeps_rows) as replacement:
         with keys_of(table):
-            written = put_rows(replacement.cursor, table, rows)
+            written = put_rows(replacement.cursor, table, rows, part)
         replacement.finish()
     return written
 
@@ -106,6 +107,7 @@ class Replacement:
 
     Attributes:
         cursor: In the transaction, in which the old rows are gone.
+        part: The slice; None for whole tables.
     """
 
     def __init__(
@@ -116,8 +118,8 @@ class Replacement:
         part: Days | None,
         hooks: Mapping[str, Sequence[Hook]],
     ) -> None:
-        self.cursor = cursor
-        self._connection, self._tables, self._part, self._hooks = connection, tables, part, hooks
+        self.cursor, self.part = cursor, part
+        self._connection, self._tables, self._hooks = connection, tables, hooks
         self._key_statements: list[tuple[Table, str]] = []
 
     def begin(self, *, keeps_rows: bool) -> None:
@@ -132,9 +134,9 @@ class Replacement:
         # All look before anything is gone: what one table held may explain what changes in another.
         for table in self._tables:
             for hook in self._hooks.get(table.qualified_name, ()):
-                hook.before(self.cursor, table, self._part)
+                hook.before(self.cursor, table, self.part)
         for table in self._tables if not keeps_rows else ():
-            delete_rows(self.cursor, table, self._part)
+            delete_rows(self.cursor, table, self.part)
 
     def finish(self) -> None:
         """Build keys and indexes of new tables, let hooks write, in the order of the tables, and commit."""
@@ -148,7 +150,7 @@ class Replacement:
                 self.cursor.execute(statement)
         for table in self._tables:
             for hook in self._hooks.get(table.qualified_name, ()):
-                hook.after(self.cursor, table, self._part)
+                hook.after(self.cursor, table, self.part)
 
     def commit(self) -> None:
         """Make the new rows of all tables visible at one moment."""
@@ -210,7 +212,7 @@ def take_turns(cursor: Connection, *names: str) -> None:
 def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Days | None) -> int:
     """Delete a slice, or several, and put rows in its place, in the caller's transaction; returns how many."""
     delete_rows(cursor, table, part)
-    return put_rows(cursor, table, rows)
+    return put_rows(cursor, table, rows, part)
 
 
 def delete_rows(cursor: Connection, table: Table, part: Days | None) -> None:
@@ -218,8 +220,13 @@ def delete_rows(cursor: Connection, table: Table, part: Days | None) -> None:
     cursor.execute(f"delete from {table.qualified_name}" + (f" where {table.where(part)}" if part is not None else ""))
 
 
-def put_rows(cursor: Connection, table: Table, rows: Rows) -> int:
-    """Add rows in the caller's transaction; changed ones replace those of the same id. Returns how many."""
+def put_rows(cursor: Connection, table: Table, rows: Rows, part: Days | None) -> int:
+    """Add rows of a slice in the caller's transaction; changed ones replace those of the same id. Returns how many.
+
+    Raises:
+        ContractError: A column has another type than the table's, or a row is of a day outside the slice: nothing has
+            deleted such a day, so that its rows would stand beside those that are there.
+    """
     if isinstance(rows, Changes):
         _refuse_other_types(table, rows.rows.schema)
         return _merge(cursor, table, rows.rows)
@@ -228,7 +235,23 @@ def put_rows(cursor: Connection, table: Table, rows: Rows) -> int:
         cursor.execute(f"insert into {table.qualified_name} ({names}) {rows.sql}")
         return int(cursor.rowcount)
     _refuse_other_types(table, rows.schema)
-    return copy_rows(cursor, table.qualified_name, rows)
+    return copy_rows(cursor, table.qualified_name, rows if part is None else _within(table, rows, part))
+
+
+def _within(table: Table, rows: pa.Table | pa.RecordBatchReader, part: Days) -> pa.RecordBatchReader:
+    """Pass rows on that are of days of a slice."""
+    wanted = pa.array(part, DAY)
+
+    def checked() -> Iterator[pa.RecordBatch]:
+        for batch in rows.to_batches() if isinstance(rows, pa.Table) else rows:
+            days = batch.column(table.day_column)
+            others = pc.filter(days, pc.invert(pc.is_in(days, value_set=wanted)))
+            if len(others):
+                message = f"some are of {others[0].as_py()}"
+                raise ContractError(f"rows meant for {part} of {table.qualified_name} were not written: {message}.")
+            yield batch
+
+    return pa.RecordBatchReader.from_batches(rows.schema, checked())
 
 
 def _refuse_other_types(table: Table, given: pa.Schema) -> None:

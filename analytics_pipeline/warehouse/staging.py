@@ -148,7 +148,7 @@ class Staged:
 
 def _put(replacement: Replacement, table: Table, batches: Sequence[pa.RecordBatch]) -> None:
     with keys_of(table):
-        put_rows(replacement.cursor, table, pa.Table.from_batches(batches))
+        put_rows(replacement.cursor, table, pa.Table.from_batches(batches), replacement.part)
 
 
 @dataclass(frozen=True)

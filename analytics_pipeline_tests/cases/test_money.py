@@ -102,7 +102,7 @@ def test_C32_a_wrong_mapping_is_blocked_and_seen_and_the_other_days_are_written(
 
     case.describe(lambda description: description["orders"]["fields"].update(total="total"))
     assert call("run", "--from", "2026-11-20", "--to", "2026-11-22").exit_code == 0
-    assert call("quarantine", "list", "--blocked").output == "no such order is blocked\n"
+    assert call("quarantine", "list", "--blocked").output == "no day is blocked, or none of these options\n"
 
 
 def test_a_bad_order_of_a_day_with_few_is_written_told_as_an_incident_and_ends_with_3(case: Case, call: Call) -> None:

@@ -82,11 +82,19 @@ def test_a_stream_that_breaks_leaves_the_old_rows(stored: Database) -> None:
 
 def test_a_stream_that_breaks_leaves_no_table_when_there_was_none(database: Database) -> None:
     with pytest.raises(Exception, match="the shop hung up"):
-        write(database, THINGS, stream_that_breaks((2, "x")), part(1))
+        write(database, THINGS, stream_that_breaks((1, "x")), part(1))
 
     assert not exists(database, THINGS)
     write(database, THINGS, things((1, "a")), part(1))
     assert names(database) == ["1 a"]
+
+
+def test_rows_of_a_day_outside_the_slice_are_refused_and_the_old_rows_stay(stored: Database) -> None:
+    with pytest.raises(
+        ContractError, match=r"rows meant for .* of probe\.things were not written: some are of 2025-01-03"
+    ):
+        write(stored, THINGS, things((1, "x"), (3, "y")), part(1))
+    assert names(stored) == list(OLD)
 
 
 @pytest.mark.parametrize("rows", [things((2, "x"), (2, "x")), things((2, "x"), (2, "c"))], ids=["twice", "stored"])

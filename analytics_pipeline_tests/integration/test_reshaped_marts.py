@@ -219,3 +219,15 @@ def test_what_is_computed_anew_is_reported_once_with_the_runs_last_day(own: OwnM
     messages = "3 days (2025-01-01 to 2025-01-03), stored in another shape (- orders)"
     assert mine.metadata["computed_anew"].value == messages
     assert value(own.database, "select count(*) from marts.own") == 3
+
+
+def test_a_mart_whose_table_was_dropped_comes_back_with_all_its_days_and_restates_nothing(own: OwnMarts) -> None:
+    own.compute(FIRST, LAST, own=OWN)
+    before = own.stored("own")
+    execute(own.database, "drop table marts.own")
+    own.compute(LAST, LAST, own=OWN)
+    assert own.stored("own") == before
+    assert value(own.database, "select count(distinct event_date) from marts.own") == 3
+    assert restated(own) == []
+    own.compute(LAST, LAST, own=OWN)
+    assert own.stored("own") == before

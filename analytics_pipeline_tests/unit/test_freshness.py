@@ -136,7 +136,7 @@ def test_freshness_is_described_in_the_shops_time() -> None:
     assert describe(freshness(shop_of(), DUE, rows, tables=TABLES), shop_of()) == "2026-11-24 by 04:07 (due 06:00)"
     assert (
         describe(freshness(shop_of(), DUE, late, tables=TABLES), shop_of())
-        == "2026-11-24 by 2026-11-26 04:07 (due 06:00)"
+        == "2026-11-24 was late, it is there since 2026-11-26 04:07 (due 06:00)"
     )
     assert describe(freshness(shop_of(), DUE, [], tables=TABLES), shop_of()) == (
         "2026-11-24 is not whole in marts.a, marts.b (due 06:00)"
