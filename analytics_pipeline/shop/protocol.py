@@ -315,18 +315,60 @@ Pagination = Annotated[
 ]
 
 
+class Points(Model):
+    """Paths in the answer by which a shop tells what a request costs and how many points are left of its budget.
+
+    Attributes:
+        available: Points that are left.
+        restore_rate: Points that come back in a second.
+        requested: Points that the request was reckoned at; the next one is taken to cost as many.
+    """
+
+    available: DottedPath
+    restore_rate: DottedPath
+    requested: DottedPath
+
+
 class RequestBudget(Model):
-    """How fast the shop may be asked."""
+    """How fast the shop may be asked.
+
+    Attributes:
+        per_second: Most requests a second.
+        remaining_header: The header that says how many requests are left.
+        used_header: The header that says how many are used of how many, such as `32/40`.
+        reset_header: The header that says when there are new ones.
+        reset_in: What its number means: from now on, or a moment in seconds since 1970.
+        cost: Where the answer tells of points.
+    """
 
     per_second: float | None = Field(default=None, gt=0)
     remaining_header: Text | None = None
+    used_header: Text | None = None
     reset_header: Text | None = None
+    reset_in: Literal["seconds", "milliseconds", "epoch"] = "seconds"
+    cost: Points | None = None
 
     @model_validator(mode="after")
     def _reset_belongs_to_remaining(self) -> "RequestBudget":
-        if self.reset_header is not None and self.remaining_header is None:
-            raise ValueError("reset_header needs remaining_header, which says when to wait")
+        if self.reset_header is not None and self.remaining_header is None and self.used_header is None:
+            raise ValueError("reset_header needs remaining_header or used_header, which say when to wait")
+        if self.remaining_header is not None and self.used_header is not None:
+            raise ValueError("give remaining_header or used_header, not both")
         return self
+
+
+class Errors(Model):
+    """How the shop tells a failure with HTTP 200.
+
+    Attributes:
+        at: Path of the failures in the answer: a list or an object, absent or empty in a good answer.
+        message: Path of the shop's words in one of them.
+        throttled_when: Expression on one of them that is true where the shop only asks to wait.
+    """
+
+    at: DottedPath
+    message: Expression = "message"
+    throttled_when: Expression | None = None
 
 
 class Limits(Model):

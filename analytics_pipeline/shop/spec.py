@@ -28,6 +28,7 @@ from analytics_pipeline.shop.protocol import (
     ApiKeyAuth,
     Auth,
     Day,
+    Errors,
     Expression,
     Fixed,
     LateChanges,
@@ -121,6 +122,7 @@ class Shop(Model):
     auth: Auth = NoAuth()
     headers: Fixed = Field(default_factory=dict)
     request_budget: RequestBudget = RequestBudget()
+    errors: Errors | None = None
     limits: Limits = Limits()
     times: Times = Times()
     late_changes: LateChanges = LateChanges()

@@ -7,13 +7,12 @@ shop only); a private certificate authority is taken from `REQUESTS_CA_BUNDLE` o
 
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import random as random_share
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
@@ -27,7 +26,19 @@ from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.shop.urls import RedactedLog, Redactor, base_url_fault, resolve_link
 from analytics_pipeline.sources.credentials import read_credentials
 from analytics_pipeline.sources.deadline import Deadline, WatchedAdapter
+from analytics_pipeline.sources.faults import (
+    RETRY,
+    THROTTLED,
+    TOO_MANY_REQUESTS,
+    Failure,
+    ToldErrors,
+    advice,
+    connection_failure,
+    markup,
+    no_json,
+)
 from analytics_pipeline.sources.pacing import Pace, retry_after_seconds, retry_wait
+from analytics_pipeline.sources.statistics import Statistics
 
 Body = TypeVar("Body")
 
@@ -40,42 +51,6 @@ _NO_CONTENT = 204
 _CHUNK_BYTES = 1 << 17
 _EXCERPT_BYTES = 2048
 _MEGABYTE = 1_000_000
-_ADVICE = {
-    400: "the shop does not accept the parameters; check params, pagination and windows of the description",
-    401: "the shop does not accept the credentials; check {source}",
-    403: "the credentials lack a right; check what the shop allows to {source}",
-    404: "there is no such path; check base_url and path of the description",
-}
-_CONNECTION_OBJECT = re.compile(r"^\w+\(host='[^']*', port=\d+\): ")
-"""How urllib3 names the connection that failed; the URL before it says as much."""
-# Order matters: the first that fits names the cause.
-_BROKEN = (
-    (requests.ConnectTimeout, "no connection in time"),
-    (requests.ReadTimeout, "no answer in time"),
-    (requests.exceptions.ChunkedEncodingError, "the answer was cut"),
-    (requests.exceptions.ContentDecodingError, "the answer's compression is broken"),
-    (requests.exceptions.SSLError, "no secure connection"),
-    (requests.ConnectionError, "no connection"),
-)
-
-
-@dataclass
-class Statistics:
-    """What reading cost; requests include retries and redirects, bytes are decoded ones."""
-
-    requests: int = 0
-    retries: int = 0
-    bytes: int = 0
-    seconds_waited: float = 0.0
-
-    def since(self, earlier: "Statistics") -> "Statistics":
-        """The difference to an earlier copy."""
-        return Statistics(
-            self.requests - earlier.requests,
-            self.retries - earlier.retries,
-            self.bytes - earlier.bytes,
-            self.seconds_waited - earlier.seconds_waited,
-        )
 
 
 @dataclass(frozen=True)
@@ -96,14 +71,6 @@ class Answer(Generic[Body]):
     def asked(self) -> str:
         """Method and URL for messages."""
         return f"{self.method} {self.shown}"
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """An attempt that may succeed when it is made again."""
-
-    cause: str
-    retry_after: float | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +118,7 @@ class ShopClient:
         self._source = credentials.source
         self._auth_param = credentials.param
         self.redact = Redactor(credentials.secrets, credentials.param[0] if credentials.param else None)
+        self._told_errors = ToldErrors(shop.errors, self.redact)
         self._sleep, self._random = sleep, random
         self._pace = Pace(shop.request_budget, shop.limits.max_retry_after, self._sleep, clock)
         self._session = requests.Session()
@@ -217,7 +185,7 @@ class ShopClient:
             seconds = retry_wait(failures, outcome.retry_after, limits.max_retry_after, self._random())
             _LOG.warning("%s: %s; asking again in %.1f s", asked, outcome.cause, seconds)
             self._sleep(seconds)
-            self.statistics.seconds_waited += seconds
+            self.statistics.wait(outcome.reason, seconds)
             self.statistics.retries += 1
         raise ShopUnavailableError(
             f"{asked} gave no whole answer in {failures} attempts; the last: {outcome.cause}. "
@@ -226,7 +194,7 @@ class ShopClient:
 
     def _follow(
         self, request: PageRequest, decode: Callable[[bytes], Body], ends: Collection[int]
-    ) -> Answer[Body] | _Failure:
+    ) -> Answer[Body] | Failure:
         """One attempt, along redirects within the shop's origin."""
         start = f"{request.method} {self.shown(request)}"
         for _ in range(_MAX_REDIRECTS + 1):
@@ -250,9 +218,9 @@ class ShopClient:
 
     def _send(
         self, request: PageRequest, decode: Callable[[bytes], Body], ends: Collection[int]
-    ) -> Answer[Body] | _Failure | _Redirect:
+    ) -> Answer[Body] | Failure | _Redirect:
         """One request."""
-        self.statistics.seconds_waited += self._pace.wait()
+        self.statistics.wait(*self._pace.wait())
         self.statistics.requests += 1
         asked = f"{request.method} {self.shown(request)}"
         limits = self.shop.limits
@@ -274,32 +242,52 @@ class ShopClient:
         except requests.RequestException as error:
             fault = error
         # Outside the handler: the library's errors show the whole URL, and must not hang on ours as their context.
-        return self._failure(fault, asked)
+        return self._late() if self._deadline.has_passed else connection_failure(fault, asked, self.redact.shown)
 
     def _outcome(
         self, request: PageRequest, response: requests.Response, decode: Callable[[bytes], Body], ends: Collection[int]
-    ) -> Answer[Body] | _Failure | _Redirect:
+    ) -> Answer[Body] | Failure | _Redirect:
         status, shown = response.status_code, self.shown(request)
-        asked = f"{request.method} {shown}"
         headers = CaseInsensitiveDict(response.headers)
         if status in _REDIRECTS and "Location" in headers:
             return _Redirect(headers["Location"], status)
+        answer = Answer[Any](None, headers, response.url, shown, status, request.method)
         if status == _NO_CONTENT or status in ends:
-            return Answer(None, headers, response.url, shown, status, request.method)
-        if status in {408, 429} or status >= 500:  # noqa: PLR2004  # HTTP's own numbers
-            return _Failure(f"HTTP {status}", retry_after_seconds(headers))
+            return answer
+        if status in {408, TOO_MANY_REQUESTS} or status >= 500:  # noqa: PLR2004  # HTTP's own numbers
+            reason = THROTTLED if status == TOO_MANY_REQUESTS else RETRY
+            return Failure(f"HTTP {status}", retry_after_seconds(headers), reason)
         if not response.ok or status >= 300:  # noqa: PLR2004
-            raise self._refusal(response, asked)
-        body = self._read(response, asked)
+            raise self._refusal(response, answer.asked)
+        body = self._read(response, answer.asked)
         if self._deadline.has_passed:  # without an announced length, the end of the connection is that of the body
             return self._late()
+        return self._told(answer, body) or self._decoded(answer, body, decode)
+
+    def _told(self, answer: Answer[Any], body: bytes) -> Failure | None:
+        """What an answer that looks like a good one tells of points and failures.
+
+        Raises:
+            ShopRefusedError: It is a failure that does not pass.
+        """
+        self._pace.learn_points(body)
+        told = self._told_errors.in_answer(body)
+        if told is None:
+            return None
+        if told.is_passing:
+            cause = f"HTTP {answer.status}, throttled.{told.words}"
+            return Failure(cause, retry_after_seconds(answer.headers), THROTTLED)
+        message = f"{answer.asked}: HTTP {answer.status} with an error: asking again cannot help.{told.words}"
+        raise ShopRefusedError(message, excerpt=told.excerpt, status=answer.status)
+
+    def _decoded(self, answer: Answer[Any], body: bytes, decode: Callable[[bytes], Body]) -> Answer[Body] | Failure:
         try:
-            return Answer(decode(body), headers, response.url, shown, status, request.method)
+            return replace(answer, body=decode(body))
         except msgspec.ValidationError as error:
             fault = self.redact.shown(str(error))
         except ValueError as error:
-            return _Failure(f"HTTP {status} with a body that is no JSON: {self.redact.shown(str(error))}")
-        raise AnswerError(f"{asked}: the answer does not have the described form: {fault}")
+            return no_json(answer.status, body, self.redact.shown(str(error)))
+        raise AnswerError(f"{answer.asked}: the answer does not have the described form: {fault}")
 
     def _read(self, response: requests.Response, asked: str) -> bytes:
         """The body, decompressed; stops as soon as it is too large, whatever its headers say."""
@@ -328,28 +316,13 @@ class ShopClient:
         except requests.RequestException:
             excerpt = b""
         words = self.redact.shown(excerpt.decode("utf-8", "replace"))
-        advice = _ADVICE.get(response.status_code, "asking again cannot help; check the description")
-        advice = advice.format(source=self._source)
-        message = f"{asked}: HTTP {response.status_code}: {advice}."
+        kind = markup(excerpt)
+        page = f" The answer is {kind} and no JSON: perhaps a page for people." if kind else ""
+        message = f"{asked}: HTTP {response.status_code}: {advice(response.status_code, self._source)}.{page}"
         return ShopRefusedError(message, excerpt=words or None, status=response.status_code)
 
-    def _late(self) -> _Failure:
-        return _Failure(f"no whole answer within {self.shop.limits.answer_timeout:g} s (limits.answer_timeout)")
-
-    def _failure(self, error: Exception, asked: str) -> _Failure:
-        if self._deadline.has_passed:
-            return self._late()
-        inner = error.args[0] if error.args else error
-        message = self.redact.shown(_CONNECTION_OBJECT.sub("", str(getattr(inner, "reason", inner))))
-        if "CERTIFICATE_VERIFY_FAILED" in message:
-            raise SettingsError(
-                f"{asked}: the shop's certificate is not trusted ({message}); "
-                f"for a private certificate authority set REQUESTS_CA_BUNDLE to its file"
-            )
-        for kind, phrase in _BROKEN:
-            if isinstance(error, kind):
-                return _Failure(f"{phrase} ({message})")
-        raise SettingsError(f"{asked}: this URL cannot be asked ({type(error).__name__}); check base_url")
+    def _late(self) -> Failure:
+        return Failure(f"no whole answer within {self.shop.limits.answer_timeout:g} s (limits.answer_timeout)")
 
     def _prepared(self, request: PageRequest) -> requests.PreparedRequest:
         params = dict(request.params)

@@ -6,7 +6,6 @@ it belongs to the transforms. Memory is one page, whatever the range.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from itertools import chain
@@ -26,7 +25,7 @@ from analytics_pipeline.shop.windows import (
     instants_query,
 )
 from analytics_pipeline.sources.came import Came, SourceCount
-from analytics_pipeline.sources.client import Answer, ShopClient, Statistics
+from analytics_pipeline.sources.client import Answer, ShopClient
 from analytics_pipeline.sources.counting import count_of, requested_count
 from analytics_pipeline.sources.locating import LEAST_REQUESTS, among, located
 from analytics_pipeline.sources.pagination import (
@@ -41,6 +40,7 @@ from analytics_pipeline.sources.pagination import (
     page_number_reached,
     promises_more,
 )
+from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.sources.words import error_words, excerpt_of, may_be_failure
 from analytics_pipeline.transforms.raw import (
     CUSTOMERS_SCHEMA,
@@ -94,7 +94,7 @@ class Extraction(Iterator[pa.RecordBatch]):
         self.shop_time: datetime | None = None
         self._client = client
         self._reading = reading
-        self._before = replace(client.statistics)
+        self._before = client.statistics.copy()
         self._rows = RecordRows(reading)
         endpoint = reading.endpoint
         read = envelope_reader(endpoint.records, list(endpoint.body_paths.values()))

@@ -6,8 +6,11 @@ is decided in client.py.
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from math import isfinite
 
+from analytics_pipeline.decoding.envelope import record_reader
 from analytics_pipeline.shop.protocol import RequestBudget
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 30.0
@@ -54,7 +57,11 @@ def _http_date(text: str) -> datetime | None:
 
 
 class Pace:
-    """Holds requests back: so many a second, and none while the shop says that none are left."""
+    """Holds requests back: so many a second, and none while the shop says that none are left.
+
+    Attributes:
+        reason: Why the last wait was made, or the next one will be: `pace`, `budget` or `points`.
+    """
 
     def __init__(
         self,
@@ -63,35 +70,76 @@ class Pace:
         sleep: Callable[[float], None],
         clock: Callable[[], float],
     ) -> None:
-        """Takes the described budget, a cap in seconds on what the shop's headers may ask for, and the time."""
+        """Takes the described budget, a cap in seconds on what the shop may ask for, and the time."""
+        self.reason = "pace"
         self._budget = budget
         self._longest_wait = longest_wait
         self._sleep = sleep
         self._clock = clock
         self._next_at: float | None = None
+        cost = budget.cost
+        self._read_points = record_reader([cost.available, cost.restore_rate, cost.requested]) if cost else None
 
-    def wait(self) -> float:
-        """Waits for the turn of the next request and returns the seconds waited."""
+    def wait(self) -> tuple[str, float]:
+        """Waits for the turn of the next request; returns the reason and the seconds waited."""
         now = self._clock()
         seconds = max(0.0, self._next_at - now) if self._next_at is not None else 0.0
+        reason, self.reason = self.reason, "pace"
         if seconds:
             self._sleep(seconds)
         if self._budget.per_second is not None:
             self._next_at = now + seconds + 1 / self._budget.per_second
-        return seconds
+        return reason, seconds
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Takes notice of the shop's own rate headers."""
-        if self._budget.remaining_header is None or _number(headers.get(self._budget.remaining_header)) != 0:
+        if self._left(headers) == 0:
+            reset = self._seconds_to_reset(headers)
+            self._hold("budget", _WAIT_WITHOUT_RESET if reset is None else reset)
+
+    def learn_points(self, body: bytes) -> None:
+        """Takes notice of the points that an answer tells of: the next request waits until it can be paid."""
+        if self._read_points is None:
             return
-        reset = _number(headers.get(self._budget.reset_header)) if self._budget.reset_header else None
-        seconds = min(_WAIT_WITHOUT_RESET if reset is None else reset, self._longest_wait)
-        self._next_at = max(self._next_at or 0.0, self._clock() + seconds)
+        try:
+            available, rate, requested = map(_amount, self._read_points(body))
+        except (ValueError, ArithmeticError, RecursionError):
+            return
+        if available is not None and requested is not None and rate and requested > available:
+            self._hold("points", (requested - available) / rate)
+
+    def _hold(self, reason: str, seconds: float) -> None:
+        until = self._clock() + min(seconds, self._longest_wait)
+        if until > (self._next_at or 0.0):
+            self._next_at, self.reason = until, reason
+
+    def _left(self, headers: Mapping[str, str]) -> float | None:
+        if self._budget.used_header is not None:
+            used, _, most = headers.get(self._budget.used_header, "").partition("/")
+            so_far, limit = _number(used), _number(most)
+            return max(0.0, limit - so_far) if so_far is not None and limit is not None else None
+        return _number(headers.get(self._budget.remaining_header)) if self._budget.remaining_header else None
+
+    def _seconds_to_reset(self, headers: Mapping[str, str]) -> float | None:
+        number = _number(headers.get(self._budget.reset_header)) if self._budget.reset_header else None
+        if number is None or self._budget.reset_in == "seconds":
+            return number
+        if self._budget.reset_in == "milliseconds":
+            return number / 1000
+        now = _http_date(headers.get("Date", "")) or datetime.now(UTC)
+        return max(0.0, number - now.timestamp())
 
 
 def _number(text: str | None) -> float | None:
     """A header's number; below zero counts as zero."""
     try:
-        return max(0.0, float(text)) if text is not None else None
+        number = float(text) if text is not None else None
     except ValueError:
         return None
+    return None if number is None or not isfinite(number) else max(0.0, number)
+
+
+def _amount(value: object) -> float | None:
+    """A number within an answer."""
+    is_number = isinstance(value, int | float | Decimal | str) and not isinstance(value, bool)
+    return _number(str(value)) if is_number else None

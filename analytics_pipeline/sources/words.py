@@ -6,7 +6,7 @@ named. The excerpt has all of it.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -39,10 +39,15 @@ def error_words(body: bytes, redact: Callable[[str], str]) -> tuple[bool, str]:
     except (ValueError, RecursionError):
         return False, ""
     texts = [text for key in _KEYS if key in document for text in _texts(document[key])]
+    is_failure = any(map(document.get, _ERROR_KEYS)) or any(document.get(key) is False for key in _SUCCESS_KEYS)
+    return is_failure, quoted(texts, redact)
+
+
+def quoted(texts: Iterable[str], redact: Callable[[str], str]) -> str:
+    """A part of a sentence: empty, or ` The shop says: ...`, of the texts that a message may quote."""
     words = [redact(text.strip()) for text in texts if _may_be_quoted(text.strip())]
     shown = "; ".join(list(dict.fromkeys(words))[:_MOST_TEXTS])
-    is_failure = any(map(document.get, _ERROR_KEYS)) or any(document.get(key) is False for key in _SUCCESS_KEYS)
-    return is_failure, f" The shop says: {shown}" if shown else ""
+    return f" The shop says: {shown}" if shown else ""
 
 
 def _may_be_quoted(text: str) -> bool:

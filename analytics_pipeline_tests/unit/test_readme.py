@@ -237,6 +237,8 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
     class Parts(protocol.Model):
         auth: protocol.Auth | None = None
         pagination: protocol.Pagination | None = None
+        request_budget: protocol.RequestBudget | None = None
+        errors: protocol.Errors | None = None
         exclude: list[spec.Exclusion] | None = None
         orders: spec.Orders | None = None
         quarantine: spec.QuarantineLimits | None = None

@@ -17,8 +17,8 @@ from analytics_pipeline.errors import CountError
 from analytics_pipeline.history.extractions import ExtractionFigures
 from analytics_pipeline.history.proofs import DAYS_PROVED, REFUSED, UNPROVED, DayProof
 from analytics_pipeline.history.proving import EMPTY, DayCame, is_kept, judge, read_stored, refusal
-from analytics_pipeline.sources.client import Statistics
 from analytics_pipeline.sources.ranges import DaysRead, Part
+from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.transforms.raw import EXAMPLES, OddRecords, UndatedRecord
 from analytics_pipeline.warehouse.connection import Database

@@ -28,10 +28,10 @@ from analytics_pipeline.orchestration.assets.publish import ContractAudit, contr
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Endpoint
-from analytics_pipeline.sources.client import Statistics
 from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_products
 from analytics_pipeline.sources.ranges import DaysRead, RangeReader
 from analytics_pipeline.sources.spool import Spool, spool
+from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
 from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.warehouse.connection import Database
@@ -210,11 +210,13 @@ def _reports(context: dg.AssetExecutionContext, contract: Contract) -> Callable[
 
 
 def _costs(statistics: Statistics) -> dict[str, Any]:
+    waited = statistics.waited
     return {
         "requests": statistics.requests,
         "retries": statistics.retries,
         "megabytes": round(statistics.bytes / 1_000_000, 3),
         "seconds_waited": round(statistics.seconds_waited, 3),
+        **({"waited_for": {why: round(seconds, 3) for why, seconds in waited.items()}} if waited else {}),
     }
 
 
