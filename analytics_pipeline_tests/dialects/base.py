@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings
+from analytics_pipeline.demo_shop import DemoShop, DemoShopSettings, RevenueTruth
 from analytics_pipeline.demo_shop.days import business_day
 from analytics_pipeline.demo_shop.generator import generate_day
 from analytics_pipeline.demo_shop.model import ZERO, History, Order
@@ -173,7 +173,10 @@ class Dialect:
 
     def truth(self, day: date) -> Figures:
         """What is right about a business day in the shop's currency: the demo shop's truth and the other charges."""
-        right = self.shop.truth(day).revenue[self.settings.currency]
+        return self.with_charges(self.shop.truth(day).revenue[self.settings.currency], day)
+
+    def with_charges(self, right: RevenueTruth, day: date) -> Figures:
+        """Figures of a business day with the other charges, without what the dialect cannot express."""
         charged = dict.fromkeys(("charges", "outside_sales", "taxes"), ZERO)
         for order in self.orders() if self.charged else []:
             sign = (self.day_of(order.created_at) == day) - self._is_cancelled_on(order, day)
