@@ -18,7 +18,8 @@ from analytics_pipeline.seeds import LAYER as SEEDS
 from analytics_pipeline.seeds import Seed, read_seeds
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.tables.contracts import CONTRACTS, Contract
+from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database, data_database
 from analytics_pipeline.warehouse.foreign import Columns, columns_of
@@ -61,10 +62,19 @@ class Catalogue:
         return next((mart for mart in self.marts if mart.table.path == list(path)), None)
 
     @cached_property
+    def related(self) -> tuple[Contract, ...]:
+        """Contracts of the raw tables of the shop's related lists, those that are followed last."""
+        orders = self.shop.orders
+        return (
+            *(related_contract(name) for name in orders.related),
+            *(related_contract(name, is_followed=True) for name in orders.follow),
+        )
+
+    @cached_property
     def tables(self) -> dict[tuple[str, ...], Table]:
         """Every table that has a contract or is a mart or a seed, by the parts of its asset key."""
         shapes = (
-            *(contract.table for contract in CONTRACTS),
+            *(contract.table for contract in (*CONTRACTS, *self.related)),
             *(mart.table for mart in self.marts),
             *(seed.table for seed in self.seeds),
         )

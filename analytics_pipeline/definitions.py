@@ -18,12 +18,14 @@ from analytics_pipeline.orchestration.assets.describe import IO_MANAGER
 from analytics_pipeline.orchestration.assets.history import history_specs
 from analytics_pipeline.orchestration.assets.marts import broken_mart_specs, build_mart_assets
 from analytics_pipeline.orchestration.assets.raw import build_raw_assets
+from analytics_pipeline.orchestration.assets.related import build_related_assets, followed_specs
 from analytics_pipeline.orchestration.assets.seeds import build_seed_assets, outside_specs
 from analytics_pipeline.orchestration.checks.freshness import build_freshness_check
 from analytics_pipeline.orchestration.checks.marts import MART_CHECKS
 from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
 from analytics_pipeline.orchestration.checks.own import build_own_checks
 from analytics_pipeline.orchestration.checks.reconciliation import RECONCILIATION_CHECKS
+from analytics_pipeline.orchestration.checks.related import related_checks
 from analytics_pipeline.orchestration.checks.stored import build_check
 from analytics_pipeline.orchestration.io_manager import PostgresIOManager
 from analytics_pipeline.orchestration.jobs import build_jobs, replay_quarantine
@@ -64,6 +66,8 @@ def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
     return dg.Definitions(
         assets=[
             *build_raw_assets(partitions),
+            *build_related_assets(partitions, shop),
+            *followed_specs(shop),
             *build_clean_assets(partitions, shop),
             *build_mart_assets(marts, partitions, shop),
             *broken_mart_specs(catalogue.broken),
@@ -77,6 +81,7 @@ def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
             build_check("check_references", REFERENCE_CHECKS, catalogue),
             build_check("check_marts", MART_CHECKS, catalogue),
             build_check("check_reconciliation", RECONCILIATION_CHECKS, catalogue),
+            *([build_check("check_related", related_checks(shop), catalogue)] if shop.orders.related else []),
             *build_own_checks(catalogue),
             build_freshness_check(catalogue),
         ],

@@ -12,17 +12,24 @@ from datetime import date, timedelta
 import pandas as pd
 import pyarrow as pa
 
+from analytics_pipeline.cli.children import ask_for_children
 from analytics_pipeline.decoding.mapping import compile_path, decode
 from analytics_pipeline.profile.fields import Field, FieldProfile
 from analytics_pipeline.profile.mapped import expressions_of, mapped_paths, personal_paths
 from analytics_pipeline.profile.unfound import Unfound, unfound
 from analytics_pipeline.shop.spec import Endpoint, Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_orders, extract_products
+from analytics_pipeline.sources.extraction import (
+    Extraction,
+    extract_customers,
+    extract_orders,
+    extract_products,
+)
 from analytics_pipeline.transforms.dimensions import clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import DIFFERS, CleanOrders, clean_orders
 from analytics_pipeline.transforms.records import Columns, Faults, OrderReader
+from analytics_pipeline.transforms.related import put_into_orders
 
 EXAMPLES = 3
 FIRST_SPAN, WIDER = 7, 8
@@ -139,9 +146,13 @@ def preview_orders(client: ShopClient, day: date) -> OrdersPreview:
     """
     extraction = extract_orders(client, day, day)
     raw = _read(extraction)
-    cleaned = clean_orders(raw, client.shop, EmailKey(secrets.token_bytes()))
+    children = ask_for_children(client, raw, day)
+    cleaned = clean_orders(raw, client.shop, EmailKey(secrets.token_bytes()), children=children)
     faults = cleaned.quarantine["column_name"] + ": " + cleaned.quarantine["reason"]
     documents, profile = _profiled(raw, client.shop.orders)
+    if len(documents) == len(raw):
+        places = zip(raw["order_id"], raw["order_date"], strict=True)
+        put_into_orders(documents, places, children, client.shop, Faults())
     mapped = _mapped(client.shop.orders, _values_of_orders(client.shop, documents))
     return OrdersPreview(
         len(raw),

@@ -2,13 +2,13 @@
 
 An answer that is no JSON only within some of its records is cut into them all the same (`tolerant`).
 
-Readers are built once per extraction from the dotted paths of a description; msgspec skips what is not asked for. A
+Readers are built once, and kept, from the dotted paths of a description; msgspec skips what is not asked for. A
 value that is absent, null, or lies inside something that is no object reads as None, as with JMESPath.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Union
@@ -20,6 +20,8 @@ from analytics_pipeline.decoding.tolerant import cut_list
 
 THE_ANSWER_ITSELF = "@"
 Reader = Callable[[bytes], Sequence[object]]
+KEPT_READERS = 256
+"""More than a description has: a list may be asked for once an order, and each reader is made of classes of its own."""
 
 _Plain = Union[str, int, float, bool, None]  # noqa: UP007  # joined with types that are made at run time
 _AnyKeepingRecords = Union[list[msgspec.Raw], dict[str, msgspec.Raw], _Plain]  # noqa: UP007  # as above
@@ -36,6 +38,11 @@ def envelope_reader(records: str, others: Sequence[str]) -> Reader:
     The reader raises `msgspec.ValidationError` for an answer that is no object (no list, when records is "@"), any
     other ValueError for text that is no JSON and cannot be cut into records.
     """
+    return _envelope_reader(records, tuple(others))
+
+
+@lru_cache(maxsize=KEPT_READERS)
+def _envelope_reader(records: str, others: tuple[str, ...]) -> Reader:
     listed, _, within = records.partition("[].")
     if records == THE_ANSWER_ITSELF:
         decoder = msgspec.json.Decoder(list[msgspec.Raw])
@@ -91,6 +98,11 @@ def record_reader(paths: Sequence[str]) -> Reader:
 
     The reader raises ValueError for a record that is no object.
     """
+    return _record_reader(tuple(paths))
+
+
+@lru_cache(maxsize=KEPT_READERS)
+def _record_reader(paths: tuple[str, ...]) -> Reader:
     nested = any(path.startswith(f"{other}.") for path in paths for other in paths)
     if all(map(is_plain_path, paths)) and not nested:
         return _struct_reader(paths)

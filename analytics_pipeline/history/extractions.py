@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -49,7 +50,7 @@ class Extracted:
             OutdatedError: Orders of these days that were read later are stored.
         """
         if part is not None:
-            self._refuse_outdated(cursor, table, part)
+            refuse_outdated(cursor, table, part, self.writing.as_of[self.asked.first])
             came = pa.table({"order_id": pa.array(self.ids, pa.string())})
             cursor.execute("create temporary table orders_that_came (order_id text) on commit drop")
             copy_rows(cursor, "orders_that_came", came)
@@ -57,21 +58,6 @@ class Extracted:
                 f"create temporary table orders_before on commit drop as select distinct on (order_id) * "
                 f"from {table.qualified_name} where {table.where(part)} "
                 "and order_id not in (select order_id from orders_that_came) order by order_id, extracted_at desc"
-            )
-
-    def _refuse_outdated(self, cursor: Connection, table: Table, part: Days) -> None:
-        cursor.execute(
-            f"select day, run_id from {MATERIALISED_DAYS.qualified_name} "
-            f"where table_name = $1 and {part.where('day')} and as_of > $2 "
-            "and as_of <= clock_timestamp() "  # the clock may have been set back
-            "order by day limit 1",
-            (table.qualified_name, self.writing.as_of[self.asked.first]),
-        )
-        newer = cursor.fetchone()
-        if newer:
-            raise OutdatedError(
-                f"orders of {newer[0]} that run {newer[1]} read later than this one are stored already, and were not "
-                "replaced by older ones. Nothing is left to do for them; run the other days again."
             )
 
     def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
@@ -101,6 +87,44 @@ class Extracted:
             f"update {DELETED_ORDERS.qualified_name} as gone set reappeared_at = clock_timestamp() "
             f"from (select order_id from {table.qualified_name} where {table.where(part)}) as new "
             "where gone.reappeared_at is null and new.order_id = gone.order_id"
+        )
+
+
+@dataclass(frozen=True)
+class NotOutdated:
+    """Lets rows of a list be written unless later ones are stored."""
+
+    began: datetime
+    """When their extraction began."""
+
+    def before(self, cursor: Connection, table: Table, part: Days | None) -> None:
+        """Refuse the write where they are; raises as `refuse_outdated`."""
+        if part is not None:
+            refuse_outdated(cursor, table, part, self.began)
+
+    def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
+        """Nothing follows from the new rows."""
+
+
+def refuse_outdated(cursor: Connection, table: Table, part: Days, began: datetime) -> None:
+    """Refuse to write rows of some days whose extraction began before that of the stored ones.
+
+    Raises:
+        OutdatedError: Rows of these days that were read later are stored.
+    """
+    cursor.execute(
+        f"select day, run_id from {MATERIALISED_DAYS.qualified_name} "
+        f"where table_name = $1 and {part.where('day')} and as_of > $2 "
+        "and as_of <= clock_timestamp() "  # the clock may have been set back
+        "order by day limit 1",
+        (table.qualified_name, began),
+    )
+    newer = cursor.fetchone()
+    if newer:
+        raise OutdatedError(
+            f"{table.name.removeprefix('order_')} of {newer[0]} that run {newer[1]} read later than this one are "
+            "stored already, and were not replaced by older ones. Nothing is left to do for them; run the other days "
+            "again."
         )
 
 

@@ -15,11 +15,12 @@ from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import NO_DAYS, Days
 from analytics_pipeline.history.blocked import BlockedForgotten
 from analytics_pipeline.history.dimensions import DimensionsMissed
-from analytics_pipeline.history.extractions import Extracted, ExtractionFigures
+from analytics_pipeline.history.extractions import Extracted, ExtractionFigures, NotOutdated
 from analytics_pipeline.history.first_orders import FirstOrdersMoved
 from analytics_pipeline.history.moves import LeftDaysListed
 from analytics_pipeline.history.order_changes import SalesChanged
 from analytics_pipeline.history.proofs import DayProof, ProofsHeld
+from analytics_pipeline.history.related import Joined, Marks, RelatedChanged
 from analytics_pipeline.history.replaced import ReplacedForgotten, ReplacedKept
 from analytics_pipeline.history.stale import StaleUnmarked
 from analytics_pipeline.history.undated import UndatedKept
@@ -61,6 +62,7 @@ class ExtractedOrders:
         proofs: What was judged of the days.
         undated: Orders without a day, as `undated.JUDGED_SCHEMA`.
         left: Days whose stored rows stay, since they are not proved, with what is to be said of them.
+        followed: Rows of the lists that were asked for order by order, with their tables; written at the same moment.
     """
 
     rows: pa.RecordBatchReader
@@ -69,6 +71,24 @@ class ExtractedOrders:
     ids: Collection[str]
     proofs: Sequence[DayProof]
     undated: pa.Table
+    left: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
+    followed: Sequence[tuple[Table, pa.RecordBatchReader]] = ()
+
+
+@dataclass(frozen=True)
+class ExtractedRelated:
+    """Records of a related list of some days as the shop sent them, and what is known of them beside their rows.
+
+    Attributes:
+        rows: Rows of the list's raw table.
+        as_of: When the extraction of each day began, by the database's clock.
+        proofs: What was judged of the days.
+        left: Days whose stored rows stay, since they are not proved, with what is to be said of them.
+    """
+
+    rows: pa.RecordBatchReader
+    as_of: Mapping[date, datetime]
+    proofs: Sequence[DayProof]
     left: Mapping[date, Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -80,8 +100,10 @@ class CleanedDays:
         as_of: When the extraction behind each day began; a day may be missing.
         replaced: Orders whose old record has been kept since it came otherwise or no more.
         replaced_sales: What these records come to in the ledger by the rules of now.
-        beside: Days that are cleaned along, since they hold another version of an order.
+        beside: Days that are cleaned along, since they hold another version of an order, or orders of which a related
+            record has changed.
         left: Those of them that an order has left.
+        marks: Days that were marked for related records when the cleaning began.
         are_orders_alone: Whether the run asks for no customers and products.
     """
 
@@ -90,6 +112,7 @@ class CleanedDays:
     replaced_sales: pa.Table | None = None
     beside: Days = NO_DAYS
     left: tuple[date, ...] = ()
+    marks: Marks = field(default_factory=dict)
     are_orders_alone: bool = False
 
 
@@ -112,6 +135,13 @@ def hooks_of(table: Table, value: object, catalogue: Catalogue, run_id: str) -> 
             ProofsHeld(tuple(value.proofs)),
             UndatedKept(value.undated),
         )
+    if isinstance(value, ExtractedRelated):
+        return (
+            NotOutdated(min(value.as_of.values())),
+            DaysWritten(Writing(run_id, version, value.as_of)),
+            RelatedChanged(),
+            ProofsHeld(tuple(value.proofs)),
+        )
     if table is CLEAN_CUSTOMERS.table:
         return (FirstOrdersMoved(Writing(run_id, version), catalogue.daily_marts),)
     return ()
@@ -132,6 +162,7 @@ def order_hooks(cleaned: CleanedDays, catalogue: Catalogue, run_id: str) -> dict
         ReplacedForgotten(),
         # A day is off the list once it is written; one that an order has left comes onto it anew.
         StaleUnmarked(cleaned.are_orders_alone),
+        Joined(cleaned.marks),
         LeftDaysListed(cleaned.left),
         *([DimensionsMissed()] if cleaned.are_orders_alone else []),
     )

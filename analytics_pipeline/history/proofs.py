@@ -1,5 +1,7 @@
 """What each business day of orders was last held against the shop by: one row a day, written with the day's orders.
 
+Likewise of each list that is related to orders, in a table of their own.
+
 Whether a reading proves a day is judged elsewhere; here is the table: writing it, and reading it.
 """
 
@@ -11,7 +13,7 @@ from datetime import date, datetime
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.stale import STALE, lock_list
 from analytics_pipeline.tables.contracts import RAW_ORDERS
-from analytics_pipeline.tables.history import DAY_PROOFS
+from analytics_pipeline.tables.history import DAY_PROOFS, RELATED_PROOFS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
@@ -21,7 +23,8 @@ DAYS_PROVED = "every_day_is_proved"
 """The check that names the days of a run which are not; where rows were left as they are, the run is not whole."""
 PROVED, UNPROVED, REFUSED = "proved", "unproved", "refused"
 COUNT, REPEAT, NONE = "count", "repeat", "none"
-PROOFS = DAY_PROOFS.qualified_name
+PROOFS, OF_RELATED = DAY_PROOFS.qualified_name, RELATED_PROOFS.qualified_name
+ORDERS = RAW_ORDERS.table
 _COLUMNS = tuple(column.name for column in DAY_PROOFS.columns)
 
 
@@ -43,7 +46,7 @@ class DayProof:
 
 @dataclass(frozen=True)
 class ProofsHeld:
-    """Writes what was judged of some days in the transaction that writes their orders."""
+    """Writes what was judged of some days in the transaction that writes their orders, or their related records."""
 
     proofs: tuple[DayProof, ...]
 
@@ -52,19 +55,27 @@ class ProofsHeld:
 
     def after(self, cursor: Connection, table: Table, part: Days | None) -> None:
         """Write them."""
-        del table, part  # what was judged is of these days
-        write_proofs(cursor, self.proofs)
+        del part  # what was judged is of these days
+        write_proofs(cursor, self.proofs, table)
         wait_for_turn(cursor, self.proofs)
 
 
-def write_proofs(cursor: Connection, proofs: Iterable[DayProof]) -> None:
-    """Replace the rows of some days, in the caller's transaction; a day that stays in its state keeps its `since`."""
-    rows = [{name: _json(getattr(proof, name)) for name in _COLUMNS} for proof in proofs]
+def write_proofs(cursor: Connection, proofs: Iterable[DayProof], listed: Table = ORDERS) -> None:
+    """Replace the rows of some days, in the caller's transaction; a day that stays in its state keeps its `since`.
+
+    Args:
+        cursor: In the transaction.
+        proofs: What was judged.
+        listed: The raw table of the list.
+    """
+    book, beside = (PROOFS, {}) if listed == ORDERS else (OF_RELATED, {"list_name": listed.qualified_name})
+    names = (*beside, *_COLUMNS)
+    rows = [beside | {name: _json(getattr(proof, name)) for name in _COLUMNS} for proof in proofs]
     changed = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in {"day", "since"})
     cursor.execute(
-        f"insert into {PROOFS} as stored ({', '.join(_COLUMNS)}) "
-        f"select {', '.join(_COLUMNS)} from jsonb_populate_recordset(null::{PROOFS}, $1::text::jsonb) "
-        f"on conflict (day) do update set {changed}, since = case "
+        f"insert into {book} as stored ({', '.join(names)}) "
+        f"select {', '.join(names)} from jsonb_populate_recordset(null::{book}, $1::text::jsonb) "
+        f"on conflict ({', '.join((*beside, 'day'))}) do update set {changed}, since = case "
         "when stored.state = excluded.state and stored.state = 'proved' then stored.since else excluded.since end",
         (json.dumps(rows),),
     )
@@ -97,10 +108,12 @@ def wait_for_turn(cursor: Connection, proofs: Iterable[DayProof]) -> None:
         cursor.execute(f"delete from {STALE} where reason = '{UNPROVED}' and day in ({waiting})")
 
 
-def read_proofs(database: Database, days: Iterable[date] | None = None) -> dict[date, DayProof]:
+def read_proofs(database: Database, days: Iterable[date] | None = None, listed: Table = ORDERS) -> dict[date, DayProof]:
     """Return what is known of some days, or of all; a day that was never held against the shop is missing."""
+    book = PROOFS if listed == ORDERS else f"{OF_RELATED} where list_name = '{listed.qualified_name}'"
+    proofs = f"select {', '.join(_COLUMNS)} from {book}"
     chosen = "" if days is None else f" where day = any('{{{','.join(map(str, days))}}}'::date[])"
-    rows = query(database, f"select {', '.join(_COLUMNS)} from {PROOFS}{chosen} order by day")
+    rows = query(database, f"select * from ({proofs}) as proofs{chosen} order by day")
     return {row["day"]: DayProof(**row) for row in rows}
 
 

@@ -15,6 +15,7 @@ from analytics_pipeline.days import start_of_day
 from analytics_pipeline.history.proofs import (
     COUNT,
     NONE,
+    OF_RELATED,
     PROOFS,
     PROVED,
     REFUSED,
@@ -28,6 +29,7 @@ from analytics_pipeline.history.proofs import (
 from analytics_pipeline.history.stale import StaleDay
 from analytics_pipeline.history.written import written_days
 from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
 
@@ -137,40 +139,52 @@ def refusal(day: date, reason: str, stored: Stored, began: datetime) -> DayProof
     return DayProof(day, REFUSED, NONE, began, orders, since, again_at=began + wait, reason=reason)
 
 
-def read_stored(database: Database, days: Collection[date], came: Collection[tuple[str, date]]) -> Stored:
-    """Return what is stored of some days and of the same weekdays before, and what of it did not come."""
-    written = written_days(database, RAW_ORDERS.table)
-    proofs = read_proofs(database)
-    if not exists(database, RAW_ORDERS.table):
+def read_stored(
+    database: Database, days: Collection[date], came: Collection[tuple[str, date]], listed: Table = RAW_ORDERS.table
+) -> Stored:
+    """Return what is stored of some days and of the same weekdays before, and what of it did not come.
+
+    Args:
+        database: Where the tables lie.
+        days: The days.
+        came: The records that came, by id and day.
+        listed: The raw table of the list.
+    """
+    written = written_days(database, listed)
+    proofs = read_proofs(database, listed=listed)
+    if not exists(database, listed):
         return Stored(written, {}, {}, proofs)
+    record_id, day, name = listed.columns[0].name, listed.day_column, listed.qualified_name
     asked = {*days, *(day - weeks for day in days for weeks in SAME_WEEKDAYS)}
     rows = query(
         database,
-        f"select order_date as day, count(distinct order_id) as orders from {RAW_ORDERS.table.qualified_name} "
-        f"where order_date between date '{min(asked)}' and date '{max(asked)}' group by order_date",
+        f"select {day} as day, count(distinct {record_id}) as orders from {name} "
+        f"where {day} between date '{min(asked)}' and date '{max(asked)}' group by {day}",
     )
     orders = {row["day"]: row["orders"] for row in rows}
-    ids = {order_id for order_id, _ in came}
+    ids = {one for one, _ in came}
     names = query(
         database,
-        f"select distinct order_date as day, order_id from {RAW_ORDERS.table.qualified_name} "
-        f"where order_date between date '{min(days)}' and date '{max(days)}'",
+        f"select distinct {day} as day, {record_id} as record_id from {name} "
+        f"where {day} between date '{min(days)}' and date '{max(days)}'",
     )
     lost: dict[date, int] = {}
     for row in names:
-        lost[row["day"]] = lost.get(row["day"], 0) + (row["order_id"] not in ids)
+        lost[row["day"]] = lost.get(row["day"], 0) + (row["record_id"] not in ids)
     return Stored(written, orders, lost, proofs)
 
 
 def days_to_prove(database: Database, now: datetime) -> list[StaleDay]:
     """Return the unproved and refused days whose turn it is to be read again."""
-    rows = query(database, f"select day from {PROOFS} where again_at <= timestamptz '{now.isoformat()}' order by day")
+    proofs = f"select day, again_at from {PROOFS} union all select day, again_at from {OF_RELATED}"
+    turn = f"again_at <= timestamptz '{now.isoformat()}'"
+    rows = query(database, f"select distinct day from ({proofs}) as proofs where {turn} order by day")
     return [StaleDay(row["day"], UNPROVED, event_days=frozenset({row["day"]})) for row in rows]
 
 
-def note_refusals(database: Database, proofs: Sequence[DayProof]) -> None:
+def note_refusals(database: Database, proofs: Sequence[DayProof], listed: Table = RAW_ORDERS.table) -> None:
     """Keep what was refused where nothing else is written."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        write_proofs(cursor, proofs)
+        write_proofs(cursor, proofs, listed)
         wait_for_turn(cursor, proofs)
         connection.commit()

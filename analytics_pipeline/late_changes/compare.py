@@ -14,9 +14,12 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.decoding.mapping import is_same_record
+from analytics_pipeline.history.related import read_children
 from analytics_pipeline.history.stale import StaleDay
 from analytics_pipeline.late_changes.affected import affected_days
 from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.following import order_calls
 from analytics_pipeline.tables.contracts import (
     CLEAN_CUSTOMERS,
     CLEAN_ORDERS,
@@ -29,9 +32,13 @@ from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.changes import REFUND, OrderState, states
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
+from analytics_pipeline.transforms.records import decoded
+from analytics_pipeline.transforms.related import Children
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import fetched
 from analytics_pipeline.warehouse.slices import exists
+
+Row = Mapping[str, Any]
 
 
 class Comparison:
@@ -43,11 +50,23 @@ class Comparison:
         undated: Orders that belong to no day and are stored under none, by key.
     """
 
-    def __init__(self, database: Database, shop: Shop, loaded: Collection[date]) -> None:
+    def __init__(
+        self, database: Database, shop: Shop, loaded: Collection[date], client: ShopClient | None = None
+    ) -> None:
+        """Prepares it.
+
+        Args:
+            database: Where the tables lie.
+            shop: Maps the records.
+            loaded: The loaded days.
+            client: Asks for what belongs to an order whose record is the same, where the description has that asked for
+                order by order; it is taken to be the same when None.
+        """
         self.changed: set[str] = set()
         self.stale: list[StaleDay] = []
         self.undated: dict[str, UndatedRecord] = {}
         self._database, self._shop, self._loaded = database, shop, frozenset(loaded)
+        self._calls = order_calls(client) if client else {}
 
     def take(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Compare the rows of one page."""
@@ -74,12 +93,18 @@ class Comparison:
                 for day, payload in stored.get(row["order_id"], [])
             )
         ]
+        children = read_children(self._database, self._shop, {(row["order_id"], row["order_date"]) for row in rows})
+        if self._calls:
+            known = {id(row) for row in changed}
+            same = [row for row in rows if id(row) not in known and row["order_date"] in self._loaded]
+            children, followed_otherwise = self._followed(same, children)
+            changed += followed_otherwise
         if not changed:
             return
         self.changed.update(row["order_id"] for row in changed)
         before = _stored_states(self._database, stored)
         shown = pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema)
-        cleaned = clean_orders(shown.to_pandas(types_mapper=pd.ArrowDtype), self._shop)
+        cleaned = clean_orders(shown.to_pandas(types_mapper=pd.ArrowDtype), self._shop, children=children)
         after, strange = _shown_states(shown, cleaned), _naming_unknown(self._database, cleaned)
         first = first_orders(self._database, {order_id: state.order_date for order_id, state in before.items()})
         for row in changed:
@@ -87,6 +112,20 @@ class Comparison:
             days = affected_days(order_id, before.get(order_id), after[order_id])
             needs_dimensions = order_id in strange or (order_id in first and days[0].reason != REFUND)
             yield from (replace(day, needs_dimensions=needs_dimensions) for day in days)
+
+    def _followed(self, rows: Sequence[Row], children: Children) -> tuple[Children, list[Row]]:
+        """Ask for what belongs to orders whose records are the same; return it, and the orders of which it differs."""
+        differing = []
+        for row in rows:
+            order, document = (row["order_id"], row["order_date"]), decoded(row["payload"])
+            for name, calls in self._calls.items():
+                if not calls.is_asked(row["order_id"], document):
+                    continue
+                stored, shown = children.of(name, order), calls.ask(row["order_id"], document)
+                if len(stored) != len(shown) or not all(map(is_same_record, stored, shown)):
+                    differing.append(row)
+                    children = children.having(name, order, shown)
+        return children, list({id(row): row for row in differing}.values())
 
 
 def _stored_records(database: Database, ids: Sequence[str]) -> dict[str, list[tuple[date, str]]]:

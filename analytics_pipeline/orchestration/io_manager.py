@@ -5,8 +5,9 @@ reading and writing.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing
+from datetime import date
 from typing import Any, TypeAlias
 
 import dagster as dg
@@ -15,7 +16,14 @@ import pyarrow as pa
 
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import Days
-from analytics_pipeline.history.hooks import ORDER_TABLES, CleanedDays, ExtractedOrders, hooks_of, order_hooks
+from analytics_pipeline.history.hooks import (
+    ORDER_TABLES,
+    CleanedDays,
+    ExtractedOrders,
+    ExtractedRelated,
+    hooks_of,
+    order_hooks,
+)
 from analytics_pipeline.history.mart_days import mart_days
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.publishing import publish_whole
@@ -44,7 +52,7 @@ from analytics_pipeline.warehouse.slices import (
 )
 from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
 
-Value: TypeAlias = pd.DataFrame | Rows | ExtractedOrders | DailyQuery | StagedRows
+Value: TypeAlias = pd.DataFrame | Rows | ExtractedOrders | ExtractedRelated | DailyQuery | StagedRows
 """What an asset gives."""
 COLUMNS = "columns"
 """Input metadata: names of the columns to read, all when absent."""
@@ -53,13 +61,14 @@ COLUMNS = "columns"
 class PostgresIOManager(dg.IOManager):
     """Stores `layer/name` as the Postgres table `layer.name`.
 
-    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id), or a `Query` that
-    Postgres computes; `DailyQuery` for a mart by business day, which is computed for its stale days too;
-    `ExtractedOrders` for raw orders; and `StagedRows`, which are there and are committed with those of the step's other
-    tables. A partitioned asset replaces the slice of the run's business days in one transaction, another one the whole
-    table; which hooks run inside is known by `history.hooks`. Gives a pandas frame with Arrow dtypes, or a
-    `pyarrow.Table` or a `pyarrow.RecordBatchReader` where the input's annotation says so: exactly the run's slice, with
-    the columns that the input's metadata `columns` names.
+    Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id), or a `Query`
+    that Postgres computes; `DailyQuery` for a mart by business day, which is computed for its stale days too;
+    `ExtractedOrders` for raw orders and `ExtractedRelated` for records related to them; and `StagedRows`, which are
+    there and are committed with those of the step's other tables. A partitioned asset replaces the slice of the
+    run's business days in one transaction, another one the whole table; which hooks run inside is known by
+    `history.hooks`. Gives a pandas frame with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader`
+    where the input's annotation says so: exactly the run's slice, with the columns that the input's metadata
+    `columns` names.
     """
 
     def __init__(self, database: DatabaseResource, catalogue: Catalogue) -> None:
@@ -112,7 +121,11 @@ class PostgresIOManager(dg.IOManager):
     def _write_days(self, context: dg.OutputContext, database: Database, table: Table, obj: Value) -> int:
         """Replace the run's days."""
         hooks = hooks_of(table, obj, self._catalogue, context.run_id)
-        value, left = (obj.rows, obj.left) if isinstance(obj, ExtractedOrders) else (obj, {})
+        left: Mapping[date, Mapping[str, Any]] = {}
+        value = obj
+        if isinstance(obj, ExtractedOrders | ExtractedRelated):
+            value, left = obj.rows, obj.left
+        along = obj.followed if isinstance(obj, ExtractedOrders) else ()
         part = days_of(context.asset_partition_keys) - Days.of(left)
         rows = _rows(table, value)
         if isinstance(rows, StagedRows):
@@ -123,7 +136,7 @@ class PostgresIOManager(dg.IOManager):
             figures = figures_by_day(database, table, part)
         else:
             counts: Counter[str] = Counter()
-            written = write(database, table, _counted(rows, table, counts), part, hooks=hooks)
+            written = write(database, table, _counted(rows, table, counts), part, hooks=hooks, along=along)
             figures = row_counts(counts)
         report_by_day(context, figures, {day.isoformat(): note for day, note in left.items()})
         return written

@@ -3,7 +3,7 @@
 From the expressions of the description alone; no record is looked at.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,8 +54,16 @@ def mapped_paths(endpoint: Endpoint) -> dict[str, str]:
 
 
 def expressions_of(endpoint: Endpoint) -> list[Mapped]:
-    """Return all expressions by which a list's description reads its records."""
-    return list(_read(endpoint))
+    """Return all expressions by which a list's description reads its records.
+
+    What reads records of lists with a path of their own, which the order itself does not have, is left out.
+    """
+    joined = tuple(endpoint.joined.values()) if isinstance(endpoint, Orders) else ()
+    return [one for one in _read(endpoint) if not any(_lies_in(path, joined) for path in one.paths)]
+
+
+def _lies_in(path: str, keys: Sequence[str]) -> bool:
+    return path.startswith(tuple(f"{key}{end}" for key in keys for end in (".", "["))) or path in keys
 
 
 def personal_paths(roles: Roles) -> set[str]:

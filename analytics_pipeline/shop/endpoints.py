@@ -19,6 +19,7 @@ from analytics_pipeline.shop.requests import (
     Overlay,
     Query,
     Request,
+    Window,
     drafted,
     placeholder_fault,
 )
@@ -148,3 +149,14 @@ class Endpoint(Request):
         if fault is not None:
             raise ValueError(fault)
         return self
+
+
+class DatedEndpoint(Endpoint):
+    """A list whose records each belong to the business day of their creation."""
+
+    created_window: Window | None = None
+
+    @property
+    def overlays(self) -> dict[str, Overlay]:
+        """What may be laid over the request, by key."""
+        return {**super().overlays, **({"created_window": self.created_window} if self.created_window else {})}

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from analytics_pipeline.errors import DescriptionError
-from analytics_pipeline.shop.endpoints import Endpoint
+from analytics_pipeline.shop.endpoints import DatedEndpoint, Endpoint
 from analytics_pipeline.shop.fields import (
     CustomerFields,
     Lines,
@@ -44,7 +44,7 @@ from analytics_pipeline.shop.protocol import (
 )
 from analytics_pipeline.shop.quarantine import QuarantineLimits
 from analytics_pipeline.shop.references import resolve, with_defaults
-from analytics_pipeline.shop.requests import Overlay, Window
+from analytics_pipeline.shop.related import Follow, ListName, Related
 from analytics_pipeline.shop.urls import base_url_fault
 
 __all__ = [
@@ -71,15 +71,16 @@ class Exclusion(Model):
     reason: Reason
 
 
-class Orders(Endpoint):
+class Orders(DatedEndpoint):
     """The shop's orders."""
 
-    created_window: Window | None = None
     exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
     returns_when: Expression | None = None
     fields: OrderFields
     lines: Lines
     refunds: Refunds | None = None
+    related: dict[ListName, Related] = Field(default_factory=dict)
+    follow: dict[ListName, Follow] = Field(default_factory=dict)
 
     @property
     def mapped_fields(self) -> list[str]:
@@ -91,9 +92,17 @@ class Orders(Endpoint):
         return found
 
     @property
-    def overlays(self) -> dict[str, Overlay]:
-        """What may be laid over the request, by key."""
-        return {**super().overlays, **({"created_window": self.created_window} if self.created_window else {})}
+    def joined(self) -> dict[str, str]:
+        """The key of an order under which the records of each list are that belongs to orders, by the list's name."""
+        own = {name: related.into for name, related in self.related.items()}
+        return own | {name: follow.into for name, follow in self.follow.items()}
+
+    @model_validator(mode="after")
+    def _lists_have_names_of_their_own(self) -> "Orders":
+        twice = sorted(self.related.keys() & self.follow.keys())
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is a name under related and under follow")
+        return self
 
 
 class Customers(Endpoint):
@@ -137,6 +146,13 @@ class Shop(Model):
     def zone(self) -> ZoneInfo:
         """The shop's time zone, which bounds its business days."""
         return ZoneInfo(self.timezone)
+
+    @property
+    def lists(self) -> dict[str, Endpoint]:
+        """Every list of the shop, by its key."""
+        of_orders = {f"orders.related.{name}": listed for name, listed in self.orders.related.items()}
+        followed = {f"orders.follow.{name}": listed for name, listed in self.orders.follow.items()}
+        return {"orders": self.orders, "customers": self.customers, "products": self.products, **of_orders, **followed}
 
     @property
     def notices_changes(self) -> bool:
@@ -191,7 +207,7 @@ class Shop(Model):
     @model_validator(mode="after")
     def _credentials_have_their_own_place(self) -> "Shop":
         if isinstance(self.auth, ApiKeyAuth):
-            for key, endpoint in (("orders", self.orders), ("customers", self.customers), ("products", self.products)):
+            for key, endpoint in self.lists.items():
                 if endpoint.sends(self.auth.param):
                     raise ValueError(f"auth.param {self.auth.param} is also a query parameter of {key}")
             if self.auth.header is not None and self.auth.header.lower() in map(str.lower, self.headers):

@@ -35,13 +35,13 @@ class Came:
         versions_beside: Other versions that came on the same page as an id.
     """
 
-    def __init__(self, id_path: str, stamp_path: str | None) -> None:
-        """Takes the paths of the id and the change stamp of a record."""
+    def __init__(self, id_path: str | None, stamp_path: str | None) -> None:
+        """Takes the paths of the id and the change stamp of a record; without an id's each record is one of its own."""
         self.pages = 0
         self.shifted = self.changed = self.versions_beside = 0
         self._ids: dict[Key, _Id] = {}
-        self._has_stamp = stamp_path is not None
-        self._read = record_reader([id_path] if stamp_path is None else [id_path, stamp_path])
+        self._has_id, self._has_stamp = id_path is not None, stamp_path is not None
+        self._read = record_reader(tuple(path for path in (id_path, stamp_path) if path is not None))
 
     def __contains__(self, record_id: object) -> bool:
         return record_id in self._ids
@@ -80,13 +80,15 @@ class Came:
             known.page, known.mark = self.pages, mark
 
     def _key_and_mark(self, record: bytes, position: int) -> tuple[Key, int]:
+        if not self._has_id:
+            return (self.pages, position), mark_of(record)
         try:
             value, *rest = self._read(record)
             name = id_text(value)
         except (ValueError, ArithmeticError, RecursionError):  # an odd record is judged elsewhere
-            return (self.pages, position), _number(record)
+            return (self.pages, position), mark_of(record)
         stamp = rest[0] if self._has_stamp else None
-        return name, _number(record if stamp is None else repr(stamp).encode("utf-8", "replace"))
+        return name, mark_of(record if stamp is None else repr(stamp).encode("utf-8", "replace"))
 
 
 class SourceCount:
@@ -128,11 +130,17 @@ class SourceCount:
         self.said = count
 
 
+def mixed(marks: int, text: bytes) -> int:
+    """Return the marks of an id together with that of something else that came with it."""
+    return (marks + mark_of(text)) & _MASK
+
+
 def fingerprint(marks: Mapping[str, int], ids: Iterable[str]) -> str:
     """A text that is the same for the same ids in the same versions, in whatever order they came."""
-    numbers = [_number(name.encode("utf-8", "replace")) * (marks.get(name, 0) | 1) for name in ids]
+    numbers = [mark_of(name.encode("utf-8", "replace")) * (marks.get(name, 0) | 1) for name in ids]
     return f"{len(numbers)}-{sum(numbers) & ((1 << 128) - 1):032x}"
 
 
-def _number(text: bytes) -> int:
+def mark_of(text: bytes) -> int:
+    """Return a number that tells a text from others."""
     return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")

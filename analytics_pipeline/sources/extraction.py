@@ -45,12 +45,13 @@ from analytics_pipeline.sources.words import error_words, excerpt_of, may_be_fai
 from analytics_pipeline.transforms.raw import (
     CUSTOMERS_SCHEMA,
     PRODUCTS_SCHEMA,
+    DatedList,
     OddRecords,
     Reading,
     RecordRows,
     UndatedRecord,
     dimension_reading,
-    order_reading,
+    order_list,
 )
 
 _Body = tuple[Sequence[object], bytes]
@@ -97,10 +98,10 @@ class Extraction(Iterator[pa.RecordBatch]):
         self._before = client.statistics.copy()
         self._rows = RecordRows(reading)
         endpoint = reading.endpoint
-        read = envelope_reader(endpoint.records, list(endpoint.body_paths.values()))
+        read = envelope_reader(endpoint.records, tuple(endpoint.body_paths.values()))
         self._read_answer: Callable[[bytes], _Body] = lambda body: (read(body), body)
         last = getattr(endpoint.pagination, "last", None)
-        self._read_last = None if last is None else record_reader([last])
+        self._read_last = None if last is None else record_reader((last,))
         self._locate = locate
         self._query = query
         start = drafted(endpoint, client.url(endpoint.path), query)
@@ -330,27 +331,35 @@ def _date_of(headers: Mapping[str, str]) -> datetime | None:
 def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extraction:
     """Reads the orders of the business days first_day to last_day, both included, as `ORDERS_SCHEMA`.
 
-    An order of another business day that the shop serves all the same is left out and counted: its own day has it.
-    Duplicates stay. An order whose day cannot be read is of the day for which the shop gives it.
+    Raises: As `extract_days`.
+    """
+    return extract_days(client, order_list(client.shop), first_day, last_day)
+
+
+def extract_days(client: ShopClient, listed: DatedList, first_day: date, last_day: date) -> Extraction:
+    """Reads a list's records of the business days first_day to last_day, both included.
+
+    A record of another business day that the shop serves all the same is left out and counted: its own day has it.
+    Duplicates stay. A record whose day cannot be read is of the day for which the shop gives it.
     Asked for by days, the shop may cut them by another zone: a day more is read on each side.
 
     Raises, while the batches are taken:
-        ShopUnavailableError, ShopRefusedError, SettingsError: As `ShopClient.get`.
+        ShopUnavailableError, ShopRefusedError, SettingsError: As `ShopClient.ask`.
         AnswerError: A page breaks the description: no list. Or no record has a day.
         PaginationError: Paging does not end or leads away.
     """
     if first_day > last_day:
         raise ValueError(f"the first day {first_day} comes after the last day {last_day}")
-    window, zone = client.shop.orders.created_window, client.shop.zone
+    window, zone = listed.endpoint.created_window, client.shop.zone
     if window is None:
-        return Extraction(client, order_reading(client.shop, lambda day: first_day <= day <= last_day))
+        return Extraction(client, listed.reading(lambda day: first_day <= day <= last_day, None))
     is_by_days = window.format == "date"
     only_day = first_day if first_day == last_day and not is_by_days else None
-    reading = order_reading(client.shop, lambda day: first_day <= day <= last_day, only_day)
+    reading = listed.reading(lambda day: first_day <= day <= last_day, only_day)
 
     def ask(first: date, last: date) -> tuple[Counter[str], int]:
         part = Extraction(
-            client, order_reading(client.shop, lambda _: False), created_window_query(window, first, last, zone)
+            client, listed.reading(lambda _: False, None), created_window_query(window, first, last, zone)
         )
         for _ in part:
             pass
@@ -368,32 +377,45 @@ def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extra
     return extraction
 
 
-def extract_created(client: ShopClient, start: datetime, end: datetime, first_day: date, last_day: date) -> Extraction:
-    """Reads the orders created from an instant to before another, of some business days, as `extract_orders` does.
+def extract_created(  # noqa: PLR0917 - two ranges
+    client: ShopClient,
+    start: datetime,
+    end: datetime,
+    first_day: date,
+    last_day: date,
+    listed: DatedList | None = None,
+) -> Extraction:
+    """Reads the orders created from an instant to before another, of some business days, as `extract_days` does.
 
-    Some that were created shortly before or after may come too.
+    So it does with the records of another list. Some that were created shortly before or after may come too.
     """
-    window, shop = client.shop.orders.created_window, client.shop
-    query = instants_query(window, start, end, shop.zone) if window else EVERYTHING
+    listed, zone = listed or order_list(client.shop), client.shop.zone
+    window = listed.endpoint.created_window
+    query = instants_query(window, start, end, zone) if window else EVERYTHING
     if window is not None and window.format == "date":
-        ends = (start.astimezone(shop.zone).date(), (end - timedelta(seconds=1)).astimezone(shop.zone).date())
-        query = created_window_query(window, *ends, shop.zone)
-    return Extraction(client, order_reading(shop, lambda day: first_day <= day <= last_day), query)
+        ends = (start.astimezone(zone).date(), (end - timedelta(seconds=1)).astimezone(zone).date())
+        query = created_window_query(window, *ends, zone)
+    return Extraction(client, listed.reading(lambda day: first_day <= day <= last_day, None), query)
 
 
 def extract_changed_orders(client: ShopClient, changed_since: datetime) -> Extraction:
-    """Reads the orders of all business days that changed since an aware stamp, as `extract_orders` does.
+    """Reads the orders of all business days that changed since an aware stamp; raises as `extract_changed`."""
+    return extract_changed(client, order_list(client.shop), changed_since)
+
+
+def extract_changed(client: ShopClient, listed: DatedList, changed_since: datetime) -> Extraction:
+    """Reads a list's records of all business days that changed since an aware stamp, as `extract_days` does.
 
     Raises:
-        DescriptionError: The description has no `orders.changed_since`.
+        DescriptionError: The description of the list has no `changed_since`.
     """
-    described = client.shop.orders.changed_since
+    described = listed.endpoint.changed_since
     if described is None:
         raise DescriptionError(
-            f"shop {client.shop.name}: orders.changed_since is not described, so changes cannot be asked for"
+            f"shop {client.shop.name}: {listed.name}.changed_since is not described, so changes cannot be asked for"
         )
     query = changed_since_query(described, changed_since, client.shop.zone)
-    return Extraction(client, order_reading(client.shop, lambda _: True), query)
+    return Extraction(client, listed.reading(lambda _: True, None), query)
 
 
 def extract_customers(client: ShopClient, changed_since: datetime | None = None) -> Extraction:

@@ -18,9 +18,9 @@ from analytics_pipeline.decoding.mapping import compile_path, decode, parse_stam
 from analytics_pipeline.errors import CountError, DataError, ProofError
 from analytics_pipeline.sources.came import fingerprint
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import Extraction, extract_created, extract_orders
+from analytics_pipeline.sources.extraction import Extraction, extract_created, extract_days
 from analytics_pipeline.sources.spool import Spool, spool
-from analytics_pipeline.transforms.raw import ORDERS_SCHEMA
+from analytics_pipeline.transforms.raw import DatedList, order_list
 
 ONE_DAY, ONE_SECOND = timedelta(days=1), timedelta(seconds=1)
 PROBES = 32
@@ -33,7 +33,7 @@ Progress = Callable[[Extraction], None]
 
 @dataclass
 class Part:
-    """The orders of some business days that were read whole.
+    """The orders, or the records of a related list, of some business days that were read whole.
 
     Attributes:
         first: The first day.
@@ -106,7 +106,13 @@ class RangeReader:
     """Reads ranges of business days from one shop."""
 
     def __init__(
-        self, client: ShopClient, stack: ExitStack, *, is_over: bool = True, progress: Progress = lambda _: None
+        self,
+        client: ShopClient,
+        stack: ExitStack,
+        *,
+        is_over: bool = True,
+        progress: Progress = lambda _: None,
+        listed: DatedList | None = None,
     ) -> None:
         """Prepares it.
 
@@ -115,7 +121,10 @@ class RangeReader:
             stack: Holds the rows on disk until it is closed.
             is_over: Whether all days are over: else orders come in while they are read, and the count may differ.
             progress: Is called after each page.
+            listed: The list; orders when None.
         """
+        self._listed = listed or order_list(client.shop)
+        self._schema = self._listed.reading(lambda _: True, None).schema
         self._client, self._stack, self._progress = client, stack, progress
         self._is_over = is_over
 
@@ -163,19 +172,19 @@ class RangeReader:
     def _kept(self, first: date, last: date, read: Callable[[Part], None]) -> Part:
         """Make a part, whose rows stay on disk if it can be read."""
         with ExitStack() as attempt:
-            part = Part(first, last, attempt.enter_context(spool(ORDERS_SCHEMA)))
+            part = Part(first, last, attempt.enter_context(spool(self._schema)))
             read(part)
             self._stack.push(attempt.pop_all())
         return part
 
     def _read_whole(self, part: Part) -> None:
-        extraction = extract_orders(self._client, part.first, part.last)
+        extraction = extract_days(self._client, self._listed, part.first, part.last)
         for batch in extraction:
             part.take(batch)
             self._progress(extraction)
         came, counted = extraction.came, extraction.source_count
         if counted is not None and self._is_over and not extraction.agrees:
-            raise _disagreement(self._client, came.distinct, counted)
+            raise _disagreement(self._place(), came.distinct, counted)
         if counted is None and (came.shifted or came.changed):
             raise _ShiftedError(came.pages, is_lossy=came.shifted > 0)
         part.end(extraction)
@@ -183,7 +192,7 @@ class RangeReader:
     def _read_pieces(self, part: Part, shifted: "_ShiftedError") -> None:
         """Read a part by windows that fit one page each, since its pages shift while they are read."""
         zone = self._client.shop.zone
-        window = self._client.shop.orders.created_window
+        window = self._listed.endpoint.created_window
         more = ONE_DAY if window is not None and window.format == "date" else timedelta()  # as in `covering_query`
         pieces = [(start_of_day(part.first - more, zone), start_of_day(part.last + ONE_DAY + more, zone))]
         left = LEAST_PIECES + 8 * shifted.pages
@@ -197,7 +206,7 @@ class RangeReader:
         self, part: Part, start: datetime, end: datetime, *, is_lossy: bool
     ) -> list[tuple[datetime, datetime]]:
         """Read a window if it fits one page, or cannot be cut; else return its parts."""
-        extraction = extract_created(self._client, start, end, part.first, part.last)
+        extraction = extract_created(self._client, start, end, part.first, part.last, self._listed)
         batches = []
         for batch in extraction:
             batches.append(batch)
@@ -217,7 +226,7 @@ class RangeReader:
     def _read_instant(self, part: Part, start: datetime, end: datetime, *, is_lossy: bool) -> None:
         """Read a window that is longer than a page and cannot be cut, again if a record comes twice as it is."""
         for _ in range(ATTEMPTS):
-            extraction = extract_created(self._client, start, end, part.first, part.last)
+            extraction = extract_created(self._client, start, end, part.first, part.last, self._listed)
             batches = list(extraction)
             if not extraction.came.shifted or not is_lossy:
                 for batch in batches:
@@ -225,7 +234,7 @@ class RangeReader:
                 part.end(extraction)
                 return
         raise ProofError(
-            f"{self._place()}: orders of {start:%Y-%m-%d %H:%M:%S} UTC come on several pages, one of them came twice, "
+            f"{self._place()}: records of {start:%Y-%m-%d %H:%M:%S} UTC come on several pages, one of them came twice, "
             f"and the shop gives no count: another one may be missing. Ask for larger pages (pagination.size), or for "
             f"a fixed order of the list (params)"
         )
@@ -235,10 +244,10 @@ class RangeReader:
     ) -> list[tuple[datetime, datetime]]:
         """Cut a window where about half of the records that came are before; nothing where it cannot be cut."""
         shop = self._client.shop
-        window, zone = shop.orders.created_window, shop.zone
+        window, zone = self._listed.endpoint.created_window, shop.zone
         if window is None:
             return []
-        created = compile_path(shop.orders.fields.created_at)
+        created = compile_path(self._listed.created_at)
         seen = set()
         for batch in batches:
             for payload in batch.column("payload").to_pylist():
@@ -260,7 +269,7 @@ class RangeReader:
         return [(start, middle), (middle, end)] if start < middle < end else []
 
     def _place(self) -> str:
-        return self._client.redact.shown(self._client.url(self._client.shop.orders.path))
+        return self._client.redact.shown(self._client.url(self._listed.endpoint.path))
 
 
 class _ShiftedError(ProofError):
@@ -271,8 +280,7 @@ class _ShiftedError(ProofError):
         self.pages, self.is_lossy = pages, is_lossy
 
 
-def _disagreement(client: ShopClient, arrived: int, counted: int) -> CountError:
-    place = client.redact.shown(client.url(client.shop.orders.path))
+def _disagreement(place: str, arrived: int, counted: int) -> CountError:
     message = f"{place}: {arrived} different records came, the shop counts {counted}"
     if arrived > counted:
         message += ". If its count is capped, or leaves some out, take `count` out of the description"

@@ -101,33 +101,43 @@ EXTRACTIONS = Table(
     key=("run_id", "first_day"),
 )
 
+_PROOF_COLUMNS = (
+    Column("day", DAY, "Business day of the orders."),
+    Column(
+        "state",
+        TEXT,
+        "proved; unproved (what came is odd and the shop gives no count: read again before it is believed); "
+        "refused (a described proof was absent or broken: nothing was written, older rows stay).",
+    ),
+    Column(
+        "basis",
+        TEXT,
+        "count (the shop's own count agreed), repeat (no count, the same answer on another day) or none (no count, "
+        "and nothing odd: not compared).",
+    ),
+    Column("held_at", STAMP, "When the last reading of the day began."),
+    Column("orders", COUNT, "Different orders that came."),
+    Column("source_count", COUNT, "The shop's count of the day, where it was asked for alone.", is_nullable=True),
+    Column("fingerprint", TEXT, "Hash of what came, to tell the same answer.", is_nullable=True),
+    Column("since", STAMP, "Since when the day is in this state; of an unproved one, with this answer."),
+    Column("again_at", STAMP, "From when on a poll has it read again.", is_nullable=True),
+    Column("reason", TEXT, "What is missing or odd, in words.", is_nullable=True),
+)
+
 DAY_PROOFS = Table(
     schema="ops",
     name="day_proofs",
     description="What each business day of orders was last held against the shop by, and when.",
-    columns=(
-        Column("day", DAY, "Business day of the orders."),
-        Column(
-            "state",
-            TEXT,
-            "proved; unproved (what came is odd and the shop gives no count: read again before it is believed); "
-            "refused (a described proof was absent or broken: nothing was written, older rows stay).",
-        ),
-        Column(
-            "basis",
-            TEXT,
-            "count (the shop's own count agreed), repeat (no count, the same answer on another day) or none (no count, "
-            "and nothing odd: not compared).",
-        ),
-        Column("held_at", STAMP, "When the last reading of the day began."),
-        Column("orders", COUNT, "Different orders that came."),
-        Column("source_count", COUNT, "The shop's count of the day, where it was asked for alone.", is_nullable=True),
-        Column("fingerprint", TEXT, "Hash of what came, to tell the same answer.", is_nullable=True),
-        Column("since", STAMP, "Since when the day is in this state; of an unproved one, with this answer."),
-        Column("again_at", STAMP, "From when on a poll has it read again.", is_nullable=True),
-        Column("reason", TEXT, "What is missing or odd, in words.", is_nullable=True),
-    ),
+    columns=_PROOF_COLUMNS,
     key=("day",),
+)
+
+RELATED_PROOFS = Table(
+    schema="ops",
+    name="related_proofs",
+    description="The same of each list that is related to orders; orders are its records.",
+    columns=(Column("list_name", TEXT, "The list's raw table, as in raw.order_refunds."), *_PROOF_COLUMNS),
+    key=("list_name", "day"),
 )
 
 DELETED_ORDERS = Table(
@@ -182,6 +192,7 @@ POLLS = Table(
         Column("requests", COUNT, "Requests made.", is_nullable=True),
         Column("requests_again", COUNT, "Those that held loaded days against the shop again.", is_nullable=True),
         Column("days_held", COUNT, "Loaded days that were read again and had not changed.", is_nullable=True),
+        Column("related", TEXT, "The cursors of related lists, by name.", is_nullable=True, is_json=True),
     ),
     key=("polled_at",),
 )
@@ -199,7 +210,9 @@ STALE_DAYS = Table(
             "Why: late_order, edit, refund, cancellation, deleted (in the shop), count (the shop has another number), "
             "reread (it could not be compared), replay, today, moved (to or from another day), rules (made by others "
             "than those of now), unfinished (a run was killed or failed between two layers), missing (a run was to "
-            "load it and did not, or it lies between loaded days), unproved (to be held against the shop again), "
+            "load it and did not, or it lies between loaded days), related (a stored record of a related list is new, "
+            "changed or gone: the orders are to be cleaned with it), related_list (a related list of the day has other "
+            "records in the shop), unproved (to be held against the shop again), "
             "dimensions (loading it without customers and products has found a change that needs them).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
@@ -408,6 +421,7 @@ OPS_TABLES = (
     EXTRACTIONS,
     REPLACED_ORDERS,
     DAY_PROOFS,
+    RELATED_PROOFS,
     DELETED_ORDERS,
     UNDATED_ORDERS,
     POLLS,

@@ -35,6 +35,7 @@ from analytics_pipeline.transforms.records import (
     superseded_days,
 )
 from analytics_pipeline.transforms.refunds import read_refunds
+from analytics_pipeline.transforms.related import NO_CHILDREN, Children, put_into_orders
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import (
     ORDER_LIMIT,
@@ -71,6 +72,7 @@ def clean_orders(
     emails: EmailKey | None = None,
     *,
     superseded: Collection[tuple[str, date]] | None = None,
+    children: Children = NO_CHILDREN,
 ) -> CleanOrders:
     """Clean the orders of some business days.
 
@@ -79,11 +81,13 @@ def clean_orders(
         shop: Maps the records, and bounds the days of refunds and cancellations.
         emails: Hashes the addresses; without it they are left out, for who asks what orders come to and not whose.
         superseded: Orders and days of which a newer version stands on another day; found among the rows when None.
+        children: The orders' records of related lists.
     """
     if superseded is None:
         superseded = _superseded_within(raw, shop)
     latest, documents = newest_versions(raw, shop)
     faults = Faults()
+    put_into_orders(documents, zip(latest["order_id"], latest["order_date"], strict=True), children, shop, faults)
     records = OrderReader(shop).read(documents, faults)
     if superseded:
         keys = zip(latest["order_id"], latest["order_date"], strict=True)

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from functools import partial
+from itertools import count
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +20,8 @@ from analytics_pipeline.decoding.envelope import record_reader
 from analytics_pipeline.decoding.mapping import compile_path, decode, id_text, parse_stamp
 from analytics_pipeline.decoding.tolerant import storable
 from analytics_pipeline.errors import AnswerError
+from analytics_pipeline.shop.endpoints import DatedEndpoint
+from analytics_pipeline.shop.related import Follow, Related
 from analytics_pipeline.shop.spec import Endpoint, Shop
 
 NO_ID = "no-id:"
@@ -42,6 +46,8 @@ def _schema(id_name: str, second_name: str, second_type: pa.DataType) -> pa.Sche
 ORDERS_SCHEMA = _schema("order_id", "order_date", pa.date32())
 CUSTOMERS_SCHEMA = _schema("customer_id", "changed_at", _STAMP)
 PRODUCTS_SCHEMA = _schema("product_id", "changed_at", _STAMP)
+FOLLOWED_SCHEMA = _schema("place", "record_date", pa.date32())
+RELATED_SCHEMA = _schema("record_id", "record_date", pa.date32()).append(pa.field("parent_id", pa.string()))
 
 
 @dataclass(frozen=True)
@@ -50,23 +56,25 @@ class Reading:
 
     Attributes:
         endpoint: Its description.
-        schema: Columns of the batches: id, day or stamp, extracted_at, payload.
-        id_path: The API's path of the id, which is the first column.
+        schema: Columns of the batches: id, day or stamp, extracted_at, payload; of related records the parent's id.
+        id_path: The API's path of the id, which is the first column; None for a number in place of it.
         stamp_field: Our name of the field behind the second column, and its path; None leaves the column null.
         second_column: From the value at that path to the second column.
         keeps: Whether a row with this value in the second column belongs to the extraction.
         version_path: The API's path of the change stamp, which sets versions of a record apart; None for none.
         only_day: The business day of every record, where the shop was asked for one day alone.
+        parent_path: The API's path of the parent's id, of related records.
     """
 
     endpoint: Endpoint
     schema: pa.Schema
-    id_path: str
+    id_path: str | None
     stamp_field: tuple[str, str] | None
     second_column: Callable[[object], date | datetime | None]
     keeps: Callable[[Any], bool]
     version_path: str | None = None
     only_day: date | None = None
+    parent_path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,8 +136,11 @@ class RecordRows:
         self.undated: list[UndatedRecord] = []
         self.odd = OddRecords()
         self._reading = reading
-        paths = [reading.id_path, *([reading.stamp_field[1]] if reading.stamp_field else [])]
-        self._read_record = record_reader(paths)
+        paths = [] if reading.id_path is None else [reading.id_path]
+        paths += [reading.stamp_field[1]] if reading.stamp_field else []
+        self._places = count(1)
+        self._parent = compile_path(reading.parent_path) if reading.parent_path else None
+        self._read_record = record_reader(tuple(paths))
         self._look_up = [compile_path(path) for path in paths]
         self._equals: Counter[tuple[str, object]] = Counter()
 
@@ -176,20 +187,33 @@ class RecordRows:
     def _of(self, rows: Sequence[tuple[Any, ...]]) -> pa.RecordBatch:
         schema = self._reading.schema
         ids, seconds, payloads = zip(*rows, strict=True) if rows else ((), (), ())
-        columns = (ids, seconds, [datetime.now(UTC)] * len(ids), payloads)
+        columns = [ids, seconds, [datetime.now(UTC)] * len(ids), payloads]
+        if self._parent is not None:
+            columns.append([self._parent_of(payload) for payload in payloads])
         batch = pa.RecordBatch.from_pydict(
             {name: list(column) for name, column in zip(schema.names, columns, strict=True)}, schema=schema
         )
         self.kept += len(ids)
         return batch
 
+    def _parent_of(self, payload: bytes) -> str | None:
+        """The parent's id that a record names; None where there is none to read."""
+        try:
+            return id_text(self._parent(decode(payload))) if self._parent else None
+        except ValueError:
+            return None
+
     def _row(self, values: Sequence[object]) -> tuple[str, date | datetime | None]:
+        if self._reading.id_path is None:
+            return str(next(self._places)), None
         value, *stamps = values
         return id_text(value), self._reading.second_column(stamps[0]) if stamps else None
 
     def _odd_row(self, record: bytes, position: int, shown: str) -> tuple[str, date | datetime | None, bytes] | None:
         """The row of a record that breaks a rule, with what can be read of it; None when it was set aside."""
         reading, payload = self._reading, self._storable(record, position, shown)
+        if reading.id_path is None:
+            return str(next(self._places)), None, payload
         try:
             document = decode(record)
         except ValueError:
@@ -287,6 +311,57 @@ def order_reading(shop: Shop, keeps: Callable[[date], bool], only_day: date | No
         version_path=fields.updated_at,
         only_day=only_day,
     )
+
+
+def related_reading(
+    shop: Shop, related: Related, keeps: Callable[[date], bool], only_day: date | None = None
+) -> Reading:
+    """How records of a related list are read: by the business day of their own creation, and with their order's id."""
+    fields, times, zone = related.fields, shop.times, shop.zone
+    return Reading(
+        related,
+        RELATED_SCHEMA,
+        id_path=fields.record_id,
+        stamp_field=("created_at", fields.created_at),
+        second_column=lambda value: business_day(parse_stamp(value, times, zone), zone),
+        keeps=keeps,
+        version_path=fields.updated_at,
+        only_day=only_day,
+        parent_path=fields.parent_id,
+    )
+
+
+@dataclass(frozen=True)
+class DatedList:
+    """Orders or a related list: a list whose records each belong to the business day of their creation.
+
+    Attributes:
+        name: Its name in the description.
+        endpoint: Its description.
+        created_at: The API's path of the moment of creation.
+        reading: How its records are read, given which days belong to the extraction and which day alone is asked for.
+    """
+
+    name: str
+    endpoint: DatedEndpoint
+    created_at: str
+    reading: Callable[[Callable[[date], bool], date | None], Reading]
+
+
+def order_list(shop: Shop) -> DatedList:
+    """Return the shop's orders."""
+    return DatedList("orders", shop.orders, shop.orders.fields.created_at, partial(order_reading, shop))
+
+
+def related_list(shop: Shop, name: str) -> DatedList:
+    """Return a related list of the shop."""
+    related = shop.orders.related[name]
+    return DatedList(name, related, related.fields.created_at, partial(related_reading, shop, related))
+
+
+def followed_reading(follow: Follow) -> Reading:
+    """How the records of a list are read that was asked for by an order's id: by their places."""
+    return Reading(follow, FOLLOWED_SCHEMA, None, None, lambda _: None, lambda _: True)
 
 
 def dimension_reading(shop: Shop, endpoint: Endpoint, schema: pa.Schema, paths: tuple[str, str | None]) -> Reading:

@@ -107,7 +107,7 @@ def newest_versions(raw: pd.DataFrame, shop: Shop) -> tuple[pd.DataFrame, list[o
         raw: `order_id`, `order_date`, `extracted_at`, `payload` of `raw/orders`.
         shop: Names the path of the change stamp.
     """
-    documents = [_decoded(payload) for payload in raw["payload"]]
+    documents = [decoded(payload) for payload in raw["payload"]]
     is_kept = ~raw["order_id"].duplicated(keep=False).to_numpy(dtype=bool)
     repeated = np.flatnonzero(~is_kept)
     newest: dict[tuple[str, date], tuple[tuple[datetime, datetime, str], int]] = {}
@@ -147,13 +147,14 @@ def superseded_days(versions: Iterable[Version], shop: Shop) -> frozenset[tuple[
     newest: dict[str, tuple[datetime, datetime, date]] = {}
     places: set[tuple[str, date]] = set()
     for order_id, day, extracted_at, payload in versions:
-        version = (_changed_at(_decoded(payload), shop), extracted_at, day)
+        version = (_changed_at(decoded(payload), shop), extracted_at, day)
         newest[order_id] = max(version, newest.get(order_id, version))
         places.add((order_id, day))
     return frozenset((order_id, day) for order_id, day in places if newest[order_id][2] != day)
 
 
-def _decoded(payload: str) -> object:
+def decoded(payload: str) -> object:
+    """Return a record, None of one that cannot be read."""
     try:
         return decode(payload)
     except ValueError:
@@ -250,7 +251,7 @@ class OrderReader:
         excluded: dict[int, str] = {}
         for when, reason in self._exclusions:
             for record, found in enumerate(when.read(documents, everyone, faults)):
-                if _is_true(found):
+                if is_true(found):
                     excluded.setdefault(record, reason)
         returned = self._is_credit_note.read(documents, everyone, faults) if self._is_credit_note else []
         line_owners, lines = _flat(documents, everyone, self._lines_of, faults, is_required=True)
@@ -269,7 +270,7 @@ class OrderReader:
             ),
             refund_of=refund_of,
             excluded=excluded,
-            credit_notes={record for record, found in enumerate(returned) if _is_true(found)},
+            credit_notes={record for record, found in enumerate(returned) if is_true(found)},
         )
 
     def _line_columns(
@@ -287,7 +288,7 @@ def _held(places: Sequence[int], holders: Sequence[object], above: Sequence[Hold
     return [held[place] for place in places]
 
 
-def _is_true(found: object) -> bool:
+def is_true(found: object) -> bool:
     """Read the result of a rule; shops also write flags as texts and numbers."""
     return found.strip().lower() not in FALSE_TEXTS if isinstance(found, str) else bool(found)
 

@@ -44,7 +44,7 @@ def rules_of(shop: Shop) -> Rules:
     Args:
         shop: The description.
     """
-    orders = shop.orders.model_dump(mode="json", include=JUDGING_KEYS, exclude_defaults=True)
+    orders = shop.orders.model_dump(mode="json", include=JUDGING_KEYS, exclude_defaults=True) | _joined(shop)
     times = shop.times.model_dump(mode="json", exclude_defaults=True)
     rules = {"orders": orders, "times": times, "currency": shop.currency, "timezone": shop.timezone}
     fields = {name: getattr(shop.orders.fields, name) for name in ("order_id", "created_at")}
@@ -55,6 +55,15 @@ def rules_of(shop: Shop) -> Rules:
         mapping=_hash({"orders": orders, "times": times}),
         text=json.dumps(rules, sort_keys=True),
     )
+
+
+def _joined(shop: Shop) -> dict[str, Any]:
+    """Return what is judged of the lists that belong to orders; nothing where there are none."""
+    lists = {
+        "related": {name: one.model_dump(include={"fields", "into"}) for name, one in shop.orders.related.items()},
+        "follow": {name: one.model_dump(include={"when", "into"}) for name, one in shop.orders.follow.items()},
+    }
+    return {key: described for key, described in lists.items() if described}
 
 
 def contract_version(shop: Shop) -> str:
@@ -91,11 +100,10 @@ def dimension_code_version(shop: Shop, contract: Contract) -> str:
 
 
 def _rules(shop: Shop) -> dict[str, Any]:
+    # What is not given is left out, so that rules of before the key existed are still the same ones.
+    judging = JUDGING_KEYS | ({"empty"} if shop.orders.empty else set())
     return {
-        # What is not given is left out, so that rules of before the key existed are still the same ones.
-        "orders": shop.orders.model_dump(
-            mode="json", include=JUDGING_KEYS | ({"empty"} if shop.orders.empty else set())
-        ),
+        "orders": shop.orders.model_dump(mode="json", include=judging) | _joined(shop),
         "times": shop.times.model_dump(mode="json"),
         "currency": shop.currency,
         "timezone": shop.timezone,

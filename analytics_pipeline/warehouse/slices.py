@@ -74,6 +74,7 @@ def write(
     part: Days | None,
     *,
     hooks: Sequence[Hook] = (),
+    along: Sequence[tuple[Table, Rows]] = (),
 ) -> int:
     """Replace a slice of a table, or all of it, in one transaction; an empty `rows` clears the old ones.
 
@@ -85,9 +86,10 @@ def write(
         rows: New rows. An exception out of the stream leaves the old rows in place.
         part: The slice to replace; None for the whole table.
         hooks: What runs inside the write; a failure of theirs leaves the old rows in place.
+        along: Other tables with their rows of the same slice, which are replaced at the same moment.
 
     Returns:
-        Number of rows written.
+        Number of rows written to the table itself.
 
     Raises:
         TableMismatchError: The stored table does not fit its shape.
@@ -95,7 +97,10 @@ def write(
             another type than the table's, or rows are of a day outside the slice.
     """
     beside, keeps_rows = {table.qualified_name: hooks}, isinstance(rows, Changes)
-    with replacing(database, [table], part, beside, keeps_rows=keeps_rows) as replacement:
+    tables = [*(other for other, _ in along), table]
+    with replacing(database, tables, part, beside, keeps_rows=keeps_rows) as replacement:
+        for other, others in along:
+            put_rows(replacement.cursor, other, others, part)
         with keys_of(table):
             written = put_rows(replacement.cursor, table, rows, part)
         replacement.finish()

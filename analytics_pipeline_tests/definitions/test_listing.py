@@ -30,6 +30,7 @@ ops/order_changes history whole
 ops/polls history whole
 ops/publications history whole
 ops/quarantine ops daily
+ops/related_proofs history whole
 ops/replaced_orders history whole
 ops/restatements history whole
 ops/stale_days history whole

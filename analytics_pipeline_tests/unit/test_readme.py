@@ -21,6 +21,7 @@ from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.shop import protocol, requests, spec
 from analytics_pipeline.shop.loading import read_description
+from analytics_pipeline.shop.related import Follow, Related
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.history import OPS_TABLES
 
@@ -241,6 +242,8 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
         errors: protocol.Errors | None = None
         exclude: list[spec.Exclusion] | None = None
         orders: spec.Orders | None = None
+        related: dict[str, Related] | None = None
+        follow: dict[str, Follow] | None = None
         quarantine: spec.QuarantineLimits | None = None
         late_changes: protocol.LateChanges | None = None
 

@@ -9,11 +9,13 @@ from typing import Any
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.blocked import keep_blocked
 from analytics_pipeline.history.hooks import ORDER_TABLES, CleanedDays
 from analytics_pipeline.history.moves import find_moves
+from analytics_pipeline.history.related import find_related, read_children
 from analytics_pipeline.history.replaced import replaced_records
 from analytics_pipeline.history.rules import keep_rules
 from analytics_pipeline.history.written import read_as_of, written_days
@@ -45,10 +47,12 @@ from analytics_pipeline.tables.contracts import (
     RAW_PRODUCTS,
     Contract,
 )
+from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.transforms.related import orders_of
 from analytics_pipeline.transforms.version import code_version, dimension_code_version
 from analytics_pipeline.transforms.whole_days import in_whole_days
 from analytics_pipeline.warehouse.connection import Database
@@ -86,6 +90,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
             )
             for name, contract in ORDER_TABLES.items()
         },
+        deps=[dg.AssetKey(related_contract(name).table.path) for name in described.orders.related],
         **by_day(partitions),
         check_specs=[
             *(spec for contract in ORDER_TABLES.values() for spec in contract_specs(contract.table)),
@@ -112,25 +117,30 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
             # Before the raw rows are read, which are at least as new as this.
             as_of = read_as_of(stored, RAW_ORDERS.table, days)
             with unchanged(stored, RAW_ORDERS.table) as cursor:
-                moves = find_moves(cursor, part, shop.description)
+                related = find_related(cursor, part, shop.description)
+                part -= related.lacking
+                moves = find_moves(cursor, part | related.along, shop.description)
                 asked = _begun(raw_orders)
-                beside = stack.enter_context(_beside(stored, moves.beside))
-                replaced = replaced_records(cursor, part | moves.beside)
+                along = moves.beside | related.along
+                beside = stack.enter_context(_beside(stored, along))
+                replaced = replaced_records(cursor, part | along)
             cleaned_days = CleanedDays(
                 as_of,
                 replaced["order_id"].to_pylist(),
-                _replaced_sales(replaced, shop.description, emails),
-                moves.beside,
+                _replaced_sales(replaced, shop.description, emails, stored),
+                along,
                 moves.left,
+                related.marks,
                 are_orders_alone=context.job_name == CHANGED_ORDERS,
             )
-            staged = stack.enter_context(postgres.begin_orders(part | moves.beside, cleaned_days, context.run.run_id))
+            staged = stack.enter_context(postgres.begin_orders(part | along, cleaned_days, context.run.run_id))
             audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
             quarantine = QuarantineAudit(shop.description.quarantine)
             accounting = Accounting()
-            for is_beside, chunk in chain(_chunks(asked), _chunks(beside, is_beside=True)):
+            for is_beside, chunk in chain(_chunks(_of_days(asked, related.lacking)), _chunks(beside, is_beside=True)):
                 frame = chunk.to_pandas(types_mapper=pd.ArrowDtype)
-                cleaned = clean_orders(frame, shop.description, emails, superseded=moves.superseded)
+                children = read_children(stored, shop.description, orders_of(frame))
+                cleaned = clean_orders(frame, shop.description, emails, superseded=moves.superseded, children=children)
                 accounting += cleaned.accounting
                 if not is_beside:
                     quarantine.look_at(cleaned)
@@ -141,6 +151,10 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
                 context.log.info("cleaned %s orders, up to %s", accounting.raw_orders, chunk["order_date"][-1])
             if moves.beside:
                 context.log.info("orders have moved: cleaned with their other days %s", moves.beside)
+            if related.along:
+                context.log.info("cleaned along, since related records have changed: %s", related.along)
+            if related.lacking:
+                context.log.warning("not cleaned, since a related list has never been loaded: %s", related.lacking)
             results = [result for audit in audits.values() for result in audit.results()]
             results += [_balance_result(accounting), *quarantine.results()]
             if quarantine.blocked:
@@ -156,12 +170,13 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
     ]
 
 
-def _replaced_sales(replaced: pa.Table, shop: Shop, emails: EmailKey) -> pa.Table:
+def _replaced_sales(replaced: pa.Table, shop: Shop, emails: EmailKey, database: Database) -> pa.Table:
     """Return what replaced records come to in the ledger, by the rules of now."""
     if not replaced.num_rows:  # nearly always
         return CLEAN_SALES.table.arrow_schema.empty_table()
     records = replaced.to_pandas(types_mapper=pd.ArrowDtype)
-    sales = clean_orders(records, shop, emails, superseded=()).sales
+    children = read_children(database, shop, orders_of(records))
+    sales = clean_orders(records, shop, emails, superseded=(), children=children).sales
     return pa.Table.from_pandas(sales, schema=CLEAN_SALES.table.arrow_schema, preserve_index=False)
 
 
@@ -169,6 +184,15 @@ def _begun(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
     """Begin to read now: from here on the stream is of one state of the table."""
     first = list(islice(batches, 1))
     return pa.RecordBatchReader.from_batches(batches.schema, chain(first, batches))
+
+
+def _of_days(batches: pa.RecordBatchReader, lacking: Days) -> pa.RecordBatchReader:
+    """Leave out the rows of some days, where there are any."""
+    if not lacking:
+        return batches
+    left_out = pa.array(list(lacking), pa.date32())
+    kept = (batch.filter(pc.invert(pc.is_in(batch["order_date"], left_out))) for batch in batches)
+    return pa.RecordBatchReader.from_batches(batches.schema, kept)
 
 
 @contextmanager

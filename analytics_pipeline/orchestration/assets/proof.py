@@ -1,9 +1,9 @@
-"""What a reading of orders brought, day by day: which are written, and what is reported of the others.
+"""What a reading of orders, or of a related list, brought by day: which are written, what is reported of the others.
 
 Reading is `sources.ranges`' part, judging `history.proving`'s.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,40 +20,48 @@ from analytics_pipeline.history.proving import EMPTY, DayCame, is_kept, judge, r
 from analytics_pipeline.sources.ranges import DaysRead, Part
 from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.raw import EXAMPLES, OddRecords, UndatedRecord
 from analytics_pipeline.warehouse.connection import Database
 
 MOST_REASONS = 10
 NAMED_DAYS = 2
 """Days whose reasons stand in the sentence of a step that failed; the check's figures have `MOST_REASONS`."""
-_KEY = dg.AssetKey(RAW_ORDERS.table.path)
 
 
-def days_spec() -> dg.AssetCheckSpec:
-    """Return the check of `OrdersFound.days_result`."""
+def days_spec(table: Table) -> dg.AssetCheckSpec:
+    """Return the check of `DaysFound.days_result`."""
     return dg.AssetCheckSpec(
         DAYS_PROVED,
-        asset=_KEY,
+        asset=dg.AssetKey(table.path),
         blocking=False,
         description="Each day of the run was read whole and is believed. The others are named; their rows stay as they "
         "were, and a poll has them read again.",
     )
 
 
-class OrdersFound:
-    """The orders of a run's days as they were read and judged.
+class DaysFound:
+    """The orders of a run's days, or the records of a related list, as they were read and judged.
 
     Attributes:
         proofs: What each day was held against the shop by.
     """
 
     def __init__(
-        self, read: DaysRead, database: Database, days: Days, began: datetime, zone: ZoneInfo, *, is_over: bool
+        self,
+        read: DaysRead,
+        database: Database,
+        days: Days,
+        began: datetime,
+        zone: ZoneInfo,
+        *,
+        is_over: bool,
+        table: Table = RAW_ORDERS.table,
     ) -> None:
-        """Judge the days, with what is stored of them."""
-        self._read = read
-        came = [day for part in read.parts for day in _days_of(part, is_over=is_over)]
-        stored = read_stored(database, list(days), {order for part in read.parts for order in part.days})
+        """Judge the days, with what is stored of them in the list's raw table."""
+        self._read, self._table, self._key = read, table, dg.AssetKey(table.path)
+        came = [day for part in read.parts for day in _days_of(part, is_over=is_over) if day.day not in read.refused]
+        stored = read_stored(database, list(days), {one for part in read.parts for one in part.days}, table)
         refused = [refusal(day, str(error), stored, began) for day, error in sorted(read.refused.items())]
         self.proofs: list[DayProof] = [*judge(came, stored, began, zone), *refused]
         self._kept = {proof.day for proof in self.proofs if is_kept(proof, stored.written)}
@@ -61,20 +69,21 @@ class OrdersFound:
     @property
     def all_refused(self) -> bool:
         """Whether no day could be read whole."""
-        return not self._read.parts
+        return all(day in self._read.refused for part in self._read.parts for day in Days(part.first, part.last))
 
     def rows(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows of the days that are written."""
         for part in self._read.parts:
-            days = {day for _, day in part.days}
-            for batch in part.rows.reader():
-                if days <= self._kept:
-                    yield batch
-                else:
-                    yield batch.filter(pc.is_in(batch["order_date"], pa.array(sorted(self._kept), pa.date32())))
+            yield from self.written(part.rows.reader(), {day for _, day in part.days})
+
+    def written(self, rows: pa.RecordBatchReader, days: Collection[date]) -> Iterator[pa.RecordBatch]:
+        """Yield those of some rows whose days are written; `days` are all that they may have."""
+        kept = None if self._kept.issuperset(days) else pa.array(sorted(self._kept), pa.date32())
+        for batch in rows:
+            yield batch if kept is None else batch.filter(pc.is_in(batch[1], kept))
 
     def ids(self) -> list[str]:
-        """Return the orders that came."""
+        """Return the orders, or records, that came."""
         return list({order_id for part in self._read.parts for order_id, _ in part.days})
 
     def left(self) -> dict[date, Mapping[str, Any]]:
@@ -140,7 +149,7 @@ class OrdersFound:
         has_count = bool(parts or (self.all_refused and wrong))
         faults = {one.count_fault for part in self._read.parts for one in part.extractions if one.count_fault}
         return dg.AssetCheckResult(
-            asset_key=_KEY,
+            asset_key=self._key,
             check_name=name,
             passed=difference == 0 and not self.all_refused,
             severity=dg.AssetCheckSeverity.ERROR if self.all_refused else dg.AssetCheckSeverity.WARN,
@@ -158,7 +167,7 @@ class OrdersFound:
         unproved = [proof for proof in self.proofs if proof.state == UNPROVED]
         is_lacking = any(proof.day not in self._kept for proof in self.proofs)
         return dg.AssetCheckResult(
-            asset_key=_KEY,
+            asset_key=self._key,
             check_name=DAYS_PROVED,
             passed=not refused and not unproved,
             severity=dg.AssetCheckSeverity.ERROR if is_lacking else dg.AssetCheckSeverity.WARN,

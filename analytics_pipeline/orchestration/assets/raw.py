@@ -1,6 +1,5 @@
 """The raw layer: the shop's answers as they came."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -13,33 +12,42 @@ import pyarrow as pa
 
 from analytics_pipeline.days import Days, business_day
 from analytics_pipeline.history.binding import bind
-from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.hooks import ExtractedOrders
 from analytics_pipeline.history.proving import note_refusals
 from analytics_pipeline.history.rules import OtherRules, keep_rules, other_rules
-from analytics_pipeline.history.stale import ask_for, note_failure
+from analytics_pipeline.history.stale import ask_for
 from analytics_pipeline.history.undated import judged_table
 from analytics_pipeline.history.written import database_clock
 from analytics_pipeline.orchestration.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.orchestration.assets.drift import FieldAudit, field_specs
+from analytics_pipeline.orchestration.assets.extracting import (
+    SOURCE_COUNT,
+    audited,
+    costs,
+    count_refusals,
+    count_spec,
+    keep_words,
+    outputs,
+    reports,
+)
 from analytics_pipeline.orchestration.assets.odd import readable_result, readable_spec
-from analytics_pipeline.orchestration.assets.proof import MOST_REASONS, OrdersFound, days_spec
+from analytics_pipeline.orchestration.assets.proof import DaysFound, days_spec
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Endpoint
 from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_products
-from analytics_pipeline.sources.ranges import DaysRead, RangeReader
+from analytics_pipeline.sources.following import Followed, follow
+from analytics_pipeline.sources.ranges import RangeReader
 from analytics_pipeline.sources.spool import Spool, spool
-from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
+from analytics_pipeline.tables.related import related_contract
+from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import Changes, exists, newest_change, query
 
-SOURCE_COUNT = "extracted_records_equal_the_shops_count"
 SAME_RULES = "days_are_made_by_the_same_rules"
-SECONDS_BETWEEN_REPORTS = 5.0
 OVERLAP = timedelta(days=1)
 """How far before the newest change stamp the changed records are asked for again: a shop may show a change late, and
 records change while a long list is read."""
@@ -62,11 +70,12 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         # Orders come in while today's list is read, so its count may differ.
         is_over = days.last < business_day(began, shop.description.zone)
         with shop.client() as client, ExitStack() as stack:
-            reader = RangeReader(client, stack, is_over=is_over, progress=_reports(context, RAW_ORDERS))
+            reader = RangeReader(client, stack, is_over=is_over, progress=reports(context, RAW_ORDERS))
             read = reader.read(days.first, days.last)
-            _keep_words(stored, read, context.run.run_id)
-            found = OrdersFound(read, stored, days, began, shop.description.zone, is_over=is_over)
-            audit = _audited(found, fields)
+            followed = follow(client, read, stack)
+            keep_words(stored, "raw_orders", read, context.run.run_id)
+            found = DaysFound(read, stored, days, began, shop.description.zone, is_over=is_over)
+            audit = audited(RAW_ORDERS, found, fields)
 
             def value() -> ExtractedOrders:
                 today = business_day(began, shop.description.zone)
@@ -78,6 +87,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                     proofs=found.proofs,
                     undated=judged_table(judge_undated(found.undated, today, shop.description)),
                     left=found.left(),
+                    followed=[_followed_rows(one, found, days) for one in followed],
                 )
 
             days_proved = found.days_result()
@@ -92,8 +102,8 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                 results.append(days_proved)
             else:
                 yield days_proved
-            yield from publish(results, _outputs(value, {**found.figures(), **_costs(client.statistics)}))
-            _count_refusals(stored, read, context.run.run_id)
+            yield from publish(results, outputs(value, {**found.figures(), **costs(client.statistics)}))
+            count_refusals(stored, read, context.run.run_id)
             fields.record(context.run.run_id)
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
@@ -122,42 +132,25 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
     return [raw_orders, dimension(RAW_CUSTOMERS, "customers"), dimension(RAW_PRODUCTS, "products")]
 
 
+def _followed_rows(followed: Followed, found: DaysFound, days: Days) -> tuple[Table, pa.RecordBatchReader]:
+    table = related_contract(followed.name, is_followed=True).table
+    rows = found.written(followed.rows.reader(), set(days))
+    return table, pa.RecordBatchReader.from_batches(table.arrow_schema, rows)
+
+
 def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:  # noqa: ANN401
     table = contract.table
-    count_check = dg.AssetCheckSpec(
-        SOURCE_COUNT,
-        asset=dg.AssetKey(table.path),
-        blocking=_count_blocks(contract),
-        description="As many records arrived as the shop counts, where it gives a count; checked before the write.",
-    )
-    checks = [*contract_specs(table), count_check, readable_spec(contract), *field_specs(contract)]
+    checks = [
+        *contract_specs(table),
+        count_spec(table, blocking=_count_blocks(contract)),
+        readable_spec(contract),
+        *field_specs(contract),
+    ]
     if contract is RAW_ORDERS:
         description = "No other day was made by another time zone, currency or mapping than the description's of now."
         checks.append(dg.AssetCheckSpec(SAME_RULES, asset=dg.AssetKey(table.path), description=description))
-        checks.append(days_spec())
+        checks.append(days_spec(table))
     return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
-
-
-def _keep_words(database: Database, read: DaysRead, run_id: str) -> None:
-    """Keep what the refused days that are reported one by one quote of the shop, apart from their messages."""
-    messages = list(read.refused.values())[:MOST_REASONS]
-    for excerpt, error in {error.excerpt: error for error in reversed(messages)}.items():
-        if excerpt:
-            keep(database, "raw_orders", str(error), excerpt, run_id)
-
-
-def _audited(found: OrdersFound, fields: FieldAudit) -> ContractAudit:
-    audit = ContractAudit(RAW_ORDERS)
-    for batch in found.rows():
-        audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
-        fields.look_at(batch)
-    return audit
-
-
-def _count_refusals(database: Database, read: DaysRead, run_id: str) -> None:
-    """Count the refusal of single days as a failed run is counted, which this one is not."""
-    for day in sorted(read.refused):
-        note_failure(database, Days(day, day), run_id, ())
 
 
 def _extracted(
@@ -172,7 +165,7 @@ def _extracted(
 ) -> Iterator[Any]:
     """Read the whole extraction into the spool, then publish what `value` makes of it."""
     audit = ContractAudit(contract)
-    report = _reports(context, contract)
+    report = reports(context, contract)
     for batch in extraction:
         rows.write(batch)
         audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
@@ -183,7 +176,7 @@ def _extracted(
         "records_of_other_days": extraction.outside_window,
         "records_without_day": len(extraction.undated),
         "records_kept_escaped": extraction.odd.escaped,
-        **_costs(extraction.statistics),
+        **costs(extraction.statistics),
     }
     results = [
         *audit.results(),
@@ -191,33 +184,8 @@ def _extracted(
         readable_result(contract, extraction.odd, len(extraction.undated)),
         *fields.results(),
     ]
-    yield from publish(results, _outputs(value, metadata))
+    yield from publish(results, outputs(value, metadata))
     fields.record(context.run.run_id)
-
-
-def _reports(context: dg.AssetExecutionContext, contract: Contract) -> Callable[[Extraction], None]:
-    """Return what reports on a long extraction, every few seconds."""
-    reported = time.monotonic()
-
-    def report(extraction: Extraction) -> None:
-        nonlocal reported
-        if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
-            reported = time.monotonic()
-            total = "" if extraction.source_count is None else f" of {extraction.source_count}"
-            context.log.info("%s: %s%s records read", contract.table.qualified_name, extraction.records, total)
-
-    return report
-
-
-def _costs(statistics: Statistics) -> dict[str, Any]:
-    waited = statistics.waited
-    return {
-        "requests": statistics.requests,
-        "retries": statistics.retries,
-        "megabytes": round(statistics.bytes / 1_000_000, 3),
-        "seconds_waited": round(statistics.seconds_waited, 3),
-        **({"waited_for": {why: round(seconds, 3) for why, seconds in waited.items()}} if waited else {}),
-    }
 
 
 def _rules_result(found: Sequence[OtherRules], days: Days) -> dg.AssetCheckResult:
@@ -231,10 +199,6 @@ def _rules_result(found: Sequence[OtherRules], days: Days) -> dg.AssetCheckResul
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"other_days": "; ".join(messages), "remedy": remedy} if messages else {},
     )
-
-
-def _outputs(value: Callable[[], Any], metadata: dict[str, Any]) -> Iterator[dg.Output[Any]]:
-    yield dg.Output(value(), metadata=metadata)
 
 
 def _count_blocks(contract: Contract) -> bool:
