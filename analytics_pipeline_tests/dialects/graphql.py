@@ -43,6 +43,10 @@ class Field:
         return next((one for one in self.fields if one.name == name), None)
 
 
+class Scalar(list[Any]):
+    """A list that is one value of its own type, whatever is in it."""
+
+
 Show = Callable[[Field, Any], Any]
 """Gives what stands in a record for a field with arguments, before its own fields are chosen."""
 
@@ -60,6 +64,8 @@ def parse(document: object, variables: Mapping[str, Any] | None = None) -> tuple
 
 def shown(record: object, fields: Sequence[Field], show: Show) -> Any:  # noqa: ANN401 - JSON
     """What is asked for of a record, or of each of a list."""
+    if isinstance(record, Scalar):
+        return list(record)
     if isinstance(record, list):
         return [shown(one, fields, show) for one in record]
     if not isinstance(record, Mapping):

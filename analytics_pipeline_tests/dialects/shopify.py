@@ -20,6 +20,7 @@ from analytics_pipeline.demo_shop.model import ZERO, Order, Refund, RefundLine
 from analytics_pipeline.demo_shop.truth import Event, is_clean, order_events, revenue
 from analytics_pipeline_tests.dialects.base import Answer, Call, Dialect, Figures, RefusedError
 from analytics_pipeline_tests.dialects.charges import DUTY, GIFT_CARD_SOLD, TIP
+from analytics_pipeline_tests.dialects.graphql import Scalar
 
 TOKEN = "shpat_demo"
 CLIENT_ID, CLIENT_SECRET = "demo-client", "demo-client-secret"
@@ -113,7 +114,7 @@ class ShopifyShop(Dialect):
             rows.append({"day": day.isoformat(), **{name: str(figures[name]) for name in metrics}})
         columns = [{"name": "day", "dataType": "DAY_TIMESTAMP", "displayName": "Day"}]
         columns += [{"name": name, "dataType": "MONEY", "displayName": name.replace("_", " ")} for name in metrics]
-        return {"tableData": {"columns": columns, "rows": rows}, "parseErrors": []}
+        return {"tableData": {"columns": columns, "rows": Scalar(rows)}, "parseErrors": []}
 
     def _sales_by_day(self) -> dict[date, list[Event]]:
         """All events, with what an edit added on the day of the edit."""
