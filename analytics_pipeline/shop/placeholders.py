@@ -27,13 +27,23 @@ _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 class PageRequest:
     """What is sent: a URL, the query parameters to add to it, the method and the body; credentials come with sending.
 
-    The body is JSON text, never part of a message or of what `repr` shows: it may hold secrets.
+    Body and headers may hold secrets: they are part of no message, nor of what `repr` shows.
+
+    Attributes:
+        url: The URL, without what `params` adds to it.
+        params: Query parameters.
+        method: GET or POST.
+        body: JSON text, unless `headers` name another type.
+        headers: Headers of this request alone.
+        bare: Whether it is sent without the shop's credentials: it asks for them itself, or goes elsewhere.
     """
 
     url: str
-    params: Params
+    params: Params = field(repr=False)
     method: str = "GET"
     body: bytes | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +78,13 @@ class Draft:
             else:
                 texts = [_filled_param(one, self.values) for one in value]
                 params[name] = tuple(text for text in texts if text is not None)
-        body = None if self.body is None else json.dumps(filled_json(self.body, self.values)).encode()
+        body = None if self.body is None else json_bytes(filled_json(self.body, self.values))
         return PageRequest(filled_path(self.url, self.values), params, self.method, body)
+
+
+def json_bytes(value: Json) -> bytes:
+    """A plain value as JSON text."""
+    return json.dumps(value).encode()
 
 
 def names_in(value: Json) -> Iterator[str]:

@@ -1,7 +1,8 @@
-"""How a shop is talked to, as models of its description: authentication, paging, budget, limits and stamps.
+"""How a shop is talked to, as models of its description: paging, budget, limits, errors and stamps.
 
 Also the base model and the value types (paths, secrets, days) that the other models are built of. What a request holds
-is in requests.py; the behaviour behind each model is elsewhere: client.py, pagination.py, mapping.py.
+is in requests.py, who asks in credentials.py; the behaviour behind each model is elsewhere: client.py, pagination.py,
+mapping.py.
 """
 
 import re
@@ -141,45 +142,6 @@ class Model(BaseModel):
     """Base of all mappings of the file: unknown keys and guessed types are refused, no error repeats a value."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
-
-
-class NoAuth(Model):
-    """The API asks for no credentials."""
-
-    type: Literal["none"] = "none"
-
-
-class ApiKeyAuth(Model):
-    """A key in a header or in a query parameter."""
-
-    type: Literal["api_key"]
-    key: Secret
-    header: Text | None = None
-    param: Text | None = None
-
-    @model_validator(mode="after")
-    def _one_place(self) -> "ApiKeyAuth":
-        if (self.header is None) == (self.param is None):
-            raise ValueError("give either header or param, the place where the API expects the key")
-        return self
-
-
-class BearerAuth(Model):
-    """A token in the `Authorization: Bearer` header."""
-
-    type: Literal["bearer"]
-    token: Secret
-
-
-class BasicAuth(Model):
-    """User and password in the `Authorization: Basic` header."""
-
-    type: Literal["basic"]
-    username: Text
-    password: Secret
-
-
-Auth = Annotated[NoAuth | ApiKeyAuth | BearerAuth | BasicAuth, Field(discriminator="type")]
 
 
 class Listed(Model):
@@ -364,11 +326,13 @@ class Errors(Model):
         at: Path of the failures in the answer: a list or an object, absent or empty in a good answer.
         message: Path of the shop's words in one of them.
         throttled_when: Expression on one of them that is true where the shop only asks to wait.
+        unauthorized_when: Expression on one of them that is true where the token has ended: as HTTP 401.
     """
 
     at: DottedPath
     message: Expression = "message"
     throttled_when: Expression | None = None
+    unauthorized_when: Expression | None = None
 
 
 class Limits(Model):

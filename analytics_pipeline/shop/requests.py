@@ -59,9 +59,12 @@ def _body_fault(value: object, name: str = "") -> str | None:
         if looks_like_credential(name) and not list(names_in(value)):
             return f"{name} looks like a credential; describe it under auth with a ${{NAME}} reference"
         return f"{name} holds a ${{NAME}} reference; those are for base_url and auth" if has_reference(value) else None
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"{name} is no number of JSON"
-    return None if value is None or isinstance(value, bool | int | float) else f"{name} is nothing that JSON knows"
+    return None if is_json(value) else f"{name} is nothing that JSON knows"
+
+
+def is_json(value: object) -> bool:
+    """Whether a single value is one that JSON can say."""
+    return value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 ParamValue = Annotated[str | tuple[str, ...], BeforeValidator(_param_value)]

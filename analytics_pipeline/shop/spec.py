@@ -1,6 +1,6 @@
 """The shop description: the models of its YAML, one class per mapping of the file, and `load_shop`.
 
-How a shop is talked to (authentication, paging) is in protocol.py, what a list and its requests are in endpoints.py
+How a shop is talked to is in protocol.py and credentials.py, what a list and its requests are in endpoints.py
 and requests.py; how faults of a file are found and said is in loading.py. References (`${NAME}`) stay as they are
 written: loading needs no environment.
 """
@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from analytics_pipeline.errors import DescriptionError
+from analytics_pipeline.shop.credentials import ApiKeyAuth, Auth, NoAuth, TokenHeader
 from analytics_pipeline.shop.endpoints import DatedEndpoint, Endpoint
 from analytics_pipeline.shop.fields import (
     CustomerFields,
@@ -25,8 +26,6 @@ from analytics_pipeline.shop.fields import (
 )
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.protocol import (
-    ApiKeyAuth,
-    Auth,
     Day,
     Errors,
     Expression,
@@ -35,7 +34,6 @@ from analytics_pipeline.shop.protocol import (
     Limits,
     Model,
     Name,
-    NoAuth,
     Reason,
     RequestBudget,
     Text,
@@ -206,12 +204,13 @@ class Shop(Model):
 
     @model_validator(mode="after")
     def _credentials_have_their_own_place(self) -> "Shop":
-        if isinstance(self.auth, ApiKeyAuth):
+        if isinstance(self.auth, ApiKeyAuth) and self.auth.param is not None:
             for key, endpoint in self.lists.items():
                 if endpoint.sends(self.auth.param):
                     raise ValueError(f"auth.param {self.auth.param} is also a query parameter of {key}")
-            if self.auth.header is not None and self.auth.header.lower() in map(str.lower, self.headers):
-                raise ValueError(f"auth.header {self.auth.header} is also given under headers")
+        header = self.auth.header if isinstance(self.auth, ApiKeyAuth | TokenHeader) else None
+        if header is not None and header.lower() in map(str.lower, self.headers):
+            raise ValueError(f"auth.header {header} is also given under headers")
         return self
 
 

@@ -15,6 +15,8 @@ from analytics_pipeline.plain import plain
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 HIDDEN = "***"
 SHOWN_CHARACTERS = 400
+_LONGEST_PATTERN = 48
+_OF_TOKENS = r"[\w.~+/=%\\-]+"
 
 
 def base_url_fault(url: str) -> str | None:
@@ -74,19 +76,26 @@ def resolve_link(link: str, *, against: str) -> str:
 class Redactor:
     """Hides known secrets, in every spelling that a URL, a header or JSON may give them, and the userinfo of URLs."""
 
-    def __init__(self, secrets: Iterable[str] = (), parameter: str | None = None) -> None:
-        """Takes the secret values and the name of the query parameter that carries one."""
-        texts = [text for secret in secrets if secret for text in (secret, base64.b64encode(secret.encode()).decode())]
-        self._secrets = re.compile("|".join("".join(map(_spellings, text)) for text in texts)) if texts else None
-        self._parameter = None
-        if parameter is not None:
-            self._parameter = re.compile(rf"([?&]{re.escape(quote_plus(parameter))}=)[^&#\s'\"]*", re.IGNORECASE)
+    def __init__(self, secrets: Iterable[str] = (), parameters: Iterable[str] = ()) -> None:
+        """Takes the secret values and the names of the query parameters that carry one."""
+        self._patterns: dict[str, None] = {}
+        self._secrets: re.Pattern[str] | None = None
+        self.learn(secrets)
+        names = "|".join(re.escape(quote_plus(name)) for name in parameters)
+        self._parameters = re.compile(rf"([?&](?:{names})=)[^&#\s'\"]*", re.IGNORECASE) if names else None
+
+    def learn(self, secrets: Iterable[str]) -> None:
+        """Takes further secret values; those of before stay hidden."""
+        for secret in filter(None, secrets):
+            for text in (secret, base64.b64encode(secret.encode()).decode()):
+                self._patterns[_pattern(text)] = None
+        self._secrets = re.compile("|".join(self._patterns)) if self._patterns else None
 
     def __call__(self, text: str) -> str:
         """The text with `***` for every secret."""
         text = re.sub(r"(://)[^/@\s]*@", rf"\1{HIDDEN}@", text)
-        if self._parameter is not None:
-            text = self._parameter.sub(rf"\g<1>{HIDDEN}", text)
+        if self._parameters is not None:
+            text = self._parameters.sub(rf"\g<1>{HIDDEN}", text)
         return self._secrets.sub(HIDDEN, text) if self._secrets is not None else text
 
     def shown(self, text: str) -> str:
@@ -107,6 +116,14 @@ class RedactedLog(logging.Filter):
         """Rewrites the record; lets every one through."""
         record.msg, record.args = self._redact(record.getMessage()), ()
         return True
+
+
+def _pattern(text: str) -> str:
+    """A pattern for a secret; of a long token its beginning and such characters as follow, which compiles in time."""
+    begin, rest = text[:_LONGEST_PATTERN], text[_LONGEST_PATTERN:]
+    if rest and re.fullmatch(_OF_TOKENS, rest):
+        return f"{''.join(map(_spellings, begin))}(?:{_OF_TOKENS})?"
+    return "".join(map(_spellings, text))
 
 
 def _spellings(character: str) -> str:

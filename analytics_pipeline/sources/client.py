@@ -10,22 +10,21 @@ import os
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from random import random as random_share
 from typing import Any, Generic, Self, TypeVar
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import msgspec
 import requests
 from requests.structures import CaseInsensitiveDict
 
-from analytics_pipeline.errors import AnswerError, SettingsError, ShopRefusedError, ShopUnavailableError
+from analytics_pipeline.errors import AnswerError, ShopRefusedError, ShopUnavailableError
 from analytics_pipeline.shop.placeholders import PageRequest
-from analytics_pipeline.shop.references import resolve
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.shop.urls import RedactedLog, Redactor, base_url_fault, resolve_link
+from analytics_pipeline.shop.urls import RedactedLog, Redactor, resolve_link
 from analytics_pipeline.sources.credentials import read_credentials
 from analytics_pipeline.sources.deadline import Deadline, WatchedAdapter
+from analytics_pipeline.sources.environment import certificates, resolved_base_url
 from analytics_pipeline.sources.faults import (
     RETRY,
     THROTTLED,
@@ -39,6 +38,7 @@ from analytics_pipeline.sources.faults import (
 )
 from analytics_pipeline.sources.pacing import Pace, retry_after_seconds, retry_wait
 from analytics_pipeline.sources.statistics import Statistics
+from analytics_pipeline.sources.tokens import Tokens
 
 Body = TypeVar("Body")
 
@@ -47,7 +47,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _SAME_METHOD = {307, 308}
 """Redirects after which the request is made again as it was; others turn a POST into a GET."""
 _MAX_REDIRECTS = 5
-_NO_CONTENT = 204
+_NO_CONTENT, _UNAUTHORIZED = 204, 401
 _CHUNK_BYTES = 1 << 17
 _EXCERPT_BYTES = 2048
 _MEGABYTE = 1_000_000
@@ -77,6 +77,10 @@ class Answer(Generic[Body]):
 class _Redirect:
     location: str
     status: int
+
+
+_RENEWED = _Redirect("", _UNAUTHORIZED)
+"""The token ended meanwhile: the same request again, with another one."""
 
 
 class ShopClient:
@@ -113,11 +117,11 @@ class ShopClient:
         """
         credentials = read_credentials(shop.auth, environment)
         self.shop = shop
-        self.base_url = _base_url(shop, environment)
+        self.base_url = resolved_base_url(shop, environment)
         self.statistics = Statistics()
-        self._source = credentials.source
-        self._auth_param = credentials.param
-        self.redact = Redactor(credentials.secrets, credentials.param[0] if credentials.param else None)
+        self._credentials = credentials
+        self._tokens = Tokens(credentials.token, self.base_url, clock) if credentials.token else None
+        self.redact = Redactor(credentials.secrets, credentials.hidden_params)
         self._told_errors = ToldErrors(shop.errors, self.redact)
         self._sleep, self._random = sleep, random
         self._pace = Pace(shop.request_budget, shop.limits.max_retry_after, self._sleep, clock)
@@ -126,7 +130,7 @@ class ShopClient:
         self._deadline = Deadline(shop.limits.answer_timeout)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, WatchedAdapter(self._deadline))
-        self._session.verify = _certificates(environment)
+        self._session.verify = certificates(environment)
         self._session.headers.update(
             {"Accept": "application/json", "User-Agent": "analytics-pipeline", **shop.headers, **credentials.headers}
         )
@@ -178,6 +182,8 @@ class ShopClient:
         while True:
             outcome = self._follow(request, decode, ends)
             if isinstance(outcome, Answer):
+                if self._tokens is not None and not request.bare:
+                    self._tokens.has_worked = True
                 return outcome
             failures += 1
             if failures > limits.retries:
@@ -198,7 +204,11 @@ class ShopClient:
         """One attempt, along redirects within the shop's origin."""
         start = f"{request.method} {self.shown(request)}"
         for _ in range(_MAX_REDIRECTS + 1):
+            if self._tokens is not None and self._tokens.is_due and not request.bare:
+                self._get_token(self._tokens)
             outcome = self._send(request, decode, ends)
+            if outcome is _RENEWED:
+                continue
             if not isinstance(outcome, _Redirect):
                 return outcome
             if request.method != "GET" and outcome.status not in _SAME_METHOD:
@@ -215,6 +225,22 @@ class ShopClient:
             f"{start}: the shop's redirect {fault}; credentials stay with the shop's own origin. "
             f"Set base_url to the address where the API is"
         )
+
+    def _get_token(self, tokens: Tokens) -> None:
+        """Asks for a token.
+
+        Raises:
+            ShopRefusedError, ShopUnavailableError, AnswerError, SettingsError: As `ask`; there is no token.
+        """
+        answer = self.ask(tokens.request, tokens.decode)
+        self.redact.learn(tokens.take(answer.body or (), answer.headers, answer.asked, self._credentials.source))
+
+    def _renews(self, request: PageRequest) -> bool:
+        """Whether a request that lacks the right is made again with another token: once for each that has worked."""
+        if self._tokens is None or request.bare or not self._tokens.has_worked:
+            return False
+        self._tokens.forget()
+        return True
 
     def _send(
         self, request: PageRequest, decode: Callable[[bytes], Body], ends: Collection[int]
@@ -238,6 +264,8 @@ class ShopClient:
                 if self._deadline.has_passed:  # the end of the connection is that of the headers, too
                     return self._late()
                 self._pace.learn(response.headers)
+                if response.status_code == _UNAUTHORIZED and self._renews(request):
+                    return _RENEWED
                 return self._outcome(request, response, decode, ends)
         except requests.RequestException as error:
             fault = error
@@ -262,9 +290,9 @@ class ShopClient:
         body = self._read(response, answer.asked)
         if self._deadline.has_passed:  # without an announced length, the end of the connection is that of the body
             return self._late()
-        return self._told(answer, body) or self._decoded(answer, body, decode)
+        return self._told(request, answer, body) or self._decoded(answer, body, decode)
 
-    def _told(self, answer: Answer[Any], body: bytes) -> Failure | None:
+    def _told(self, request: PageRequest, answer: Answer[Any], body: bytes) -> Failure | _Redirect | None:
         """What an answer that looks like a good one tells of points and failures.
 
         Raises:
@@ -274,6 +302,8 @@ class ShopClient:
         told = self._told_errors.in_answer(body)
         if told is None:
             return None
+        if told.is_unauthorized and self._renews(request):
+            return _RENEWED
         if told.is_passing:
             cause = f"HTTP {answer.status}, throttled.{told.words}"
             return Failure(cause, retry_after_seconds(answer.headers), THROTTLED)
@@ -318,20 +348,29 @@ class ShopClient:
         words = self.redact.shown(excerpt.decode("utf-8", "replace"))
         kind = markup(excerpt)
         page = f" The answer is {kind} and no JSON: perhaps a page for people." if kind else ""
-        message = f"{asked}: HTTP {response.status_code}: {advice(response.status_code, self._source)}.{page}"
+        message = (
+            f"{asked}: HTTP {response.status_code}: {advice(response.status_code, self._credentials.source)}.{page}"
+        )
         return ShopRefusedError(message, excerpt=words or None, status=response.status_code)
 
     def _late(self) -> Failure:
         return Failure(f"no whole answer within {self.shop.limits.answer_timeout:g} s (limits.answer_timeout)")
 
     def _prepared(self, request: PageRequest) -> requests.PreparedRequest:
-        params = dict(request.params)
-        # The shop's own link may have the key already.
-        if self._auth_param is not None and self._auth_param[0] not in dict(parse_qsl(urlsplit(request.url).query)):
-            params[self._auth_param[0]] = self._auth_param[1]
+        url, params = (request.url, dict(request.params)) if request.bare else self._credentials.on(request)
         has_type = request.body is None or "Content-Type" in self._session.headers
-        headers = {} if has_type else {"Content-Type": "application/json"}
-        asked = requests.Request(request.method, request.url, params=params, data=request.body, headers=headers)
+        headers: dict[str, str | None] = {} if has_type else {"Content-Type": "application/json"}
+        if request.bare:
+            headers |= dict.fromkeys(self._credentials.headers)
+        elif self._tokens is not None:
+            headers |= self._tokens.headers
+        asked = requests.Request(
+            request.method,
+            url,
+            params=params,
+            data=request.body,
+            headers={**headers, **request.headers},  # None leaves one of the session out
+        )
         return self._session.prepare_request(asked)
 
 
@@ -343,21 +382,3 @@ def refuse_missing_secrets(shop: Shop, environment: Mapping[str, str] = os.envir
     """
     with ShopClient(shop, environment=environment):
         pass
-
-
-def _base_url(shop: Shop, environment: Mapping[str, str]) -> str:
-    url = resolve(shop.base_url, environment, where="base_url").strip()
-    fault = base_url_fault(url)
-    if fault:
-        raise SettingsError(f"base_url {shop.base_url} of shop {shop.name}, as resolved from the environment, {fault}")
-    return url.rstrip("/")
-
-
-def _certificates(environment: Mapping[str, str]) -> str | bool:
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        bundle = environment.get(name)
-        if bundle:
-            if not Path(bundle).exists():
-                raise SettingsError(f"{name} names {bundle}, which does not exist")
-            return bundle
-    return True

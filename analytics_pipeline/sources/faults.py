@@ -59,11 +59,13 @@ class Told:
 
     Attributes:
         is_passing: Whether the shop only asks for patience.
+        is_unauthorized: Whether it takes the credentials no longer.
         words: What of the shop's words a message may quote, as a part of a sentence; perhaps empty.
         excerpt: All of them; no part of a message.
     """
 
     is_passing: bool
+    is_unauthorized: bool
     words: str
     excerpt: str | None
 
@@ -78,7 +80,10 @@ class ToldErrors:
             self._key = f'"{described.at.rpartition(".")[2]}"'.encode()
             self._read = record_reader([described.at])
             self._message = compile_path(described.message)
-            self._throttled = compile_path(described.throttled_when) if described.throttled_when else None
+            self._throttled, self._unauthorized = (
+                compile_path(when) if when else lambda _: False
+                for when in (described.throttled_when, described.unauthorized_when)
+            )
 
     def in_answer(self, body: bytes) -> Told | None:
         """What the answer tells; None where it is no failure."""
@@ -93,8 +98,9 @@ class ToldErrors:
         entries = found if isinstance(found, list) else [found]
         texts = [text for entry in entries if isinstance(text := _searched(self._message, entry), str)]
         excerpt = self._redact("; ".join(texts)) if texts else excerpt_of(body, self._redact)
-        is_passing = self._throttled is not None and all(_searched(self._throttled, entry) is True for entry in entries)
-        return Told(is_passing, quoted(texts, self._redact), excerpt)
+        is_passing = all(_searched(self._throttled, entry) is True for entry in entries)
+        is_unauthorized = any(_searched(self._unauthorized, entry) is True for entry in entries)
+        return Told(is_passing, is_unauthorized, quoted(texts, self._redact), excerpt)
 
 
 def _searched(search: Callable[[object], object], entry: object) -> Any:  # noqa: ANN401 - what JSON may say

@@ -19,7 +19,7 @@ from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
-from analytics_pipeline.shop import protocol, requests, spec
+from analytics_pipeline.shop import credentials, protocol, requests, spec
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.related import Follow, Related
 from analytics_pipeline.shop.spec import load_shop
@@ -227,7 +227,9 @@ def _models(module: object) -> Iterator[type[pydantic.BaseModel]]:
             yield value
 
 
-@pytest.mark.parametrize("model", sorted({*_models(spec), *_models(protocol), *_models(requests)}, key=repr))
+@pytest.mark.parametrize(
+    "model", sorted({one for module in (spec, protocol, requests, credentials) for one in _models(module)}, key=repr)
+)
 def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel]) -> None:
     text = (DOCS / "shops.md").read_text(encoding="utf-8")
     messages = {word for code in codes_of(text) for word in re.findall(r"\w+", code)}
@@ -236,7 +238,7 @@ def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel])
 
 def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path) -> None:
     class Parts(protocol.Model):
-        auth: protocol.Auth | None = None
+        auth: credentials.Auth | None = None
         pagination: protocol.Pagination | None = None
         request_budget: protocol.RequestBudget | None = None
         errors: protocol.Errors | None = None

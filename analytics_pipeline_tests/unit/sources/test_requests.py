@@ -288,7 +288,7 @@ WORDS: list[tuple[dict[str, Any], str]] = [
     ({"path": "/orders/{{id}}"}, r"\{\{id\}\} has no value here"),
     ({"method": "POST", "body": {"api_key": "abc"}}, "api_key looks like a credential"),
     ({"method": "POST", "body": {"a": ["${SHOP_KEY}"]}}, r"holds a \$\{NAME\} reference"),
-    ({"method": "POST", "body": {"a": float("nan")}}, "is no number of JSON"),
+    ({"method": "POST", "body": {"a": float("nan")}}, "is nothing that JSON knows"),
     ({"method": "PUT"}, "Input should be 'GET' or 'POST'"),
     ({"params": {"a": ["x", 1]}}, "must be text"),
     ({"records": "a[].b[].c"}, r"with one \[\] at most"),

@@ -120,7 +120,7 @@ def test_a_redactor_knows_a_secret_in_every_spelling(written: str) -> None:
 
 
 def test_a_redactor_hides_userinfo_and_the_key_parameter_even_when_the_value_is_unknown() -> None:
-    redact = Redactor(parameter="api_key")
+    redact = Redactor(parameters=["api_key"])
     assert (
         redact("GET http://me:word@shop/x?a=1&api_key=other%20key&b=2") == "GET http://***@shop/x?a=1&api_key=***&b=2"
     )
