@@ -32,7 +32,7 @@ def make_ledger(rows: int, days: int = DAYS) -> pa.Table:
     chance = np.random.default_rng(541_909)
     order = np.arange(rows) // EVENTS_OF_AN_ORDER
     placed = FIRST_DAY + (order * days // (order[-1] + 1)).astype("timedelta64[D]")
-    kind = chance.choice(len(EVENT_TYPES), rows, p=SHARES)
+    kind = chance.choice(len(SHARES), rows, p=SHARES)
     is_sold, is_returned = kind == 0, kind == 1
     later = np.where(is_returned, chance.integers(1, 40, rows), 0).astype("timedelta64[D]")
     event_day = placed + later
@@ -63,7 +63,9 @@ def make_ledger(rows: int, days: int = DAYS) -> pa.Table:
         "returns": _money(returns),
         "net_sales": _money(net),
         "shipping": _money(shipping),
+        "charges": _money(np.zeros(rows, dtype=np.int64)),
         "taxes": _money(taxes),
+        "outside_sales": _money(np.zeros(rows, dtype=np.int64)),
         "total_sales": _money(net + shipping + taxes),
     }
     ledger = pa.table(columns).cast(CLEAN_SALES.table.arrow_schema)

@@ -20,7 +20,10 @@ TEST_ORDER = "test_order"
 
 @dataclass(frozen=True, slots=True)
 class RevenueTruth:
-    """The measures of one row of `daily_revenue`. Money at up to four decimals; the average is None without orders."""
+    """The measures of one row of `daily_revenue`. Money at up to four decimals; the average is None without orders.
+
+    The shop has no charges.
+    """
 
     orders: int
     units_sold: int
@@ -36,6 +39,12 @@ class RevenueTruth:
     customers: int
     new_customers: int
     returning_customers: int
+    charges: Decimal = ZERO
+    tips: Decimal = ZERO
+    fees: Decimal = ZERO
+    duties: Decimal = ZERO
+    gift_cards_sold: Decimal = ZERO
+    gift_cards_redeemed: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

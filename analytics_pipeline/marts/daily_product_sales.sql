@@ -1,8 +1,8 @@
--- Sales of each product by business day and currency, each event on the day on which it happened; goods given back without naming a product stand under (none).
+-- Sales of each product by business day and currency, each event on the day on which it happened; goods given back without naming a product, and charges that count in net sales, stand under (none).
 -- grain: event_date, product_id, currency
 select
     event_date, -- Business day of the events, in the shop's time zone.
-    coalesce(product_id, '(none)') as product_id, -- The product; (none) for money given back without naming one.
+    coalesce(product_id, '(none)') as product_id, -- The product; (none) for money given back without naming one, and for charges that count in net sales.
     currency, -- ISO 4217 code of every amount in the row.
     count(distinct order_id) filter (where gross_sales > 0) as orders, -- Orders placed that day with gross sales of the product above zero.
     coalesce(sum(quantity) filter (where gross_sales > 0), 0) as units_sold, -- Units of lines sold with gross sales above zero.
@@ -12,5 +12,13 @@ select
     sum(returns) as returns, -- Value of goods taken back that day, after discounts; positive.
     sum(net_sales) as net_sales -- gross_sales - discounts - returns.
 from clean.sales
-where event_date between :first_day and :last_day and event_type in ('line_sold', 'line_returned', 'adjustment')
+where
+    event_date between :first_day and :last_day
+    and (
+        event_type in ('line_sold', 'line_returned', 'adjustment')
+        or (
+            event_type not in ('shipping_charged', 'shipping_refunded')
+            and (gross_sales <> 0 or discounts <> 0 or returns <> 0)
+        )
+    )
 group by event_date, coalesce(product_id, '(none)'), currency

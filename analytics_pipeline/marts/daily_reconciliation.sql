@@ -39,7 +39,9 @@ placed as (
     select
         order_date as business_day,
         count(*) as orders,
-        sum(abs(order_total - (gross_sales - discounts - returns + shipping + taxes))) as difference,
+        sum(
+            abs(order_total - (gross_sales - discounts - returns + shipping + charges + taxes + outside_sales))
+        ) as difference,
         sum(gross_sales) as gross_sales,
         sum(discounts) as discounts,
         sum(returns) as returns,
@@ -66,7 +68,10 @@ ledger_of_orders as (
         order_date as business_day,
         sum(gross_sales) as gross_sales,
         sum(discounts) as discounts,
-        sum(total_sales) as total_sales
+        sum(total_sales + outside_sales) as added_up,
+        sum(gross_sales) filter (where right(event_type, 8) = '_charged') as charged_gross_sales,
+        sum(discounts) filter (where right(event_type, 8) = '_charged') as charged_discounts,
+        sum(returns) filter (where right(event_type, 8) = '_charged') as charged_returns
     from clean.sales
     where order_date between :first_day and :last_day
     group by order_date
@@ -80,6 +85,7 @@ ledger_of_events as (
         sum(discounts) as discounts,
         sum(returns) as returns,
         sum(shipping) as shipping,
+        sum(charges) as charges,
         sum(taxes) as taxes,
         sum(total_sales) as total_sales
     from clean.sales
@@ -106,6 +112,7 @@ sums as (
             + abs(coalesce(revenue.discounts, 0) - coalesce(ledger_of_events.discounts, 0))
             + abs(coalesce(revenue.returns, 0) - coalesce(ledger_of_events.returns, 0))
             + abs(coalesce(revenue.shipping, 0) - coalesce(ledger_of_events.shipping, 0))
+            + abs(coalesce(revenue.charges, 0) - coalesce(ledger_of_events.charges, 0))
             + abs(coalesce(revenue.taxes, 0) - coalesce(ledger_of_events.taxes, 0))
             + abs(coalesce(revenue.total_sales, 0) - coalesce(ledger_of_events.total_sales, 0))
         ) as ledger_difference,
@@ -146,6 +153,7 @@ current_numbers as (
         ('returns', revenue.returns),
         ('net_sales', revenue.net_sales),
         ('shipping', revenue.shipping),
+        ('charges', revenue.charges),
         ('taxes', revenue.taxes),
         ('total_sales', revenue.total_sales)
     ) as numbers(metric, value)
@@ -162,7 +170,8 @@ history as (
         and reported.key = current_numbers.key
         and reported.metric = current_numbers.metric
     where coalesce(current_numbers.metric, reported.metric) in (
-        'orders', 'gross_sales', 'discounts', 'returns', 'net_sales', 'shipping', 'taxes', 'total_sales'
+        'orders', 'gross_sales', 'discounts', 'returns', 'net_sales', 'shipping', 'charges', 'taxes',
+        'total_sales'
     )
     group by coalesce(current_numbers.day, reported.day)
 ),
@@ -181,14 +190,22 @@ steps as (
         ) as raw_money_difference,
         cast(coalesce(placed.difference, 0) as decimal(19, 4)) as order_difference,
         cast(
-            abs(coalesce(placed.gross_sales, 0) - coalesce(lines.gross_sales, 0))
-            + abs(coalesce(placed.discounts, 0) - coalesce(lines.discounts, 0))
-            + abs(coalesce(placed.returns, 0) - coalesce(lines.returns, 0)) as decimal(19, 4)
+            abs(
+                coalesce(placed.gross_sales, 0) - coalesce(lines.gross_sales, 0)
+                - coalesce(ledger_of_orders.charged_gross_sales, 0)
+            )
+            + abs(
+                coalesce(placed.discounts, 0) - coalesce(lines.discounts, 0)
+                - coalesce(ledger_of_orders.charged_discounts, 0)
+            )
+            + abs(
+                coalesce(placed.returns, 0) - coalesce(lines.returns, 0) - coalesce(ledger_of_orders.charged_returns, 0)
+            ) as decimal(19, 4)
         ) as line_difference,
         cast(
             abs(coalesce(placed.gross_sales, 0) - coalesce(ledger_of_orders.gross_sales, 0))
             + abs(coalesce(placed.discounts, 0) - coalesce(ledger_of_orders.discounts, 0))
-            + abs(coalesce(placed.kept, 0) - coalesce(ledger_of_orders.total_sales, 0)) as decimal(19, 4)
+            + abs(coalesce(placed.kept, 0) - coalesce(ledger_of_orders.added_up, 0)) as decimal(19, 4)
         ) as ledger_difference,
         cast(coalesce(sums.ledger_difference, 0) as decimal(19, 4)) as revenue_difference,
         cast(coalesce(sums.product_difference, 0) as decimal(19, 4)) as product_difference,
@@ -210,7 +227,7 @@ select
     raw_orders_difference, -- Orders sent less those that are clean, in quarantine or left out.
     raw_money_difference, -- The same in money.
     order_difference, -- order_total less its parts, over all clean orders.
-    line_difference, -- Gross sales, discounts and returns of the orders less those of their lines.
+    line_difference, -- Gross sales, discounts and returns of the orders less those of their lines and of charges that count in net sales.
     ledger_difference, -- What the orders add up to, given back apart, less their events in the ledger.
     revenue_difference, -- daily_revenue less the ledger's events of the day.
     product_difference, -- daily_revenue less daily_product_sales: gross sales, discounts and returns.

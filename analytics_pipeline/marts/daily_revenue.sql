@@ -14,6 +14,21 @@ with order_days as (
         sum(returns) as returns,
         sum(net_sales) as net_sales,
         sum(shipping) as shipping,
+        sum(charges) as charges,
+        sum(charges) filter (where event_type in ('tip_charged', 'tip_refunded')) as tips,
+        sum(charges) filter (
+            where event_type in (
+                'fee_charged', 'fee_refunded', 'handling_charged', 'handling_refunded', 'surcharge_charged',
+                'surcharge_refunded'
+            )
+        ) as fees,
+        sum(charges) filter (where event_type in ('duty_charged', 'duty_refunded')) as duties,
+        sum(outside_sales) filter (
+            where event_type in ('gift_card_sold_charged', 'gift_card_sold_refunded')
+        ) as gift_cards_sold,
+        -sum(outside_sales) filter (
+            where event_type in ('gift_card_redeemed_charged', 'gift_card_redeemed_refunded')
+        ) as gift_cards_redeemed,
         sum(taxes) as taxes,
         sum(total_sales) as total_sales
     from clean.sales
@@ -51,6 +66,12 @@ sums as (
         sum(order_days.returns) as returns,
         sum(order_days.net_sales) as net_sales,
         sum(order_days.shipping) as shipping,
+        sum(order_days.charges) as charges,
+        sum(order_days.tips) as tips,
+        sum(order_days.fees) as fees,
+        sum(order_days.duties) as duties,
+        sum(order_days.gift_cards_sold) as gift_cards_sold,
+        sum(order_days.gift_cards_redeemed) as gift_cards_redeemed,
         sum(order_days.taxes) as taxes,
         sum(order_days.total_sales) as total_sales,
         count(distinct order_days.customer_key) filter (where order_days.gross_sales > 0) as customers,
@@ -68,18 +89,24 @@ select
     coalesce(sums.orders, 0) as orders, -- Orders placed that day with gross sales above zero.
     coalesce(sums.units_sold, 0) as units_sold, -- Units of lines sold with gross sales above zero.
     coalesce(sums.units_returned, 0) as units_returned, -- Units taken back that day, whatever the day of their order.
-    coalesce(sums.gross_sales, 0) as gross_sales, -- Price times quantity, before discounts, returns, shipping and taxes.
+    coalesce(sums.gross_sales, 0) as gross_sales, -- Price times quantity, and charges that count in net sales, before discounts, returns, shipping and taxes.
     coalesce(sums.discounts, 0) as discounts, -- Discounts of the orders placed that day; positive.
     coalesce(sums.returns, 0) as returns, -- Value of goods taken back that day, after discounts; positive.
     coalesce(sums.net_sales, 0) as net_sales, -- gross_sales - discounts - returns.
     coalesce(sums.shipping, 0) as shipping, -- Shipping charged less shipping refunded, tax excluded.
+    coalesce(sums.charges, 0) as charges, -- Charges that count in total sales, tips, fees, duties and others, less those given back; without tax.
     coalesce(sums.taxes, 0) as taxes, -- Taxes charged less taxes given back.
-    coalesce(sums.total_sales, 0) as total_sales, -- net_sales + shipping + taxes.
+    coalesce(sums.total_sales, 0) as total_sales, -- net_sales + shipping + charges + taxes.
     case
         when sums.orders > 0 then cast((sums.gross_sales - sums.discounts) / sums.orders as numeric(19, 4))
     end as average_order_value, -- (gross_sales - discounts) / orders; null without orders.
     coalesce(sums.customers, 0) as customers, -- Known customers of those orders.
     coalesce(sums.new_customers, 0) as new_customers, -- Those of them whose first order ever in this shop is on that day.
-    coalesce(sums.customers - sums.new_customers, 0) as returning_customers -- Those who had ordered on an earlier day.
+    coalesce(sums.customers - sums.new_customers, 0) as returning_customers, -- Those who had ordered on an earlier day.
+    coalesce(sums.tips, 0) as tips, -- Part of charges: tips. 0 too where the description maps none.
+    coalesce(sums.fees, 0) as fees, -- Part of charges: fees, handling and surcharges that count in total sales.
+    coalesce(sums.duties, 0) as duties, -- Part of charges: duties.
+    coalesce(sums.gift_cards_sold, 0) as gift_cards_sold, -- Gift cards sold less those taken back; in no sales figure.
+    coalesce(sums.gift_cards_redeemed, 0) as gift_cards_redeemed -- Paid with gift cards, less what went back onto them; in no sales figure.
 from days
 left join sums on sums.event_date = days.event_date and sums.currency = days.currency

@@ -29,8 +29,14 @@ adjustments as (
         sum(difference) filter (where metric = 'returns') as returns,
         sum(difference) filter (where metric = 'net_sales') as net_sales,
         sum(difference) filter (where metric = 'shipping') as shipping,
+        sum(difference) filter (where metric = 'charges') as charges,
         sum(difference) filter (where metric = 'taxes') as taxes,
-        sum(difference) filter (where metric = 'total_sales') as total_sales
+        sum(difference) filter (where metric = 'total_sales') as total_sales,
+        sum(difference) filter (where metric = 'tips') as tips,
+        sum(difference) filter (where metric = 'fees') as fees,
+        sum(difference) filter (where metric = 'duties') as duties,
+        sum(difference) filter (where metric = 'gift_cards_sold') as gift_cards_sold,
+        sum(difference) filter (where metric = 'gift_cards_redeemed') as gift_cards_redeemed
     from moved
     group by event_date, currency
 )
@@ -46,8 +52,14 @@ select
     coalesce(revenue.returns, 0) + coalesce(adjustments.returns, 0) as returns, -- Value of goods taken back, after discounts; positive.
     coalesce(revenue.net_sales, 0) + coalesce(adjustments.net_sales, 0) as net_sales, -- gross_sales - discounts - returns.
     coalesce(revenue.shipping, 0) + coalesce(adjustments.shipping, 0) as shipping, -- Shipping charged less shipping refunded, tax excluded.
+    coalesce(revenue.charges, 0) + coalesce(adjustments.charges, 0) as charges, -- Charges that count in total sales, less those given back.
     coalesce(revenue.taxes, 0) + coalesce(adjustments.taxes, 0) as taxes, -- Taxes charged less taxes given back.
-    coalesce(revenue.total_sales, 0) + coalesce(adjustments.total_sales, 0) as total_sales, -- net_sales + shipping + taxes.
-    coalesce(adjustments.net_sales, 0) as late_net_sales -- Part of net_sales that late changes of closed days moved: to this day when positive or negative here, away from a closed one there.
+    coalesce(revenue.total_sales, 0) + coalesce(adjustments.total_sales, 0) as total_sales, -- net_sales + shipping + charges + taxes.
+    coalesce(adjustments.net_sales, 0) as late_net_sales, -- Part of net_sales that late changes of closed days moved: to this day when positive or negative here, away from a closed one there.
+    coalesce(revenue.tips, 0) + coalesce(adjustments.tips, 0) as tips, -- Part of charges: tips.
+    coalesce(revenue.fees, 0) + coalesce(adjustments.fees, 0) as fees, -- Part of charges: fees, handling and surcharges.
+    coalesce(revenue.duties, 0) + coalesce(adjustments.duties, 0) as duties, -- Part of charges: duties.
+    coalesce(revenue.gift_cards_sold, 0) + coalesce(adjustments.gift_cards_sold, 0) as gift_cards_sold, -- Gift cards sold less those taken back; in no sales figure.
+    coalesce(revenue.gift_cards_redeemed, 0) + coalesce(adjustments.gift_cards_redeemed, 0) as gift_cards_redeemed -- Paid with gift cards, less what went back onto them; in no sales figure.
 from marts.daily_revenue as revenue
 full join adjustments on adjustments.event_date = revenue.event_date and adjustments.currency = revenue.currency

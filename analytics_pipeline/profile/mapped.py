@@ -3,11 +3,12 @@
 From the expressions of the description alone; no record is looked at.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analytics_pipeline.decoding.expressions import PARENT, parse
+from analytics_pipeline.shop.charges import Charge
 from analytics_pipeline.shop.protocol import Model
 from analytics_pipeline.shop.spec import Endpoint, Orders
 
@@ -81,8 +82,10 @@ def _read(endpoint: Endpoint) -> Iterator[Mapped]:
     if endpoint.returns_when:
         yield _of("returns_when", endpoint.returns_when, _RECORD)
     yield from _of_list("lines", endpoint.lines.records, endpoint.lines.fields, _RECORD)
+    yield from _of_charges("", endpoint.charges, _RECORD)
     refunds = endpoint.refunds
     if refunds:
+        yield from _of_charges("refunds.", refunds.charges, _entries(refunds.records, _RECORD), (_RECORD,))
         yield from _of_list("refunds", refunds.records, refunds.fields, _RECORD)
         if refunds.lines:
             of_refunds = _entries(refunds.records, _RECORD)
@@ -95,6 +98,20 @@ def _of_list(role: str, records: str, fields: Model, bases: tuple[str, ...], hol
     # The entries as such, which a list that is empty does not have.
     yield Mapped(role, records, entries)
     yield from _of_fields(f"{role}.", fields, entries, (bases, *holders))
+
+
+def _of_charges(
+    prefix: str, charges: Iterable[Charge], bases: tuple[str, ...], holders: Holders = ()
+) -> Iterator[Mapped]:
+    for charge in charges:
+        role, entries, above = f"{prefix}charges.{charge.kind}", bases, holders
+        if charge.records is not None:
+            entries, above = _entries(charge.records, bases, holders), (bases, *holders)
+            yield _of(role, charge.records, bases, holders)
+            yield Mapped(role, charge.records, entries)
+        yield _of(role, charge.amount, entries, above)
+        if charge.tax is not None:
+            yield _of(f"{role}.tax", charge.tax, entries, above)
 
 
 def _of_fields(prefix: str, fields: Model, bases: tuple[str, ...], holders: Holders = ()) -> Iterator[Mapped]:

@@ -3,6 +3,7 @@
 What the lists themselves may say (path, paging, windows) is in spec.py; what a value means is in transforms.
 """
 
+from analytics_pipeline.shop.charges import Charges
 from analytics_pipeline.shop.protocol import Expression, Model
 
 
@@ -78,6 +79,7 @@ class Refunds(Model):
     records: Expression
     fields: RefundFields
     lines: RefundLines | None = None
+    charges: Charges = ()
 
 
 class CustomerFields(Model):

@@ -7,7 +7,7 @@ mapping.py.
 
 import re
 from datetime import date, time
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
@@ -135,6 +135,8 @@ _OneOrSeveral = Annotated[
 Nothing = Annotated[dict[str, _OneOrSeveral], Field(strict=False)]
 Fixed = Annotated[dict[str, str], AfterValidator(_fixed_values)]
 EndStatus = Annotated[int, AfterValidator(_end_status)]
+LATER: Any = Field(default=None, exclude_if=lambda value: value is None)
+"""Default of a key that came after the first version: one that is not given is no part of what is hashed of a model."""
 StampFormat = Literal["iso_utc", "iso_offset", "iso_local", "date", "unix_seconds"]
 
 

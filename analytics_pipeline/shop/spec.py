@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import Field, field_validator, model_validator
 
 from analytics_pipeline.errors import DescriptionError
+from analytics_pipeline.shop.charges import Charges, named, placed_like
 from analytics_pipeline.shop.credentials import ApiKeyAuth, Auth, NoAuth, TokenHeader
 from analytics_pipeline.shop.endpoints import DatedEndpoint, Endpoint
 from analytics_pipeline.shop.fields import (
@@ -76,6 +77,7 @@ class Orders(DatedEndpoint):
     returns_when: Expression | None = None
     fields: OrderFields
     lines: Lines
+    charges: Charges = ()
     refunds: Refunds | None = None
     related: dict[ListName, Related] = Field(default_factory=dict)
     follow: dict[ListName, Follow] = Field(default_factory=dict)
@@ -87,7 +89,13 @@ class Orders(DatedEndpoint):
         if self.refunds:
             found += mapped_names("refunds.", self.refunds.fields)
             found += mapped_names("refunds.lines.", self.refunds.lines.fields) if self.refunds.lines else []
-        return found
+            found += [f"refunds.{name}" for name in named(self.refunds.charges)]
+        return [*found, *named(self.charges)]
+
+    @property
+    def refund_charges(self) -> Charges:
+        """What refunds give back of charges, each with the place that it counts in."""
+        return placed_like(self.refunds.charges, self.charges) if self.refunds else ()
 
     @property
     def joined(self) -> dict[str, str]:
@@ -100,6 +108,11 @@ class Orders(DatedEndpoint):
         twice = sorted(self.related.keys() & self.follow.keys())
         if twice:
             raise ValueError(f"{', '.join(twice)} is a name under related and under follow")
+        return self
+
+    @model_validator(mode="after")
+    def _gives_back_what_it_charges(self) -> "Orders":
+        placed_like(self.refunds.charges if self.refunds else (), self.charges)
         return self
 
 

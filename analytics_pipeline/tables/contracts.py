@@ -14,9 +14,11 @@ import pandas as pd
 import pandera.pandas as pandera
 import pyarrow as pa
 
+from analytics_pipeline.shop.charges import CHARGED, REFUNDED
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
 
-EVENT_TYPES = ("line_sold", "line_returned", "shipping_charged", "shipping_refunded", "adjustment")
+_FIRST_EVENT_TYPES = ("line_sold", "line_returned", "shipping_charged", "shipping_refunded", "adjustment")
+EVENT_TYPES = (*_FIRST_EVENT_TYPES, *CHARGED, *REFUNDED)
 ORDER, REFUND, CANCELLATION = "order", "refund", "cancellation"
 HELD_KINDS = (ORDER, REFUND, CANCELLATION)
 """What a row of ops/quarantine holds back: a whole order, or an event of an order that is clean."""
@@ -24,6 +26,11 @@ EXAMPLES = 5
 CURRENCY_PATTERN = re.compile("[A-Z]{3}")
 HOLDS: dict[str, Callable[[Any], pd.Series]] = {}
 """What tells of values, or of rows, whether a rule holds, by the rule in words."""
+FORMERLY: dict[str, str] = {}
+"""Rules that say of rows with nothing in later columns what they said before these came: the words of before.
+
+By these the code version knows them, so that it stays what it was where no later key of a description is used.
+"""
 MOVED = "moved to another business day"
 """Reason for which an order is left out of a day: a newer version of it stands on another one."""
 
@@ -44,21 +51,24 @@ def _column(
     personal: bool = False,
     json: bool = False,
     filler: str | None = None,
+    later: bool = False,
 ) -> pandera.Column:
     return pandera.Column(
         pd.ArrowDtype(kind),
         checks=list(checks),
         nullable=nullable,
         description=description,
-        metadata={"is_personal": personal, "is_json": json, "filler": filler},
+        metadata={"is_personal": personal, "is_json": json, "filler": filler, "is_later": later},
     )
 
 
-def _rule(message: str, holds: Callable[[Any], pd.Series]) -> pandera.Check:
+def _rule(message: str, holds: Callable[[Any], pd.Series], *, formerly: str | None = None) -> pandera.Check:
     """Return a rule over rows, or over values; no two rules are the same in words."""
     if message in HOLDS:
         raise ValueError(f"there is a rule in these words already: {message}")
     HOLDS[message] = holds
+    if formerly is not None:
+        FORMERLY[message] = formerly
     return pandera.Check(holds, error=message)
 
 
@@ -67,21 +77,28 @@ NOT_NEGATIVE = _rule("is not negative", lambda values: values >= 0)
 CURRENCY_CODE = _rule("is a three-letter currency code", lambda values: values.str.fullmatch(CURRENCY_PATTERN.pattern))
 ABOVE_OR_BELOW = _rule("is above or below", lambda values: values.isin(("above", "below")))
 KNOWN_KIND = _rule(f"is one of {', '.join(HELD_KINDS)}", lambda values: values.isin(HELD_KINDS))
-KNOWN_EVENT = _rule(f"is one of {', '.join(EVENT_TYPES)}", lambda values: values.isin(EVENT_TYPES))
+KNOWN_EVENT = _rule(
+    f"is one of {', '.join(EVENT_TYPES)}",
+    lambda values: values.isin(EVENT_TYPES),
+    formerly=f"is one of {', '.join(_FIRST_EVENT_TYPES)}",
+)
 NET_SALES_ADD_UP = _rule(
     "net_sales = gross_sales - discounts - returns",
     lambda rows: rows["net_sales"] == rows["gross_sales"] - rows["discounts"] - rows["returns"],
 )
 TOTAL_SALES_ADD_UP = _rule(
-    "total_sales = net_sales + shipping + taxes",
-    lambda rows: rows["total_sales"] == rows["net_sales"] + rows["shipping"] + rows["taxes"],
+    "total_sales = net_sales + shipping + charges + taxes",
+    lambda rows: rows["total_sales"] == rows["net_sales"] + rows["shipping"] + rows["charges"] + rows["taxes"],
+    formerly="total_sales = net_sales + shipping + taxes",
 )
 ORDER_TOTAL_ADDS_UP = _rule(
-    "order_total = gross_sales - discounts - returns + shipping + taxes",
+    "order_total = gross_sales - discounts - returns + shipping + charges + taxes + outside_sales",
     lambda rows: (
         rows["order_total"]
-        == rows["gross_sales"] - rows["discounts"] - rows["returns"] + rows["shipping"] + rows["taxes"]
+        == (rows["gross_sales"] - rows["discounts"] - rows["returns"] + rows["shipping"])
+        + (rows["charges"] + rows["taxes"] + rows["outside_sales"])
     ),
+    formerly="order_total = gross_sales - discounts - returns + shipping + taxes",
 )
 
 _ORDER_ID = "The order's id, as the shop gives it."
@@ -94,11 +111,21 @@ _GROSS = "Price times quantity, before discounts, returns, shipping and taxes."
 _DISCOUNTS = "Discounts, order-wide ones spread over the lines; positive, tax excluded."
 _RETURNS = "Value of goods taken back, after discounts; positive, tax excluded."
 _NET = "gross_sales - discounts - returns."
-_TAXES = "Taxes of goods and shipping; negative when given back."
+_TAXES = "Taxes of goods, shipping and charges; negative when given back."
+_CHARGES = "Tips, fees, duties and the like that count in total sales, tax excluded"
+_OUTSIDE = (
+    "What is in the order's total and in no sales figure: gift cards sold; negative: gift cards and store credit that "
+    "it was paid with"
+)
 
 
 def _money(description: str, *checks: pandera.Check, nullable: bool = False) -> pandera.Column:
     return _column(MONEY, description, *checks, nullable=nullable)
+
+
+def _later_money(description: str) -> pandera.Column:
+    """Return a column of amounts that came after the first version; rows of before have nothing in it."""
+    return _column(MONEY, description, filler="0", later=True)
 
 
 def _contract(
@@ -144,6 +171,7 @@ def _table_column(name: str, column: pandera.Column) -> Column:
         is_nullable=bool(column.nullable),
         is_personal=bool(metadata["is_personal"]),
         is_json=bool(metadata["is_json"]),
+        is_later=bool(metadata["is_later"]),
         filler=metadata["filler"],
     )
 
@@ -202,12 +230,14 @@ CLEAN_ORDERS = _contract(
         "discounts": _money(_DISCOUNTS, NOT_NEGATIVE),
         "returns": _money("Value of goods that a credit note takes back; zero for an order.", NOT_NEGATIVE),
         "shipping": _money("Shipping charged, tax excluded."),
-        "taxes": _money("Taxes of goods and shipping."),
+        "charges": _later_money(f"{_CHARGES}."),
+        "taxes": _money("Taxes of goods, shipping and charges."),
+        "outside_sales": _later_money(f"{_OUTSIDE}."),
         "order_total": _money(
-            "What the order added up to when placed, shipping and taxes included; negative for a credit note."
+            "What the order added up to when placed, shipping, charges and taxes included; negative for a credit note."
         ),
         "refunded_total": _money(
-            "Given back since by refunds and cancellation: goods, shipping and taxes.", NOT_NEGATIVE
+            "Given back since by refunds and cancellation: goods, shipping, charges and taxes.", NOT_NEGATIVE
         ),
         # Nullable, so that a table of before the column existed is migrated.
         "has_quarantined_events": _column(
@@ -263,8 +293,10 @@ CLEAN_SALES = _contract(
         "returns": _money(_RETURNS),
         "net_sales": _money(_NET),
         "shipping": _money("Shipping charged, or refunded (negative), tax excluded."),
+        "charges": _later_money(f"{_CHARGES}; negative when given back."),
         "taxes": _money(_TAXES),
-        "total_sales": _money("net_sales + shipping + taxes."),
+        "outside_sales": _later_money(f"{_OUTSIDE}; with the other sign when given back."),
+        "total_sales": _money("net_sales + shipping + charges + taxes."),
     },
     rules=(NET_SALES_ADD_UP, TOTAL_SALES_ADD_UP),
     key=("order_date", "order_id", "event_number"),

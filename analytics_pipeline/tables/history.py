@@ -4,8 +4,17 @@ Shapes only. They are written by SQL in the transactions that they tell of (`his
 in them is deleted but what is no longer stale. Tables made of the shop's records stand in `contracts`.
 """
 
+from analytics_pipeline.shop.charges import ChargeKind
 from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, SHARE, STAMP, TEXT, TEXTS, Column, Table
 
+OF_KINDS: dict[str, tuple[str, int, tuple[ChargeKind, ...]]] = {
+    "tips": ("charges", 1, ("tip",)),
+    "fees": ("charges", 1, ("fee", "handling", "surcharge")),
+    "duties": ("charges", 1, ("duty",)),
+    "gift_cards_sold": ("outside_sales", 1, ("gift_card_sold",)),
+    "gift_cards_redeemed": ("outside_sales", -1, ("gift_card_redeemed",)),
+}
+"""Measures of some kinds of charges: the column of the ledger, its sign, and the kinds whose events it sums up."""
 LEDGER_MEASURES = (
     "orders",
     "units_sold",
@@ -17,6 +26,8 @@ LEDGER_MEASURES = (
     "shipping",
     "taxes",
     "total_sales",
+    "charges",
+    *OF_KINDS,
 )
 """What an order adds to a business day, and to the columns of the same name in the marts."""
 
@@ -253,7 +264,12 @@ ORDER_CHANGES = Table(
         Column("cause", TEXT, _CAUSE),
         Column("is_first_order", FLAG, "Whether only the day of a customer's first order moved."),
         *(
-            Column(name, COUNT if name in _COUNTED else MONEY, f"Change of {name}: new less old.")
+            Column(
+                name,
+                COUNT if name in _COUNTED else MONEY,
+                f"Change of {name}: new less old.",
+                filler="0" if name == "charges" or name in OF_KINDS else None,
+            )
             for name in LEDGER_MEASURES
         ),
     ),

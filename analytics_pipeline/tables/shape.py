@@ -48,6 +48,8 @@ class Column:
         is_nullable: Whether a row may lack it.
         is_personal: Whether it says of a person (always hashed or an id).
         is_json: Whether its text is JSON, stored as sent.
+        is_later: Whether it came after the first version and is empty where no later key of a description is used: then
+            it decides nothing, and is no part of the code version.
         filler: What the rows of a table get that is of before the column existed; without one it has to be nullable.
     """
 
@@ -58,6 +60,7 @@ class Column:
     is_personal: bool = False
     is_json: bool = False
     filler: str | None = None
+    is_later: bool = False
 
     @property
     def postgres_type(self) -> str:

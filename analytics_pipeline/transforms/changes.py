@@ -12,9 +12,11 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analytics_pipeline.shop.charges import ENDS, REFUNDED, ChargeKind
 from analytics_pipeline.tables.contracts import CLEAN_SALES
-from analytics_pipeline.tables.history import LEDGER_MEASURES
+from analytics_pipeline.tables.history import LEDGER_MEASURES, OF_KINDS
 from analytics_pipeline.tables.shape import MONEY
+from analytics_pipeline.transforms.values import ZERO
 
 LATE_ORDER, CANCELLATION, REFUND, EDIT = "late_order", "cancellation", "refund", "edit"
 DELETED, LEFT_OUT, QUARANTINE_REPLAY = "deleted", "left_out", "quarantine_replay"
@@ -24,14 +26,14 @@ ORDER_DAY = ("order_id", "order_date", "event_date", "currency")
 """What a difference is of: an order, where it stands, and one of the business days to which it adds something."""
 COUNTED = (
     *("event_type", "is_cancellation", "customer_key", "product_id", "quantity"),
-    *("gross_sales", "discounts", "returns", "shipping", "taxes"),
+    *("gross_sales", "discounts", "returns", "shipping", "charges", "taxes", "outside_sales"),
 )
 """What makes an event count differently; everything else of it follows or counts nowhere."""
 EVENTS = pa.schema([CLEAN_SALES.table.arrow_schema.field(name) for name in (*ORDER_DAY, *COUNTED)])
 """The columns of the ledger that are compared; its other amounts follow from these."""
 _ITSELF = [f"its_{name}" for name in COUNTED]
-_AMOUNTS = ("gross_sales", "discounts", "returns", "shipping", "taxes")
-_TAKES_BACK = pa.array(["line_returned", "shipping_refunded", "adjustment"])
+_AMOUNTS = ("gross_sales", "discounts", "returns", "shipping", "charges", "taxes", *OF_KINDS)
+_TAKES_BACK = pa.array(["line_returned", "shipping_refunded", "adjustment", *REFUNDED])
 _WIDE = pa.decimal128(38, 4)
 
 
@@ -108,7 +110,9 @@ def differences(old: pa.Table, new: pa.Table) -> pa.Table:
     days = days.append_column("cause", pa.array(causes, pa.string()))
     amounts = {name: days[name].cast(MONEY) for name in _AMOUNTS}
     amounts["net_sales"] = pc.subtract(pc.subtract(amounts["gross_sales"], amounts["discounts"]), amounts["returns"])
-    amounts["total_sales"] = pc.add(pc.add(amounts["net_sales"], amounts["shipping"]), amounts["taxes"])
+    amounts["total_sales"] = pc.add(
+        pc.add(pc.add(amounts["net_sales"], amounts["shipping"]), amounts["charges"]), amounts["taxes"]
+    )
     counts = {name: days[name] for name in days.column_names if name not in _AMOUNTS}
     return pa.table(counts | {name: sums.cast(MONEY) for name, sums in amounts.items()}).select(names)
 
@@ -190,7 +194,8 @@ def _added(events: pa.Table, *, is_old: bool) -> pa.Table:
         "left_over": pa.chunked_array([pa.array([1] * len(events), pa.int64())]),
         "units_sold": pc.if_else(is_sold, events["quantity"], none),
         "units_returned": pc.if_else(is_return, pc.negate(events["quantity"]), none),
-        **{name: events[name].cast(_WIDE) for name in _AMOUNTS},
+        **{name: events[name].cast(_WIDE) for name in _AMOUNTS if name not in OF_KINDS},
+        **{name: _of_kinds(events, *measure) for name, measure in OF_KINDS.items()},
         **_happenings(events),
     }
     if is_old:
@@ -200,6 +205,13 @@ def _added(events: pa.Table, *, is_old: bool) -> pa.Table:
     added |= {"sold_then": sold, "sold_now": nothing} if is_old else {"sold_then": nothing, "sold_now": sold}
     what = {name: events[name] for name in ORDER_DAY} | {f"its_{name}": events[name] for name in COUNTED}
     return pa.table(what | added)
+
+
+def _of_kinds(events: pa.Table, column: str, sign: int, kinds: Sequence[ChargeKind]) -> pa.ChunkedArray:
+    """Return what each event adds to a measure of some kinds of charges."""
+    is_one = pc.is_in(events["event_type"], value_set=pa.array([f"{kind}_{end}" for kind in kinds for end in ENDS]))
+    amounts = pc.if_else(is_one, events[column], pa.scalar(ZERO, MONEY))
+    return (amounts if sign > 0 else pc.negate(amounts)).cast(_WIDE)
 
 
 def _summed(rows: pa.Table, keys: Sequence[str]) -> pa.Table:

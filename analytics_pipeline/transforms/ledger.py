@@ -6,7 +6,7 @@ its day; what was not refunded before is reversed on the day of the cancellation
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,8 +17,10 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.days import business_day
+from analytics_pipeline.shop.charges import ChargeKind, CountsIn
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
+from analytics_pipeline.transforms.charges import Charge, PlacedCharges, amounts_of
 from analytics_pipeline.transforms.lines import lines_of
 from analytics_pipeline.transforms.refunds import Refund, RefundLine
 from analytics_pipeline.transforms.values import ZERO, arrow_series, decimals, money, places, repeated
@@ -26,7 +28,7 @@ from analytics_pipeline.transforms.values import ZERO, arrow_series, decimals, m
 
 @dataclass(frozen=True)
 class Reversal:
-    """One event that takes money back; shipping and taxes are negative, as in the ledger."""
+    """One event that takes money back; all but returns is negative, as in the ledger."""
 
     record: int
     event_type: str
@@ -37,11 +39,19 @@ class Reversal:
     returns: Decimal = ZERO
     shipping: Decimal = ZERO
     taxes: Decimal = ZERO
+    charges: Decimal = ZERO
+    outside_sales: Decimal = ZERO
+
+    @property
+    def given_back(self) -> Decimal:
+        """What it takes off what the order added up to."""
+        return self.returns - self.shipping - self.charges - self.taxes - self.outside_sales
 
 
 def build_ledger(
     orders: pd.DataFrame,
     lines: pd.DataFrame,
+    charges: PlacedCharges,
     refunds: Mapping[int, Sequence[Refund]],
     *,
     credit_notes: set[int],
@@ -53,6 +63,7 @@ def build_ledger(
     Args:
         orders: The order frame, one row per record.
         lines: The line frame.
+        charges: The charges of all records.
         refunds: Refunds by record, oldest first.
         credit_notes: Records whose lines are goods taken back.
         is_clean: Whether each record is neither faulty nor excluded.
@@ -64,17 +75,18 @@ def build_ledger(
     changed = {*refunds, *places(orders["cancelled_at"].notna())}
     reversals: list[Reversal] = []
     given_back = [ZERO] * len(orders)
-    placed = _Placed(orders, lines) if changed else None
+    placed = _Placed(orders, lines, charges) if changed else None
     for record in sorted(changed):
         if placed is not None and is_clean[record]:
             refunded = refunds.get(record, [])
             back = [event for refund in refunded for event in placed.refund_events(record, refund)]
             back += placed.cancellation_events(record, refunded)
-            given_back[record] = sum((event.returns - event.shipping - event.taxes for event in back), ZERO)
+            given_back[record] = sum((event.given_back for event in back), ZERO)
             reversals += back
     parts = [
         _line_events(orders, lines[is_clean[lines["record"].to_numpy()]].reset_index(drop=True), credit_notes),
         _shipping_events(orders, is_clean),
+        *([_charge_events(orders, charges.of_clean(is_clean))] if len(charges) else []),
         *([_reversal_events(orders, reversals, shop)] if reversals else []),
     ]
     events = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
@@ -84,8 +96,8 @@ def build_ledger(
 class _Placed:
     """Orders and lines as placed, as lists: the few that are reversed are looked up one by one."""
 
-    def __init__(self, orders: pd.DataFrame, lines: pd.DataFrame) -> None:
-        self._lines = lines
+    def __init__(self, orders: pd.DataFrame, lines: pd.DataFrame, charges: PlacedCharges) -> None:
+        self._lines, self._charges = lines, charges
         self._cancelled_at: list[datetime | None] = pa.array(orders["cancelled_at"]).to_pylist()
         self._shipping = decimals(orders["shipping"])
         self._shipping_taxes = decimals(orders["shipping_tax"])
@@ -110,6 +122,7 @@ class _Placed:
             )
         given_back = (refund.shipping, refund.shipping_tax, refund.adjustment)
         yield from self._other_events(record, moment, given_back, is_cancellation=False)
+        yield from (_charge_reversal(record, moment, charge) for charge in refund.charges)
 
     def cancellation_events(self, record: int, refunds: Sequence[Refund]) -> Iterator[Reversal]:
         """Yield the reversal of what the refunds have left of an order; nothing if it is not cancelled."""
@@ -141,6 +154,8 @@ class _Placed:
         # The goods are taken back at their whole value above, so that what an adjustment gave back before is reversed.
         adjustment = -sum((refund.adjustment for refund in refunds), ZERO)
         yield from self._other_events(record, moment, (shipping, shipping_tax, adjustment), is_cancellation=True)
+        for charge in _left_of(self._charges.of(record), (back for refund in refunds for back in refund.charges)):
+            yield _charge_reversal(record, moment, charge, is_cancellation=True)
 
     @staticmethod
     def _other_events(
@@ -153,6 +168,33 @@ class _Placed:
             yield kind(event_type="shipping_refunded", shipping=-shipping, taxes=-shipping_tax)
         if adjustment:
             yield kind(event_type="adjustment", returns=adjustment)
+
+
+def _left_of(charged: Iterable[Charge], given_back: Iterable[Charge]) -> Iterator[Charge]:
+    """Yield what is left of charges, summed up by kind and by what they count in."""
+    left: dict[tuple[ChargeKind, CountsIn], tuple[Decimal, Decimal]] = {}
+    for sign, charge in (*((1, charge) for charge in charged), *((-1, charge) for charge in given_back)):
+        place = (charge.kind, charge.counts_in)
+        amount, tax = left.get(place, (ZERO, ZERO))
+        left[place] = (amount + sign * charge.amount, tax + sign * charge.tax)
+    for (kind, counts_in), (amount, tax) in left.items():
+        if amount or tax:
+            yield Charge(kind, counts_in, amount, tax)
+
+
+def _charge_reversal(record: int, moment: datetime, charge: Charge, *, is_cancellation: bool = False) -> Reversal:
+    amounts = amounts_of(charge)
+    value = amounts.get("gross_sales", ZERO) - amounts.get("discounts", ZERO)
+    return Reversal(
+        record,
+        f"{charge.kind}_refunded",
+        moment,
+        is_cancellation,
+        returns=value,
+        taxes=-charge.tax,
+        charges=-amounts.get("charges", ZERO),
+        outside_sales=-amounts.get("outside_sales", ZERO),
+    )
 
 
 def _line_events(orders: pd.DataFrame, lines: pd.DataFrame, credit_notes: set[int]) -> pd.DataFrame:
@@ -180,6 +222,19 @@ def _shipping_events(orders: pd.DataFrame, is_clean: np.ndarray) -> pd.DataFrame
     return events
 
 
+def _charge_events(orders: pd.DataFrame, charges: PlacedCharges) -> pd.DataFrame:
+    kinds = arrow_series([f"{charge.kind}_charged" for charge in charges.charges], TEXT)
+    events = _of_orders(orders, charges.records, kinds)
+    events["product_id"] = repeated(None, len(events), TEXT)
+    events["quantity"] = repeated(0, len(events), COUNT)
+    events["shipping"] = repeated(ZERO, len(events), MONEY)
+    for name, amounts in charges.amounts.items():
+        events[name] = arrow_series(amounts, MONEY)
+    events["net_sales"] = money(events["gross_sales"] - events["discounts"] - events["returns"])
+    events["total_sales"] = money(events["net_sales"] + events["charges"] + events["taxes"])
+    return events
+
+
 def _of_orders(orders: pd.DataFrame, owners: np.ndarray, kinds: pd.Series) -> pd.DataFrame:
     """Begin events that stand on the day of their order."""
     columns = ["order_date", "order_id", "ordered_at", "customer_key", "currency"]
@@ -189,6 +244,8 @@ def _of_orders(orders: pd.DataFrame, owners: np.ndarray, kinds: pd.Series) -> pd
         event_type=kinds,
         event_date=taken["order_date"],
         is_cancellation=repeated(value=False, count=len(owners), kind=FLAG),
+        charges=repeated(ZERO, len(owners), MONEY),
+        outside_sales=repeated(ZERO, len(owners), MONEY),
     )
 
 
@@ -205,11 +262,11 @@ def _reversal_events(orders: pd.DataFrame, reversals: Sequence[Reversal], shop: 
         ("quantity", COUNT),
     ):
         events[name] = arrow_series([getattr(event, name) for event in reversals], kind)
-    for name in ("returns", "shipping", "taxes"):
+    for name in ("returns", "shipping", "charges", "taxes", "outside_sales"):
         events[name] = arrow_series([getattr(event, name) for event in reversals], MONEY)
     events["gross_sales"] = events["discounts"] = repeated(ZERO, len(reversals), MONEY)
     events["net_sales"] = money(-events["returns"])
-    events["total_sales"] = money(events["shipping"] + events["taxes"] - events["returns"])
+    events["total_sales"] = money(events["shipping"] + events["charges"] + events["taxes"] - events["returns"])
     return events
 
 

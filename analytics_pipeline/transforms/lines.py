@@ -117,7 +117,7 @@ def _spread_order_amounts(lines: pd.DataFrame, orders: pd.DataFrame, faults: Fau
     """Add what the shop gives per order to its lines: order-wide discounts, and taxes where the lines carry none."""
     _spread(lines, "discount", orders["order_discount"], faults)
     if spreads_taxes:
-        goods_taxes = money(orders["taxes_listed"] - orders["shipping_tax"])
+        goods_taxes = money(orders["taxes_listed"] - orders["other_taxes"])
         _spread(lines, "tax", or_zero(goods_taxes), faults)
 
 

@@ -18,8 +18,10 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.days import business_day
+from analytics_pipeline.shop.charges import PAYMENTS
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CANCELLATION, REFUND
+from analytics_pipeline.transforms.charges import Charge, PlacedCharges
 from analytics_pipeline.transforms.lines import lines_of
 from analytics_pipeline.transforms.records import EARLIEST, ORDERS, SALES, Fault
 from analytics_pipeline.transforms.refunds import ListedRefund, Refund
@@ -58,6 +60,7 @@ class HeldEvent:
 def judge_money_back(
     orders: pd.DataFrame,
     lines: pd.DataFrame,
+    charges: PlacedCharges,
     listed: Sequence[ListedRefund],
     *,
     credit_notes: set[int],
@@ -69,6 +72,7 @@ def judge_money_back(
     Args:
         orders: The order frame, with `extracted_at`.
         lines: The line frame.
+        charges: The charges of all records.
         listed: All refunds as listed.
         credit_notes: Records that are goods taken back.
         is_clean: Whether each record is neither faulty nor excluded; of the others nothing is judged.
@@ -81,7 +85,7 @@ def judge_money_back(
     cancelled = [record for record in places(orders["cancelled_at"].notna()) if is_clean[record]]
     if not by_record and not cancelled:
         return {}, []
-    sold = _Sold(orders, lines, shop)
+    sold = _Sold(orders, lines, charges, shop)
     accepted: dict[int, list[Refund]] = {}
     held: list[HeldEvent] = []
     for record in sorted({*by_record, *cancelled}):
@@ -128,8 +132,8 @@ def _short(text: str) -> str:
 class _Sold:
     """What orders sold, as lists: the few of which something is given back are looked up one by one."""
 
-    def __init__(self, orders: pd.DataFrame, lines: pd.DataFrame, shop: Shop) -> None:
-        self._lines, self._zone = lines, shop.zone
+    def __init__(self, orders: pd.DataFrame, lines: pd.DataFrame, charges: PlacedCharges, shop: Shop) -> None:
+        self._lines, self._charges, self._zone = lines, charges, shop.zone
         self._days: list[date] = pa.array(orders["order_date"]).to_pylist()
         self._extracted: list[datetime] = pa.array(orders["extracted_at"]).to_pylist()
         self._cancelled_at: list[datetime | None] = pa.array(orders["cancelled_at"]).to_pylist()
@@ -138,6 +142,7 @@ class _Sold:
         self._units: list[int] = pa.array(lines["quantity"]).to_pylist()
         self._nets, self._taxes = decimals(lines["net_sales"]), decimals(lines["taxes"])
         self._spreads_taxes = shop.orders.lines.fields.tax is None
+        self._untaxed = {charge.kind for charge in shop.orders.charges if charge.tax is None}
         self._spreads_shipping_tax = shop.orders.fields.shipping_tax is None
 
     def account(self, record: int, *, is_bounded: bool) -> "_Account":
@@ -147,17 +152,30 @@ class _Sold:
         shared = discount + (taxes - shipping_tax if self._spreads_taxes else ZERO)
         found = lines_of(self._lines, record)
         rows = range(found.start, found.stop)
+        charges = self._charges.of(record)
+        on_account = -sum((charge.money for charge in charges if charge.is_payment), ZERO)
+        of_charges: defaultdict[ChargePlace, Decimal] = defaultdict(lambda: ZERO)
+        for charge in charges:
+            of_charges[charge.kind, charge.counts_in] += abs(charge.money) if charge.is_payment else charge.money
+        for kind, counts_in in of_charges:
+            of_charges[kind, counts_in] += taxes if kind in self._untaxed and kind not in PAYMENTS else ZERO
         return _Account(
             zone=self._zone,
             first_day=self._days[record],
             last_day=business_day(self._extracted[record], self._zone) + CLOCKS_DIFFER,
             cancelled_at=self._cancelled_at[record],
             total=total,
+            worth=total + on_account,
             is_bounded=is_bounded,
             units={row: self._units[row] for row in rows},
             of_lines={row: self._nets[row] + self._taxes[row] + shared for row in rows},
             of_shipping=shipping + (taxes if self._spreads_shipping_tax else shipping_tax),
+            of_charges=of_charges,
         )
+
+
+ChargePlace = tuple[str, str]
+"""A kind of charge, and what it counts in."""
 
 
 @dataclass
@@ -169,11 +187,14 @@ class _Account:
         first_day: First business day on which something can be given back; likewise the last.
         cancelled_at: When it was cancelled.
         total: What it added up to when placed.
+        worth: The same before it was paid with gift cards and store credit.
         is_bounded: Whether it can give back only what it sold.
         units: Units of each of its lines that are not taken back yet.
         of_lines: Money of each line that is not given back yet, tax included.
         of_shipping: The same of shipping.
-        given_back: What the refunds add up to.
+        of_charges: The same of charges.
+        given_back: What the refunds take off the total.
+        worth_back: What they add up to.
         refunds: The refunds that count, oldest first.
     """
 
@@ -182,11 +203,14 @@ class _Account:
     last_day: date
     cancelled_at: datetime | None
     total: Decimal
+    worth: Decimal
     is_bounded: bool
     units: dict[int, int]
     of_lines: dict[int, Decimal]
     of_shipping: Decimal
+    of_charges: defaultdict[ChargePlace, Decimal]
     given_back: Decimal = ZERO
+    worth_back: Decimal = ZERO
     refunds: list[Refund] = field(default_factory=list)
     ids: set[str | None] = field(default_factory=set)
 
@@ -202,10 +226,13 @@ class _Account:
             self.ids.add(listed.refund_id)
             self.refunds.append(refund)
             self.given_back += refund.given_back
+            self.worth_back += refund.worth
             self.of_shipping -= refund.shipping + refund.shipping_tax
             for line in refund.lines:
                 self.units[line.row] -= line.units
                 self.of_lines[line.row] -= line.amount + line.tax
+            for place, amount in _by_place(refund.charges).items():
+                self.of_charges[place] -= amount
         return fault
 
     def cancellation_fault(self) -> Fault | None:
@@ -228,12 +255,27 @@ class _Account:
         for row, count in units.items():
             if count > self.units[row]:
                 return Fault(TOO_MANY_UNITS, SALES, "quantity", f"{count}, of which {self.units[row]} were left")
+        if refund.on_account > refund.worth:
+            shown = f"{refund.on_account}, of which {refund.worth} is given back"
+            return Fault(MORE_THAN_SOLD, SALES, "charges", shown)
         bounds = [
             *((amount, self.of_lines[row], "amount") for row, amount in goods.items()),
             (refund.shipping + refund.shipping_tax, self.of_shipping, "shipping"),
-            (refund.given_back, self.total - self.given_back, "refunds"),
+            *(
+                (amount, self.of_charges[kind, counts_in], f"charges.{kind}")
+                for (kind, counts_in), amount in _by_place(refund.charges).items()
+            ),
+            (refund.worth, self.worth - self.worth_back, "refunds"),
         ]
         for amount, left, column in bounds if self.is_bounded else ():
             if amount > max(left, ZERO):
                 return Fault(MORE_THAN_SOLD, SALES, column, f"{amount}, of which {left} was left")
         return None
+
+
+def _by_place(charges: Sequence[Charge]) -> dict[ChargePlace, Decimal]:
+    """Return what is given back of charges, tax included, as positive amounts."""
+    found: defaultdict[ChargePlace, Decimal] = defaultdict(lambda: ZERO)
+    for charge in charges:
+        found[charge.kind, charge.counts_in] += abs(charge.money)
+    return found

@@ -20,6 +20,8 @@ from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract
 from analytics_pipeline.tables.shape import FLAG, MONEY, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
+from analytics_pipeline.transforms.charge_entries import entries_of_orders, entries_of_refunds
+from analytics_pipeline.transforms.charges import AMOUNTS, PlacedCharges, read_charges
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame
@@ -39,6 +41,7 @@ from analytics_pipeline.transforms.related import NO_CHILDREN, Children, put_int
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import (
     ORDER_LIMIT,
+    ZERO,
     arrow_series,
     means_nothing,
     money,
@@ -89,22 +92,26 @@ def clean_orders(
     faults = Faults()
     put_into_orders(documents, zip(latest["order_id"], latest["order_date"], strict=True), children, shop, faults)
     records = OrderReader(shop).read(documents, faults)
+    entries_back = entries_of_refunds(documents, records, shop, faults)
     if superseded:
         keys = zip(latest["order_id"], latest["order_date"], strict=True)
         records.excluded.update({place: MOVED for place, key in enumerate(keys) if key in superseded})
     orders = _order_frame(latest, records, shop, faults, emails)
+    entries = entries_of_orders(documents, shop, faults)
+    charges = read_charges(orders, entries, records.credit_notes, shop, faults)
+    orders["other_taxes"] = charges.with_taxes(orders["shipping_tax"])
     lines = line_frame(orders, records, shop, faults)
-    orders = _with_sums(orders, lines, faults)
+    orders = _with_sums(orders, lines, charges, faults)
     _note_wrong_totals(orders, faults)
     faulty = {place: fault for place, fault in faults.by_record.items() if place not in records.excluded}
     is_clean = ~np.isin(np.arange(len(orders)), [*faulty, *records.excluded])
-    listed = read_refunds(orders, lines, records, shop)
+    listed = read_refunds(orders, lines, records, entries_back, shop)
     refunds, held = judge_money_back(
-        orders, lines, listed, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
+        orders, lines, charges, listed, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
     orders = _marked(orders, held)
     events, orders["refunded_total"] = build_ledger(
-        orders, lines, refunds, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
+        orders, lines, charges, refunds, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
     clean = _fit(orders[is_clean], contracts.CLEAN_ORDERS)
     quarantine, exclusions = _quarantine(orders, faulty, shop), _exclusions(orders, records.excluded)
@@ -181,19 +188,22 @@ def _currencies(listed: TypedColumns, shop: Shop) -> pd.Series:
     return arrow_series([None if place in refused else code for place, code in enumerate(codes)], TEXT)
 
 
-def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame, faults: Faults) -> pd.DataFrame:
-    """Add what the lines add up to, and the order's own shipping, taxes and total."""
+def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame, charges: PlacedCharges, faults: Faults) -> pd.DataFrame:
+    """Add what the lines and charges add up to, and the order's own shipping, taxes and total."""
     names = ["quantity", "gross_sales", "discounts", "returns", "taxes", "discount"]
     sums = lines.groupby("record")[names].sum().reindex(range(len(orders)))
     orders["units"] = sums["quantity"].fillna(0)
-    too_large = {place for name in names[1:] for place in _beyond_limit(sums, name, faults)}
-    for name in ("gross_sales", "discounts", "returns", "taxes"):
-        orders[name] = or_zero(sums[name])
+    sums = charges.added_to(sums)
+    too_large = {place for name in sums.columns[1:] for place in _beyond_limit(sums, name, faults)}
+    for name in (*AMOUNTS, "taxes"):
+        orders[name] = or_zero(sums[name]) if name in sums else repeated(ZERO, len(orders), MONEY)
     orders["line_discounts"] = or_zero(sums["discount"])
     shipping, includes_tax = orders["shipping_listed"], orders["includes_tax"].to_numpy(dtype=bool)
     orders["shipping"] = shipping.where(~includes_tax, money(shipping - orders["shipping_tax"]))
-    orders["taxes"] = money(orders["taxes"] + orders["shipping_tax"])
+    orders["taxes"] = money(orders["taxes"] + orders["other_taxes"])
     net = orders["gross_sales"] - orders["discounts"] - orders["returns"]
+    if len(charges):
+        net = net + orders["charges"] + orders["outside_sales"]
     orders["order_total"] = money(net + orders["shipping"] + orders["taxes"])
     without_lines = [place for place, fault in faults.by_record.items() if fault.column in {"payload", "lines"}]
     lacks_values = [*lines["record"][lines["value"].isna()], *too_large, *without_lines]

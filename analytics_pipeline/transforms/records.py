@@ -254,19 +254,19 @@ class OrderReader:
                 if is_true(found):
                     excluded.setdefault(record, reason)
         returned = self._is_credit_note.read(documents, everyone, faults) if self._is_credit_note else []
-        line_owners, lines = _flat(documents, everyone, self._lines_of, faults, is_required=True)
-        refund_places, refunds = _flat(documents, everyone, self._refunds_of, faults)
-        of_orders = _held(refund_places, documents, [()] * len(documents))
-        refund_of, refund_lines = _flat(refunds, refund_places, self._refund_lines_of, faults, of_orders)
+        line_owners, lines = flat(documents, everyone, self._lines_of, faults, is_required=True)
+        refund_places, refunds = flat(documents, everyone, self._refunds_of, faults)
+        of_orders = held(refund_places, documents, [()] * len(documents))
+        refund_of, refund_lines = flat(refunds, refund_places, self._refund_lines_of, faults, of_orders)
         refund_line_owners = [refund_places[refund] for refund in refund_of]
-        of_refunds = _held(refund_of, refunds, of_orders)
+        of_refunds = held(refund_of, refunds, of_orders)
         return OrderRecords(
-            orders=_columns(self._orders, documents, everyone, faults),
+            orders=columns_of(self._orders, documents, everyone, faults),
             lines=Entries(line_owners, self._line_columns(lines, line_owners, documents, faults)),
-            refunds=Entries(refund_places, _columns(self._refunds, refunds, refund_places, faults, of_orders)),
+            refunds=Entries(refund_places, columns_of(self._refunds, refunds, refund_places, faults, of_orders)),
             refunds_as_sent=refunds,
             refund_lines=Entries(
-                refund_line_owners, _columns(self._refund_lines, refund_lines, refund_line_owners, faults, of_refunds)
+                refund_line_owners, columns_of(self._refund_lines, refund_lines, refund_line_owners, faults, of_refunds)
             ),
             refund_of=refund_of,
             excluded=excluded,
@@ -278,14 +278,14 @@ class OrderReader:
     ) -> Columns:
         """Return the columns of the lines, of which there are many: no holders are listed that nobody looks at."""
         is_needed = any(path.reads_parent for path in self._lines.values())
-        holders = _held(owners, documents, [()] * len(documents)) if is_needed else None
-        return _columns(self._lines, lines, owners, faults, holders)
+        holders = held(owners, documents, [()] * len(documents)) if is_needed else None
+        return columns_of(self._lines, lines, owners, faults, holders)
 
 
-def _held(places: Sequence[int], holders: Sequence[object], above: Sequence[Holders]) -> list[Holders]:
+def held(places: Sequence[int], holders: Sequence[object], above: Sequence[Holders]) -> list[Holders]:
     """Return the records that hold each entry: the one at its place, and those above that."""
-    held = [(holder, *further) for holder, further in zip(holders, above, strict=True)]
-    return [held[place] for place in places]
+    found = [(holder, *further) for holder, further in zip(holders, above, strict=True)]
+    return [found[place] for place in places]
 
 
 def is_true(found: object) -> bool:
@@ -304,19 +304,20 @@ def without_nothing(values: list[object], nothing: frozenset[str]) -> list[objec
     return [None if as_text(value) in nothing else value for value in values] if nothing else values
 
 
-def _columns(
+def columns_of(
     paths: dict[str, Path],
     values: Sequence[object],
     owners: Sequence[int],
     faults: Faults,
     holders: Sequence[Holders] | None = None,
 ) -> Columns:
+    """Return what each path finds in each value; see `Path.read`."""
     return {
         name: path.read(values, owners, faults, holders if path.reads_parent else None) for name, path in paths.items()
     }
 
 
-def _flat(
+def flat(
     holders: Sequence[object],
     owners: Sequence[int],
     lists: Path | None,

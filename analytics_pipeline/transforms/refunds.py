@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.transforms.charge_entries import ChargeEntries
+from analytics_pipeline.transforms.charges import Charge, given_back
 from analytics_pipeline.transforms.records import SALES, Entries, Fault, Faults, OrderRecords
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import ZERO, decimals, or_zero, places
@@ -36,12 +38,24 @@ class Refund:
     shipping_tax: Decimal
     adjustment: Decimal
     lines: list[RefundLine] = field(default_factory=list)
+    charges: list[Charge] = field(default_factory=list)
+
+    @property
+    def worth(self) -> Decimal:
+        """All of it: goods, shipping, charges and taxes."""
+        goods = sum((line.amount + line.tax for line in self.lines), ZERO)
+        charges = sum((charge.money for charge in self.charges if not charge.is_payment), ZERO)
+        return goods + self.shipping + self.shipping_tax + self.adjustment + charges
+
+    @property
+    def on_account(self) -> Decimal:
+        """How much of its worth goes back onto gift cards and store credit, which the order was paid with."""
+        return -sum((charge.money for charge in self.charges if charge.is_payment), ZERO)
 
     @property
     def given_back(self) -> Decimal:
-        """All of it: goods, shipping and taxes."""
-        goods = sum((line.amount + line.tax for line in self.lines), ZERO)
-        return goods + self.shipping + self.shipping_tax + self.adjustment
+        """What it takes off what the order added up to."""
+        return self.worth - self.on_account
 
 
 @dataclass(frozen=True)
@@ -61,13 +75,16 @@ class ListedRefund:
     money: Decimal | None
 
 
-def read_refunds(orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, shop: Shop) -> list[ListedRefund]:
+def read_refunds(
+    orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, charges: Sequence[ChargeEntries], shop: Shop
+) -> list[ListedRefund]:
     """Return all refunds as they are listed.
 
     Args:
         orders: The order frame, one row per record.
         lines: The line frame.
         records: The records' columns.
+        charges: What they give back of charges.
         shop: For the stamps.
     """
     entries = records.refunds
@@ -81,12 +98,16 @@ def read_refunds(orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecord
     moments: list[datetime | None] = pa.array(stamps).to_pylist()
     amounts = zip(*(_given_back(listed, name) for name in ("shipping", "shipping_tax", "adjustment")), strict=True)
     goods, unread = _lines(lines, records, shop, faults)
+    charges_back, unread_charges = given_back(orders, records, charges, shop, faults)
+    unread |= unread_charges
     includes_tax: list[bool] = orders["includes_tax"].tolist()
     found = []
     for place, (record, moment, others) in enumerate(zip(entries.owners, moments, amounts, strict=True)):
         shipping, shipping_tax, adjustment = (amount or ZERO for amount in others)
         without_tax = shipping - shipping_tax if includes_tax[record] else shipping
-        refund = Refund(moment or _NEVER, without_tax, shipping_tax, adjustment, goods[place])
+        refund = Refund(
+            moment or _NEVER, without_tax, shipping_tax, adjustment, goods[place], charges_back.get(place, [])
+        )
         fault, is_unread = faults.by_record.get(place), place in unread or None in others
         money = None if is_unread or (fault and not refund.given_back) else refund.given_back
         found.append(ListedRefund(record, ids[place], fault or refund, money))

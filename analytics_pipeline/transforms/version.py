@@ -5,15 +5,18 @@ What is asked of the shop, how fast and with which credentials, decides nothing 
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
+from pandera.pandas import Check
+
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.contracts import CLEAN_ORDER_LINES, CLEAN_ORDERS, CLEAN_SALES, Contract
+from analytics_pipeline.tables.contracts import CLEAN_ORDER_LINES, CLEAN_ORDERS, CLEAN_SALES, FORMERLY, Contract
 
 PACKAGE = "analytics-pipeline"
-JUDGING_KEYS = {"fields", "lines", "refunds", "exclude", "returns_when"}
+JUDGING_KEYS = {"fields", "lines", "charges", "refunds", "exclude", "returns_when"}
 """Keys of the description's `orders` that decide what becomes of a record."""
 JUDGING_CONTRACTS = (CLEAN_ORDERS, CLEAN_ORDER_LINES, CLEAN_SALES)
 DIGITS = 12
@@ -117,18 +120,26 @@ def _hash(rules: dict[str, Any]) -> str:
 
 
 def _promises(contract: Contract) -> dict[str, Any]:
-    """Return what a contract demands of its rows, descriptions apart."""
+    """Return what a contract demands of its rows, descriptions apart.
+
+    Without later columns, and with the rules of before these: what fills them is among the description's keys.
+    """
     columns = {
         column.name: [
             column.postgres_type,
             column.is_nullable,
-            [str(check.error) for check in contract.schema.columns[column.name].checks],
+            _rules_in_words(contract.schema.columns[column.name].checks),
         ]
         for column in contract.table.columns
+        if not column.is_later
     }
     return {
         "table": contract.table.qualified_name,
         "columns": columns,
-        "rules": [str(check.error) for check in contract.schema.checks],
+        "rules": _rules_in_words(contract.schema.checks),
         "key": list(contract.table.key),
     }
+
+
+def _rules_in_words(checks: Iterable[Check]) -> list[str]:
+    return [FORMERLY.get(str(check.error), str(check.error)) for check in checks]

@@ -263,7 +263,7 @@ def test_an_order_that_is_cancelled_at_once_is_found_in_sales_and_returns_though
     event = (
         "insert into clean.sales "
         "select order_date, 'D-BIG', {number}, '{kind}', event_at, event_date, false, 'P1', 'c-1', currency, {units}, "
-        "{gross}, 0, {returned}, {gross} - {returned}, 0, 0, {gross} - {returned} "
+        "{gross}, 0, {returned}, {gross} - {returned}, 0, 0, 0, 0, {gross} - {returned} "
         f"from clean.sales where event_date = date '{day}' limit 1"
     )
     execute(

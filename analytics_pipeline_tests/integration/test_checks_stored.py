@@ -83,7 +83,8 @@ CUSTOMER = f"customer_id = (select min(customer_id) from clean.orders where orde
 EVENT_OF_NO_ORDER = f"""
 insert into clean.sales
 select order_date, 'unknown', event_number, event_type, event_at, event_date, is_cancellation, product_id,
-    customer_key, currency, quantity, gross_sales, discounts, returns, net_sales, shipping, taxes, 12.34
+    customer_key, currency, quantity, gross_sales, discounts, returns, net_sales, shipping, charges, taxes,
+    outside_sales, 12.34 - outside_sales
 from clean.sales where {EVENT}
 """
 IN_TWO_PLACES = f"insert into ops.exclusions select order_date, order_id, 'x', 'EUR', 1 from clean.orders where {ORDER}"
@@ -111,6 +112,19 @@ DAMAGES = [
         "3.0000",
     ),
     ("the_ledger_adds_up_to_the_orders", EVENT_OF_NO_ORDER, "12.3400"),
+    (
+        "the_ledger_adds_up_to_the_orders",
+        f"update clean.sales set outside_sales = outside_sales + 2 where {EVENT}",
+        "2.0000",
+    ),
+    ("order_totals_equal_their_parts", f"update clean.orders set charges = charges + 4 where {ORDER}", "4.0000"),
+    ("order_totals_equal_their_parts", f"update clean.orders set outside_sales = 5 where {ORDER}", "5.0000"),
+    (
+        "net_sales_equal_gross_sales_less_discounts_and_returns",
+        f"update clean.sales set charges = charges + 6 where {EVENT}",
+        "6.0000",
+    ),
+    ("daily_revenue_equals_the_ledger", f"update marts.daily_revenue set charges = 7 where {REVENUE}", "7.0000"),
     (
         "net_sales_equal_gross_sales_less_discounts_and_returns",
         f"update clean.sales set {WRONG_SUMS} where {EVENT}",

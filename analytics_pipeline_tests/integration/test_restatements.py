@@ -207,7 +207,7 @@ def test_lateness_is_what_was_observed_here_else_what_the_shops_stamps_say_else_
         later.database,
         "insert into clean.orders select 'copy ' || number || order_id, order_date, ordered_at, "
         "ordered_at + number * interval '1 day', cancelled_at, customer_key, customer_id, email_hash, country, "
-        "is_credit_note, currency, units, gross_sales, discounts, returns, shipping, taxes, order_total, "
+        "is_credit_note, currency, units, gross_sales, discounts, returns, shipping, 0, taxes, 0, order_total, "
         "refunded_total from clean.orders cross join generate_series(1, 10) as series (number) "
         "where extract(hour from ordered_at at time zone 'UTC') between 8 and 16",
     )
@@ -218,8 +218,8 @@ def test_lateness_is_what_was_observed_here_else_what_the_shops_stamps_say_else_
         later.database,
         "insert into ops.order_changes select number, timestamptz '2025-04-01 12:00+02', 'run', 'order', null, "
         "date '2025-04-01' - (case when number <= 990 then 3 else 12 end), 'EUR', "
-        "case when number = 1000 then 'backfill' else 'refund' end, false, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 "
-        "from generate_series(1, 1000) as series (number)",
+        "case when number = 1000 then 'backfill' else 'refund' end, false, "
+        "0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 from generate_series(1, 1000) as series (number)",
     )
     noticed = lateness(later.database, shop)
     assert (noticed.days, noticed.observed, noticed.basis) == (3, 999, "changes noticed")

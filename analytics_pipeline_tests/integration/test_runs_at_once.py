@@ -79,7 +79,8 @@ def note_change(database: Database, day: date, *, is_first_order: bool = False) 
     execute(
         database,
         "insert into ops.order_changes select coalesce(max(change_id), 0) + 1, now(), 'another run', 'O', null, "
-        f"date '{day}', 'EUR', 'refund', {is_first_order}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 from ops.order_changes",
+        f"date '{day}', 'EUR', 'refund', {is_first_order}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 "
+        "from ops.order_changes",
     )
 
 

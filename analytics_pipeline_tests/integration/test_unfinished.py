@@ -127,7 +127,8 @@ def test_a_check_leaves_days_that_another_run_has_changed_to_that_run_and_no_oth
         later.database,
         f"update clean.sales set returns = returns + 1, net_sales = net_sales - 1 where event_date = '{waiting}'",
         "insert into ops.order_changes select coalesce(max(change_id), 0) + 1, now(), 'another run', 'O', null, "
-        f"date '{waiting}', 'EUR', 'refund', false, 0, 0, 0, 0, 0, 1, -1, 0, 0, -1 from ops.order_changes",
+        f"date '{waiting}', 'EUR', 'refund', false, 0, 0, 0, 0, 0, 1, -1, 0, 0, -1, 0, 0, 0, 0, 0, 0 "
+        "from ops.order_changes",
     )
     name = dg.AssetCheckKey(dg.AssetKey(["marts", "daily_revenue"]), "daily_revenue_equals_the_ledger")
     checks = with_job(later, dg.AssetSelection.checks(name))

@@ -20,6 +20,7 @@ from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.shop import credentials, protocol, requests, spec
+from analytics_pipeline.shop.charges import Charges
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.related import Follow, Related
 from analytics_pipeline.shop.spec import load_shop
@@ -246,6 +247,7 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
         orders: spec.Orders | None = None
         related: dict[str, Related] | None = None
         follow: dict[str, Follow] | None = None
+        charges: Charges = ()
         quarantine: spec.QuarantineLimits | None = None
         late_changes: protocol.LateChanges | None = None
 

@@ -26,7 +26,7 @@ def _differences(left: str, right: str, columns: tuple[str, ...]) -> str:
 
 
 _GOODS_MONEY = ("gross_sales", "discounts", "returns", "net_sales")
-_LEDGER_MONEY = (*_GOODS_MONEY, "shipping", "taxes", "total_sales")
+_LEDGER_MONEY = (*_GOODS_MONEY, "shipping", "charges", "taxes", "total_sales")
 
 MART_CHECKS = (
     StoredCheck(

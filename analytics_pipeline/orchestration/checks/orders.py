@@ -33,17 +33,23 @@ ORDER_CHECKS = (
     StoredCheck(
         "order_totals_equal_their_parts",
         "clean/orders",
-        "order_total = gross_sales - discounts - returns + shipping + taxes of every order.",
+        "order_total = gross_sales - discounts - returns + shipping + charges + taxes + outside_sales of every order.",
         """
-        select order_id as example, order_total - (gross_sales - discounts - returns + shipping + taxes) as difference
-        from clean.orders
-        where order_date {slice} and order_total <> gross_sales - discounts - returns + shipping + taxes
+        select order_id as example, order_total - parts as difference
+        from (
+            select
+                order_id, order_total,
+                gross_sales - discounts - returns + shipping + charges + taxes + outside_sales as parts
+            from clean.orders where order_date {slice}
+        ) as orders
+        where order_total <> parts
         """,
     ),
     StoredCheck(
         "order_lines_add_up_to_their_orders",
         "clean/order_lines",
-        "Quantity, gross sales, discounts and returns of an order's lines sum up to the order's.",
+        "Quantity, gross sales, discounts and returns of an order's lines, and of charges in net sales, sum up to the "
+        "order's.",
         """
         select
             orders.order_id as example, abs(orders.gross_sales - coalesce(lines.gross_sales, 0)) + abs(orders.discounts
@@ -53,7 +59,14 @@ ORDER_CHECKS = (
             select
                 order_id, sum(quantity) as units, sum(gross_sales) as gross_sales, sum(discounts) as discounts,
                 sum(returns) as returns
-            from clean.order_lines where order_date {slice} group by order_id
+            from (
+                select order_id, quantity, gross_sales, discounts, returns
+                from clean.order_lines where order_date {slice}
+                union all
+                select order_id, quantity, gross_sales, discounts, returns
+                from clean.sales where order_date {slice} and right(event_type, 8) = '_charged'
+            ) as parts
+            group by order_id
         ) as lines on lines.order_id = orders.order_id
         where orders.order_date {slice} and (
             orders.units, orders.gross_sales, orders.discounts, orders.returns
@@ -70,30 +83,33 @@ ORDER_CHECKS = (
         """
         select
             coalesce(orders.order_id, events.order_id) as example,
-            coalesce(orders.order_total - orders.refunded_total, 0) - coalesce(events.total_sales, 0) as difference
+            coalesce(orders.order_total - orders.refunded_total, 0) - coalesce(events.added_up, 0) as difference
         from (select * from clean.orders where order_date {slice}) as orders
         full join (
-            select order_id, sum(gross_sales) as gross_sales, sum(discounts) as discounts, sum(total_sales) as
-            total_sales from clean.sales where order_date {slice} group by order_id
+            select
+                order_id, sum(gross_sales) as gross_sales, sum(discounts) as discounts,
+                sum(total_sales + outside_sales) as added_up
+            from clean.sales where order_date {slice} group by order_id
         ) as events on events.order_id = orders.order_id
         where orders.order_id is null or (
             orders.gross_sales, orders.discounts, orders.order_total - orders.refunded_total
         ) is distinct from (
-            coalesce(events.gross_sales, 0), coalesce(events.discounts, 0), coalesce(events.total_sales, 0)
+            coalesce(events.gross_sales, 0), coalesce(events.discounts, 0), coalesce(events.added_up, 0)
         )
         """,
     ),
     StoredCheck(
         "net_sales_equal_gross_sales_less_discounts_and_returns",
         "clean/sales",
-        "net_sales = gross_sales - discounts - returns, total_sales = net_sales + shipping + taxes, of every event.",
+        "net_sales = gross_sales - discounts - returns, total_sales = net_sales + shipping + charges + taxes, of every "
+        "event.",
         """
         select
             order_id || ' #' || event_number as example, abs(net_sales - (gross_sales - discounts - returns)) +
-            abs(total_sales - (net_sales + shipping + taxes)) as difference
+            abs(total_sales - (net_sales + shipping + charges + taxes)) as difference
         from clean.sales
         where order_date {slice}
-        and (net_sales <> gross_sales - discounts - returns or total_sales <> net_sales + shipping + taxes)
+        and (net_sales <> gross_sales - discounts - returns or total_sales <> net_sales + shipping + charges + taxes)
         """,
     ),
     StoredCheck(

@@ -17,7 +17,9 @@ def day(number: int) -> date:
 
 
 def event(kind: str = "line_sold", on: int = 1, order: str = "A", **changed: object) -> dict[str, Any]:
-    nothing = dict.fromkeys(("gross_sales", "discounts", "returns", "shipping", "taxes"), Decimal(0))
+    nothing = dict.fromkeys(
+        ("gross_sales", "discounts", "returns", "shipping", "charges", "taxes", "outside_sales"), Decimal(0)
+    )
     sold = {"quantity": 2, "gross_sales": Decimal(20)} if kind == "line_sold" else {"quantity": 0}
     what = {"order_id": order, "order_date": day(1), "event_date": day(on), "currency": "EUR", "event_type": kind}
     return what | {"is_cancellation": False, "customer_key": "c", "product_id": "p"} | nothing | sold | changed
@@ -67,6 +69,30 @@ def test_a_refund_differs_on_its_own_day_alone_with_all_its_measures() -> None:
 def test_an_order_that_goes_takes_everything_along() -> None:
     (found,) = compared([event(shipping=Decimal(3))], [])
     assert (found["orders"], found["units_sold"], found["total_sales"]) == (-1, -2, Decimal(-23))
+
+
+def test_charges_differ_in_the_measures_of_their_kinds() -> None:
+    tip = event("tip_charged", charges=Decimal(5), taxes=Decimal(1))
+    paid = event("gift_card_redeemed_charged", outside_sales=Decimal(-7))
+    back = event("tip_refunded", 4, charges=Decimal(-2))
+    assert compared([event()], [event(), tip, paid, back]) == [
+        {
+            "event_date": day(1),
+            "charges": Decimal(5),
+            "taxes": Decimal(1),
+            "total_sales": Decimal(6),
+            "tips": Decimal(5),
+            "gift_cards_redeemed": Decimal(7),
+            "cause": "edit",
+        },
+        {
+            "event_date": day(4),
+            "charges": Decimal(-2),
+            "total_sales": Decimal(-2),
+            "tips": Decimal(-2),
+            "cause": "refund",
+        },
+    ]
 
 
 def test_an_order_counts_where_it_is_sold_for_more_than_nothing() -> None:

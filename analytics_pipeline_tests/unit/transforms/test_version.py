@@ -9,7 +9,7 @@ import yaml
 
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.transforms import version
-from analytics_pipeline.transforms.version import contract_version
+from analytics_pipeline.transforms.version import code_version, contract_version
 from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION
 from analytics_pipeline_tests.unit.transforms.conftest import cleaned, order, rows_of
 
@@ -43,9 +43,14 @@ def test_it_is_the_same_in_another_process_and_in_another_order_of_keys() -> Non
     assert contract_version(Shop.model_validate(reversed_keys(DEMO))) == own
 
 
+def test_a_description_without_later_keys_keeps_the_hash_that_days_were_made_with_before_these() -> None:
+    assert code_version(demo()) == "95fdbdb1522f"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
+        orders(charges=[{"kind": "tip", "amount": "tip"}]),
         {"currency": "USD"},
         {"timezone": "Europe/London"},
         {"times": {"format": "iso8601", "without_offset": "local"}},
