@@ -20,7 +20,7 @@ from analytics_pipeline.history.first_orders import FirstOrdersMoved
 from analytics_pipeline.history.moves import LeftDaysListed
 from analytics_pipeline.history.order_changes import SalesChanged
 from analytics_pipeline.history.proofs import DayProof, ProofsHeld
-from analytics_pipeline.history.related import Joined, Marks, RelatedChanged
+from analytics_pipeline.history.related import Joined, Marks, RelatedChanged, needs_dimensions
 from analytics_pipeline.history.replaced import ReplacedForgotten, ReplacedKept
 from analytics_pipeline.history.stale import StaleUnmarked
 from analytics_pipeline.history.undated import UndatedKept
@@ -80,12 +80,14 @@ class ExtractedRelated:
     """Records of a related list of some days as the shop sent them, and what is known of them beside their rows.
 
     Attributes:
-        rows: Rows of the list's raw table.
+        name: The list's name in the description.
+        rows: Rows of its raw table.
         as_of: When the extraction of each day began, by the database's clock.
         proofs: What was judged of the days.
         left: Days whose stored rows stay, since they are not proved, with what is to be said of them.
     """
 
+    name: str
     rows: pa.RecordBatchReader
     as_of: Mapping[date, datetime]
     proofs: Sequence[DayProof]
@@ -139,7 +141,7 @@ def hooks_of(table: Table, value: object, catalogue: Catalogue, run_id: str) -> 
         return (
             NotOutdated(min(value.as_of.values())),
             DaysWritten(Writing(run_id, version, value.as_of)),
-            RelatedChanged(),
+            RelatedChanged(needs_dimensions(catalogue.shop, value.name)),
             ProofsHeld(tuple(value.proofs)),
         )
     if table is CLEAN_CUSTOMERS.table:

@@ -81,6 +81,15 @@ def _of_followed(cursor: Connection, name: str, orders: Collection[Order]) -> di
     return found
 
 
+def needs_dimensions(shop: Shop, name: str) -> bool | None:
+    """Return whether customers and products may have to be read for a record of a list; None where nobody knows.
+
+    Refunds name none that their order does not.
+    """
+    refunds = shop.orders.refunds
+    return False if refunds is not None and refunds.records == shop.orders.related[name].into else None
+
+
 @dataclass(frozen=True)
 class RelatedChanged:
     """Marks the days of orders of which a record is new, changed, gone, or now another order's.

@@ -10,8 +10,9 @@ from analytics_pipeline.history.proofs import PROVED, read_proofs
 from analytics_pipeline.late_changes.rounds import Budget, HeldDay, Pages, Rounds, rounds_of, shortest_rounds
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.history import EXTRACTIONS, POLLS
+from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import query
+from analytics_pipeline.warehouse.slices import exists, query
 
 WINDOW_DAYS = 7
 """Over which requests are counted: a day that costs more than a day's budget is read all the same."""
@@ -50,16 +51,17 @@ def read_budget(database: Database, shop: Shop, now: datetime) -> Budget:
 
 
 def pages_of(shop: Shop) -> Pages:
-    """Return what reading days of a shop costs."""
+    """Return what reading days of a shop costs; a related list is taken to fit one page."""
     has_count = shop.orders.count is not None or shop.orders.count_header is not None
     size = getattr(shop.orders.pagination, "size", None) or PAGE
-    return Pages(size, 0 if has_count else 1, is_whole=shop.orders.created_window is None)
+    of_related = sum(1 if one.is_counted else 2 for one in shop.orders.related.values())
+    return Pages(size, of_related + (0 if has_count else 1), is_whole=shop.orders.created_window is None)
 
 
 def held_days(
     database: Database, shop: Shop, loaded: dict[date, datetime | None], now: datetime
 ) -> dict[date, HeldDay]:
-    """Return the loaded days with the age of their proofs.
+    """Return the loaded days with the age of their proofs; a call for an order counts as a page of orders.
 
     A day that settles after its proof was made keeps the short round once more: it may have moved until then.
 
@@ -71,6 +73,7 @@ def held_days(
     """
     proofs = read_proofs(database)
     settles_after = lateness(database, shop).days
+    size, calls = pages_of(shop).size, _calls_by_day(database, shop)
 
     def held(day: date, as_of: datetime | None) -> HeldDay:
         proof = proofs.get(day)
@@ -78,12 +81,24 @@ def held_days(
         moved_until = now if held_at is None else held_at
         return HeldDay(
             held_at,
-            proof.orders if proof else 0,
+            (proof.orders if proof else 0) + calls.get(day, 0) * size,
             state_of(day, as_of, business_day(moved_until, shop.zone), settles_after, shop) != "final",
             proof is None or proof.state == PROVED,
         )
 
     return {day: held(day, as_of) for day, as_of in loaded.items()}
+
+
+def _calls_by_day(database: Database, shop: Shop) -> dict[date, int]:
+    """Return how many calls for single orders each day took, of those that had an answer with records."""
+    calls: dict[date, int] = {}
+    for name in shop.orders.follow:
+        table = related_contract(name, is_followed=True).table
+        if exists(database, table):
+            asked = f"select record_date as day, count(distinct parent_id) as calls from {table.qualified_name}"
+            for row in query(database, f"{asked} group by record_date"):
+                calls[row["day"]] = calls.get(row["day"], 0) + row["calls"]
+    return calls
 
 
 def rounds(shop: Shop, days: Collection[HeldDay], budget: Budget) -> Rounds:

@@ -15,8 +15,8 @@ from analytics_pipeline.errors import FeedError
 from analytics_pipeline.late_changes.readings import Reading, Stamp
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import Extraction, extract_changed_orders
-from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
+from analytics_pipeline.sources.extraction import Extraction, extract_changed
+from analytics_pipeline.transforms.raw import DatedList, UndatedRecord, keys_of, order_list
 
 READINGS = 5
 ANSWERS_AGAIN = 5
@@ -49,20 +49,23 @@ class Taker(Protocol):
         """Take the orders of a list whose day cannot be read."""
 
 
-def read_feed(client: ShopClient, since: datetime, now: datetime, taker: Taker) -> Feed:
-    """Read the orders that changed since an aware stamp.
+def read_feed(
+    client: ShopClient, since: datetime, now: datetime, taker: Taker, listed: DatedList | None = None
+) -> Feed:
+    """Read the orders, or the records of a related list, that changed since an aware stamp.
 
     Args:
         client: Asks the shop.
         since: Changes since then are asked for.
         now: A moment before the first request, for shops whose answers carry no time.
         taker: Is given what comes.
+        listed: The list; orders when None.
 
     Raises:
         FeedError: No reading was whole.
         ShopUnavailableError, ShopRefusedError, AnswerError, PaginationError: The shop could not be asked.
     """
-    pages = _Pages(client, taker)
+    pages = _Pages(client, taker, listed or order_list(client.shop))
     reading = pages.read(since)
     began_at = pages.began_at or now
     readings = 1
@@ -71,7 +74,7 @@ def read_feed(client: ShopClient, since: datetime, now: datetime, taker: Taker) 
         is_whole = pages.read_by_stamps(since, reading, began_at)
     while not is_whole:
         if readings == READINGS:
-            raise FeedError(_failed(client.shop, since, reading))
+            raise FeedError(_failed(client.shop, pages.listed.name, since, reading))
         earlier, reading = reading, pages.read(since)
         readings += 1
         is_whole = reading.fault is None or reading.agrees_with(earlier, began_at)
@@ -81,17 +84,19 @@ def read_feed(client: ShopClient, since: datetime, now: datetime, taker: Taker) 
 class _Pages:
     """The pages of all readings."""
 
-    def __init__(self, client: ShopClient, taker: Taker) -> None:
+    def __init__(self, client: ShopClient, taker: Taker, listed: DatedList) -> None:
+        self.listed = listed
         self.began_at: datetime | None = None
         self.newest: datetime | None = None
         self.ids: set[str] = set()
         self._client, self._taker = client, taker
-        self._path = compile_path(client.shop.orders.fields.updated_at or "")
+        reading = listed.reading(lambda _: True, None)
+        self._id, self._path = reading.schema.names[0], compile_path(reading.version_path or "")
 
     def read(self, since: datetime) -> Reading:
         """Read all pages."""
-        reading = Reading(getattr(self._client.shop.orders.pagination, "size", None))
-        extraction = extract_changed_orders(self._client, since)
+        reading = Reading(getattr(self.listed.endpoint.pagination, "size", None))
+        extraction = extract_changed(self._client, self.listed, since)
         for batch in extraction:
             reading.see(self._seen(batch.to_pylist()), extraction.source_count)
             self.began_at = self.began_at or extraction.shop_time
@@ -115,7 +120,7 @@ class _Pages:
         counted: int | None = None
         seen: set[str] = set()
         for number in range(ANSWERS_AGAIN * shifted.answers):
-            extraction = extract_changed_orders(self._client, since)
+            extraction = extract_changed(self._client, self.listed, since)
             page = Reading()
             batches = [next(extraction, None)]
             counted = counted if number else extraction.source_count
@@ -138,8 +143,8 @@ class _Pages:
 
     def _seen(self, rows: Sequence[Row]) -> list[tuple[str, Stamp]]:
         self._taker.take(rows)
-        seen = [(row["order_id"], self._stamp(row)) for row in rows]
-        self.ids.update(order_id for order_id, _ in seen)
+        seen = [(row[self._id], self._stamp(row)) for row in rows]
+        self.ids.update(one for one, _ in seen)
         # A stamp of the future would hide every change until then.
         known = [stamp for row, (_, stamp) in zip(rows, seen, strict=True) if stamp and stamp <= row["extracted_at"]]
         self.newest = max([*known, *([self.newest] if self.newest else [])], default=None)
@@ -159,11 +164,11 @@ class _Pages:
             return None
 
 
-def _failed(shop: Shop, since: datetime, reading: Reading) -> str:
-    fault = reading.fault or "it gave other orders each time"
+def _failed(shop: Shop, name: str, since: datetime, reading: Reading) -> str:
+    fault, key = reading.fault or "it gave other records each time", "orders" if name == "orders" else f"orders.{name}"
     return (
-        f"shop {shop.name}: the list of orders changed since {since:%Y-%m-%d %H:%M:%S %Z} was read {READINGS} times "
+        f"shop {shop.name}: the list of {name} changed since {since:%Y-%m-%d %H:%M:%S %Z} was read {READINGS} times "
         f"and is not known to be whole: {fault}. Nothing is marked, and the next poll asks for the same. If it lasts, "
-        "see whether orders.count is the count of this list, ask for larger pages (orders.pagination.size), or have "
-        "the shop sort by the change stamp (orders.params)"
+        f"see whether {key}.count is the count of this list, ask for larger pages ({key}.pagination.size), or have "
+        f"the shop sort by the change stamp ({key}.params)"
     )

@@ -34,6 +34,7 @@ from analytics_pipeline.late_changes.compare import Comparison
 from analytics_pipeline.late_changes.due import aged_days, differing_days
 from analytics_pipeline.late_changes.feed import read_feed
 from analytics_pipeline.late_changes.gaps import gaps_of
+from analytics_pipeline.late_changes.related import Cursors, cursors_at_commit, read_related_feeds
 from analytics_pipeline.late_changes.reread import Reread, reread
 from analytics_pipeline.late_changes.rounds import days_to_hold, shortest_rounds
 from analytics_pipeline.shop.calendar import loadable_days
@@ -42,6 +43,7 @@ from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.order_counts import can_count_orders, count_orders
 from analytics_pipeline.tables.contracts import CLEAN_ORDERS, RAW_ORDERS
 from analytics_pipeline.tables.history import EXTRACTIONS, MATERIALISED_DAYS, POLLS
+from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.warehouse.connection import Database
@@ -63,6 +65,7 @@ class Poll:
         again: What reading loaded days again has found.
         as_of: What counted as now.
         undated: Orders that belong to no day, judged.
+        related: How far the lists of changes of related lists are known.
     """
 
     asked_since: datetime | None
@@ -75,6 +78,7 @@ class Poll:
     again: Reread = field(default_factory=Reread)
     as_of: datetime | None = None
     undated: Sequence[Mapping[str, Any]] = ()
+    related: Cursors = field(default_factory=dict)
 
 
 def poll(
@@ -117,7 +121,8 @@ def poll(
     comparison = Comparison(database, shop, {*loaded, *([today] if shop.intraday else [])})
     if shop.notices_changes:
         feed.read(comparison)
-    stale = list(comparison.stale)
+    related = read_related_feeds(client, database, loadable, now)
+    stale = [*comparison.stale, *related.stale]
     if shop.intraday and (today not in loaded or not shop.notices_changes):
         stale.append(StaleDay(today, TODAY))
     gaps = gaps_of(shop, loaded, now)
@@ -149,6 +154,7 @@ def poll(
         again,
         as_of=now,
         undated=judge_undated(list(comparison.undated.values()), today, shop),
+        related=related.cursors,
     )
     record(database, found, began, written, unfinished)
     return found
@@ -190,7 +196,9 @@ def record(
     Their transactions are over, or begin when this one has ended (`_loads_since_the_last_poll`).
     """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        take_turns(cursor, RAW_ORDERS.table.qualified_name)
+        lists = [RAW_ORDERS.table, *(related_contract(name).table for name in found.related)]
+        take_turns(cursor, *(table.qualified_name for table in lists))
+        related = cursors_at_commit(cursor, found.related)
         known = ", ".join(f"date '{day}'" for day in loaded) or "null"
         cursor.execute(
             f"select min(as_of) from {MATERIALISED_DAYS.qualified_name} "
@@ -207,11 +215,11 @@ def record(
         days, held = len({stale.day for stale in found.stale}), len(found.again.held)
         cursor.execute(
             f"insert into {POLLS.qualified_name} (polled_at, asked_since, newest_change, orders_seen, orders_changed, "
-            "days_marked, as_of, requests, requests_again, days_held) "
-            "values (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "days_marked, as_of, requests, requests_again, days_held, related) "
+            "values (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::json)",
             (
                 *(found.asked_since, newest_change, found.orders_seen, found.orders_changed),
-                *(days, as_of, found.requests, found.again.requests, held),
+                *(days, as_of, found.requests, found.again.requests, held, related),
             ),
         )
         connection.commit()

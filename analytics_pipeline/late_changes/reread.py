@@ -15,6 +15,7 @@ from analytics_pipeline.history.proofs import COUNT as COUNTED
 from analytics_pipeline.history.proofs import NONE
 from analytics_pipeline.history.stale import REREAD, StaleDay
 from analytics_pipeline.late_changes.compare import Comparison, events_of, first_orders
+from analytics_pipeline.late_changes.related import differing_days
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
@@ -56,7 +57,10 @@ def reread(client: ShopClient, database: Database, ranges: Iterable[Days], loade
     for days in ranges:
         wanted = {day for day in days if day in loaded}
         try:
-            stale = _differing(client, database, days, wanted, loaded)
+            stale = [
+                *_differing(client, database, days, wanted, loaded),
+                *(one for one in differing_days(client, database, days) if one.day in wanted),
+            ]
         except (DataError, TransientError) as error:
             found.failure = f"{days}: {error}"
             stale = [StaleDay(day, REREAD) for day in wanted]
@@ -71,7 +75,7 @@ def reread(client: ShopClient, database: Database, ranges: Iterable[Days], loade
 def _differing(
     client: ShopClient, database: Database, days: Days, wanted: set[date], loaded: Collection[date]
 ) -> list[StaleDay]:
-    comparison = Comparison(database, client.shop, loaded)
+    comparison = Comparison(database, client.shop, loaded, client)
     extraction = extract_orders(client, days.first, days.last)
     came: set[str] = set()
     for batch in extraction:

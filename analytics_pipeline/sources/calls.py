@@ -5,9 +5,11 @@ An estimate before a long load. What a load has cost is counted by the client.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+
+import pyarrow as pa
 
 from analytics_pipeline.shop.protocol import Cursor, LinkHeader, NextLink, Single
 from analytics_pipeline.shop.spec import Endpoint
@@ -15,9 +17,13 @@ from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import (
     Extraction,
     extract_customers,
+    extract_days,
     extract_orders,
     extract_products,
 )
+from analytics_pipeline.sources.following import order_calls
+from analytics_pipeline.transforms.raw import related_list
+from analytics_pipeline.transforms.records import decoded
 
 
 @dataclass(frozen=True)
@@ -25,8 +31,8 @@ class ListCalls:
     """What reading one list takes.
 
     Attributes:
-        name: orders, customers or products.
-        records: The shop's count, None where it gives none.
+        name: orders, customers, products, or the name of a list that belongs to orders.
+        records: The shop's count, None where it gives none; of a list that is asked for by order, the orders.
         page: Records of a page.
         calls: Requests; where nothing is counted, only those that are certain.
     """
@@ -42,7 +48,7 @@ class CallPlan:
     """What reading a range takes.
 
     Attributes:
-        lists: Orders, customers and products.
+        lists: All lists.
         seconds_a_call: As measured by the requests that the plan took, or as the budget allows where that is slower.
     """
 
@@ -80,8 +86,13 @@ def plan_calls(
         PipelineError: As `extract_orders`.
     """
     began, shop = clock(), client.shop
+    orders = extract_orders(client, first_day, last_day)
+    page = next(orders, None)
+    related = (related_list(shop, name) for name in shop.orders.related)
     lists = (
-        _calls("orders", shop.orders, extract_orders(client, first_day, last_day)),
+        calls := _calls("orders", shop.orders, orders, page),
+        *(_calls(one.name, one.endpoint, extract_days(client, one, first_day, last_day)) for one in related),
+        *_calls_by_order(client, calls, page),
         _calls("customers", shop.customers, extract_customers(client)),
         _calls("products", shop.products, extract_products(client)),
     )
@@ -90,8 +101,20 @@ def plan_calls(
     return CallPlan(lists, max(measured, 1 / budget if budget else 0.0))
 
 
-def _calls(name: str, endpoint: Endpoint, extraction: Extraction) -> ListCalls:
-    first = next(extraction, None)
+def _calls_by_order(client: ShopClient, orders: ListCalls, page: pa.RecordBatch | None) -> Iterator[ListCalls]:
+    """Yield what asking order by order takes, if all orders are as those of the first page."""
+    rows = page.to_pylist() if page is not None else []
+    for name, calls in order_calls(client).items():
+        asked = sum(calls.is_asked(row["order_id"], decoded(row["payload"])) for row in rows)
+        if orders.records is None:
+            yield ListCalls(name, None, asked, asked)
+        else:
+            estimate = round(orders.records * asked / len(rows)) if rows else 0
+            yield ListCalls(name, estimate, asked, estimate)
+
+
+def _calls(name: str, endpoint: Endpoint, extraction: Extraction, first: pa.RecordBatch | None = None) -> ListCalls:
+    first = first or next(extraction, None)
     on_page = extraction.came.distinct if first is not None else 0
     count, style = extraction.source_count, endpoint.pagination
     if isinstance(style, Single):

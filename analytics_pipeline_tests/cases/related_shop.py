@@ -1,9 +1,11 @@
 """The small shop with refunds in a list of their own: `/refunds` names the order of each, as many shops have it."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
-from analytics_pipeline_tests.cases.small_shop import Case, Record, SmallShop
+from analytics_pipeline_tests.cases.small_shop import BERLIN, Case, Record, SmallShop
 from analytics_pipeline_tests.fake_shop import Asked, Reply
+from analytics_pipeline_tests.integration.tables import execute
 
 RELATED: dict[str, Any] = {
     "path": "/refunds",
@@ -79,6 +81,21 @@ def describe_follow(case: Case, **changes: object) -> None:
         description["orders"]["refunds"]["records"] = "refund_list"
 
     case.describe(change)
+
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=BERLIN)
+
+
+def polled_within_a_week(case: Case) -> set[tuple[str, str]]:
+    """Poll once a day for a week from `NOON` on, loading nothing; what was marked of days that were loaded."""
+    found = set()
+    held = f"update ops.day_proofs set held_at = least(held_at, timestamptz '{NOON.isoformat()}')"
+    execute(case.database, held)  # the database's clock is no simulated one
+    for days in range(7):
+        polled = case.poll(NOON + timedelta(days=days))
+        assert polled is not None
+        found |= {(str(stale.day), stale.reason) for stale in polled.stale if stale.reason != "missing"}
+    return found
 
 
 TABLES = ("clean.orders", "clean.order_lines", "clean.sales", "ops.quarantine", "marts.daily_revenue")

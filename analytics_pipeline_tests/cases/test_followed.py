@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from analytics_pipeline_tests.cases.related_shop import describe_follow, refund
+from analytics_pipeline_tests.cases.related_shop import describe_follow, polled_within_a_week, refund
 from analytics_pipeline_tests.cases.small_shop import BERLIN, Case
 from analytics_pipeline_tests.fake_shop import Asked, Reply
 
@@ -72,3 +72,20 @@ def test_what_an_order_began_to_list_is_read_to_its_end_from_its_cursor(case: Ca
     ]
     assert case.revenue() == {"2026-11-20": "30.00", "2026-11-21": "10.00", "2026-11-22": "10.00"}
     assert {one.query["order"] for one in case.shop.fake.asked if one.path == "/lines"} == {"O1"}
+
+
+def test_what_changes_in_an_answer_to_an_order_that_stays_the_same_is_found_when_its_day_is_read_again(
+    case: Case,
+) -> None:
+    case.shop.orders[0]["refunded"] = True
+    listed = [refund("R1", "O1", "2026-11-22")]
+    case.shop.fake.routes["/orders/O1/refunds"] = lambda _: Reply(listed)
+    describe_follow(case)
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    listed.append(refund("R2", "O1", "2026-11-22", "1.00"))
+    assert polled_within_a_week(case) == {("2026-11-20", "refund")}
+    assert case.run("2026-11-20").succeeded
+    assert case.rows(f"{RETURNED} order by 2") == [
+        {"order_id": "O1", "value": "1.00"},
+        {"order_id": "O1", "value": "4.00"},
+    ]

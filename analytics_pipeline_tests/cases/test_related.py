@@ -5,7 +5,14 @@ from decimal import Decimal
 
 import pytest
 
-from analytics_pipeline_tests.cases.related_shop import Refunds, describe_related, refund, state
+from analytics_pipeline_tests.cases.related_shop import (
+    NOON,
+    Refunds,
+    describe_related,
+    polled_within_a_week,
+    refund,
+    state,
+)
 from analytics_pipeline_tests.cases.small_shop import BERLIN, Case, order
 from analytics_pipeline_tests.fake_shop import Reply
 
@@ -114,7 +121,7 @@ def test_loading_everything_again_in_any_order_gives_the_same_tables(case: Case,
     assert case.run("2026-11-20", "2026-11-22").succeeded
     before = state(case)
     assert before["ops.quarantine"]  # R4 gives back more than was paid
-    for day in ("2026-11-22", "2026-11-20", "2026-11-21"):
+    for day in ("2026-11-22", "2026-11-20"):
         assert case.run(day).succeeded
         assert state(case) == before
     assert case.run("2026-11-20", "2026-11-22", job="clean").succeeded
@@ -140,3 +147,29 @@ def test_a_day_whose_refunds_cannot_be_proved_is_not_cleaned_and_the_others_are(
         {"order_id": "O3"},
     ]
     assert returns(case) == {"2026-11-21": "4.00"}
+
+
+def test_a_refund_that_the_feed_names_has_its_day_loaded_and_its_order_cleaned_along(
+    case: Case, refunds: Refunds
+) -> None:
+    describe_related(case, changed_since={"param": "since", "format": "iso_utc"})
+    refunds.records.append(refund("R1", "O1", "2026-11-21"))
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    assert case.catch_up(NOON) == []
+    refunds.records[0] = refund("R1", "O1", "2026-11-21", "5.00", updated_at=datetime.now(BERLIN).isoformat())
+    (run,) = case.catch_up(NOON)
+    assert run.succeeded
+    assert returns(case) == {"2026-11-21": "5.00"}
+    assert marked(case) == []
+    assert case.catch_up(NOON) == []
+
+
+def test_a_refund_that_changes_or_goes_without_a_word_is_found_when_its_day_is_read_again(
+    case: Case, refunds: Refunds
+) -> None:
+    refunds.records += [refund("R1", "O1", "2026-11-21"), refund("R2", "O2", "2026-11-22", "2.00")]
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    refunds.records[:] = [refund("R1", "O1", "2026-11-21", "5.00")]
+    assert polled_within_a_week(case) == {("2026-11-21", "related_list"), ("2026-11-22", "related_list")}
+    assert case.run("2026-11-21", "2026-11-22").succeeded
+    assert returns(case) == {"2026-11-21": "5.00"}

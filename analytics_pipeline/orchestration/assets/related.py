@@ -79,6 +79,7 @@ def _related_asset(name: str, partitions: dg.DailyPartitionsDefinition) -> dg.As
 
             def value() -> ExtractedRelated:
                 return ExtractedRelated(
+                    name,
                     pa.RecordBatchReader.from_batches(table.arrow_schema, found.rows()),
                     as_of=dict.fromkeys(days, began),
                     proofs=found.proofs,
