@@ -1,5 +1,6 @@
 """A small real HTTP server that plays a shop: tests say what it answers, and see what it was asked."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -35,6 +36,7 @@ class Reply:
     missing_bytes: int = 0
     without_length: bool = False
     drop: bool = False
+    endless: bool = False
 
     def content(self) -> bytes:
         return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
@@ -106,9 +108,12 @@ class _Handler(BaseHTTPRequestHandler):
         if reply.without_length:
             self.send_header("Connection", "close")
             self.close_connection = True
-        elif not {"Content-Length", "Transfer-Encoding"} & reply.headers.keys():
+        elif not reply.endless and not {"Content-Length", "Transfer-Encoding"} & reply.headers.keys():
             self.send_header("Content-Length", str(len(content) + reply.missing_bytes))
         self.end_headers()
         self.wfile.write(content)
+        with contextlib.suppress(OSError):
+            while reply.endless:
+                self.wfile.write(content)
         if reply.missing_bytes or "Transfer-Encoding" in reply.headers:
             self.close_connection = True
