@@ -137,7 +137,7 @@ Fixed = Annotated[dict[str, str], AfterValidator(_fixed_values)]
 EndStatus = Annotated[int, AfterValidator(_end_status)]
 LATER: Any = Field(default=None, exclude_if=lambda value: value is None)
 """Default of a key that came after the first version: one that is not given is no part of what is hashed of a model."""
-StampFormat = Literal["iso_utc", "iso_offset", "iso_local", "date", "unix_seconds"]
+StampFormat = Literal["iso_utc", "iso_utc_bare", "iso_offset", "iso_local", "date", "unix_seconds"]
 
 
 class Model(BaseModel):

@@ -60,6 +60,8 @@ def format_stamp(stamp: datetime, stamp_format: StampFormat, zone: ZoneInfo) -> 
     match stamp_format:
         case "iso_utc":
             return utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+        case "iso_utc_bare":
+            return utc.replace(tzinfo=None).isoformat()
         case "iso_offset":
             return utc.astimezone(zone).isoformat()
         case "iso_local":

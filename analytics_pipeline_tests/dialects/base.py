@@ -147,6 +147,14 @@ class Dialect:
             if order.order_id not in self.hidden
         ]
 
+    def changed_at(self, order: Order) -> datetime:
+        """The change stamp that the platform shows."""
+        return order.stamp
+
+    def tests(self) -> int:
+        """How many records of test orders the lists show, in whatever form: what is to be left out on purpose."""
+        return sum(order.is_test for order in self.orders())
+
     def shown(self, show: Callable[[Order], Record]) -> list[Record]:
         """The orders that a list shows now, as `show` shows them; what has not changed is shown once."""
         found = []

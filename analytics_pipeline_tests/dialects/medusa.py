@@ -3,7 +3,7 @@
 Money is JSON numbers in units of the currency, unrounded where it is a share. Received returns are netted out of every
 total of an order and of its items, `original_total` too; what came back is told by `return_received_quantity` and
 `return_received_total`. What was given back is the refunds of the payments, tax included and without goods, and leaves
-the order's change stamp. A line's whole tax is the demo shop's, in cents.
+the order's change stamp. A line's whole tax is the demo shop's, in cents. Test orders of the demo shop are drafts.
 """
 
 import re
@@ -87,7 +87,11 @@ class Medusa(Dialect):
         self.check(call)
         return _listed(call, "products", [self._product(one) for one in self.shop.products()])
 
-    def stamp(self, order: Order) -> datetime:
+    def orders(self) -> list[Order]:
+        """The orders without test orders, which are drafts: in a list of their own."""
+        return [order for order in super().orders() if not order.is_test]
+
+    def changed_at(self, order: Order) -> datetime:
         """The change stamp: that of the newest version which did not come by a refund."""
         if order.order_id in self.touched:
             return order.stamp
@@ -114,9 +118,9 @@ class Medusa(Dialect):
             "display_id": number,
             "status": "canceled" if order.cancelled_at else "completed",
             "version": 1 + len(self.versions(order)),
-            "metadata": {"test": True} if order.is_test else None,
+            "metadata": None,
             "created_at": iso(order.created_at),
-            "updated_at": iso(self.stamp(order)),
+            "updated_at": iso(self.changed_at(order)),
             "canceled_at": iso(order.cancelled_at) if order.cancelled_at else None,
             "currency_code": order.currency.lower(),
             "customer_id": f"cus_{order.customer_id}" if order.customer_id else None,

@@ -38,8 +38,8 @@ def refund_number(refund_id: str) -> int:
 
 
 def plain_number(text: str) -> int:
-    """The number of a customer or a product (`C00120003`, `P007`)."""
-    return int(text[1:])
+    """The number of a customer or a product (`C00120003`, `P007`), from 1: 0 is a guest on some platforms."""
+    return int(text[1:]) + 1
 
 
 def cent_discounts(order: Order) -> list[tuple[Decimal, Decimal]]:

@@ -66,6 +66,9 @@ class Stripe(Dialect):
         """The payments of all orders, in the order in which the orders were placed."""
         return [charge for order in self.orders() for charge in charges_of(self.versions(order)) if charge.amount]
 
+    def tests(self) -> int:
+        return sum(one.order.is_test for one in self.payments())
+
     def truth(self, day: date) -> Figures:
         """What was paid and given back on a business day."""
         paid = [one for one in self.payments() if not one.order.is_test]

@@ -135,7 +135,11 @@ def test_a_file_that_is_no_mapping_of_plain_data_is_refused(tmp_path: Path, text
             "type: curser",
             "line 24: orders.pagination: type is missing or unknown; allowed: 'page_number'",
         ),
-        ("format: iso_utc", "format: iso", "must be 'iso_utc', 'iso_offset', 'iso_local', 'date' or 'unix_seconds'"),
+        (
+            "format: iso_utc",
+            "format: iso",
+            "must be 'iso_utc', 'iso_utc_bare', 'iso_offset', 'iso_local', 'date' or 'unix_",
+        ),
         ("when: is_test", 'when: "is_test =="', "orders.exclude[0].when: is no JMESPath"),
         ("path: /orders", "path: orders", "orders.path: must start with /"),
         ("count: total", "count: total[0]", "orders.count: must be a plain dotted path"),

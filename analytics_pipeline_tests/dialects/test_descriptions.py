@@ -1,0 +1,83 @@
+"""Each packaged description reads its dialect's answers, and makes the right figures of them to the cent."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from analytics_pipeline.shop.spec import load_shop, packaged_shops
+from analytics_pipeline.sources.extraction import extract_changed_orders, extract_customers, extract_products
+from analytics_pipeline_tests.dialects import shopify
+from analytics_pipeline_tests.dialects.base import Dialect
+from analytics_pipeline_tests.dialects.cleaning import cleaned, client_of, differences, figures_by_day
+from analytics_pipeline_tests.dialects.numbers import order_number
+from analytics_pipeline_tests.dialects.playing import DAYS, NOW, serving
+from analytics_pipeline_tests.dialects.shopify_graphql import ShopifyGraphQL
+from analytics_pipeline_tests.dialects.shopify_rest import ShopifyRest
+
+
+@dataclass(frozen=True)
+class Played:
+    """A dialect that a description of a name is read against: where its address and its secrets are looked up."""
+
+    kind: type[Dialect]
+    address: str
+    secrets: Mapping[str, str]
+
+    def environment(self, url: str) -> dict[str, str]:
+        return {self.address: url, **self.secrets}
+
+
+NAMES = {
+    "shopify": Played(
+        ShopifyGraphQL,
+        "SHOPIFY_URL",
+        {"SHOPIFY_CLIENT_ID": shopify.CLIENT_ID, "SHOPIFY_CLIENT_SECRET": shopify.CLIENT_SECRET},
+    ),
+    "shopify-rest": Played(ShopifyRest, "SHOPIFY_URL", {"SHOPIFY_TOKEN": shopify.TOKEN}),
+}
+
+
+def test_every_packaged_description_of_a_platform_is_played() -> None:
+    assert {*NAMES} == {*packaged_shops()} - {"demo"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("with_charges", [False, True])
+def test_a_description_gives_the_right_figures_of_every_day(name: str, with_charges: bool) -> None:
+    played = NAMES[name]
+    with serving(played.kind, with_charges=with_charges) as running:
+        clean = cleaned(name, played.environment(running.url), DAYS[0], DAYS[-1])
+        assert clean.quarantine.to_dict("records") == []
+        figures = figures_by_day(clean)
+        wrong = {day: differences(figures.get(day, {}), running.dialect.truth(day)) for day in DAYS}
+        assert {day: found for day, found in wrong.items() if found} == {}
+        assert len(clean.exclusions) == running.dialect.tests()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_description_reads_all_customers_and_products(name: str) -> None:
+    played = NAMES[name]
+    with serving(played.kind) as running, client_of(name, played.environment(running.url)) as client:
+        demo_shop = running.dialect.shop
+        customers = [row for batch in extract_customers(client) for row in batch.to_pylist()]
+        assert len(customers) == len({row["customer_id"] for row in customers}) == len(demo_shop.customers())
+        products = [row for batch in extract_products(client) for row in batch.to_pylist()]
+        assert len(products) == len({row["product_id"] for row in products}) == len(demo_shop.products())
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if load_shop(name).notices_changes])
+def test_a_description_finds_the_orders_that_changed(name: str) -> None:
+    played = NAMES[name]
+    since = NOW - timedelta(days=5)
+    with serving(played.kind) as running, client_of(name, played.environment(running.url)) as client:
+        found = {row["order_id"] for batch in extract_changed_orders(client, since) for row in batch.to_pylist()}
+        changed = [one.order_id for one in running.dialect.orders() if running.dialect.changed_at(one) > since]
+        assert {_number(one) for one in found} == {order_number(one) for one in changed}
+
+
+def _number(order_id: str) -> int:
+    """The number of an order in a dialect's own id of it."""
+    return order_number(order_id) if order_id.startswith("D") else int(re.sub(r"\D", "", order_id))
