@@ -19,13 +19,13 @@ from analytics_pipeline.alerts.record import read_open
 from analytics_pipeline.catalogue import Catalogue, installed
 from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
 from analytics_pipeline.history.freshness import describe, last_freshness
-from analytics_pipeline.history.proofs import PROVED, read_proofs
+from analytics_pipeline.history.proofs import PROVED, read_proofs, related_in_doubt
 from analytics_pipeline.history.stale import parked_days
 from analytics_pipeline.orchestration.running import open_instance
 from analytics_pipeline.plain import plain
 from analytics_pipeline.settings import DATABASE_URL, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.tables.history import DAY_PROOFS, INCIDENTS, STALE_DAYS
+from analytics_pipeline.tables.history import DAY_PROOFS, INCIDENTS, RELATED_PROOFS, STALE_DAYS
 from analytics_pipeline.warehouse.connection import Database, data_database, instance_database
 from analytics_pipeline.warehouse.embedded import is_running
 from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
@@ -145,6 +145,9 @@ def _look_at_tables(health: Health, database: Database, catalogue: Catalogue, no
         health.unproved = [day.isoformat() for day in unproved[-LISTED:]]
         if unproved:
             health.problems.append(f"unproved: {len(unproved)} business days, the newest {unproved[-1]}")
+    if exists(database, RELATED_PROOFS):
+        for name, proofs in related_in_doubt(database).items():
+            health.problems.append(f"unproved: {len(proofs)} business days of {name}, the newest {proofs[-1].day}")
     if exists(database, STALE_DAYS):
         parked = parked_days(database)
         health.parked = [day.isoformat() for day in parked[-LISTED:]]

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 
 from analytics_pipeline.days import Days
-from analytics_pipeline.history.proofs import COUNT, PROVED, REFUSED, REPEAT, DayProof, read_proofs
+from analytics_pipeline.history.proofs import (
+    COUNT,
+    PROVED,
+    REFUSED,
+    REPEAT,
+    DayProof,
+    read_proofs,
+    related_in_doubt,
+)
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.warehouse.connection import Database
 
@@ -32,6 +40,15 @@ def proof_lines(database: Database, shop: Shop) -> Iterator[str]:
         if len(found) > MOST_SHOWN:
             others = Days.of(proof.day for proof in found[:-MOST_SHOWN]).ranges
             yield f"             {state} too: {', '.join(map(str, others))}"
+    yield from related_lines(database, shop)
+
+
+def related_lines(database: Database, shop: Shop) -> Iterator[str]:
+    """Yield a line for each list that belongs to orders and has days in doubt, with the newest one."""
+    for name, proofs in related_in_doubt(database).items():
+        ranges = Days.of(proof.day for proof in proofs).ranges
+        yield f"             {name}: {len(proofs)} days in doubt, such as {', '.join(map(str, ranges[-MOST_SHOWN:]))}"
+        yield _line(proofs[-1], shop)
 
 
 def _line(proof: DayProof, shop: Shop) -> str:

@@ -117,5 +117,18 @@ def read_proofs(database: Database, days: Iterable[date] | None = None, listed: 
     return {row["day"]: DayProof(**row) for row in rows}
 
 
+def related_in_doubt(database: Database) -> dict[str, list[DayProof]]:
+    """Return the days of lists that belong to orders that are not proved, by the raw table of the list."""
+    names = [row["list_name"] for row in query(database, f"select distinct list_name from {OF_RELATED} order by 1")]
+    columns = ", ".join(_COLUMNS)
+    found: dict[str, list[DayProof]] = {}
+    for name in names:
+        of_list = f"from {OF_RELATED} where list_name = '{name}' and state <> '{PROVED}' order by day"
+        proofs = [DayProof(**row) for row in query(database, f"select {columns} {of_list}")]
+        if proofs:
+            found[name] = proofs
+    return found
+
+
 def _json(value: object) -> object:
     return value.isoformat() if isinstance(value, date) else value

@@ -24,6 +24,8 @@ from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import is_there, take_turns
 
 DAYS, RAW, SALES = MATERIALISED_DAYS.qualified_name, RAW_ORDERS.table.qualified_name, CLEAN_SALES.table.qualified_name
+MOST_ALONG = 366
+"""Days that one cleaning takes along: they cost no request, but time."""
 Marks = Mapping[date, datetime]
 """Days that are marked for a related record, each with the moment at which it was last marked."""
 
@@ -176,13 +178,13 @@ class ToJoin:
 def find_related(cursor: Connection, part: Days, shop: Shop) -> ToJoin:
     """Return what related records mean for the cleaning of some days.
 
-    Days are cleaned along that were cleaned before, by the rules of now: the newest ones, up to as many as one poll has
-    loaded. The others stay marked, and are loaded again in their turn.
+    Days are cleaned along that were cleaned before by the rules of now, the newest `MOST_ALONG`. Others stay marked, and
+    are loaded again in their turn.
 
     Args:
         cursor: Sees one state of `raw.orders`; nobody marks days for related records meanwhile.
         part: The days to clean.
-        shop: Its description has the lists, the rules and the cap.
+        shop: Its description has the lists and the rules.
     """
     lists = [related_contract(name).table.qualified_name for name in shop.orders.related]
     if not lists:
@@ -198,7 +200,7 @@ def find_related(cursor: Connection, part: Days, shop: Shop) -> ToJoin:
     cursor.execute(
         f"select day from {DAYS} where table_name = $1 and code_version = $2 and {others.where('day')} "
         "order by day desc limit $3",
-        (SALES, code_version(shop), shop.late_changes.most_days),
+        (SALES, code_version(shop), MOST_ALONG),
     )
     along = [day for (day,) in cursor.fetchall()]
     return ToJoin(marks, Days.of(along), Days.of(day for day in part if day not in loaded))

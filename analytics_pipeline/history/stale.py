@@ -236,7 +236,7 @@ def days_to_load(
 
     Args:
         database: Where the list lies.
-        in_flight: Days that another run is loading; they are left to it.
+        in_flight: Days that another run is loading; they are left to it, as are days that only wait to be cleaned.
         most: Most days in all.
         today: The current business day.
         loadable: The days that can be loaded at all; others stay listed. All when None.
@@ -245,13 +245,20 @@ def days_to_load(
     """
     rows = query(
         database,
-        "select day, max(failures) as failures, bool_or(failures = 0 and failed_run_id is not null) as is_unanswered "
+        "select day, max(failures) as failures, bool_or(failures = 0 and failed_run_id is not null) as is_unanswered, "
+        f"bool_and(reason = '{RELATED}') as is_to_be_cleaned "
         f"from {STALE} where not exists (select from {DAY_PROOFS.qualified_name} as proofs "
         "where proofs.day = stale_days.day and proofs.state = 'unproved' and proofs.again_at > clock_timestamp()) "
         "group by day having max(parked_at) is null "
         "and coalesce(max(again_at), '-infinity') <= clock_timestamp() order by day",
     )
-    eligible = [row for row in rows if row["day"] not in in_flight and (loadable is None or row["day"] in loadable)]
+    eligible = [
+        row
+        for row in rows
+        if row["day"] not in in_flight
+        and (loadable is None or row["day"] in loadable)
+        and not (row["is_to_be_cleaned"] and in_flight)
+    ]
     free = {row["day"]: row["failures"] for row in eligible}
     chosen = dict(list(free.items())[:most])
     alone = {day for day, failures in chosen.items() if failures > 1 or day == today}

@@ -33,7 +33,7 @@ from analytics_pipeline.transforms.changes import REFUND, OrderState, states
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
 from analytics_pipeline.transforms.records import decoded
-from analytics_pipeline.transforms.related import Children
+from analytics_pipeline.transforms.related import NO_CHILDREN, Children
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import fetched
 from analytics_pipeline.warehouse.slices import exists
@@ -93,7 +93,9 @@ class Comparison:
                 for day, payload in stored.get(row["order_id"], [])
             )
         ]
-        children = read_children(self._database, self._shop, {(row["order_id"], row["order_date"]) for row in rows})
+        children = NO_CHILDREN
+        if self._shop.orders.joined:
+            children = read_children(self._database, self._shop, {(row["order_id"], row["order_date"]) for row in rows})
         if self._calls:
             known = {id(row) for row in changed}
             same = [row for row in rows if id(row) not in known and row["order_date"] in self._loaded]

@@ -98,9 +98,10 @@ def read_related_feeds(client: ShopClient, database: Database, loadable: Days, n
     Raises: As `read_feed`.
     """
     shop, found = client.shop, RelatedFound()
-    known = _last_cursors(database)
+    names = [name for name, related in shop.orders.related.items() if related.notices_changes]
+    known = _last_cursors(database) if names else {}
     overlap = timedelta(minutes=shop.late_changes.overlap_minutes)
-    for name in _asked(shop):
+    for name in names:
         table = related_contract(name).table
         loaded = {day: as_of for day, as_of in written_days(database, table).items() if day in loadable}
         as_of = [stamp for stamp in loaded.values() if stamp is not None]
@@ -150,10 +151,6 @@ def cursors_at_commit(cursor: Connection, cursors: Cursors) -> str | None:
         first = cursor.fetchone()[0]
         bounded[name] = min(filter(None, [stamp, first])).isoformat()
     return json.dumps(bounded) if bounded else None
-
-
-def _asked(shop: Shop) -> list[str]:
-    return [name for name, related in shop.orders.related.items() if related.notices_changes]
 
 
 def _last_cursors(database: Database) -> dict[str, datetime]:

@@ -5,6 +5,8 @@ from decimal import Decimal
 
 import pytest
 
+from analytics_pipeline.days import Days
+from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline_tests.cases.related_shop import (
     NOON,
     Refunds,
@@ -109,6 +111,30 @@ def test_a_refund_that_comes_twice_counts_once_and_one_that_is_gone_counts_no_mo
     assert case.rows("select refunded_total::text as given from clean.orders where order_id = 'O1'") == [
         {"given": "0.0000"}
     ]
+
+
+def test_a_refund_that_was_stored_and_not_joined_since_a_run_ended_waits_for_the_next_cleaning(
+    case: Case, refunds: Refunds
+) -> None:
+    assert case.run("2026-11-20", "2026-11-22").succeeded
+    refunds.records.append(refund("R1", "O1", "2026-11-22"))
+    assert case.run("2026-11-22", job="raw").succeeded
+    found = case.rows("select day, order_ids, event_days from ops.stale_days where reason = 'related'")
+    assert found == [
+        {
+            "day": date(2026, 11, 20),
+            "order_ids": ["O1"],
+            "event_days": [date(2026, 11, 20), date(2026, 11, 22)],
+        }
+    ]
+    # A run that is at work will clean it; without one it is loaded again.
+    assert days_to_load(case.database, in_flight={date(2026, 11, 22)}, most=9) == []
+    assert days_to_load(case.database, in_flight=(), most=9)[0] == Days(date(2026, 11, 20), date(2026, 11, 20))
+    assert case.run("2026-11-22", job="clean").succeeded
+    assert case.rows("select event_date from clean.sales where event_type = 'line_returned'") == [
+        {"event_date": date(2026, 11, 22)}
+    ]
+    assert marked(case) == []
 
 
 def test_loading_everything_again_in_any_order_gives_the_same_tables(case: Case, refunds: Refunds) -> None:

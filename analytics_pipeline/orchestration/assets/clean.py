@@ -52,7 +52,7 @@ from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import clean_orders
-from analytics_pipeline.transforms.related import orders_of
+from analytics_pipeline.transforms.related import NO_CHILDREN, Children, orders_of
 from analytics_pipeline.transforms.version import code_version, dimension_code_version
 from analytics_pipeline.transforms.whole_days import in_whole_days
 from analytics_pipeline.warehouse.connection import Database
@@ -139,7 +139,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
             accounting = Accounting()
             for is_beside, chunk in chain(_chunks(_of_days(asked, related.lacking)), _chunks(beside, is_beside=True)):
                 frame = chunk.to_pandas(types_mapper=pd.ArrowDtype)
-                children = read_children(stored, shop.description, orders_of(frame))
+                children = _children(stored, shop.description, frame)
                 cleaned = clean_orders(frame, shop.description, emails, superseded=moves.superseded, children=children)
                 accounting += cleaned.accounting
                 if not is_beside:
@@ -175,9 +175,14 @@ def _replaced_sales(replaced: pa.Table, shop: Shop, emails: EmailKey, database: 
     if not replaced.num_rows:  # nearly always
         return CLEAN_SALES.table.arrow_schema.empty_table()
     records = replaced.to_pandas(types_mapper=pd.ArrowDtype)
-    children = read_children(database, shop, orders_of(records))
+    children = _children(database, shop, records)
     sales = clean_orders(records, shop, emails, superseded=(), children=children).sales
     return pa.Table.from_pandas(sales, schema=CLEAN_SALES.table.arrow_schema, preserve_index=False)
+
+
+def _children(database: Database, shop: Shop, raw: pd.DataFrame) -> Children:
+    """Return the related records of some rows, where the shop has any."""
+    return read_children(database, shop, orders_of(raw)) if shop.orders.joined else NO_CHILDREN
 
 
 def _begun(batches: pa.RecordBatchReader) -> pa.RecordBatchReader:
