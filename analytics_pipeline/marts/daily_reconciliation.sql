@@ -45,7 +45,7 @@ placed as (
         sum(gross_sales) as gross_sales,
         sum(discounts) as discounts,
         sum(returns) as returns,
-        sum(order_total) as order_total,
+        sum(order_total + rounding) as stated_total,
         sum(order_total - refunded_total) as kept
     from clean.orders
     where order_date between :first_day and :last_day
@@ -186,7 +186,7 @@ steps as (
         ) as raw_orders_difference,
         cast(
             coalesce(balances.money_difference, 0)
-            + abs(coalesce(balances.clean_money, 0) - coalesce(placed.order_total, 0)) as decimal(19, 4)
+            + abs(coalesce(balances.clean_money, 0) - coalesce(placed.stated_total, 0)) as decimal(19, 4)
         ) as raw_money_difference,
         cast(coalesce(placed.difference, 0) as decimal(19, 4)) as order_difference,
         cast(

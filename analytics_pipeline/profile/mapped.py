@@ -9,6 +9,7 @@ from typing import Any
 
 from analytics_pipeline.decoding.expressions import PARENT, parse
 from analytics_pipeline.shop.charges import Charge
+from analytics_pipeline.shop.fields import VALUES
 from analytics_pipeline.shop.protocol import Model
 from analytics_pipeline.shop.spec import Endpoint, Orders
 
@@ -117,7 +118,7 @@ def _of_charges(
 def _of_fields(prefix: str, fields: Model, bases: tuple[str, ...], holders: Holders = ()) -> Iterator[Mapped]:
     for name, expression in fields:
         if expression is not None:
-            is_required = type(fields).model_fields[name].is_required()
+            is_required = type(fields).model_fields[name].is_required() or name in VALUES
             yield _of(f"{prefix}{name}", expression, bases, holders, is_required=is_required)
 
 

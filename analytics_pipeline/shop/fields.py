@@ -3,8 +3,13 @@
 What the lists themselves may say (path, paging, windows) is in spec.py; what a value means is in transforms.
 """
 
+from pydantic import ConfigDict, model_validator
+
 from analytics_pipeline.shop.charges import Charges
-from analytics_pipeline.shop.protocol import Expression, Model
+from analytics_pipeline.shop.protocol import LATER, Expression, Model
+
+VALUES = frozenset({"unit_price", "line_total"})
+"""Fields of a line of which exactly one is mapped."""
 
 
 class OrderFields(Model):
@@ -28,16 +33,25 @@ class OrderFields(Model):
 
 
 class LineFields(Model):
-    """Paths from an order line to our fields."""
+    """Paths from an order line to our fields; its value is that of a unit, or that of the whole line."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["unit_price"]}, {"required": ["line_total"]}]})
 
     product_id: Expression
     quantity: Expression
-    unit_price: Expression
+    unit_price: Expression | None = None
+    line_total: Expression | None = LATER
     line_id: Expression | None = None
     title: Expression | None = None
     discount: Expression | None = None
     tax: Expression | None = None
     tax_rate: Expression | None = None
+
+    @model_validator(mode="after")
+    def _has_one_value(self) -> "LineFields":
+        if (self.unit_price is None) == (self.line_total is None):
+            raise ValueError("give unit_price, the price of one unit, or line_total, that of the line; not both")
+        return self
 
 
 class Lines(Model):

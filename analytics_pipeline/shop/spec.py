@@ -26,6 +26,7 @@ from analytics_pipeline.shop.fields import (
     mapped_names,
 )
 from analytics_pipeline.shop.loading import read_description
+from analytics_pipeline.shop.money import Money
 from analytics_pipeline.shop.protocol import (
     Day,
     Errors,
@@ -145,6 +146,7 @@ class Shop(Model):
     errors: Errors | None = None
     limits: Limits = Limits()
     times: Times = Times()
+    money: Money = Money()
     late_changes: LateChanges = LateChanges()
     intraday: bool = False
     closed_until: Day | None = None

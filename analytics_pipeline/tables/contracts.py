@@ -52,13 +52,20 @@ def _column(
     json: bool = False,
     filler: str | None = None,
     later: bool = False,
+    was_required: bool = False,
 ) -> pandera.Column:
     return pandera.Column(
         pd.ArrowDtype(kind),
         checks=list(checks),
         nullable=nullable,
         description=description,
-        metadata={"is_personal": personal, "is_json": json, "filler": filler, "is_later": later},
+        metadata={
+            "is_personal": personal,
+            "is_json": json,
+            "filler": filler,
+            "is_later": later,
+            "was_required": was_required,
+        },
     )
 
 
@@ -172,6 +179,7 @@ def _table_column(name: str, column: pandera.Column) -> Column:
         is_personal=bool(metadata["is_personal"]),
         is_json=bool(metadata["is_json"]),
         is_later=bool(metadata["is_later"]),
+        was_required=bool(metadata["was_required"]),
         filler=metadata["filler"],
     )
 
@@ -236,6 +244,9 @@ CLEAN_ORDERS = _contract(
         "order_total": _money(
             "What the order added up to when placed, shipping, charges and taxes included; negative for a credit note."
         ),
+        "rounding": _later_money(
+            "What the shop says that the order adds up to, less order_total: within the tolerance."
+        ),
         "refunded_total": _money(
             "Given back since by refunds and cancellation: goods, shipping, charges and taxes.", NOT_NEGATIVE
         ),
@@ -261,7 +272,13 @@ CLEAN_ORDER_LINES = _contract(
         "title": _column(TEXT, "The product's title at the time of the order.", nullable=True),
         "currency": _column(TEXT, _CURRENCY, CURRENCY_CODE),
         "quantity": _column(COUNT, "Units; negative for goods that a credit note takes back."),
-        "unit_price": _money("Price of one unit as listed, including tax where the shop lists it so.", NOT_NEGATIVE),
+        "unit_price": _column(
+            MONEY,
+            "Price of one unit as listed, including tax where the shop lists it so; null where it lists the line's.",
+            NOT_NEGATIVE,
+            nullable=True,
+            was_required=True,
+        ),
         "gross_sales": _money(_GROSS, NOT_NEGATIVE),
         "discounts": _money(_DISCOUNTS, NOT_NEGATIVE),
         "returns": _money("Value of goods that a credit note takes back; zero for a line sold.", NOT_NEGATIVE),

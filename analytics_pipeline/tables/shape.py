@@ -50,6 +50,7 @@ class Column:
         is_json: Whether its text is JSON, stored as sent.
         is_later: Whether it came after the first version and is empty where no later key of a description is used: then
             it decides nothing, and is no part of the code version.
+        was_required: Whether no row could lack it in the first version, as none does without a later key.
         filler: What the rows of a table get that is of before the column existed; without one it has to be nullable.
     """
 
@@ -61,6 +62,7 @@ class Column:
     is_json: bool = False
     filler: str | None = None
     is_later: bool = False
+    was_required: bool = False
 
     @property
     def postgres_type(self) -> str:

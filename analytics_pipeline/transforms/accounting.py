@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_pipeline.tables.contracts import ACCOUNTING
-from analytics_pipeline.transforms.values import ZERO
+from analytics_pipeline.transforms.values import ZERO, money
 
 UNKNOWN_CURRENCY = "unknown"
 MoneyByCurrency = dict[str, Decimal]
@@ -25,7 +25,11 @@ class Accounting:
         raw_orders: Different orders among them.
         raw_money: What these claim to add up to.
         clean_orders: Orders that became clean; likewise quarantined and excluded.
-        clean_money: What they add up to; likewise quarantined and excluded.
+        clean_money: What they add up to as the shop says, `rounding` included; likewise quarantined and excluded.
+        rounding: How much of that is no part of them, but a difference within the description's tolerance.
+        tolerated_orders: Clean orders whose stated totals differ from their parts within that tolerance.
+        rounded_amounts: Amounts of all records that were rounded since they had too many decimals.
+        rounded_by: How much that changed them, without signs.
     """
 
     raw_records: int = 0
@@ -37,6 +41,10 @@ class Accounting:
     clean_money: MoneyByCurrency = field(default_factory=dict)
     quarantined_money: MoneyByCurrency = field(default_factory=dict)
     excluded_money: MoneyByCurrency = field(default_factory=dict)
+    rounding: MoneyByCurrency = field(default_factory=dict)
+    tolerated_orders: int = 0
+    rounded_amounts: int = 0
+    rounded_by: Decimal = ZERO
 
     @property
     def unexplained_orders(self) -> int:
@@ -83,6 +91,7 @@ def account(
         quarantine: The rows written to ops/quarantine.
         exclusions: The rows written to ops/exclusions.
     """
+    clean = _as_stated(clean)
     return Accounting(
         raw_records=raw_records,
         raw_orders=len(orders),
@@ -90,7 +99,8 @@ def account(
         quarantined_orders=len(quarantine),
         excluded_orders=len(exclusions),
         raw_money=_sums(orders, "stated_total"),
-        clean_money=_sums(clean, "order_total"),
+        clean_money=_sums(clean, "stated_total"),
+        rounding=_sums(clean, "rounding"),
         quarantined_money=_sums(quarantine, "money_at_risk"),
         excluded_money=_sums(exclusions, "order_total"),
     )
@@ -110,7 +120,7 @@ def balances(
     rows: dict[tuple[date, str], dict[str, object]] = {}
     for kind, frame, amount in (
         ("raw", orders, "stated_total"),
-        ("clean", clean, "order_total"),
+        ("clean", _as_stated(clean), "stated_total"),
         ("quarantined", quarantine, "money_at_risk"),
         ("excluded", exclusions, "order_total"),
     ):
@@ -135,6 +145,10 @@ _NOTHING: dict[str, object] = {
     **{f"{kind}_orders": 0 for kind in ("raw", "clean", "quarantined", "excluded")},
     **{f"{kind}_money": ZERO for kind in ("raw", "clean", "quarantined", "excluded")},
 }
+
+
+def _as_stated(clean: pd.DataFrame) -> pd.DataFrame:
+    return clean.assign(stated_total=money(clean["order_total"] + clean["rounding"]))
 
 
 def _sums(rows: pd.DataFrame, column: str) -> MoneyByCurrency:

@@ -53,7 +53,7 @@ def line_frame(orders: pd.DataFrame, records: OrderRecords, shop: Shop, faults: 
     lines["product_id"] = listed.ids("product_id")
     lines["title"] = listed.texts("title")
     lines["quantity"] = listed.counts("quantity")
-    for name in ("unit_price", "discount", "tax"):
+    for name in ("unit_price", "discount", "tax", *(["line_total"] if listed.has("line_total") else [])):
         lines[name] = listed.money(name)
     _note_missing_values(lines, listed)
     _note_wrong_signs(lines, listed, is_credit_note)
@@ -88,15 +88,21 @@ def _positions(owners: np.ndarray) -> pd.Series:
 
 
 def _note_missing_values(lines: pd.DataFrame, listed: TypedColumns) -> None:
-    for field in ("product_id", "quantity", "unit_price", "line_id"):
+    for field in ("product_id", "quantity", _priced_by(listed), "line_id"):
         listed.note(places(lines[field].isna()), "missing", field)
     if listed.has("line_id"):
         listed.note(places(lines.duplicated(["record", "line_id"])), "occurs twice in the order", "line_id")
 
 
 def _note_wrong_signs(lines: pd.DataFrame, listed: TypedColumns, is_credit_note: np.ndarray) -> None:
-    listed.note(places(lines["unit_price"] < 0), "negative", "unit_price")
-    has_price = lines["unit_price"] > 0
+    priced_by = _priced_by(listed)
+    if priced_by == "unit_price":
+        listed.note(places(lines["unit_price"] < 0), "negative", "unit_price")
+        has_price = lines["unit_price"] > 0
+    else:
+        has_price = lines["line_total"] != 0
+        listed.note(places((lines["line_total"] < 0) & ~is_credit_note), "negative", "line_total")
+        listed.note(places((lines["line_total"] > 0) & is_credit_note), "not below zero in a credit note", "line_total")
     not_taken_back = has_price & (lines["quantity"] >= 0) & is_credit_note
     listed.note(places(not_taken_back), "not below zero in a credit note", "quantity")
     not_sold = has_price & (lines["quantity"] <= 0) & ~is_credit_note
@@ -104,8 +110,18 @@ def _note_wrong_signs(lines: pd.DataFrame, listed: TypedColumns, is_credit_note:
     listed.note(places((lines["discount"] < 0) & ~is_credit_note), "negative", "discount")
 
 
+def _priced_by(listed: TypedColumns) -> str:
+    """Return the field that says what a line costs."""
+    return "unit_price" if listed.has("unit_price") else "line_total"
+
+
 def _values(lines: pd.DataFrame, listed: TypedColumns) -> pd.Series:
-    """Return quantity times unit price; null where either is, or where it is too large to be money."""
+    """Return quantity times unit price; null where either is, or where it is too large to be money.
+
+    Where there is a value of the whole line, the shop's or one that is rounded, it is that.
+    """
+    if listed.has("line_total"):
+        return lines["line_total"]
     quantities = pa.array(lines["quantity"]).cast(WIDE).cast(QUANTITY)
     values = pc.multiply(quantities, pa.array(lines["unit_price"]))
     is_money = pc.less(pc.abs(values), pa.scalar(MONEY_LIMIT, values.type))

@@ -6,8 +6,9 @@ are in `ledger`, and the balance is drawn in `accounting`.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 
 import msgspec
 import numpy as np
@@ -20,8 +21,10 @@ from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract
 from analytics_pipeline.tables.shape import FLAG, MONEY, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
+from analytics_pipeline.transforms.amounts import InUnits
 from analytics_pipeline.transforms.charge_entries import entries_of_orders, entries_of_refunds
 from analytics_pipeline.transforms.charges import AMOUNTS, PlacedCharges, read_charges
+from analytics_pipeline.transforms.currencies import EXPONENTS
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame
@@ -92,17 +95,19 @@ def clean_orders(
     faults = Faults()
     put_into_orders(documents, zip(latest["order_id"], latest["order_date"], strict=True), children, shop, faults)
     records = OrderReader(shop).read(documents, faults)
-    entries_back = entries_of_refunds(documents, records, shop, faults)
+    amounts = InUnits(_codes(records.orders.get("currency"), len(documents), shop), shop)
+    entries_back = amounts.charges(entries_of_refunds(documents, records, shop, faults), records.refunds.owners)
+    records = amounts.records(records)
     if superseded:
         keys = zip(latest["order_id"], latest["order_date"], strict=True)
         records.excluded.update({place: MOVED for place, key in enumerate(keys) if key in superseded})
     orders = _order_frame(latest, records, shop, faults, emails)
-    entries = entries_of_orders(documents, shop, faults)
+    entries = amounts.charges(entries_of_orders(documents, shop, faults))
     charges = read_charges(orders, entries, records.credit_notes, shop, faults)
     orders["other_taxes"] = charges.with_taxes(orders["shipping_tax"])
     lines = line_frame(orders, records, shop, faults)
     orders = _with_sums(orders, lines, charges, faults)
-    _note_wrong_totals(orders, faults)
+    differing = _note_wrong_totals(orders, faults, shop.money.tolerance)
     faulty = {place: fault for place, fault in faults.by_record.items() if place not in records.excluded}
     is_clean = ~np.isin(np.arange(len(orders)), [*faulty, *records.excluded])
     listed = read_refunds(orders, lines, records, entries_back, shop)
@@ -123,7 +128,12 @@ def clean_orders(
         quarantine=pd.concat([quarantine, of_events], ignore_index=True) if held else quarantine,
         exclusions=exclusions,
         balances=balances(orders, clean, quarantine, exclusions),
-        accounting=account(len(raw), orders, clean, quarantine, exclusions),
+        accounting=replace(
+            account(len(raw), orders, clean, quarantine, exclusions),
+            tolerated_orders=int(is_clean[list(differing)].sum()),
+            rounded_amounts=amounts.rounded.amounts,
+            rounded_by=amounts.rounded.by,
+        ),
     )
 
 
@@ -180,12 +190,21 @@ def _note_missing_ids(latest: pd.DataFrame, listed: TypedColumns) -> None:
 
 def _currencies(listed: TypedColumns, shop: Shop) -> pd.Series:
     """Return each order's currency, the shop's where the record gives none."""
-    given = [shop.currency if means_nothing(value) else value for value in listed.values("currency")]
-    codes = [value.upper() if isinstance(value, str) else "" for value in given]
+    given = listed.values("currency")
+    codes = _codes(given, len(given), shop)
     bad = [place for place, code in enumerate(codes) if not CURRENCY_PATTERN.fullmatch(code)]
     listed.note(bad, "not a three-letter currency code", "currency")
+    if shop.money.needs_currency:
+        unknown = [place for place, code in enumerate(codes) if code not in EXPONENTS]
+        listed.note(unknown, "no currency with a minor unit that is known", "currency")
     refused = set(bad)
     return arrow_series([None if place in refused else code for place, code in enumerate(codes)], TEXT)
+
+
+def _codes(given: Sequence[object] | None, count: int, shop: Shop) -> list[str]:
+    """Return codes of currencies, the shop's where none is given, an empty text for what is no text."""
+    known = [shop.currency if means_nothing(value) else value for value in given or [None] * count]
+    return [value.upper() if isinstance(value, str) else "" for value in known]
 
 
 def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame, charges: PlacedCharges, faults: Faults) -> pd.DataFrame:
@@ -209,6 +228,7 @@ def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame, charges: PlacedCharges
     lacks_values = [*lines["record"][lines["value"].isna()], *too_large, *without_lines]
     has_all_values = ~np.isin(np.arange(len(orders)), lacks_values)
     orders["stated_total"] = orders["total_listed"].fillna(orders["order_total"].where(has_all_values))
+    orders["rounding"] = or_zero(orders["total_listed"] - orders["order_total"])
     return orders
 
 
@@ -222,17 +242,28 @@ def _beyond_limit(sums: pd.DataFrame, name: str, faults: Faults) -> list[int]:
     return found
 
 
-def _note_wrong_totals(orders: pd.DataFrame, faults: Faults) -> None:
-    """Note the records whose own totals differ from what their parts add up to, and totals that cannot be reversed."""
+def _note_wrong_totals(orders: pd.DataFrame, faults: Faults, tolerance: Decimal) -> set[int]:
+    """Note the records whose own totals differ from what their parts add up to, and totals that cannot be reversed.
+
+    Returns:
+        The positions of records whose totals differ by no more than the tolerance.
+    """
+    tolerated: set[int] = set()
     for field, computed in (("discounts", "line_discounts"), ("taxes", "taxes"), ("total", "order_total")):
         listed = orders[f"{field}_listed"]
-        for place in places(listed != orders[computed]):
+        differing = set(places(listed != orders[computed]))
+        if tolerance and differing:
+            within = places((listed - orders[computed]).abs() <= tolerance)
+            tolerated.update(differing.intersection(within))
+            differing.difference_update(within)
+        for place in sorted(differing):
             shown = f"{listed.iat[place]}, its parts add up to {orders[computed].iat[place]}"
             faults.note(place, DIFFERS, ORDERS, field, shown)
     for place in places((orders["order_total"] < 0) & orders["cancelled_at"].notna()):
         faults.note(
             place, "cancelled with a total below zero", ORDERS, "cancelled_at", orders["cancelled_at"].iat[place]
         )
+    return tolerated
 
 
 def _marked(orders: pd.DataFrame, held: Sequence[HeldEvent]) -> pd.DataFrame:

@@ -126,13 +126,14 @@ def _number_text(value: object) -> str:
     return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else "not a number"
 
 
-def _number(value: object) -> Decimal | None:
+def number(value: object) -> Decimal | None:
+    """Read a number, given as such or as its digits; None for what is none."""
     text = value if isinstance(value, str) else _number_text(value)
     return Decimal(text) if _NUMBER.fullmatch(text) else None
 
 
 def _amount(value: object) -> Decimal | None:
-    amount = _number(value)
+    amount = number(value)
     if amount is None or abs(amount) >= MONEY_LIMIT:
         return None
     exact = amount.quantize(UNIT)
@@ -140,9 +141,9 @@ def _amount(value: object) -> Decimal | None:
 
 
 def _whole(value: object) -> int | None:
-    number = _number(value)
-    is_whole = number is not None and abs(number) < COUNT_LIMIT and number == number.to_integral_value()
-    return int(number) if is_whole and number is not None else None
+    found = number(value)
+    is_whole = found is not None and abs(found) < COUNT_LIMIT and found == found.to_integral_value()
+    return int(found) if is_whole and found is not None else None
 
 
 def _text(value: object) -> str | None:

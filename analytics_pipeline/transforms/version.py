@@ -49,13 +49,13 @@ def rules_of(shop: Shop) -> Rules:
     """
     orders = shop.orders.model_dump(mode="json", include=JUDGING_KEYS, exclude_defaults=True) | _joined(shop)
     times = shop.times.model_dump(mode="json", exclude_defaults=True)
-    rules = {"orders": orders, "times": times, "currency": shop.currency, "timezone": shop.timezone}
+    rules = {"orders": orders, "times": times, "currency": shop.currency, "timezone": shop.timezone, **_money(shop)}
     fields = {name: getattr(shop.orders.fields, name) for name in ("order_id", "created_at")}
     return Rules(
         shop.timezone,
         shop.currency,
         cut=_hash({"fields": fields, "times": times, "timezone": shop.timezone}),
-        mapping=_hash({"orders": orders, "times": times}),
+        mapping=_hash({"orders": orders, "times": times, **_money(shop)}),
         text=json.dumps(rules, sort_keys=True),
     )
 
@@ -99,7 +99,7 @@ def dimension_code_version(shop: Shop, contract: Contract) -> str:
     """
     records = getattr(shop, contract.table.name).model_dump(mode="json", include={"fields", "empty"})
     times = {"times": shop.times.model_dump(mode="json"), "timezone": shop.timezone}
-    return _hash({"records": records, **times, "contract": _promises(contract)})
+    return _hash({"records": records, **times, **_money(shop), "contract": _promises(contract)})
 
 
 def _rules(shop: Shop) -> dict[str, Any]:
@@ -110,8 +110,15 @@ def _rules(shop: Shop) -> dict[str, Any]:
         "times": shop.times.model_dump(mode="json"),
         "currency": shop.currency,
         "timezone": shop.timezone,
+        **_money(shop),
         "contracts": [_promises(contract) for contract in JUDGING_CONTRACTS],
     }
+
+
+def _money(shop: Shop) -> dict[str, Any]:
+    """Return what is said of amounts; nothing where nothing is."""
+    money = shop.money.model_dump(mode="json", exclude_defaults=True)
+    return {"money": money} if money else {}
 
 
 def _hash(rules: dict[str, Any]) -> str:
@@ -127,7 +134,7 @@ def _promises(contract: Contract) -> dict[str, Any]:
     columns = {
         column.name: [
             column.postgres_type,
-            column.is_nullable,
+            column.is_nullable and not column.was_required,
             _rules_in_words(contract.schema.columns[column.name].checks),
         ]
         for column in contract.table.columns

@@ -130,6 +130,8 @@ def migration_statements(
 ) -> list[str]:
     """Return the DDL that adds the columns which the stored table lacks, and lets its key grow by some of them.
 
+    A column that may be null now is allowed to be.
+
     A longer key is kept by all rows that keep the shorter one, so that nothing can be lost.
 
     Args:
@@ -156,6 +158,8 @@ def migration_statements(
             ]
         elif found[0] != column.postgres_type:
             raise _mismatch(table, f"its column {column.name} is {found[0]}, the contract says {column.postgres_type}")
+        elif column.is_nullable and not found[1]:
+            statements.append(f"alter table {table.qualified_name} alter column {column.name} drop not null")
     wanted = {column.name for column in table.columns}
     for name, (_, is_nullable) in stored.items():
         if name not in wanted and not is_nullable:

@@ -93,6 +93,16 @@ def test_a_new_column_that_may_be_null_is_added_and_old_rows_stay(database: Data
     assert described[-1] == {"name": "note", "type": "text", "is_nullable": True, "description": "A note; it's new."}
 
 
+def test_a_column_that_may_be_null_now_is_let_be_null_and_old_rows_stay(database: Database) -> None:
+    write(database, THINGS, things((1, "a")), part(1))
+    name = THINGS.columns[-1].name
+    relaxed = replace(THINGS.columns[-1], is_nullable=True)
+    layout.add_columns(database, [replace(THINGS, columns=(*THINGS.columns[:-1], relaxed))])
+    found = {row["name"]: row["is_nullable"] for row in query(database, DESCRIBED.format(table="probe.things"))}
+    assert found == {column.name: column.name == name or column.is_nullable for column in THINGS.columns}
+    assert value(database, f"select count({name}) from probe.things") == 1
+
+
 def test_a_column_that_left_the_contract_stays_with_its_values(database: Database) -> None:
     table = grown(Column("note", TEXT, "A note.", is_nullable=True))
     write(database, table, things((1, "a")).append_column("note", [["keep"]]), None)

@@ -296,6 +296,10 @@ def _balance_result(accounting: Accounting) -> dg.AssetCheckResult:
             "quarantined_money": _listed(accounting.quarantined_money),
             "excluded_money": _listed(accounting.excluded_money),
             "unexplained_money": _listed(accounting.unexplained_money),
+            "rounding": _listed({code: amount for code, amount in accounting.rounding.items() if amount}),
+            "tolerated_orders": accounting.tolerated_orders,
+            "rounded_amounts": accounting.rounded_amounts,
+            "rounded_by": str(accounting.rounded_by),
         },
     )
 

@@ -2,17 +2,20 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.tables.contracts import CLEAN_PRODUCTS
 from analytics_pipeline.transforms import version
-from analytics_pipeline.transforms.version import code_version, contract_version
+from analytics_pipeline.transforms.version import code_version, contract_version, dimension_code_version, rules_of
 from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION
 from analytics_pipeline_tests.unit.transforms.conftest import cleaned, order, rows_of
 
+DOCS = Path(__file__).parents[3] / "docs"
 DEMO: dict[str, Any] = yaml.safe_load(DEMO_DESCRIPTION.read_text(encoding="utf-8")) | {"first_day": "2025-01-01"}
 
 
@@ -47,6 +50,13 @@ def test_a_description_without_later_keys_keeps_the_hash_that_days_were_made_wit
     assert code_version(demo()) == "95fdbdb1522f"
 
 
+def test_a_description_of_before_has_the_version_of_before() -> None:
+    described = load_shop(DOCS / "examples" / "online-retail.yaml")
+    assert code_version(described) == "8403fc5aaafa"
+    assert rules_of(described).mapping == "c0b6d199ff42"
+    assert dimension_code_version(described, CLEAN_PRODUCTS) == "7a4fedff9793"
+
+
 @pytest.mark.parametrize(
     "changes",
     [
@@ -58,6 +68,8 @@ def test_a_description_without_later_keys_keeps_the_hash_that_days_were_made_wit
         orders(lines=DEMO["orders"]["lines"] | {"records": "positions"}),
         orders(exclude=[]),
         orders(returns_when="is_return"),
+        {"money": {"tolerance": "0.01"}},
+        {"money": {"unit": "minor"}},
         {"orders": {key: value for key, value in DEMO["orders"].items() if key != "refunds"}},
     ],
 )
