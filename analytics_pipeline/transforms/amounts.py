@@ -109,7 +109,7 @@ class InUnits:
     """Puts what was read of some records into units of their currencies, rounded as the description says."""
 
     def __init__(self, currencies: Sequence[str], shop: Shop) -> None:
-        """Take the currencies of the records, empty where one is none, and the shop, which says how it writes amounts."""
+        """Take the currency of each record, empty where it is none, and the shop, which says how it writes amounts."""
         self.rounded = Rounded()
         self._currencies, self._money = currencies, shop.money
         self._reader = AmountReader(shop.money, self.rounded)
