@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field, model_validator
 
 from analytics_pipeline.decoding.envelope import THE_ANSWER_ITSELF
+from analytics_pipeline.shop.bulk import Bulk
 from analytics_pipeline.shop.fields import as_text, mapped_names
 from analytics_pipeline.shop.placeholders import Draft
 from analytics_pipeline.shop.protocol import DottedPath, Nothing, Pagination, RecordsPath, Text
@@ -155,6 +156,13 @@ class DatedEndpoint(Endpoint):
     """A list whose records each belong to the business day of their creation."""
 
     created_window: Window | None = None
+    bulk: Bulk | None = None
+
+    @model_validator(mode="after")
+    def _has_a_window_for_jobs(self) -> "DatedEndpoint":
+        if self.bulk is not None and self.created_window is None:
+            raise ValueError("bulk needs created_window, which says how {{from}} and {{to}} are written")
+        return self
 
     @property
     def overlays(self) -> dict[str, Overlay]:

@@ -91,6 +91,9 @@ class ShopClient:
         base_url: The resolved base URL, without a slash at its end.
         statistics: Running totals.
         redact: Hides the shop's secrets in a text.
+        verify: Whose certificates are trusted, as the HTTP library takes it.
+        clock: Monotonic seconds.
+        random: A random share between 0 and 1.
     """
 
     def __init__(
@@ -123,14 +126,15 @@ class ShopClient:
         self._tokens = Tokens(credentials.token, self.base_url, clock) if credentials.token else None
         self.redact = Redactor(credentials.secrets, credentials.hidden_params)
         self._told_errors = ToldErrors(shop.errors, self.redact)
-        self._sleep, self._random = sleep, random
+        self.clock, self.random = clock, random
+        self._sleep = sleep
         self._pace = Pace(shop.request_budget, shop.limits.max_retry_after, self._sleep, clock)
         self._session = requests.Session()
         self._session.trust_env = False
         self._deadline = Deadline(shop.limits.answer_timeout)
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, WatchedAdapter(self._deadline))
-        self._session.verify = certificates(environment)
+        self.verify = self._session.verify = certificates(environment)
         self._session.headers.update(
             {"Accept": "application/json", "User-Agent": "analytics-pipeline", **shop.headers, **credentials.headers}
         )
@@ -151,6 +155,11 @@ class ShopClient:
         """Closes the connections."""
         self._session.close()
         logging.getLogger("urllib3.connectionpool").removeFilter(self._connection_log)
+
+    def pause(self, reason: str, seconds: float) -> None:
+        """Waits, and notes for what."""
+        self._sleep(seconds)
+        self.statistics.wait(reason, seconds)
 
     def url(self, path: str) -> str:
         """The absolute URL of a path of the description."""
@@ -188,10 +197,9 @@ class ShopClient:
             failures += 1
             if failures > limits.retries:
                 break
-            seconds = retry_wait(failures, outcome.retry_after, limits.max_retry_after, self._random())
+            seconds = retry_wait(failures, outcome.retry_after, limits.max_retry_after, self.random())
             _LOG.warning("%s: %s; asking again in %.1f s", asked, outcome.cause, seconds)
-            self._sleep(seconds)
-            self.statistics.wait(outcome.reason, seconds)
+            self.pause(outcome.reason, seconds)
             self.statistics.retries += 1
         raise ShopUnavailableError(
             f"{asked} gave no whole answer in {failures} attempts; the last: {outcome.cause}. "

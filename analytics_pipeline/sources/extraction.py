@@ -6,14 +6,14 @@ it belongs to the transforms. Memory is one page, whatever the range.
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
-from email.utils import parsedate_to_datetime
-from itertools import chain
+from datetime import date, datetime, timedelta
+from itertools import chain, islice
 
 import pyarrow as pa
 
 from analytics_pipeline.decoding.envelope import envelope_reader, record_reader
 from analytics_pipeline.errors import ITS_WORDS, AnswerError, DescriptionError, PaginationError, ShopRefusedError
+from analytics_pipeline.shop.bulk import Bulk
 from analytics_pipeline.shop.endpoints import Endpoint
 from analytics_pipeline.shop.placeholders import Draft, PageRequest
 from analytics_pipeline.shop.protocol import Offset
@@ -24,10 +24,12 @@ from analytics_pipeline.shop.windows import (
     created_window_query,
     instants_query,
 )
+from analytics_pipeline.sources.bulk import bulk_list
 from analytics_pipeline.sources.came import Came, SourceCount
 from analytics_pipeline.sources.client import Answer, ShopClient
 from analytics_pipeline.sources.counting import count_of, requested_count
 from analytics_pipeline.sources.locating import LEAST_REQUESTS, among, located
+from analytics_pipeline.sources.pacing import date_of
 from analytics_pipeline.sources.pagination import (
     CIRCLE,
     MOST_EMPTY_PAGES,
@@ -54,6 +56,7 @@ from analytics_pipeline.transforms.raw import (
     order_list,
 )
 
+_BULK_RECORDS = 500
 _Body = tuple[Sequence[object], bytes]
 """The values of an answer, and its text."""
 _ENDS_OF_A_PROVED_LIST = {204, 404}
@@ -79,7 +82,12 @@ class Extraction(Iterator[pa.RecordBatch]):
     """
 
     def __init__(
-        self, client: ShopClient, reading: Reading, query: Query = EVERYTHING, locate: Locate | None = None
+        self,
+        client: ShopClient,
+        reading: Reading,
+        query: Query = EVERYTHING,
+        locate: Locate | None = None,
+        bulk: Bulk | None = None,
     ) -> None:
         """Prepares the extraction; the first request is made when the first batch is taken.
 
@@ -88,6 +96,7 @@ class Extraction(Iterator[pa.RecordBatch]):
             reading: How records become rows.
             query: What is asked of the list.
             locate: Finds the days of records that have none, after the last page.
+            bulk: The job whose file has the records; None: they come page by page.
         """
         self.schema = reading.schema
         self.came = Came(reading.id_path, reading.version_path)
@@ -105,7 +114,8 @@ class Extraction(Iterator[pa.RecordBatch]):
         self._locate = locate
         self._query = query
         start = drafted(endpoint, client.url(endpoint.path), query)
-        self._batches = chain(self._pages(start), self._located())
+        pages = self._pages(start) if bulk is None else self._in_bulk(bulk)
+        self._batches = chain(pages, self._located())
 
     def __next__(self) -> pa.RecordBatch:
         return next(self._batches)
@@ -166,7 +176,7 @@ class Extraction(Iterator[pa.RecordBatch]):
                 raise PaginationError(f"{shown}: {CIRCLE}. {REMEDY}")
             guard.check_number(shown)
             answer = self._ask(request, page)
-            self.shop_time = _date_of(answer.headers) if page is None else self.shop_time
+            self.shop_time = date_of(answer.headers) if page is None else self.shop_time
             records, beside = self._take_apart(answer)
             if guard.is_repeated(hash(tuple(records)) if records else None):
                 if self._repeats_at_the_end(page, largest):
@@ -187,6 +197,17 @@ class Extraction(Iterator[pa.RecordBatch]):
                 return
             page = self._page(draft, answer, beside, records=records, largest=largest)
             draft = following_request(style, page)
+
+    def _in_bulk(self, described: Bulk) -> Iterator[pa.RecordBatch]:
+        with bulk_list(self._client, described, self._query) as found:
+            self.shop_time = found.shop_time
+            rest = iter(found.records)
+            while records := list(islice(rest, _BULK_RECORDS)):
+                self.came.look_at(records)
+                batch = self._rows.batch(records, found.shown)
+                if batch.num_rows:
+                    yield batch
+            self._counted.said = found.records.records
 
     def _page(
         self,
@@ -320,14 +341,6 @@ def _status_remedy(status: int | None, *, is_first: bool) -> str:
     return f"If the shop answers so when there is {when}, add `ends_at_status: [{status}]` to its `pagination`"
 
 
-def _date_of(headers: Mapping[str, str]) -> datetime | None:
-    try:
-        stamp = parsedate_to_datetime(headers["Date"])
-    except (IndexError, KeyError, OverflowError, TypeError, ValueError):
-        return None
-    return stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
-
-
 def extract_orders(client: ShopClient, first_day: date, last_day: date) -> Extraction:
     """Reads the orders of the business days first_day to last_day, both included, as `ORDERS_SCHEMA`.
 
@@ -373,7 +386,10 @@ def extract_days(client: ShopClient, listed: DatedList, first_day: date, last_da
         placed = {id(record) for _, record in found}
         return found, [record for record in undated if id(record) not in placed]
 
-    extraction = Extraction(client, reading, covering_query(window, first_day, last_day, zone), locate)
+    bulk = listed.endpoint.bulk
+    if bulk is not None and (last_day - first_day).days + 1 < bulk.min_days:
+        bulk = None
+    extraction = Extraction(client, reading, covering_query(window, first_day, last_day, zone), locate, bulk)
     return extraction
 
 

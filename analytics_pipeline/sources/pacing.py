@@ -48,6 +48,11 @@ def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
     return max(0.0, (until - now).total_seconds())
 
 
+def date_of(headers: Mapping[str, str]) -> datetime | None:
+    """The shop's own time at an answer, by its `Date`; None where it says none."""
+    return _http_date(headers.get("Date", ""))
+
+
 def _http_date(text: str) -> datetime | None:
     try:
         stamp = parsedate_to_datetime(text)

@@ -9,8 +9,8 @@ class Statistics:
 
     Attributes:
         waited: Seconds by reason: `pace` (so many requests a second), `budget` (the shop said that none are left),
-            `points` (the shop's own points come back), `throttled` (it refused for now), `retry` (any other passing
-            fault).
+            `points` (the shop's own points come back), `throttled` (it refused for now), `job` (its job was not done),
+            `retry` (any other passing fault).
     """
 
     requests: int = 0

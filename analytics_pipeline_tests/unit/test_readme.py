@@ -19,7 +19,7 @@ from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
-from analytics_pipeline.shop import credentials, protocol, requests, spec
+from analytics_pipeline.shop import bulk, credentials, protocol, requests, spec
 from analytics_pipeline.shop.charges import Charges
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.related import Follow, Related
@@ -229,7 +229,8 @@ def _models(module: object) -> Iterator[type[pydantic.BaseModel]]:
 
 
 @pytest.mark.parametrize(
-    "model", sorted({one for module in (spec, protocol, requests, credentials) for one in _models(module)}, key=repr)
+    "model",
+    sorted({one for module in (spec, protocol, requests, credentials, bulk) for one in _models(module)}, key=repr),
 )
 def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel]) -> None:
     text = (DOCS / "shops.md").read_text(encoding="utf-8")
