@@ -9,9 +9,10 @@ import pytest
 
 from analytics_pipeline.shop.spec import load_shop, packaged_shops
 from analytics_pipeline.sources.extraction import extract_changed_orders, extract_customers, extract_products
-from analytics_pipeline_tests.dialects import shopify
+from analytics_pipeline_tests.dialects import medusa, shopify
 from analytics_pipeline_tests.dialects.base import Dialect
 from analytics_pipeline_tests.dialects.cleaning import cleaned, client_of, differences, figures_by_day
+from analytics_pipeline_tests.dialects.medusa import Medusa
 from analytics_pipeline_tests.dialects.numbers import order_number
 from analytics_pipeline_tests.dialects.playing import DAYS, NOW, serving
 from analytics_pipeline_tests.dialects.shopify_graphql import ShopifyGraphQL
@@ -31,6 +32,7 @@ class Played:
 
 
 NAMES = {
+    "medusa": Played(Medusa, "MEDUSA_URL", {"MEDUSA_SECRET_KEY": medusa.SECRET_KEY}),
     "shopify": Played(
         ShopifyGraphQL,
         "SHOPIFY_URL",
