@@ -53,7 +53,7 @@ def test_every_description_of_the_project_fits_it(path: Path) -> None:
         (("daily_run_hour",), 24),
         (("auth",), {"type": "bearer", "token": "a-token-in-the-file"}),
         (("auth",), {"type": "magic"}),
-        (("orders", "pagination"), {"type": "offset"}),
+        (("orders", "pagination"), {"type": "offset", "size": 0}),
         (("orders", "fields"), {"order_id": "id"}),
         (("orders", "empty"), {"customer_id": 1.5}),
         (("orders", "created_window", "format"), "iso"),
