@@ -159,7 +159,7 @@ class _Pages:
     def _stamp(self, row: Row) -> Stamp:
         shop = self._client.shop
         try:
-            return parse_stamp(self._path(decode(row["payload"])), shop.times, shop.zone)
+            return parse_stamp(self._path(decode(row["payload"])), shop.times_of(self.listed.endpoint), shop.zone)
         except ValueError:
             return None
 

@@ -13,7 +13,7 @@ from analytics_pipeline.decoding.envelope import THE_ANSWER_ITSELF
 from analytics_pipeline.shop.bulk import Bulk
 from analytics_pipeline.shop.fields import as_text, mapped_names
 from analytics_pipeline.shop.placeholders import Draft
-from analytics_pipeline.shop.protocol import DottedPath, Nothing, Pagination, RecordsPath, Text
+from analytics_pipeline.shop.protocol import LATER, DottedPath, Nothing, Pagination, RecordsPath, Text, Times
 from analytics_pipeline.shop.requests import (
     ChangedSince,
     CountRequest,
@@ -32,6 +32,7 @@ class Endpoint(Request):
     """What orders, customers and products share: where the list is and how it is paged.
 
     Attributes:
+        times: How the list writes stamps, where otherwise than the shop.
         given_places: Placeholders that whoever asks for such a list has values for, beside those of paging and windows.
     """
 
@@ -44,6 +45,7 @@ class Endpoint(Request):
     count_request: CountRequest | None = None
     changed_since: ChangedSince | None = None
     empty: Nothing = Field(default_factory=dict)
+    times: Times | None = LATER
 
     @property
     def mapped_fields(self) -> list[str]:

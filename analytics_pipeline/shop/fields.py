@@ -6,7 +6,7 @@ What the lists themselves may say (path, paging, windows) is in spec.py; what a 
 from pydantic import ConfigDict, model_validator
 
 from analytics_pipeline.shop.charges import Charges
-from analytics_pipeline.shop.protocol import LATER, Expression, Model
+from analytics_pipeline.shop.protocol import LATER, Expression, Model, Times
 
 VALUES = frozenset({"unit_price", "line_total"})
 """Fields of a line of which exactly one is mapped."""
@@ -94,6 +94,7 @@ class Refunds(Model):
     fields: RefundFields
     lines: RefundLines | None = None
     charges: Charges = ()
+    times: Times | None = LATER
 
 
 class CustomerFields(Model):

@@ -167,6 +167,10 @@ class Shop(Model):
         followed = {f"orders.follow.{name}": listed for name, listed in self.orders.follow.items()}
         return {"orders": self.orders, "customers": self.customers, "products": self.products, **of_orders, **followed}
 
+    def times_of(self, described: Endpoint | Refunds) -> Times:
+        """Return how a list writes stamps."""
+        return described.times or self.times
+
     @property
     def notices_changes(self) -> bool:
         """Whether the shop can be asked which orders changed, and says when they did."""

@@ -247,12 +247,13 @@ class RangeReader:
         window, zone = self._listed.endpoint.created_window, shop.zone
         if window is None:
             return []
+        times = shop.times_of(self._listed.endpoint)
         created = compile_path(self._listed.created_at)
         seen = set()
         for batch in batches:
             for payload in batch.column("payload").to_pylist():
                 try:
-                    stamp = parse_stamp(created(decode(payload)), shop.times, zone).replace(microsecond=0)
+                    stamp = parse_stamp(created(decode(payload)), times, zone).replace(microsecond=0)
                 except ValueError:
                     continue
                 if window.format == "date":

@@ -128,7 +128,7 @@ def _newest(
             columns[field] = without_nothing(values, nothing.get(field, frozenset()))
             if field in in_units and not shop.money.is_as_written:
                 columns[field] = amounts.read(columns[field], [shop.currency] * len(values))
-    return newest[id_column], TypedColumns(columns, len(ids), shop, note), unreadable
+    return newest[id_column], TypedColumns(columns, len(ids), shop, note, described.times), unreadable
 
 
 def _decoded(payload: str) -> object:

@@ -151,7 +151,7 @@ def _order_frame(
     def note(place: int, reason: str, field: str, value: object) -> None:
         faults.note(place, reason, ORDERS, field, value)
 
-    listed = TypedColumns(records.orders, len(latest), shop, note)
+    listed = TypedColumns(records.orders, len(latest), shop, note, shop.orders.times)
     is_credit_note = np.isin(np.arange(len(latest)), list(records.credit_notes))
     orders = latest[["order_id", "order_date", "extracted_at", "payload"]].copy()
     _note_missing_ids(latest, listed)

@@ -300,7 +300,7 @@ def _found(look_up: Callable[[object], object], document: object) -> object:
 
 def order_reading(shop: Shop, keeps: Callable[[date], bool], only_day: date | None = None) -> Reading:
     """How orders are read: by the business day of their creation; `keeps` says which days belong to the extraction."""
-    fields, times, zone = shop.orders.fields, shop.times, shop.zone
+    fields, times, zone = shop.orders.fields, shop.times_of(shop.orders), shop.zone
     return Reading(
         shop.orders,
         ORDERS_SCHEMA,
@@ -317,7 +317,7 @@ def related_reading(
     shop: Shop, related: Related, keeps: Callable[[date], bool], only_day: date | None = None
 ) -> Reading:
     """How records of a related list are read: by the business day of their own creation, and with their order's id."""
-    fields, times, zone = related.fields, shop.times, shop.zone
+    fields, times, zone = related.fields, shop.times_of(related), shop.zone
     return Reading(
         related,
         RELATED_SCHEMA,
@@ -366,7 +366,7 @@ def followed_reading(follow: Follow) -> Reading:
 
 def dimension_reading(shop: Shop, endpoint: Endpoint, schema: pa.Schema, paths: tuple[str, str | None]) -> Reading:
     """How customers or products are read: by an id and perhaps a change stamp, whose paths are given in this order."""
-    times, zone = shop.times, shop.zone
+    times, zone = shop.times_of(endpoint), shop.zone
 
     def stamp(value: object) -> datetime | None:
         try:

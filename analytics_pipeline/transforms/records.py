@@ -128,7 +128,7 @@ def day_reader(shop: Shop) -> Callable[[str], date | None]:
 
     def day(payload: str) -> date | None:
         try:
-            return business_day(parse_stamp(moment(decode(payload)), shop.times, shop.zone), shop.zone)
+            return business_day(parse_stamp(moment(decode(payload)), shop.times_of(shop.orders), shop.zone), shop.zone)
         except ValueError:
             return None
 
@@ -164,7 +164,7 @@ def decoded(payload: str) -> object:
 def _changed_at(document: object, shop: Shop) -> datetime:
     path = shop.orders.fields.updated_at
     try:
-        return parse_stamp(compile_path(path)(document), shop.times, shop.zone) if path else EARLIEST
+        return parse_stamp(compile_path(path)(document), shop.times_of(shop.orders), shop.zone) if path else EARLIEST
     except ValueError:
         return EARLIEST
 

@@ -155,7 +155,8 @@ def _typed(entries: Entries, refunds: Sequence[int], shop: Shop, faults: Faults)
     def note(place: int, reason: str, field: str, value: object) -> None:
         faults.note(refunds[place], reason, SALES, field, value)
 
-    return TypedColumns(entries.columns, len(entries.owners), shop, note)
+    times = shop.orders.refunds.times if shop.orders.refunds else None
+    return TypedColumns(entries.columns, len(entries.owners), shop, note, times)
 
 
 def _given_back(listed: TypedColumns, field: str, *, is_required: bool = False) -> list[Decimal | None]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_pipeline.decoding.mapping import LONGEST_ID, parse_stamp
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.spec import Shop, Times
 from analytics_pipeline.tables.shape import FLAG, STAMP
 from analytics_pipeline.transforms.records import Columns
 from analytics_pipeline.transforms.values import (
@@ -35,8 +35,9 @@ Note = Callable[[int, str, str, object], None]
 class TypedColumns:
     """The columns of some records or entries by field; a field that is not mapped is null throughout."""
 
-    def __init__(self, columns: Columns, count: int, shop: Shop, note: Note) -> None:
-        self._columns, self._count, self._shop, self._note = columns, count, shop, note
+    def __init__(self, columns: Columns, count: int, shop: Shop, note: Note, times: Times | None = None) -> None:
+        self._columns, self._count, self._note = columns, count, note
+        self._times, self._zone = times or shop.times, shop.zone
 
     def has(self, field: str) -> bool:
         """Whether the field is mapped."""
@@ -92,7 +93,7 @@ class TypedColumns:
         if means_nothing(value) or (isinstance(value, str) and _ZEROS.fullmatch(value)):
             return None
         try:
-            return parse_stamp(value, self._shop.times, self._shop.zone)
+            return parse_stamp(value, self._times, self._zone)
         except ValueError:
             self._note(place, "not a stamp", field, value)
             return None

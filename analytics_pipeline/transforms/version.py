@@ -48,7 +48,7 @@ def rules_of(shop: Shop) -> Rules:
         shop: The description.
     """
     orders = shop.orders.model_dump(mode="json", include=JUDGING_KEYS, exclude_defaults=True) | _joined(shop)
-    times = shop.times.model_dump(mode="json", exclude_defaults=True)
+    times = shop.times_of(shop.orders).model_dump(mode="json", exclude_defaults=True)
     rules = {"orders": orders, "times": times, "currency": shop.currency, "timezone": shop.timezone, **_money(shop)}
     fields = {name: getattr(shop.orders.fields, name) for name in ("order_id", "created_at")}
     return Rules(
@@ -97,8 +97,9 @@ def dimension_code_version(shop: Shop, contract: Contract) -> str:
         shop: The description.
         contract: The clean table's, of the same name as the list in the description.
     """
-    records = getattr(shop, contract.table.name).model_dump(mode="json", include={"fields", "empty"})
-    times = {"times": shop.times.model_dump(mode="json"), "timezone": shop.timezone}
+    described = getattr(shop, contract.table.name)
+    records = described.model_dump(mode="json", include={"fields", "empty"})
+    times = {"times": shop.times_of(described).model_dump(mode="json"), "timezone": shop.timezone}
     return _hash({"records": records, **times, **_money(shop), "contract": _promises(contract)})
 
 
@@ -107,7 +108,7 @@ def _rules(shop: Shop) -> dict[str, Any]:
     judging = JUDGING_KEYS | ({"empty"} if shop.orders.empty else set())
     return {
         "orders": shop.orders.model_dump(mode="json", include=judging) | _joined(shop),
-        "times": shop.times.model_dump(mode="json"),
+        "times": shop.times_of(shop.orders).model_dump(mode="json"),
         "currency": shop.currency,
         "timezone": shop.timezone,
         **_money(shop),

@@ -1,5 +1,6 @@
 """Healthy records: what orders, lines and the newest versions become."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.transforms.version import code_version
 from analytics_pipeline_tests.unit.transforms.conftest import (
     EMAILS,
     cleaned,
@@ -15,9 +17,11 @@ from analytics_pipeline_tests.unit.transforms.conftest import (
     line,
     line_fields,
     money,
+    one_mug,
     order,
     raw_rows,
     refund,
+    refunds_with,
     rows_of,
     shop,
 )
@@ -222,3 +226,13 @@ def test_no_personal_data_stands_in_clean_tables() -> None:
         result.quarantine.drop(columns="payload"),
     ):
         assert "example.com" not in rows.to_csv()
+
+
+def test_orders_and_their_refunds_may_write_stamps_otherwise_than_the_shop() -> None:
+    back = refund(one_mug(), created_at="Thu, 20 Mar 2025 23:30:00 +0000")
+    refunds = refunds_with() | {"times": {"format": "rfc2822"}}
+    of = shop(times={"format": "unix_seconds"}, refunds=refunds, fields=fields(updated_at=None))
+    result = cleaned(order(created_at=1741597200, refunds=[back]), of=of)
+    assert rows_of(result.orders, "ordered_at") == [(datetime(2025, 3, 10, 9, tzinfo=UTC),)]
+    assert [str(day) for (day,) in rows_of(result.sales, "event_date")] == ["2025-03-10", "2025-03-10", "2025-03-21"]
+    assert code_version(of) != code_version(shop(refunds=refunds, fields=fields(updated_at=None)))
