@@ -199,6 +199,7 @@ class Product:
     title: str
     category: str
     price: Decimal
+    cost: Decimal
     updated_at: datetime
 
     @property

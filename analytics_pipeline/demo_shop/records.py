@@ -54,6 +54,7 @@ def product_record(product: Product) -> dict[str, Any]:
         "title": product.title,
         "category": product.category,
         "price": _money(product.price),
+        "cost": _money(product.cost),
         "updated_at": _moment(product.updated_at),
     }
 

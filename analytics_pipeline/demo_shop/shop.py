@@ -197,6 +197,7 @@ class DemoShop:
                 article.title,
                 article.category,
                 catalogue.price(self.settings, article, today),
+                article.cost,
                 days.starts_at(catalogue.price_since(self.settings, article, today), zone),
             )
             for article in catalogue.ARTICLES

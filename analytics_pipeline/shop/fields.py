@@ -116,6 +116,7 @@ class ProductFields(Model):
     title: Expression | None = None
     category: Expression | None = None
     price: Expression | None = None
+    cost: Expression | None = None
     updated_at: Expression | None = None
 
 

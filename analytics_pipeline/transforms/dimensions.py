@@ -74,6 +74,7 @@ def clean_products(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
         "title": fields.texts("title"),
         "category": fields.texts("category"),
         "price": fields.money("price"),
+        "cost": fields.money("cost"),
         "updated_at": fields.stamps("updated_at"),
     }
     return _dimension(columns, contracts.CLEAN_PRODUCTS, unreadable)

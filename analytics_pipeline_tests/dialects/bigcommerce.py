@@ -192,6 +192,7 @@ class BigCommerce(Dialect):
                 "id": plain_number(one.product_id),
                 "name": one.title,
                 "price": float(one.price),
+                "cost_price": float(one.cost),
                 "date_modified": iso(one.updated_at),
                 "categories": [1],
             }

@@ -333,13 +333,18 @@ def _customer_id(customer_id: str) -> str:
     return f"gid://shopify/Customer/{plain_number(customer_id)}"
 
 
+def _variant(product: Product) -> Record:
+    cost = {"unitCost": {"amount": money(product.cost)}}
+    return {"id": "gid://shopify/ProductVariant/1", "price": money(product.price), "inventoryItem": cost}
+
+
 def _product(product: Product) -> Record:
     return {
         "id": f"gid://shopify/Product/{plain_number(product.product_id)}",
         "title": product.title,
         "productType": product.category,
         "updatedAt": iso(product.updated_at),
-        "variants": Connection([{"id": "gid://shopify/ProductVariant/1", "price": money(product.price)}]),
+        "variants": Connection([_variant(product)]),
     }
 
 

@@ -23,7 +23,14 @@ CUSTOMER = {
     "country": "DE",
     "first_order_at": "2025-03-01T23:30:00Z",
 }
-PRODUCT = {"id": "P1", "title": "Mug", "category": "Tableware", "price": "14.90", "updated_at": "2025-03-02T08:00:00Z"}
+PRODUCT = {
+    "id": "P1",
+    "title": "Mug",
+    "category": "Tableware",
+    "price": "14.90",
+    "cost": 8.7,
+    "updated_at": "2025-03-02T08:00:00Z",
+}
 Version = tuple[str, str | None, int, Mapping[str, Any]]
 """Id, day of March of the change stamp if any, minute of the extraction, record."""
 
@@ -66,11 +73,11 @@ def test_a_customer_has_a_hash_for_the_address_and_the_business_day_of_the_first
     assert "ada" not in result.rows.to_csv().lower()
 
 
-def test_a_product_has_its_price_exactly() -> None:
+def test_a_product_has_its_price_and_its_cost_exactly() -> None:
     result = products(("P1", "2", 0, PRODUCT), ("P2", None, 0, {"id": "P2"}))
-    assert rows_of(result.rows, "product_id", "title", "category", "price") == [
-        ("P1", "Mug", "Tableware", *money("14.90")),
-        ("P2", None, None, None),
+    assert rows_of(result.rows, "product_id", "title", "category", "price", "cost") == [
+        ("P1", "Mug", "Tableware", *money("14.90", "8.70")),
+        ("P2", None, None, None, None),
     ]
     assert result.unreadable == []
 
