@@ -83,7 +83,7 @@ def test_a_product_has_its_price_and_its_cost_exactly() -> None:
 
 
 def test_the_newest_version_wins_by_change_stamp_and_then_by_extraction() -> None:
-    def titled(title: str) -> dict[str, str]:
+    def titled(title: str) -> dict[str, object]:
         return PRODUCT | {"title": title}
 
     result = products(
