@@ -9,14 +9,18 @@ import pytest
 
 from analytics_pipeline.shop.spec import load_shop, packaged_shops
 from analytics_pipeline.sources.extraction import extract_changed_orders, extract_customers, extract_products
-from analytics_pipeline_tests.dialects import medusa, shopify
+from analytics_pipeline_tests.dialects import medusa, shopify, stripe, vendure, woocommerce
 from analytics_pipeline_tests.dialects.base import Dialect
 from analytics_pipeline_tests.dialects.cleaning import cleaned, client_of, differences, figures_by_day
+from analytics_pipeline_tests.dialects.json_server import JsonServer
 from analytics_pipeline_tests.dialects.medusa import Medusa
 from analytics_pipeline_tests.dialects.numbers import order_number
 from analytics_pipeline_tests.dialects.playing import DAYS, NOW, serving
 from analytics_pipeline_tests.dialects.shopify_graphql import ShopifyGraphQL
 from analytics_pipeline_tests.dialects.shopify_rest import ShopifyRest
+from analytics_pipeline_tests.dialects.stripe import Stripe
+from analytics_pipeline_tests.dialects.vendure import Vendure
+from analytics_pipeline_tests.dialects.woocommerce import WooCommerce
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Played:
     kind: type[Dialect]
     address: str
     secrets: Mapping[str, str]
+    path: str = ""
 
     def environment(self, url: str) -> dict[str, str]:
-        return {self.address: url, **self.secrets}
+        return {self.address: url + self.path, **self.secrets}
 
 
 NAMES = {
+    "json-server": Played(JsonServer, "JSON_SERVER_URL", {}),
     "medusa": Played(Medusa, "MEDUSA_URL", {"MEDUSA_SECRET_KEY": medusa.SECRET_KEY}),
     "shopify": Played(
         ShopifyGraphQL,
@@ -39,6 +45,11 @@ NAMES = {
         {"SHOPIFY_CLIENT_ID": shopify.CLIENT_ID, "SHOPIFY_CLIENT_SECRET": shopify.CLIENT_SECRET},
     ),
     "shopify-rest": Played(ShopifyRest, "SHOPIFY_URL", {"SHOPIFY_TOKEN": shopify.TOKEN}),
+    "stripe": Played(Stripe, "STRIPE_URL", {"STRIPE_KEY": stripe.KEY}),
+    "vendure": Played(Vendure, "VENDURE_URL", {"VENDURE_USER": vendure.USER, "VENDURE_PASSWORD": vendure.PASSWORD}),
+    "woocommerce": Played(
+        WooCommerce, "WOOCOMMERCE_URL", {"WOOCOMMERCE_KEY": woocommerce.KEY, "WOOCOMMERCE_SECRET": woocommerce.SECRET}
+    ),
 }
 
 

@@ -14,7 +14,7 @@ LOADED = DAYS[:10]
 FIGURES = ("gross_sales", "discounts", "returns", "net_sales", "shipping", "charges", "taxes", "total_sales")
 
 
-@pytest.mark.parametrize("name", ["shopify"])
+@pytest.mark.parametrize("name", ["shopify", "woocommerce"])
 def test_a_platform_is_loaded_by_one_command_and_its_days_are_right_in_the_marts(
     name: str, database: Database, tmp_path: Path
 ) -> None:
