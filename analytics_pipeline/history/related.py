@@ -178,7 +178,7 @@ class ToJoin:
 def find_related(cursor: Connection, part: Days, shop: Shop) -> ToJoin:
     """Return what related records mean for the cleaning of some days.
 
-    Days are cleaned along that were cleaned before by the rules of now, the newest `MOST_ALONG`. Others stay marked, and
+    Days are cleaned along that were cleaned before by the rules of now, the newest `MOST_ALONG`. Others stay marked and
     are loaded again in their turn.
 
     Args:

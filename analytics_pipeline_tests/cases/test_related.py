@@ -1,5 +1,6 @@
 """Lists that belong to orders and have a path of their own: `orders.related`."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -25,6 +26,9 @@ def refunds(case: Case) -> Refunds:
     found = Refunds(case.shop)
     describe_related(case)
     return found
+
+
+RETURNED = "select order_id, returns::numeric(19,2)::text as value from clean.sales where event_type = 'line_returned'"
 
 
 def returns(case: Case) -> dict[str, str]:
@@ -135,6 +139,26 @@ def test_a_refund_that_was_stored_and_not_joined_since_a_run_ended_waits_for_the
         {"event_date": date(2026, 11, 22)}
     ]
     assert marked(case) == []
+
+
+def test_two_runs_at_once_of_which_one_has_the_orders_and_one_their_refunds_lose_none(
+    case: Case, refunds: Refunds
+) -> None:
+    assert case.run("2026-11-20").succeeded
+    refunds.records += [
+        refund("R1", "O1", "2026-11-22"),
+        refund("R2", "O1", "2026-11-21", "3.00"),
+        refund("R3", "O2", "2026-11-22", "2.00"),
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        runs = list(pool.map(case.run, ("2026-11-21", "2026-11-22")))
+    assert [failure for one in runs for failure in one.failures] == []
+    assert {(row["order_id"], row["value"]) for row in case.rows(RETURNED)} == {
+        ("O1", "4.00"),
+        ("O1", "3.00"),
+        ("O2", "2.00"),
+    }
+    assert case.rows("select day from ops.stale_days where reason = 'related'") == []
 
 
 def test_loading_everything_again_in_any_order_gives_the_same_tables(case: Case, refunds: Refunds) -> None:
