@@ -63,7 +63,10 @@ def rules_of(shop: Shop) -> Rules:
 def _joined(shop: Shop) -> dict[str, Any]:
     """Return what is judged of the lists that belong to orders; nothing where there are none."""
     lists = {
-        "related": {name: one.model_dump(include={"fields", "into"}) for name, one in shop.orders.related.items()},
+        "related": {
+            name: one.model_dump(mode="json", include={"fields", "into", "times"}, exclude_none=True)
+            for name, one in shop.orders.related.items()
+        },
         "follow": {name: one.model_dump(include={"when", "into"}) for name, one in shop.orders.follow.items()},
     }
     return {key: described for key, described in lists.items() if described}
