@@ -42,7 +42,7 @@ class BigCommerce(Dialect):
     """
 
     kinds: ClassVar[tuple[str, ...]] = (HANDLING,)
-    inexpressible: ClassVar[frozenset[str]] = frozenset({"units_returned", "returns", "net_sales", "shipping", "taxes"})
+    inexpressible: ClassVar[frozenset[str]] = frozenset({"units_returned", "returns", "net_sales", "taxes"})
     """A refund's amounts contain tax, which is told of the whole refund alone."""
 
     def __init__(self, shop: DemoShop, now: Callable[[], datetime], *, with_charges: bool = False) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from analytics_pipeline.shop.spec import load_shop, packaged_shops
 from analytics_pipeline.sources.extraction import extract_changed_orders, extract_customers, extract_products
-from analytics_pipeline_tests.dialects import medusa, shopify, stripe, vendure, woocommerce
+from analytics_pipeline_tests.dialects import bigcommerce, medusa, shopify, stripe, vendure, woocommerce
 from analytics_pipeline_tests.dialects.base import Dialect
+from analytics_pipeline_tests.dialects.bigcommerce import STORE, BigCommerce
 from analytics_pipeline_tests.dialects.cleaning import cleaned, client_of, differences, figures_by_day
 from analytics_pipeline_tests.dialects.json_server import JsonServer
 from analytics_pipeline_tests.dialects.medusa import Medusa
@@ -37,6 +38,7 @@ class Played:
 
 
 NAMES = {
+    "bigcommerce": Played(BigCommerce, "BIGCOMMERCE_URL", {"BIGCOMMERCE_TOKEN": bigcommerce.TOKEN}, f"/stores/{STORE}"),
     "json-server": Played(JsonServer, "JSON_SERVER_URL", {}),
     "medusa": Played(Medusa, "MEDUSA_URL", {"MEDUSA_SECRET_KEY": medusa.SECRET_KEY}),
     "shopify": Played(

@@ -47,7 +47,7 @@ class Vendure(Dialect):
     """A server behind `/admin-api`."""
 
     kinds: ClassVar[tuple[str, ...]] = (SURCHARGE,)
-    inexpressible: ClassVar[frozenset[str]] = frozenset({"units_returned", "returns", "net_sales", "shipping", "taxes"})
+    inexpressible: ClassVar[frozenset[str]] = frozenset({"units_returned", "returns", "net_sales", "taxes"})
     """A refund's amounts contain tax, which is not told apart."""
 
     def __init__(self, shop: DemoShop, now: Callable[[], datetime], *, with_charges: bool = False) -> None:
