@@ -48,11 +48,11 @@ class BulkChild(Model):
     """Lines that belong to another line.
 
     Attributes:
-        into: The key under which the other one gets the list of them.
+        into: Where the other one gets the list of them: a key, or a path.
         when: Expression on a line that is true for these; None: for all.
     """
 
-    into: Text
+    into: DottedPath
     when: Expression | None = None
 
 

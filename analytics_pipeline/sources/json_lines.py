@@ -4,7 +4,7 @@ Memory is the ids of the lines and where they stand, not the lines.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import msgspec
@@ -16,6 +16,7 @@ from analytics_pipeline.shop.bulk import Bulk
 
 _DEEPEST = 10
 _LINE = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NULL = msgspec.Raw(b"null")
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 
 
@@ -75,7 +76,11 @@ class JsonLines:
         for child_place, child_length in _pairs(below):
             child = self._whole(child_place, child_length, depth + 1)
             lists.setdefault(self._list_of(child), []).append(child)
-        return _joined(line, lists)
+        try:
+            return _joined(line, lists)
+        except ValueError:
+            fault = "a line has something else than a list where others belong"
+        raise AnswerError(f"{self._shown}: {fault}")
 
     def _list_of(self, child: bytes) -> str:
         value = decode(child)
@@ -86,13 +91,25 @@ class JsonLines:
 
 
 def _joined(line: bytes, lists: dict[str, list[bytes]]) -> bytes:
-    """A line with lists of others in it, behind what stands there already."""
+    """A line with lists of others in it."""
     record = _LINE.decode(line)
     for into, children in lists.items():
-        there = [] if into not in record or bytes(record[into]) == b"null" else _LIST.decode(record[into])
-        whole = b",".join([*map(bytes, there), *children])
-        record[into] = msgspec.Raw(b"[" + whole + b"]")
+        _put(record, into.split("."), children)
     return msgspec.json.encode(record)
+
+
+def _put(record: dict[str, msgspec.Raw], steps: Sequence[str], children: Sequence[bytes]) -> None:
+    """Puts children behind what stands at a path already."""
+    step, *further = steps
+    there = record.get(step, _NULL)
+    is_there = bytes(there) != b"null"
+    if further:
+        inner = _LINE.decode(there) if is_there else {}
+        _put(inner, further, children)
+        record[step] = msgspec.Raw(msgspec.json.encode(inner))
+    else:
+        before = map(bytes, _LIST.decode(there)) if is_there else ()
+        record[step] = msgspec.Raw(b"[" + b",".join([*before, *children]) + b"]")
 
 
 def _text(read: Reader | None, line: bytes) -> str | None:

@@ -46,7 +46,7 @@ BULK: dict[str, Any] = {
     "parent": "__parentId",
     "children": [
         {"into": "lines", "when": "starts_with(id, 'line/')"},
-        {"into": "refunds", "when": "starts_with(id, 'refund/')"},
+        {"into": "returns.given", "when": "starts_with(id, 'refund/')"},
         {"into": "lines", "when": "starts_with(id, 'refund_line/')"},
     ],
 }
@@ -64,7 +64,7 @@ def order(number: int) -> str:
 
 LINES = [
     line("line/1", "order/1"),
-    order(1),
+    order(1)[:-1] + ', "lines": [{"id": "line/0"}], "returns": {"total": 1, "given": null}}',
     line("refund/1", "order/1"),
     order(2),
     line("refund_line/1", "refund/1", n=1.10),
@@ -135,9 +135,10 @@ def test_the_file_of_a_job_gives_each_order_with_all_that_belongs_to_it(
 ) -> None:
     client = client_of(bench, fake.url)
     first, second = records(client)
-    assert [one["id"] for one in first["lines"]] == ["line/1", "line/2"]
-    assert [one["id"] for one in first["refunds"]] == ["refund/1"]
-    assert [one["id"] for one in first["refunds"][0]["lines"]] == ["refund_line/1"]
+    assert [one["id"] for one in first["lines"]] == ["line/0", "line/1", "line/2"]
+    assert first["returns"]["total"] == 1
+    assert [one["id"] for one in first["returns"]["given"]] == ["refund/1"]
+    assert [one["id"] for one in first["returns"]["given"][0]["lines"]] == ["refund_line/1"]
     assert second == json.loads(order(2))
     start = fake.asked[0].json["variables"]["q"]
     assert start == "orders(query: \"created:>='2026-06-30T21:59:59Z' AND created:<'2026-07-10T22:00:00Z'\")"
@@ -200,9 +201,17 @@ def test_another_job_in_the_way_is_waited_for(fake: FakeShop, bench: Bench, shop
         ([*LINES, LINES[0]], (ProofError, "the file has 7 lines, the shop counts 6")),
         ([*LINES[:-1], line("line/2", "order/9")], (AnswerError, "1 lines belong to a line that is not in the file")),
         ([*LINES[:-1], line("line/2", "line/2")], (AnswerError, "1 lines belong to a line that is not in the file")),
+        (
+            [*LINES[:-1], line("line/2", "line/1"), line("line/3", "line/2", lines=7), line("line/4", "line/3")],
+            (ProofError, "8"),
+        ),
+        (
+            ["", line("line/2", "order/3"), *LINES[1:-1], order(3)[:-1] + ', "lines": 7}'],
+            (AnswerError, "something else than"),
+        ),
         ([*LINES[:-1], line("gift/2", "order/1")], (AnswerError, "fits none of bulk.children")),
     ],
-    ids=["one less", "one more", "orphan", "circle", "of no list"],
+    ids=["one less", "one more", "orphan", "circle", "two more", "no list there", "of no list"],
 )
 def test_a_file_that_cannot_be_proved_is_not_used(
     fake: FakeShop,
