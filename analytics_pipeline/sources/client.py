@@ -47,7 +47,7 @@ _REDIRECTS = {301, 302, 303, 307, 308}
 _SAME_METHOD = {307, 308}
 """Redirects after which the request is made again as it was; others turn a POST into a GET."""
 _MAX_REDIRECTS = 5
-_NO_CONTENT, _UNAUTHORIZED = 204, 401
+_NO_CONTENT, _BAD_REQUEST, _UNAUTHORIZED = 204, 400, 401
 _CHUNK_BYTES = 1 << 17
 _EXCERPT_BYTES = 2048
 _MEGABYTE = 1_000_000
@@ -294,7 +294,7 @@ class ShopClient:
             reason = THROTTLED if status == TOO_MANY_REQUESTS else RETRY
             return Failure(f"HTTP {status}", retry_after_seconds(headers), reason)
         if not response.ok or status >= 300:  # noqa: PLR2004
-            raise self._refusal(response, answer.asked)
+            raise self._refusal(request, response, answer.asked)
         body = self._read(response, answer.asked)
         if self._deadline.has_passed:  # without an announced length, the end of the connection is that of the body
             return self._late()
@@ -348,7 +348,7 @@ class ShopClient:
         self.statistics.bytes += size
         return b"".join(chunks)
 
-    def _refusal(self, response: requests.Response, asked: str) -> ShopRefusedError:
+    def _refusal(self, request: PageRequest, response: requests.Response, asked: str) -> ShopRefusedError:
         try:
             excerpt = next(response.iter_content(_EXCERPT_BYTES), b"")
         except requests.RequestException:
@@ -356,9 +356,10 @@ class ShopClient:
         words = self.redact.shown(excerpt.decode("utf-8", "replace"))
         kind = markup(excerpt)
         page = f" The answer is {kind} and no JSON: perhaps a page for people." if kind else ""
-        message = (
-            f"{asked}: HTTP {response.status_code}: {advice(response.status_code, self._credentials.source)}.{page}"
-        )
+        # Token endpoints say of wrong credentials that the request is bad.
+        is_of_credentials = request.bare and response.status_code == _BAD_REQUEST
+        remedy = advice(_UNAUTHORIZED if is_of_credentials else response.status_code, self._credentials.source)
+        message = f"{asked}: HTTP {response.status_code}: {remedy}.{page}"
         return ShopRefusedError(message, excerpt=words or None, status=response.status_code)
 
     def _late(self) -> Failure:

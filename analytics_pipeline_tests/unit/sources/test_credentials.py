@@ -183,6 +183,7 @@ def test_a_log_in_that_fails_is_told_and_counts_its_retries(
     shop = TokenShop(fake)
     for reply, kind, fault in (
         (Reply({"message": f"bad {PASSWORD}"}, 401), ShopRefusedError, "POST .*/auth/login: HTTP 401"),
+        (Reply({"error": "invalid_grant"}, 400), ShopRefusedError, r"HTTP 400: .* check \$\{U\} and \$\{P\}"),
         (Reply(status=503), ShopUnavailableError, "POST .*/auth/login gave no whole answer in 2 attempts"),
         (Reply({"data": {"token": None}}), ShopRefusedError, "gave no token at `data.token`"),
         (Reply({"data": {"token": f"{token(1)}\nX-Evil: 1"}}), ShopRefusedError, "gave no token at"),
