@@ -3,7 +3,9 @@
 What the lists themselves may say (path, paging, windows) is in spec.py; what a value means is in transforms.
 """
 
-from pydantic import ConfigDict, model_validator
+from typing import Any
+
+from pydantic import ConfigDict, Field, model_validator
 
 from analytics_pipeline.shop.charges import Charges
 from analytics_pipeline.shop.protocol import LATER, Expression, Model, Times
@@ -95,6 +97,33 @@ class Refunds(Model):
     lines: RefundLines | None = None
     charges: Charges = ()
     times: Times | None = LATER
+
+
+Flag = bool | Expression | None
+
+
+def _said(alias: str) -> Any:  # noqa: ANN401  # as pydantic's Field
+    return Field(default=None, alias=alias, exclude_if=lambda value: value is None)
+
+
+class IncludesTax(Model):
+    """Which amounts contain tax: true, false or an expression on the order; by default as `prices_include_tax` says.
+
+    Of refunds, lines and adjustments do not by default.
+    """
+
+    lines: Flag = LATER
+    discount: Flag = LATER
+    shipping: Flag = LATER
+    charges: Flag = LATER
+    refund_lines: Flag = _said("refunds.lines")
+    refund_shipping: Flag = _said("refunds.shipping")
+    refund_adjustment: Flag = _said("refunds.adjustment")
+
+    @property
+    def expressions(self) -> dict[str, str]:
+        """The expressions, by the part that they are about, as `includes_tax.lines`."""
+        return {f"includes_tax.{part}": said for part, said in self if isinstance(said, str)}
 
 
 class CustomerFields(Model):

@@ -19,6 +19,7 @@ from analytics_pipeline.shop.credentials import ApiKeyAuth, Auth, NoAuth, TokenH
 from analytics_pipeline.shop.endpoints import DatedEndpoint, Endpoint
 from analytics_pipeline.shop.fields import (
     CustomerFields,
+    IncludesTax,
     Lines,
     OrderFields,
     ProductFields,
@@ -28,6 +29,7 @@ from analytics_pipeline.shop.fields import (
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.money import Money
 from analytics_pipeline.shop.protocol import (
+    LATER,
     Day,
     Errors,
     Expression,
@@ -78,10 +80,19 @@ class Orders(DatedEndpoint):
     returns_when: Expression | None = None
     fields: OrderFields
     lines: Lines
+    includes_tax: IncludesTax | None = LATER
     charges: Charges = ()
     refunds: Refunds | None = None
     related: dict[ListName, Related] = Field(default_factory=dict)
     follow: dict[ListName, Follow] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_rates_where_taxes_differ(self) -> "Orders":
+        said = self.includes_tax
+        differs = said is not None and said.lines != said.discount and {said.lines, said.discount} != {None}
+        if differs and self.lines.fields.discount and not self.lines.fields.tax_rate:
+            raise ValueError("includes_tax says of lines and discount different things: map lines.fields.tax_rate")
+        return self
 
     @property
     def mapped_fields(self) -> list[str]:

@@ -201,7 +201,7 @@ class _Columns:
         )
         self._read = {field: self._columns.money(field) for field in names}
         amounts, taxes = or_zero(self._read["amount"]), or_zero(self._read["tax"])
-        includes_tax = orders["includes_tax"].to_numpy(dtype=bool)[np.asarray(owners, dtype=np.int64)]
+        includes_tax = orders["includes_tax_charges"].to_numpy(dtype=bool)[np.asarray(owners, dtype=np.int64)]
         self._amounts = amounts.where(~includes_tax, money(amounts - taxes)) if includes_tax.any() else amounts
         self._taxes = taxes
 

@@ -120,7 +120,7 @@ class _Placed:
                 returns=line.amount,
                 taxes=-line.tax,
             )
-        given_back = (refund.shipping, refund.shipping_tax, refund.adjustment)
+        given_back = (refund.shipping, refund.shipping_tax, refund.adjustment, refund.adjustment_tax)
         yield from self._other_events(record, moment, given_back, is_cancellation=False)
         yield from (_charge_reversal(record, moment, charge) for charge in refund.charges)
 
@@ -153,21 +153,23 @@ class _Placed:
         shipping_tax = self._shipping_taxes[record] - sum((refund.shipping_tax for refund in refunds), ZERO)
         # The goods are taken back at their whole value above, so that what an adjustment gave back before is reversed.
         adjustment = -sum((refund.adjustment for refund in refunds), ZERO)
-        yield from self._other_events(record, moment, (shipping, shipping_tax, adjustment), is_cancellation=True)
+        adjustment_tax = -sum((refund.adjustment_tax for refund in refunds), ZERO)
+        given_back = (shipping, shipping_tax, adjustment, adjustment_tax)
+        yield from self._other_events(record, moment, given_back, is_cancellation=True)
         for charge in _left_of(self._charges.of(record), (back for refund in refunds for back in refund.charges)):
             yield _charge_reversal(record, moment, charge, is_cancellation=True)
 
     @staticmethod
     def _other_events(
-        record: int, moment: datetime, given_back: tuple[Decimal, Decimal, Decimal], *, is_cancellation: bool
+        record: int, moment: datetime, given_back: tuple[Decimal, Decimal, Decimal, Decimal], *, is_cancellation: bool
     ) -> Iterator[Reversal]:
-        """Yield the reversal of shipping, its tax, and an adjustment."""
-        shipping, shipping_tax, adjustment = given_back
+        """Yield the reversal of shipping, its tax, an adjustment, and its tax."""
+        shipping, shipping_tax, adjustment, adjustment_tax = given_back
         kind = partial(Reversal, record, event_at=moment, is_cancellation=is_cancellation)
         if shipping or shipping_tax:
             yield kind(event_type="shipping_refunded", shipping=-shipping, taxes=-shipping_tax)
-        if adjustment:
-            yield kind(event_type="adjustment", returns=adjustment)
+        if adjustment or adjustment_tax:
+            yield kind(event_type="adjustment", returns=adjustment, taxes=-adjustment_tax)
 
 
 def _left_of(charged: Iterable[Charge], given_back: Iterable[Charge]) -> Iterator[Charge]:

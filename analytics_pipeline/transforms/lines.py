@@ -157,12 +157,19 @@ def _spread(lines: pd.DataFrame, column: str, amounts: pd.Series, faults: Faults
 
 def _add_sales(lines: pd.DataFrame, orders: pd.DataFrame, listed: TypedColumns, is_credit_note: np.ndarray) -> None:
     """Add the money columns without tax: net_sales, discounts, gross_sales, returns, taxes."""
-    includes_tax = orders["includes_tax"].to_numpy(dtype=bool)[lines["record"].to_numpy()]
-    net = money(lines["value"] - lines["discount"])
+    owners = lines["record"].to_numpy()
+    includes_tax, of_discount = (
+        orders[f"includes_tax_{part}"].to_numpy(dtype=bool)[owners] for part in ("lines", "discount")
+    )
     discounts = lines["discount"]
+    beside_price, differing = discounts, np.flatnonzero(includes_tax != of_discount).tolist()
+    if differing:
+        discounts, beside_price = _otherwise_taxed(discounts, differing, includes_tax, listed)
+    net = money(lines["value"] - beside_price)
     if includes_tax.any():
         net = net.where(~includes_tax, money(net - lines["tax"]))
-        inclusive = np.flatnonzero(includes_tax & lines["value"].notna().to_numpy(dtype=bool)).tolist()
+        is_alike = includes_tax & of_discount & lines["value"].notna().to_numpy(dtype=bool)
+        inclusive = np.flatnonzero(is_alike).tolist()
         discounts = discounts.copy()
         discounts.iloc[inclusive] = _discounts_without_tax(lines.iloc[inclusive], inclusive, listed)
     zero = repeated(ZERO, len(lines), MONEY)
@@ -171,6 +178,30 @@ def _add_sales(lines: pd.DataFrame, orders: pd.DataFrame, listed: TypedColumns, 
     lines["discounts"] = money(discounts.where(~is_credit_note, zero))
     lines["gross_sales"] = money((net + discounts).where(~is_credit_note, zero))
     lines["taxes"] = lines["tax"]
+
+
+def _otherwise_taxed(
+    discounts: pd.Series, rows: Sequence[int], includes_tax: np.ndarray, listed: TypedColumns
+) -> tuple[pd.Series, pd.Series]:
+    """Return discounts without tax, and as they are taken off the value, where only one of both contains tax.
+
+    Args:
+        discounts: As listed.
+        rows: Positions of the lines of which only the value, or only the discount, contains tax.
+        includes_tax: Whether the value of each line does.
+        listed: All lines' columns, for the stated rates, without which it cannot be told.
+    """
+    rates = listed.values("tax_rate")
+    without_tax, beside_price = decimals(discounts), decimals(discounts)
+    for row in rows:
+        rate = None if rates[row] is None else _rate(rates[row])
+        if without_tax[row] and rate is None:
+            listed.note([row], "no rate from 0 up to 1", "tax_rate")
+        elif rate is not None and includes_tax[row]:
+            beside_price[row] = round_money(without_tax[row] * (1 + rate))
+        elif rate is not None:
+            without_tax[row] = beside_price[row] = round_money(without_tax[row] / (1 + rate))
+    return arrow_series(without_tax, MONEY), arrow_series(beside_price, MONEY)
 
 
 def _discounts_without_tax(lines: pd.DataFrame, rows: Sequence[int], listed: TypedColumns) -> pd.Series:

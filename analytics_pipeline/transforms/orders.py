@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.decoding.mapping import id_text
+from analytics_pipeline.shop.fields import IncludesTax
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract
@@ -166,7 +167,7 @@ def _order_frame(
     orders["customer_key"] = orders["customer_id"].fillna("email:" + orders["email_hash"])
     orders["currency"] = _currencies(listed, shop)
     orders["is_credit_note"] = arrow_series(pa.array(is_credit_note, type=FLAG), FLAG)
-    orders["includes_tax"] = listed.flags("prices_include_tax").fillna(value=False)
+    _add_tax_flags(orders, listed, shop)
     for name in ("discounts", "taxes", "total"):
         orders[f"{name}_listed"] = listed.money(name)
     orders["order_discount"] = or_zero(listed.money("order_discount"))
@@ -174,6 +175,20 @@ def _order_frame(
     orders["shipping_tax"] = or_zero(listed.money("shipping_tax"))
     listed.note(places((orders["order_discount"] < 0) & ~is_credit_note), "negative", "order_discount")
     return orders
+
+
+def _add_tax_flags(orders: pd.DataFrame, listed: TypedColumns, shop: Shop) -> None:
+    """Add whether each kind of amount contains tax, a column each: as said of it, else as of prices."""
+    prices = listed.flags("prices_include_tax").fillna(value=False)
+    said = shop.orders.includes_tax or IncludesTax()
+    for part, flag in said:
+        if isinstance(flag, bool):
+            orders[f"includes_tax_{part}"] = repeated(flag, len(orders), FLAG)
+        elif flag is not None:
+            orders[f"includes_tax_{part}"] = listed.flags(f"includes_tax.{part}").fillna(value=False)
+        else:
+            never = part in {"refund_lines", "refund_adjustment"}
+            orders[f"includes_tax_{part}"] = repeated(value=False, count=len(orders), kind=FLAG) if never else prices
 
 
 def _note_missing_ids(latest: pd.DataFrame, listed: TypedColumns) -> None:
@@ -217,7 +232,7 @@ def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame, charges: PlacedCharges
     for name in (*AMOUNTS, "taxes"):
         orders[name] = or_zero(sums[name]) if name in sums else repeated(ZERO, len(orders), MONEY)
     orders["line_discounts"] = or_zero(sums["discount"])
-    shipping, includes_tax = orders["shipping_listed"], orders["includes_tax"].to_numpy(dtype=bool)
+    shipping, includes_tax = orders["shipping_listed"], orders["includes_tax_shipping"].to_numpy(dtype=bool)
     orders["shipping"] = shipping.where(~includes_tax, money(shipping - orders["shipping_tax"]))
     orders["taxes"] = money(orders["taxes"] + orders["other_taxes"])
     net = orders["gross_sales"] - orders["discounts"] - orders["returns"]

@@ -231,6 +231,8 @@ class OrderReader:
         refund_lines = refunds.lines if refunds else None
         nothing = orders.stands_for_nothing
         self._orders = _paths(orders.fields, ORDERS, nothing())
+        flags = orders.includes_tax.expressions if orders.includes_tax else {}
+        self._orders |= {name: Path(said, ORDERS, name) for name, said in flags.items()}
         self._lines_of = Path(orders.lines.records, LINES, "lines")
         self._lines = _paths(orders.lines.fields, LINES, nothing("lines."), levels=1)
         self._refunds_of = Path(refunds.records, SALES, "refunds") if refunds else None

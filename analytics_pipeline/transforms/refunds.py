@@ -16,7 +16,7 @@ from analytics_pipeline.transforms.charge_entries import ChargeEntries
 from analytics_pipeline.transforms.charges import Charge, given_back
 from analytics_pipeline.transforms.records import SALES, Entries, Fault, Faults, OrderRecords
 from analytics_pipeline.transforms.typed import TypedColumns
-from analytics_pipeline.transforms.values import ZERO, decimals, or_zero, places
+from analytics_pipeline.transforms.values import ZERO, decimals, or_zero, places, round_money
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,14 @@ class Refund:
     adjustment: Decimal
     lines: list[RefundLine] = field(default_factory=list)
     charges: list[Charge] = field(default_factory=list)
+    adjustment_tax: Decimal = ZERO
 
     @property
     def worth(self) -> Decimal:
         """All of it: goods, shipping, charges and taxes."""
         goods = sum((line.amount + line.tax for line in self.lines), ZERO)
         charges = sum((charge.money for charge in self.charges if not charge.is_payment), ZERO)
-        return goods + self.shipping + self.shipping_tax + self.adjustment + charges
+        return goods + self.shipping + self.shipping_tax + self.adjustment + self.adjustment_tax + charges
 
     @property
     def on_account(self) -> Decimal:
@@ -97,16 +98,24 @@ def read_refunds(
     ids: list[str | None] = pa.array(listed.texts("refund_id")).to_pylist()
     moments: list[datetime | None] = pa.array(stamps).to_pylist()
     amounts = zip(*(_given_back(listed, name) for name in ("shipping", "shipping_tax", "adjustment")), strict=True)
-    goods, unread = _lines(lines, records, shop, faults)
+    goods, unread = _lines(orders, lines, records, shop, faults)
     charges_back, unread_charges = given_back(orders, records, charges, shop, faults)
     unread |= unread_charges
-    includes_tax: list[bool] = orders["includes_tax"].tolist()
+    of_shipping, of_adjustment = (orders[f"includes_tax_refund_{part}"].tolist() for part in ("shipping", "adjustment"))
+    shares = _tax_shares(orders) if any(of_adjustment) else []
     found = []
     for place, (record, moment, others) in enumerate(zip(entries.owners, moments, amounts, strict=True)):
         shipping, shipping_tax, adjustment = (amount or ZERO for amount in others)
-        without_tax = shipping - shipping_tax if includes_tax[record] else shipping
+        without_tax = shipping - shipping_tax if of_shipping[record] else shipping
+        tax = round_money(adjustment * shares[record]) if of_adjustment[record] else ZERO
         refund = Refund(
-            moment or _NEVER, without_tax, shipping_tax, adjustment, goods[place], charges_back.get(place, [])
+            moment or _NEVER,
+            without_tax,
+            shipping_tax,
+            adjustment - tax,
+            goods[place],
+            charges_back.get(place, []),
+            tax,
         )
         fault, is_unread = faults.by_record.get(place), place in unread or None in others
         money = None if is_unread or (fault and not refund.given_back) else refund.given_back
@@ -114,12 +123,24 @@ def read_refunds(
     return found
 
 
+def _tax_shares(orders: pd.DataFrame) -> list[Decimal]:
+    """Return which share of the goods of each order, with their tax, is tax."""
+    names = ("gross_sales", "discounts", "returns", "taxes", "other_taxes")
+    shares = []
+    for gross, discounts, returns, taxes, others in zip(
+        *(decimals(or_zero(orders[name])) for name in names), strict=True
+    ):
+        whole = gross - discounts - returns + taxes - others
+        shares.append((taxes - others) / whole if whole else ZERO)
+    return shares
+
+
 _NEVER = datetime.max.replace(tzinfo=UTC)
 """Stands for the moment of a refund that has none, which is a fault."""
 
 
 def _lines(
-    lines: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults
+    orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults
 ) -> tuple[list[list[RefundLine]], set[int]]:
     """Return the lines of each refund, and the refunds of which an amount cannot be read."""
     goods: list[list[RefundLine]] = [[] for _ in records.refunds.owners]
@@ -131,17 +152,19 @@ def _lines(
     rows = {key: row for row, key in enumerate(zip(lines["record"], lines["line_id"], strict=True))}
     found = [rows.get(key, _NO_ROW) for key in zip(entries.owners, listed.texts("line_id"), strict=True)]
     units = listed.counts("quantity")
+    includes_tax: list[bool] = orders["includes_tax_refund_lines"].tolist()
     for name in ("quantity", "amount"):
         listed.note([place for place, value in enumerate(listed.values(name)) if value is None], "missing", name)
     amounts, taxes = _given_back(listed, "amount", is_required=True), _given_back(listed, "tax")
     listed.note([place for place, row in enumerate(found) if row == _NO_ROW], LACKS_LINE, "line_id")
     listed.note(places(units < 0), "negative", "quantity")
     columns = zip(records.refund_of, found, pa.array(units).to_pylist(), amounts, taxes, strict=True)
-    for refund, row, count, amount, tax in columns:
+    for place, (refund, row, count, amount, tax) in enumerate(columns):
         if amount is None or tax is None:
             unread.add(refund)
         else:
-            goods[refund].append(RefundLine(row, count or 0, amount, tax))
+            without_tax = amount - tax if includes_tax[entries.owners[place]] else amount
+            goods[refund].append(RefundLine(row, count or 0, without_tax, tax))
     return goods, unread
 
 
