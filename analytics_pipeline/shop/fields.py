@@ -145,7 +145,7 @@ class ProductFields(Model):
     title: Expression | None = None
     category: Expression | None = None
     price: Expression | None = None
-    cost: Expression | None = None
+    cost: Expression | None = LATER
     updated_at: Expression | None = None
 
 

@@ -349,7 +349,9 @@ CLEAN_PRODUCTS = _contract(
         "price": _money(
             "Current list price, in the shop's currency; null where the shop's value is none.", nullable=True
         ),
-        "cost": _money("What one unit costs the shop, in its currency, where it says so.", nullable=True),
+        "cost": _column(
+            MONEY, "What one unit costs the shop, in its currency, where it says so.", nullable=True, later=True
+        ),
         "updated_at": _column(STAMP, "When the shop last changed the record, where it says so.", nullable=True),
     },
     key=("product_id",),

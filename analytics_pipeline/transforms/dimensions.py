@@ -68,7 +68,7 @@ def clean_products(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
         raw: Rows of `raw/products` with Arrow dtypes; not changed. May be empty.
         shop: Maps the records.
     """
-    ids, fields, unreadable = _newest(raw, "product_id", shop.products, shop, in_units=frozenset({"price"}))
+    ids, fields, unreadable = _newest(raw, "product_id", shop.products, shop, in_units=frozenset({"price", "cost"}))
     columns = {
         "product_id": ids,
         "title": fields.texts("title"),
