@@ -16,7 +16,7 @@ from analytics_pipeline_tests.dialects.cleaning import cleaned, client_of, diffe
 from analytics_pipeline_tests.dialects.json_server import JsonServer
 from analytics_pipeline_tests.dialects.medusa import Medusa
 from analytics_pipeline_tests.dialects.numbers import order_number
-from analytics_pipeline_tests.dialects.playing import DAYS, NOW, serving
+from analytics_pipeline_tests.dialects.playing import DAYS, NOW, Clock, serving
 from analytics_pipeline_tests.dialects.shopify_graphql import ShopifyGraphQL
 from analytics_pipeline_tests.dialects.shopify_rest import ShopifyRest
 from analytics_pipeline_tests.dialects.stripe import Stripe
@@ -96,3 +96,14 @@ def test_a_description_finds_the_orders_that_changed(name: str) -> None:
 def _number(order_id: str) -> int:
     """The number of an order in a dialect's own id of it."""
     return order_number(order_id) if order_id.startswith("D") else int(re.sub(r"\D", "", order_id))
+
+
+def test_a_token_that_has_ended_is_renewed_within_a_reading() -> None:
+    played, clock = NAMES["shopify"], Clock()
+    with serving(played.kind, clock=clock) as running, client_of("shopify", played.environment(running.url)) as client:
+        first = [row["product_id"] for batch in extract_products(client) for row in batch.to_pylist()]
+        clock.now += timedelta(hours=25)
+        asked = len(running.dialect.asked)
+        assert [row["product_id"] for batch in extract_products(client) for row in batch.to_pylist()] == first
+        paths = [call.url.rpartition("/")[2] for call in running.dialect.asked[asked:]]
+        assert paths == ["graphql.json", "access_token", "graphql.json"]

@@ -202,3 +202,19 @@ def test_fees_are_in_the_total_and_in_the_truth() -> None:
         assert len(fees) > 5
         some_day = max(fees, key=lambda day: fees[day])
         assert store.dialect.truth(some_day).charges == fees[some_day]
+
+
+def test_an_order_that_appears_between_pages_shifts_newest_first_pages_and_not_those_by_id() -> None:
+    with serving(WooCommerce) as store:
+        newest = store.dialect.orders()[-1].order_id
+
+        def two_pages(**sorting: str) -> list[int]:
+            store.dialect.hidden.add(newest)
+            first = [one["id"] for one in ask(store, "wc/v3/orders", page=1, **sorting).json()]
+            store.dialect.hidden.clear()
+            return first + [one["id"] for one in ask(store, "wc/v3/orders", page=2, **sorting).json()]
+
+        shifted = two_pages()
+        assert len(shifted) - len({*shifted}) == 1
+        by_id = two_pages(orderby="id", order="asc")
+        assert len({*by_id}) == len(by_id) == 20
