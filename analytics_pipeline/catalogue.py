@@ -20,6 +20,7 @@ from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.tables.contracts import CONTRACTS, Contract
 from analytics_pipeline.tables.related import related_contract
+from analytics_pipeline.tables.reports import SHOP_REPORTS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database, data_database
 from analytics_pipeline.warehouse.foreign import Columns, columns_of
@@ -72,9 +73,10 @@ class Catalogue:
 
     @cached_property
     def tables(self) -> dict[tuple[str, ...], Table]:
-        """Every table that has a contract or is a mart or a seed, by the parts of its asset key."""
+        """Every table that an asset writes: of contracts, the report, marts and seeds; by the parts of its key."""
         shapes = (
             *(contract.table for contract in (*CONTRACTS, *self.related)),
+            SHOP_REPORTS.table,
             *(mart.table for mart in self.marts),
             *(seed.table for seed in self.seeds),
         )

@@ -20,6 +20,7 @@ from analytics_pipeline.orchestration.assets.marts import broken_mart_specs, bui
 from analytics_pipeline.orchestration.assets.raw import build_raw_assets
 from analytics_pipeline.orchestration.assets.related import build_related_assets, followed_specs
 from analytics_pipeline.orchestration.assets.seeds import build_seed_assets, outside_specs
+from analytics_pipeline.orchestration.assets.shop_reports import build_report_assets
 from analytics_pipeline.orchestration.checks.freshness import build_freshness_check
 from analytics_pipeline.orchestration.checks.marts import MART_CHECKS
 from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
@@ -73,7 +74,8 @@ def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
             *broken_mart_specs(catalogue.broken),
             *build_seed_assets(catalogue.seeds),
             *outside_specs(catalogue.outside),
-            *history_specs(),
+            *build_report_assets(partitions, shop),
+            *history_specs(shop),
             *build_anomalies_asset(partitions, catalogue),
         ],
         asset_checks=[

@@ -12,6 +12,7 @@ from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.history.freshness import freshness_line
 from analytics_pipeline.history.planning import outdated_marts
+from analytics_pipeline.history.shop_reports import witness_lines
 from analytics_pipeline.history.undated import undated_line
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day
@@ -69,6 +70,8 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
         freshness_line(database, shop, now, catalogue.due_names),
         *history_lines(database, shop, now),
     ):
+        click.echo(line)
+    for line in witness_lines(database, shop.zone) if shop.report is not None else ():
         click.echo(line)
     click.echo(f"quarantine   {orders_and_money(database, QUARANTINE.table, 'money_at_risk')}")
     for line in undated_line(database):

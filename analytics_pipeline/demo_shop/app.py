@@ -3,7 +3,7 @@
 import asyncio
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
@@ -20,6 +20,7 @@ from analytics_pipeline.demo_shop.misbehaviour import Fault
 from analytics_pipeline.demo_shop.model import Customer, Order, Product
 from analytics_pipeline.demo_shop.paging import Page, ParameterError, Query, Record, page_of, read_query
 from analytics_pipeline.demo_shop.records import customer_record, order_record, product_record, to_json
+from analytics_pipeline.demo_shop.report import MOST_DAYS, daily_report
 from analytics_pipeline.demo_shop.shop import EARLIEST, LATEST, DemoShop
 
 _T = TypeVar("_T", bound=Record)
@@ -46,7 +47,11 @@ def create_app(shop: DemoShop) -> Starlette:
         ListEndpoint(shop, "products", product_record, partial(_find_products, shop), ("updated_since",)),
     ]
     app = Starlette(
-        routes=[Route("/shop", _shop), *(Route(f"/{endpoint.name}", endpoint.answer) for endpoint in lists)],
+        routes=[
+            Route("/shop", _shop),
+            Route("/reports/daily", _report),
+            *(Route(f"/{endpoint.name}", endpoint.answer) for endpoint in lists),
+        ],
         exception_handlers={HTTPException: _refused, ParameterError: _refused},
     )
     app.state.shop = shop
@@ -165,6 +170,19 @@ async def _shop(request: Request) -> Response:
     settings = request.app.state.shop.settings
     body = {"name": settings.name, "timezone": settings.timezone, "currency": settings.currency}
     return Response(to_json(body), media_type="application/json")
+
+
+async def _report(request: Request) -> Response:
+    _check_key(request)
+    shop: DemoShop = request.app.state.shop
+    try:
+        first, last = (date.fromisoformat(request.query_params.get(name, "")) for name in ("from", "to"))
+    except ValueError:
+        raise ParameterError("from and to must be days such as 2026-01-31, both included") from None
+    if not first <= last < first + timedelta(days=MOST_DAYS):
+        raise ParameterError(f"from must not lie after to, and a report has {MOST_DAYS} days at most")
+    rows = daily_report(shop.orders_that_count_on(first, last), first, last, shop.settings)
+    return Response(to_json({"days": rows}), media_type="application/json")
 
 
 def _check_key(request: Request) -> None:

@@ -55,6 +55,10 @@ class DemoShopSettings:
         closed_days: business days without any order (refunds and cancellations of other days' orders still happen).
         happenings: business days that are unusual, and how. Several things can happen on one day.
         fault_share: share of list requests that fail for a moment (429, 500, 503 or a cut answer, evenly).
+        report_returns_on: day on which what was given back counts in the shop's own report: refund_day or order_day.
+        report_leaves_out_cancelled: whether that report has no trace of cancelled orders.
+        report_counts_tests: whether it counts test orders.
+        report_counts_zero_orders: whether it counts orders without gross sales.
         key: bearer key that every request must carry; None asks for none.
 
     Raises:
@@ -86,6 +90,10 @@ class DemoShopSettings:
     closed_days: frozenset[date] = frozenset()
     happenings: tuple[Happening, ...] = ()
     fault_share: float = 0.0
+    report_returns_on: str = "refund_day"
+    report_leaves_out_cancelled: bool = False
+    report_counts_tests: bool = False
+    report_counts_zero_orders: bool = True
     key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:

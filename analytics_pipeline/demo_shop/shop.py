@@ -127,6 +127,13 @@ class DemoShop:
                     )
             return found
 
+    def orders_that_count_on(self, first: date, last: date) -> list[Order]:
+        """The orders of some business days, and earlier ones of which something may have been given back on them."""
+        zone = self.settings.zone
+        opening = days.starts_at(max(first, self.settings.opened), zone)
+        start = max(opening - LONGEST_FATE - days.ONE_DAY, days.starts_at(self.settings.opened, zone))
+        return self.orders_between(start, days.starts_at(last + days.ONE_DAY, zone))
+
     def orders_updated_since(self, moment: datetime) -> list[Order]:
         """The orders of any day whose newest version is from this moment or later, by id."""
         return self.orders_between(updated_since=moment)

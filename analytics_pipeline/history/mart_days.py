@@ -9,8 +9,17 @@ from collections.abc import Mapping
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.publishing import MartDays
 from analytics_pipeline.marts.engine import LAYER, Mart
+from analytics_pipeline.marts.statement import ShopValues
 from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.reports import SHOP_REPORTS
 from analytics_pipeline.warehouse.slices import DailyQuery
+
+REPORTS = (SHOP_REPORTS.table.schema, SHOP_REPORTS.table.name)
+
+
+def shop_values(shop: Shop) -> ShopValues:
+    """Return the shop's values for the parameters of marts, as `Mart.sql` takes them."""
+    return {"shop_currency": shop.currency, "shop_timezone": shop.timezone, "report_rules": shop.report_rules}
 
 
 def code_versions(marts: Mapping[str, Mart], shop: Shop) -> dict[str, str]:
@@ -24,7 +33,7 @@ def code_versions(marts: Mapping[str, Mart], shop: Shop) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for name, mart in marts.items():
-        own = mart.code_version(shop_currency=shop.currency, shop_timezone=shop.timezone)
+        own = mart.code_version(**shop_values(shop))
         read = [found[table] for layer, table in mart.sources if layer == LAYER]
         found[name] = hashlib.sha256(" ".join([own, *read]).encode()).hexdigest()[:12] if read else own
     return found
@@ -34,9 +43,7 @@ def daily_query(mart: Mart, shop: Shop) -> DailyQuery:
     """Return the statement of a mart by business day, for any days."""
 
     def statement(part: Days) -> str:
-        return mart.sql(
-            shop_currency=shop.currency, shop_timezone=shop.timezone, first_day=part.first, last_day=part.last
-        )
+        return mart.sql(**shop_values(shop), first_day=part.first, last_day=part.last)
 
     return DailyQuery(statement)
 
@@ -61,6 +68,7 @@ def mart_days(
         zone=shop.timezone,
         watched=mart.watched,
         reads_first_orders=mart.reads_first_orders,
+        reads_reports=any(REPORTS in one.sources for one in (mart, *read)),
         reads_marts={one.table.qualified_name: one.reads_first_orders for one in read if one.is_daily},
         closed_until=shop.closed_until,
     )

@@ -14,7 +14,7 @@ import psycopg
 
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import Days
-from analytics_pipeline.history.mart_days import mart_days
+from analytics_pipeline.history.mart_days import mart_days, shop_values
 from analytics_pipeline.history.publishing import Anew, Outdated, compute, outdated_days
 from analytics_pipeline.marts.engine import LAYER, Mart
 from analytics_pipeline.marts.statement import reading_elsewhere
@@ -202,7 +202,7 @@ def _compute(
     if change is not None:
         refuse_readers(cursor, mart.table, change)
     rows = beside(cursor, mart.table)
-    statement = moved.sql(shop_currency=shop.currency, shop_timezone=shop.timezone)
+    statement = moved.sql(**shop_values(shop))
     with keys_of(mart.table):
         replace_rows(cursor, rows, Query(statement), None)
     return rows

@@ -16,6 +16,7 @@ from analytics_pipeline.history.restatements import NumbersOnRecord
 from analytics_pipeline.history.written import Writing, each_day
 from analytics_pipeline.tables.contracts import CLEAN_SALES
 from analytics_pipeline.tables.history import MATERIALISED_DAYS, ORDER_CHANGES
+from analytics_pipeline.tables.reports import HELD_BACK_SALES, SHOP_REPORTS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
@@ -41,6 +42,7 @@ class MartDays:
         zone: IANA name of the shop's time zone: a number is published once its day was over when it was read.
         watched: Columns whose published numbers are kept on record.
         reads_first_orders: Whether it depends on the days of customers' first orders.
+        reads_reports: Whether it depends on the shop's own report, which is read for other days than the run's, too.
         reads_marts: Names of the marts by business day that it reads, and whether each depends on first orders: it
             knows no change that concerns these and that they do not know.
         closed_until: Last business day of the closed period, if one is closed.
@@ -52,6 +54,7 @@ class MartDays:
     zone: str
     watched: tuple[str, ...] = ()
     reads_first_orders: bool = True
+    reads_reports: bool = False
     reads_marts: Mapping[str, bool] = field(default_factory=dict)
     closed_until: date | None = None
 
@@ -177,6 +180,7 @@ def compute(
     if change is not None:
         refuse_readers(cursor, table, change)
     asked = [*_loaded(cursor, mart.days), *stale_days(cursor, table, reads_first_orders=mart.reads_first_orders)]
+    asked += _days_reported_anew(cursor, table) if mart.reads_reports else []
     outdated = outdated_days(cursor, table, mart, change)
     if change is not None:
         _refuse_lacking(table, change, outdated.lacking)
@@ -291,6 +295,23 @@ def stale_days(cursor: Connection, table: Table, *, reads_first_orders: bool) ->
         select distinct event_date from {CHANGES} as changes
         join {DAYS} as days on days.table_name = $1 and days.day = changes.event_date
         where changes.change_id > coalesce(days.through_change, 0) and {concerns}
+        """,
+        (table.qualified_name,),
+    )
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _days_reported_anew(cursor: Connection, table: Table) -> list[date]:
+    """Return the days of a mart whose report was read, or whose held back orders were judged, after it was computed."""
+    cursor.execute(
+        f"""
+        select days.day from {DAYS} as days
+        join (
+            select day, max(read_at) as known_at from {SHOP_REPORTS.table.qualified_name} group by day
+            union all
+            select event_date, max(made_at) from {HELD_BACK_SALES.qualified_name} group by event_date
+        ) as known on known.day = days.day
+        where days.table_name = $1 and known.known_at > days.written_at
         """,
         (table.qualified_name,),
     )

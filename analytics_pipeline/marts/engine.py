@@ -4,8 +4,8 @@ A file `marts/NAME.sql` is the whole of a mart. Its leading comment is the descr
 column`; every output column has its description behind it as a comment. A line `restatements: column, column` (or
 `all numbers`) names the columns of which every published number and every later change is kept on record; what other
 lines mean is said in `header`. From the parsed statement come the tables it reads, the types of its columns and their
-lineage. `:first_day` and `:last_day` bound the slice, `:shop_currency` and `:shop_timezone` are the shop's. Finding the
-files is the part of `folders`, running the statement that of the IO manager.
+lineage. `:first_day` and `:last_day` bound the slice, the other parameters are the shop's. Finding the files is the
+part of `folders`, running the statement that of the IO manager.
 """
 
 import hashlib
@@ -105,29 +105,37 @@ class Mart:
         return self.table.day_column is not None
 
     def sql(
-        self, *, shop_currency: str, shop_timezone: str, first_day: date | None = None, last_day: date | None = None
+        self,
+        *,
+        shop_currency: str,
+        shop_timezone: str,
+        report_rules: str = "{}",
+        first_day: date | None = None,
+        last_day: date | None = None,
     ) -> str:
         """Return the statement for Postgres with the parameters put in as typed literals.
 
         Args:
             shop_currency: The shop's currency.
             shop_timezone: IANA name of the shop's time zone.
+            report_rules: By what definitions the shop's own report is made, as JSON.
             first_day: First business day of the slice; only for a daily mart.
             last_day: Last business day of the slice, included.
         """
-        values = of_the_shop(shop_currency, shop_timezone)
+        values = of_the_shop(shop_currency, shop_timezone, report_rules)
         if first_day is not None and last_day is not None:
             values |= of_the_days(first_day, last_day)
         return filled(self._parts, values)
 
-    def code_version(self, *, shop_currency: str, shop_timezone: str) -> str:
+    def code_version(self, *, shop_currency: str, shop_timezone: str, report_rules: str = "{}") -> str:
         """Return twelve hex digits that change with what is computed and with what is kept on record of it.
 
         Args:
             shop_currency: The shop's currency.
             shop_timezone: IANA name of the shop's time zone.
+            report_rules: By what definitions the shop's own report is made, as JSON.
         """
-        statement = self.sql(shop_currency=shop_currency, shop_timezone=shop_timezone)
+        statement = self.sql(shop_currency=shop_currency, shop_timezone=shop_timezone, report_rules=report_rules)
         return hashlib.sha256(f"{statement} {self.watched}".encode()).hexdigest()[:12]
 
     @cached_property

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import cast
+from typing import TypedDict, cast
 
 import sqlglot
 from sqlglot import exp
@@ -18,10 +18,19 @@ from analytics_pipeline.marts.header import fault
 
 DIALECT = "postgres"
 FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE = "first_day", "last_day", "shop_currency", "shop_timezone"
+REPORT_RULES = "report_rules"
 DAYS = frozenset({FIRST_DAY, LAST_DAY})
-PARAMETERS = DAYS | {SHOP_CURRENCY, SHOP_TIMEZONE}
+PARAMETERS = DAYS | {SHOP_CURRENCY, SHOP_TIMEZONE, REPORT_RULES}
 MARK = "\x1f"
 """Encloses a parameter's name in a statement that is about to be cut; no text file holds one."""
+
+
+class ShopValues(TypedDict):
+    """The shop's values of parameters: currency, IANA zone, and by what rules its own report is made, as JSON."""
+
+    shop_currency: str
+    shop_timezone: str
+    report_rules: str
 
 
 def parse(path: Path, text: str, what: str = "a mart", first_line: int = 1) -> exp.Query:
@@ -101,9 +110,13 @@ def filled(parts: Sequence[str], values: Mapping[str, str]) -> str:
     return texts[0] + "".join(values.get(name, f":{name}") + text for name, text in zip(names, texts[1:], strict=True))
 
 
-def of_the_shop(shop_currency: str, shop_timezone: str) -> dict[str, str]:
+def of_the_shop(shop_currency: str, shop_timezone: str, report_rules: str) -> dict[str, str]:
     """Return the values of the shop's parameters, as literals."""
-    return {SHOP_CURRENCY: _literal(shop_currency), SHOP_TIMEZONE: _literal(shop_timezone)}
+    return {
+        SHOP_CURRENCY: _literal(shop_currency),
+        SHOP_TIMEZONE: _literal(shop_timezone),
+        REPORT_RULES: _literal(report_rules),
+    }
 
 
 def of_the_days(first_day: date, last_day: date) -> dict[str, str]:

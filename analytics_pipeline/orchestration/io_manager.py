@@ -27,6 +27,7 @@ from analytics_pipeline.history.hooks import (
 from analytics_pipeline.history.mart_days import mart_days
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.publishing import publish_whole
+from analytics_pipeline.history.shop_reports import ReportsRead
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
 from analytics_pipeline.orchestration.partitions import days_of
@@ -52,7 +53,7 @@ from analytics_pipeline.warehouse.slices import (
 )
 from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
 
-Value: TypeAlias = pd.DataFrame | Rows | ExtractedOrders | ExtractedRelated | DailyQuery | StagedRows
+Value: TypeAlias = pd.DataFrame | Rows | ExtractedOrders | ExtractedRelated | ReportsRead | DailyQuery | StagedRows
 """What an asset gives."""
 COLUMNS = "columns"
 """Input metadata: names of the columns to read, all when absent."""
@@ -63,8 +64,9 @@ class PostgresIOManager(dg.IOManager):
 
     Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id), or a `Query`
     that Postgres computes; `DailyQuery` for a mart by business day, which is computed for its stale days too;
-    `ExtractedOrders` for raw orders and `ExtractedRelated` for records related to them; and `StagedRows`, which are
-    there and are committed with those of the step's other tables. A partitioned asset replaces the slice of the
+    `ExtractedOrders` for raw orders and `ExtractedRelated` for records related to them; `ReportsRead`, which names
+    the days that it replaces; and `StagedRows`, which are there and are committed with those of the step's other
+    tables. A partitioned asset replaces the slice of the
     run's business days in one transaction, another one the whole table; which hooks run inside is known by
     `history.hooks`. Gives a pandas frame with Arrow dtypes, or a `pyarrow.Table` or a `pyarrow.RecordBatchReader`
     where the input's annotation says so: exactly the run's slice, with the columns that the input's metadata
@@ -127,6 +129,8 @@ class PostgresIOManager(dg.IOManager):
             value, left = obj.rows, obj.left
         along = obj.followed if isinstance(obj, ExtractedOrders) else ()
         part = days_of(context.asset_partition_keys) - Days.of(left)
+        if isinstance(obj, ReportsRead):
+            value, part = obj.rows, obj.days
         rows = _rows(table, value)
         if isinstance(rows, StagedRows):
             published = rows.publish()

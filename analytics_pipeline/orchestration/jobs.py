@@ -21,6 +21,7 @@ from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
 from analytics_pipeline.tables.contracts import ANOMALIES, CLEAN_CUSTOMERS, CLEAN_PRODUCTS, RAW_CUSTOMERS, RAW_PRODUCTS
+from analytics_pipeline.tables.reports import SHOP_REPORTS
 from analytics_pipeline.warehouse.connection import Database
 
 if TYPE_CHECKING:  # dagster gives these types no public name
@@ -83,9 +84,11 @@ def build_jobs(catalogue: Catalogue) -> list[AssetJob]:
         description="The same where nothing but orders changed: customers and products are neither read nor checked.",
         hooks={count_failure},
     )
+    keys = () if catalogue.shop.report is None else (dg.AssetKey(SHOP_REPORTS.table.path),)
+    reports = dg.AssetSelection.assets(*keys)  # asked of the shop, as what is raw
     selections = (
-        dg.AssetSelection.groups("raw"),
-        dg.AssetSelection.groups("clean", "ops") - _ANOMALIES,
+        dg.AssetSelection.groups("raw") | reports,
+        dg.AssetSelection.groups("clean", "ops") - _ANOMALIES - reports,
         dg.AssetSelection.groups("marts", "seeds") | _ANOMALIES,
     )
     layers = [_layer_job(name, selection) for name, selection in zip(LAYERS, selections, strict=True)]

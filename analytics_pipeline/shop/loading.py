@@ -18,7 +18,7 @@ from analytics_pipeline.errors import DescriptionError
 Described = TypeVar("Described", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
-_UNIONS = {"auth", "pagination"}  # pydantic adds the chosen `type` to the location of a fault below these
+_UNIONS = {"auth", "pagination", "report"}  # pydantic adds what was chosen to the location of a fault below these
 _MAY_HOLD_SECRETS = {"auth", "base_url", "headers", "params", "body"}
 _SHOWN_CHARACTERS = 80
 _MOST_LEVELS = 50
@@ -209,8 +209,13 @@ def _allowed_keys(model: type[BaseModel], location: KeyPath) -> list[str]:
         if isinstance(step, str) and any(step in found.model_fields for found in models):
             models = [part for found in models for part in models_of(found.model_fields[step].annotation)]
         elif isinstance(step, str):
-            models = [found for found in models if step in get_args(found.model_fields["type"].annotation)]
+            models = [found for found in models if step in _choices(found)]
     return sorted({field.alias or name for found in models for name, field in found.model_fields.items()})
+
+
+def _choices(model: type[BaseModel]) -> tuple[str, ...]:
+    """What pydantic calls a model of a union: its `type`, or its name where it has none."""
+    return get_args(model.model_fields["type"].annotation) if "type" in model.model_fields else (model.__name__,)
 
 
 def models_of(annotation: Any) -> list[type[BaseModel]]:  # noqa: ANN401  # annotations have no common type

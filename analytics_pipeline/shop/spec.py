@@ -47,6 +47,7 @@ from analytics_pipeline.shop.protocol import (
 from analytics_pipeline.shop.quarantine import QuarantineLimits
 from analytics_pipeline.shop.references import resolve, with_defaults
 from analytics_pipeline.shop.related import Follow, ListName, Related
+from analytics_pipeline.shop.report import COUNTED, Report, ReportRules, ShopReport
 from analytics_pipeline.shop.urls import base_url_fault
 
 __all__ = [
@@ -165,6 +166,7 @@ class Shop(Model):
     orders: Orders
     customers: Customers
     products: Products
+    report: ShopReport | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -176,7 +178,9 @@ class Shop(Model):
         """Every list of the shop, by its key."""
         of_orders = {f"orders.related.{name}": listed for name, listed in self.orders.related.items()}
         followed = {f"orders.follow.{name}": listed for name, listed in self.orders.follow.items()}
-        return {"orders": self.orders, "customers": self.customers, "products": self.products, **of_orders, **followed}
+        plain = {"orders": self.orders, "customers": self.customers, "products": self.products}
+        report = {"report": self.report} if isinstance(self.report, Report) else {}
+        return {**plain, **of_orders, **followed, **report}
 
     def times_of(self, described: Endpoint | Refunds) -> Times:
         """Return how a list writes stamps."""
@@ -191,6 +195,11 @@ class Shop(Model):
     def sweep_days(self) -> int | None:
         """After how many days any loaded day is read again, None for never."""
         return self.late_changes.sweep_days or (None if self.notices_changes else SWEEP_DAYS)
+
+    @property
+    def report_rules(self) -> str:
+        """By what definitions the shop's own report is made, as JSON; of one that is not described, by ours."""
+        return (self.report or ReportRules()).rules
 
     @field_validator("timezone")
     @classmethod
@@ -230,6 +239,16 @@ class Shop(Model):
     def _ends_after_it_begins(self) -> "Shop":
         if self.last_day is not None and self.last_day < self.first_day:
             raise ValueError(f"last_day {self.last_day} lies before first_day {self.first_day}")
+        return self
+
+    @model_validator(mode="after")
+    def _report_counts_what_is_known(self) -> "Shop":
+        known = COUNTED | {rule.reason for rule in self.orders.exclude}
+        if self.report is not None and (unknown := [name for name in self.report.counts if name not in known]):
+            raise ValueError(
+                f"report.counts names {unknown[0]}, which is no reason of orders.exclude; there are: "
+                f"{', '.join(sorted(known))}"
+            )
         return self
 
     @model_validator(mode="after")

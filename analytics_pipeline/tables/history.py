@@ -5,6 +5,7 @@ in them is deleted but what is no longer stale. Tables made of the shop's record
 """
 
 from analytics_pipeline.shop.charges import ChargeKind
+from analytics_pipeline.tables.reports import HELD_BACK_SALES, SHOP_REPORTS
 from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, SHARE, STAMP, TEXT, TEXTS, Column, Table
 
 OF_KINDS: dict[str, tuple[str, int, tuple[ChargeKind, ...]]] = {
@@ -445,6 +446,8 @@ OPS_TABLES = (
     ORDER_CHANGES,
     PUBLICATIONS,
     RESTATEMENTS,
+    SHOP_REPORTS.table,
+    HELD_BACK_SALES,
     INCIDENTS,
     BLOCKED_ORDERS,
     FIELDS,

@@ -12,6 +12,7 @@ marts/daily_product_sales marts daily
 marts/daily_reconciliation marts daily
 marts/daily_revenue marts daily
 marts/daily_revenue_as_closed marts whole
+marts/daily_witness marts daily
 ops/accounting ops daily
 ops/anomalies ops daily
 ops/blocked_orders history whole
@@ -23,6 +24,7 @@ ops/exclusions ops daily
 ops/extractions history whole
 ops/field_changes history whole
 ops/fields history whole
+ops/held_back_sales history whole
 ops/incidents history whole
 ops/installation history whole
 ops/materialised_days history whole
@@ -33,6 +35,7 @@ ops/quarantine ops daily
 ops/related_proofs history whole
 ops/replaced_orders history whole
 ops/restatements history whole
+ops/shop_reports ops daily
 ops/stale_days history whole
 ops/undated_orders history whole
 raw/customers raw whole
@@ -43,7 +46,7 @@ job clean: clean ops
 job daily: clean marts ops raw
 job late_changes: clean marts ops raw
 job marts: marts ops
-job raw: raw
+job raw: ops raw
 job replay_quarantine:
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 sensor alerts: every 60 s RUNNING
@@ -66,11 +69,13 @@ raw_money_equals_clean_quarantined_and_excluded, the_shops_count_equals_raw
 marts/daily_revenue: daily_product_sales_equal_daily_revenue, daily_revenue_equals_the_ledger, \
 daily_revenue_has_every_day, the_ledger_is_all_days_and_what_lies_outside (warns), \
 yesterday_is_on_time (warns)
+marts/daily_witness: the_shops_report_equals_ours (warns)
 ops/accounting: keys_are_unique, rows_fit_the_contract
 ops/anomalies: figures_are_as_expected (warns), keys_are_unique, rows_fit_the_contract
 ops/exclusions: keys_are_unique, rows_fit_the_contract
 ops/quarantine: keys_are_unique, quarantine_holds_little_of_a_day (warns), quarantine_is_rare (warns), \
 quarantine_stays_below_the_limit, rows_fit_the_contract
+ops/shop_reports: keys_are_unique, rows_fit_the_contract, the_shops_report_was_read (warns)
 raw/customers: all_records_are_readable (warns), \
 extracted_records_equal_the_shops_count (warns), fields_are_the_known_ones (warns), \
 mapped_paths_are_found (warns), rows_fit_the_contract

@@ -308,6 +308,7 @@ def test_who_ordered_matters_to_the_marts_that_read_it_themselves_or_in_another_
         "daily_product_sales": False,
         "daily_reconciliation": True,
         "daily_revenue": True,
+        "daily_witness": True,
     }
 
 

@@ -19,12 +19,14 @@ from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
-from analytics_pipeline.shop import bulk, credentials, protocol, requests, spec
+from analytics_pipeline.shop import bulk, credentials, protocol, report, requests, spec
 from analytics_pipeline.shop.charges import Charges
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.related import Follow, Related
+from analytics_pipeline.shop.report import ShopReport
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.tables.reports import SHOP_REPORTS
 
 CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "README.md"
@@ -32,7 +34,8 @@ DOCS = CHECKOUT / "docs"
 PAGES = [README, CHECKOUT / "CHANGELOG.md", CHECKOUT / "benchmarks" / "README.md", *sorted(DOCS.glob("*.md"))]
 PICTURE_BYTES, PICTURE_SIZE = 300_000, (1600, 1000)
 DAILY = {"raw": "business day of the order", "clean": "business day of the order", "ops": "business day of the order"}
-DAILY |= {"ops/anomalies": "business day of the figures", "marts/daily_reconciliation": "business day"}
+DAILY |= dict.fromkeys(("ops/anomalies", "ops/shop_reports"), "business day of the figures")
+DAILY |= dict.fromkeys(("marts/daily_reconciliation", "marts/daily_witness"), "business day")
 
 Row = dict[str, str]
 
@@ -82,7 +85,7 @@ def test_the_readme_lists_every_asset_with_its_partitions(definitions: dg.Defini
     messages = {codes_of(row["Asset"])[0]: row["Partition"] for row in rows_of(README, "Asset")}
     specs = {spec.key.to_user_string(): spec for spec in definitions.resolve_all_asset_specs()}
     history = [codes_of(row["History"])[0] for row in rows_of(README, "History")]
-    assert sorted(history) == sorted("/".join(table.path) for table in OPS_TABLES)
+    assert sorted(history) == sorted("/".join(table.path) for table in OPS_TABLES if table is not SHOP_REPORTS.table)
     for name in history:
         assert specs.pop(name).group_name == "history"
     assert messages.keys() == specs.keys()
@@ -230,7 +233,9 @@ def _models(module: object) -> Iterator[type[pydantic.BaseModel]]:
 
 @pytest.mark.parametrize(
     "model",
-    sorted({one for module in (spec, protocol, requests, credentials, bulk) for one in _models(module)}, key=repr),
+    sorted(
+        {one for module in (spec, protocol, report, requests, credentials, bulk) for one in _models(module)}, key=repr
+    ),
 )
 def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel]) -> None:
     text = (DOCS / "shops.md").read_text(encoding="utf-8")
@@ -251,6 +256,7 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
         charges: Charges = ()
         quarantine: spec.QuarantineLimits | None = None
         late_changes: protocol.LateChanges | None = None
+        report: ShopReport | None = None
 
     for block in blocks_of(DOCS / "shops.md", "yaml"):
         one_by_one = re.split(r"^(?=\w)", block, flags=re.MULTILINE)[1:]

@@ -6,7 +6,8 @@ They are written in the transactions of the assets that they depend on here (`hi
 import dagster as dg
 
 from analytics_pipeline.orchestration.assets.describe import OWNER, table_metadata
-from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RAW_ORDERS
+from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.tables.history import (
     DAY_PROOFS,
     DELETED_ORDERS,
@@ -16,6 +17,7 @@ from analytics_pipeline.tables.history import (
     REPLACED_ORDERS,
     UNDATED_ORDERS,
 )
+from analytics_pipeline.tables.reports import HELD_BACK_SALES, SHOP_REPORTS
 from analytics_pipeline.tables.shape import Table
 
 WRITTEN_BESIDE = {
@@ -24,14 +26,15 @@ WRITTEN_BESIDE = {
     DELETED_ORDERS.name: (RAW_ORDERS.table,),
     UNDATED_ORDERS.name: (RAW_ORDERS.table,),
     REPLACED_ORDERS.name: (RAW_ORDERS.table,),
+    HELD_BACK_SALES.name: (QUARANTINE.table, EXCLUSIONS.table),
     ORDER_CHANGES.name: (CLEAN_SALES.table, CLEAN_CUSTOMERS.table),
 }
 """The assets whose transactions write a table, where it is not read by what depends on them."""
 
 
-def history_specs() -> list[dg.AssetSpec]:
-    """Return one asset per table, external to Dagster."""
-    return [_spec(table) for table in OPS_TABLES]
+def history_specs(shop: Shop) -> list[dg.AssetSpec]:
+    """Return one asset per table, external to Dagster; the shop's own report is one of Dagster's where there is one."""
+    return [_spec(table) for table in OPS_TABLES if shop.report is None or table is not SHOP_REPORTS.table]
 
 
 def _spec(table: Table) -> dg.AssetSpec:

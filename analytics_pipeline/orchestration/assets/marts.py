@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_pipeline.history.mart_days import daily_query
+from analytics_pipeline.history.mart_days import daily_query, shop_values
 from analytics_pipeline.marts.engine import LAYER, Mart
 from analytics_pipeline.marts.folders import BrokenMart
 from analytics_pipeline.marts.statement import FIRST_DAY, LAST_DAY
@@ -51,7 +51,7 @@ def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, described:
         description=description_of(mart),
         owners=list(mart.header.owners) or [OWNER],
         metadata=mart_metadata(mart),
-        code_version=mart.code_version(shop_currency=described.currency, shop_timezone=described.timezone),
+        code_version=mart.code_version(**shop_values(described)),
         kinds={"sql", "postgres"},
         **(by_day(partitions) if mart.is_daily else {}),
     )
@@ -62,6 +62,6 @@ def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, described:
     ) -> Any:  # noqa: ANN401 - Query or DailyQuery: Dagster takes no union
         if mart.is_daily:
             return daily_query(mart, shop.description)
-        return Query(mart.sql(shop_currency=shop.description.currency, shop_timezone=shop.description.timezone))
+        return Query(mart.sql(**shop_values(shop.description)))
 
     return mart_asset

@@ -6,8 +6,10 @@ What a check is stands in `checks`.
 import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.history.mart_days import shop_values
 from analytics_pipeline.marts.engine import Check, Mart
-from analytics_pipeline.marts.statement import DAYS, filled, of_the_shop
+from analytics_pipeline.marts.statement import DAYS, filled
+from analytics_pipeline.marts.statement import of_the_shop as literals
 from analytics_pipeline.orchestration.checks.stored import StoredCheck, build_check
 from analytics_pipeline.shop.spec import Shop
 
@@ -36,6 +38,11 @@ def _stored_check(mart: Mart, check: Check, catalogue: Catalogue) -> StoredCheck
 
 def _contradictions(check: Check, shop: Shop) -> str:
     """Return what a check selects: the first column of the check's rows as the example, each counting one."""
-    braced = [part.replace("{", "{{").replace("}", "}}") for part in check.parts]
-    values = of_the_shop(shop.currency, shop.timezone) | {day: f"date '{{{day}}}'" for day in DAYS}
+    braced = [_braced(part) for part in check.parts]
+    of_the_shop = {name: _braced(value) for name, value in literals(**shop_values(shop)).items()}
+    values = of_the_shop | {day: f"date '{{{day}}}'" for day in DAYS}
     return f"select example::text as example, 1 as difference from ({filled(braced, values)}) as found(example)"
+
+
+def _braced(sql: str) -> str:
+    return sql.replace("{", "{{").replace("}", "}}")

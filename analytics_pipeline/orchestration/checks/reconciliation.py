@@ -24,15 +24,31 @@ STEPS = {
 }
 """Name and description of the check by column of the mart."""
 
-RECONCILIATION_CHECKS = tuple(
-    StoredCheck(
-        name,
-        RECONCILIATION,
-        description,
-        f"select business_day::text as example, {column} as difference "
-        f"from {RECONCILIATION.replace('/', '.')} where business_day {{slice}} and {column} <> 0",
-        compared=f"select count({column}) as compared from {RECONCILIATION.replace('/', '.')} "
-        "where business_day {slice}",
-    )
-    for column, (name, description) in STEPS.items()
+_WITNESS = StoredCheck(
+    "the_shops_report_equals_ours",
+    "marts/daily_witness",
+    "Each figure of the shop's own daily report is ours, or the difference has a name; figures that it lacks are null.",
+    "select concat(business_day, ' ', metric, ' ', currency, ': the shop says ', coalesce(shop_says::text, 'nothing'), "
+    "', ours by its rules ', by_its_rules) as example, coalesce(unexplained, -by_its_rules) as difference "
+    "from marts.daily_witness where business_day {slice} "
+    "and (unexplained <> 0 or (shop_says is null and by_its_rules <> 0))",
+    is_blocking=False,
+    compared="select count(distinct business_day) as compared from marts.daily_witness where business_day {slice} "
+    "and unexplained is not null and not is_late",
+)
+
+RECONCILIATION_CHECKS = (
+    *(
+        StoredCheck(
+            name,
+            RECONCILIATION,
+            description,
+            f"select business_day::text as example, {column} as difference "
+            f"from {RECONCILIATION.replace('/', '.')} where business_day {{slice}} and {column} <> 0",
+            compared=f"select count({column}) as compared from {RECONCILIATION.replace('/', '.')} "
+            "where business_day {slice}",
+        )
+        for column, (name, description) in STEPS.items()
+    ),
+    _WITNESS,
 )
