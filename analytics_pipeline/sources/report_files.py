@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from analytics_pipeline.decoding.mapping import compile_path
-from analytics_pipeline.errors import AnswerError, DescriptionError
+from analytics_pipeline.errors import ITS_WORDS, AnswerError, DescriptionError
 from analytics_pipeline.shop.report import CsvReport
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.report import ReportPart
@@ -49,7 +49,8 @@ def read_report_files(shop: Shop, report: CsvReport, project: Path) -> Iterator[
         try:
             figures = read_rows(rows, fields, shop.currency, report.dates)
         except AnswerError as error:
-            raise AnswerError(f"{name}: {error}") from None
+            message = str(error).removesuffix(f" {ITS_WORDS}")
+            raise AnswerError(f"{name}: {message}", excerpt=error.excerpt) from None
         if figures:
             first, last = min(day for day, _ in figures), max(day for day, _ in figures)
             days = tuple(first + timedelta(days=number) for number in range((last - first).days + 1))

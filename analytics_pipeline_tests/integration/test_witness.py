@@ -3,24 +3,34 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import dagster as dg
 import pytest
+import yaml
 
 from analytics_pipeline.days import Days
+from analytics_pipeline.history.shop_reports import witness_lines
 from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.tables.history import LEDGER_MEASURES
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import Pipeline
-from analytics_pipeline_tests.integration.loaded import copy_of
+from analytics_pipeline_tests.integration.loaded import LAST, copy_of, evaluations, redescribed
+from analytics_pipeline_tests.integration.tables import execute
 from analytics_pipeline_tests.integration.witness import (
     DAMAGES,
     FIRST,
     damage,
+    look_again,
     unexplained,
     witnessed_pipeline,
 )
 
 DAYS = 70
+BERLIN = ZoneInfo("Europe/Berlin")
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +73,74 @@ def test_each_of_twenty_damages_is_found_at_the_next_look_and_nothing_else(
     figures = {name: found.get(day, {}).keys() for name, day in planted.items()}
     assert {name: keys for name, keys in figures.items() if not DAMAGES[name][1] <= keys} == {}
     assert found.keys() - set(planted.values()) == {planted["orders of the wrong zone"] - timedelta(days=1)}
+
+
+def test_a_report_that_cannot_be_read_stops_nothing_and_is_told(loaded: Pipeline, tmp_path: Path) -> None:
+    before = loaded.rows("select * from ops.shop_reports order by day, currency, metric")
+
+    summary = redescribed(loaded, tmp_path, report={"path": "/no/such/report"}).run(LAST)
+
+    assert summary.succeeded
+    assert [name for name in summary.warnings if "the_shops_report_was_read" in name]
+    assert loaded.rows("select * from ops.shop_reports order by day, currency, metric") == before
+    assert unexplained(loaded.database) == {}
+
+
+def test_a_wrong_description_is_found_by_the_check_which_names_day_figure_and_amounts(
+    loaded: Pipeline, tmp_path: Path
+) -> None:
+    fields = {**yaml.safe_load(loaded.description.read_text(encoding="utf-8"))["orders"]["fields"]}
+    del fields["shipping"], fields["shipping_tax"], fields["taxes"], fields["total"]
+    damaged = redescribed(loaded, tmp_path, orders={"fields": fields})
+
+    summary = damaged.run(LAST)
+
+    found = evaluations(damaged, summary.run_id)[
+        dg.AssetCheckKey(dg.AssetKey(["marts", "daily_witness"]), "the_shops_report_equals_ours")
+    ]
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    [said] = loaded.rows(
+        f"select shop_says, ours from marts.daily_witness where business_day = '{LAST}' and metric = 'shipping'"
+    )
+    assert Decimal(str(said["shop_says"])) > Decimal(str(said["ours"])) == 0
+    examples = str(found.metadata["examples"].value)
+    assert f"{LAST} shipping EUR: the shop says {said['shop_says']}, ours by its rules 0.0000" in examples
+    [step] = loaded.rows(f"select * from marts.daily_reconciliation where business_day = '{LAST}'")
+    assert Decimal(str(step["report_difference"])) > 0
+    assert Decimal(str(step["unexplained_difference"])) == 0
+
+
+def test_a_day_that_changed_since_its_report_is_late_and_compared_again_by_the_next_run(loaded: Pipeline) -> None:
+    execute(
+        loaded.database, f"update ops.shop_reports set as_of = '2025-01-10', value = value + 1 where day = '{FIRST}'"
+    )
+    zeros = ", ".join("0" for _ in LEDGER_MEASURES)
+    execute(
+        loaded.database,
+        "insert into ops.order_changes (change_id, changed_at, run_id, order_id, order_date, event_date, currency, "
+        f"cause, is_first_order, {', '.join(LEDGER_MEASURES)}) values (1000000, '2025-02-01', 'x', 'x', '{FIRST}', "
+        f"'{FIRST}', 'EUR', 'edit', false, {zeros})",
+    )
+    look_again(loaded, Days(FIRST, FIRST))
+    late = "select distinct is_late, unexplained from marts.daily_witness where business_day = '2025-01-01'"
+    assert loaded.rows(late) == [{"is_late": True, "unexplained": "0.0000"}]
+    assert any("changed since it was read" in line for line in witness_lines(loaded.database, BERLIN))
+    assert "2 days compared" in next(witness_lines(loaded.database, BERLIN))
+
+    assert loaded.run(LAST).succeeded
+
+    assert loaded.rows(late) == [{"is_late": False, "unexplained": "0.0000"}]
+    assert "3 days compared with the shop's own report, until 2025-01-03" in next(
+        witness_lines(loaded.database, BERLIN)
+    )
+
+
+def test_a_day_that_the_report_does_not_mention_is_absent_and_not_zero(loaded: Pipeline) -> None:
+    execute(loaded.database, f"update ops.shop_reports set value = null where day = '{FIRST}'")
+    look_again(loaded, Days(FIRST, LAST))
+
+    rows = loaded.rows(f"select difference, unexplained from marts.daily_witness where business_day = '{FIRST}'")
+    assert {(row["difference"], row["unexplained"]) for row in rows} == {(None, None)}
+    [line, absent, *_] = witness_lines(loaded.database, BERLIN)
+    assert "2 days compared" in line
+    assert "1 day with sales here and ABSENT from it" in absent
