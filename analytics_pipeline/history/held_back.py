@@ -74,7 +74,7 @@ def _rows(database: Database, shop: Shop, part: Days) -> Iterator[dict[str, Any]
     )
     frame: pd.DataFrame = pa.Table.from_pylist(records, schema=raw.arrow_schema).to_pandas(types_mapper=pd.ArrowDtype)
     for one in held_back_sales(frame, shop, read_children(database, shop, orders_of(frame))):
-        yield one.row(rule=rules[one.order_date, one.order_id])
+        yield from one.rows(rule=rules[one.order_date, one.order_id])
 
 
 def _literal(text: str) -> str:

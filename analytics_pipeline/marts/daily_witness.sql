@@ -8,13 +8,17 @@ terms as (
     select
         doc,
         doc ->> 'returns_on' = 'order_day' as is_by_order_day,
-        doc ->> 'leaves_out' like '%"cancelled_orders"%' as is_without_cancelled,
-        doc ->> 'leaves_out' like '%"zero_orders"%' as is_without_zero,
-        doc ->> 'counts' like '%"zero_orders"%' as is_with_zero,
-        doc ->> 'counts' like '%"free_units"%' as is_with_free_units,
         doc ->> 'by_currency' = 'true' as is_by_currency,
         cast(doc ->> 'tolerance' as decimal(19, 4)) as tolerance
     from rules
+),
+
+leaves_out as (
+    select named.rule from rules cross join lateral jsonb_array_elements_text(rules.doc -> 'leaves_out') as named(rule)
+),
+
+counts as (
+    select named.rule from rules cross join lateral jsonb_array_elements_text(rules.doc -> 'counts') as named(rule)
 ),
 
 said as (
@@ -41,7 +45,13 @@ revenue as (
         ('net_sales', revenue.net_sales),
         ('shipping', revenue.shipping),
         ('taxes', revenue.taxes),
-        ('total_sales', revenue.total_sales)
+        ('total_sales', revenue.total_sales),
+        ('charges', revenue.charges),
+        ('tips', revenue.tips),
+        ('fees', revenue.fees),
+        ('duties', revenue.duties),
+        ('gift_cards_sold', revenue.gift_cards_sold),
+        ('gift_cards_redeemed', revenue.gift_cards_redeemed)
     ) as numbers(metric, value)
     where event_date between :first_day and :last_day and event_date in (select day from asked)
 ),
@@ -71,219 +81,186 @@ places as (
 ),
 
 events as (
-    select
-        sales.order_id,
-        sales.order_date,
-        sales.event_date,
-        sales.currency,
-        not (sales.event_type = 'line_sold' or sales.event_type like '%charged') as is_given_back,
-        sales.event_type,
-        sales.quantity,
-        sales.gross_sales,
-        sales.discounts,
-        sales.returns,
-        sales.net_sales,
-        sales.shipping,
-        sales.taxes,
-        sales.total_sales
-    from clean.sales as sales
-    where sales.event_date between :first_day and :last_day and exists (select 1 from asked)
-    union all
-    select
-        sales.order_id,
-        sales.order_date,
-        sales.event_date,
-        sales.currency,
-        not (sales.event_type = 'line_sold' or sales.event_type like '%charged') as is_given_back,
-        sales.event_type,
-        sales.quantity,
-        sales.gross_sales,
-        sales.discounts,
-        sales.returns,
-        sales.net_sales,
-        sales.shipping,
-        sales.taxes,
-        sales.total_sales
-    from clean.sales as sales
-    cross join terms
-    where terms.is_by_order_day
-    and exists (select 1 from asked)
-    and sales.order_date between :first_day and :last_day
-    and not sales.event_date between :first_day and :last_day
+    select sales.*, not (sales.event_type = 'line_sold' or sales.event_type like '%charged') as is_given_back
+    from (
+        select * from clean.sales where event_date between :first_day and :last_day
+        union all
+        select * from clean.sales
+        where order_date between :first_day and :last_day and not event_date between :first_day and :last_day
+        and (select terms.is_by_order_day from terms)
+    ) as sales
+    where exists (select 1 from asked)
 ),
 
-moves as (
+sums as (
     select
         order_id,
         order_date,
         event_date,
         currency,
         is_given_back,
-        cast(case when sum(gross_sales) > 0 then 1 else 0 end as decimal(19, 4)) as orders,
-        cast(coalesce(sum(quantity) filter (where gross_sales > 0), 0) as decimal(19, 4)) as units_sold,
-        cast(coalesce(sum(quantity) filter (where event_type = 'line_sold' and gross_sales = 0), 0) as decimal(19, 4))
-        as free_units,
-        cast(coalesce(-sum(quantity) filter (where event_type = 'line_returned'), 0) as decimal(19, 4))
-        as units_returned,
-        cast(sum(gross_sales) as decimal(19, 4)) as gross_sales,
-        cast(sum(discounts) as decimal(19, 4)) as discounts,
-        cast(sum(returns) as decimal(19, 4)) as returns,
-        cast(sum(net_sales) as decimal(19, 4)) as net_sales,
-        cast(sum(shipping) as decimal(19, 4)) as shipping,
-        cast(sum(taxes) as decimal(19, 4)) as taxes,
-        cast(sum(total_sales) as decimal(19, 4)) as total_sales
+        sum(gross_sales) > 0 as is_order,
+        sum(quantity) filter (where gross_sales > 0) as units_sold,
+        sum(quantity) filter (where event_type = 'line_sold' and gross_sales = 0) as free_units,
+        -sum(quantity) filter (where event_type = 'line_returned') as units_returned,
+        sum(gross_sales) as gross_sales,
+        sum(discounts) as discounts,
+        sum(returns) as returns,
+        sum(net_sales) as net_sales,
+        sum(shipping) as shipping,
+        sum(taxes) as taxes,
+        sum(total_sales) as total_sales,
+        sum(charges) as charges,
+        sum(charges) filter (where event_type like 'tip@_%' escape '@') as tips,
+        sum(charges) filter (
+            where event_type like 'fee@_%' escape '@' or event_type like 'handling@_%' escape '@'
+            or event_type like 'surcharge@_%' escape '@'
+        ) as fees,
+        sum(charges) filter (where event_type like 'duty@_%' escape '@') as duties,
+        sum(outside_sales) filter (where event_type like 'gift@_card@_sold@_%' escape '@') as gift_cards_sold,
+        -sum(outside_sales) filter (where event_type like 'gift@_card@_redeemed@_%' escape '@')
+        as gift_cards_redeemed
     from events
     group by order_id, order_date, event_date, currency, is_given_back
+),
+
+moves as (
+    select sums.order_id, sums.order_date, sums.event_date, sums.currency, sums.is_given_back, numbers.metric,
+        cast(numbers.value as decimal(19, 4)) as value
+    from sums
+    cross join lateral (
+        values
+        ('orders', case when sums.is_order then 1 else 0 end),
+        ('units_sold', sums.units_sold),
+        ('free_units', sums.free_units),
+        ('units_returned', sums.units_returned),
+        ('gross_sales', sums.gross_sales),
+        ('discounts', sums.discounts),
+        ('returns', sums.returns),
+        ('net_sales', sums.net_sales),
+        ('shipping', sums.shipping),
+        ('taxes', sums.taxes),
+        ('total_sales', sums.total_sales),
+        ('charges', sums.charges),
+        ('tips', sums.tips),
+        ('fees', sums.fees),
+        ('duties', sums.duties),
+        ('gift_cards_sold', sums.gift_cards_sold),
+        ('gift_cards_redeemed', sums.gift_cards_redeemed)
+    ) as numbers(metric, value)
+    where numbers.value <> 0
 ),
 
 -- Orders that the report leaves out altogether: each by the first rule that names it.
 absent as (
     select order_id, min(rule) as rule
     from (
-        select orders.order_id, 'cancelled_orders' as rule
-        from clean.orders as orders
-        cross join terms
-        where terms.is_without_cancelled
-        and orders.cancelled_at is not null
-        and orders.order_id in (select order_id from moves)
+        select order_id, 'cancelled_orders' as rule
+        from clean.orders
+        where 'cancelled_orders' in (select rule from leaves_out)
+        and cancelled_at is not null
+        and order_id in (select order_id from sums)
         union all
-        select orders.order_id, 'zero_orders' as rule
-        from clean.orders as orders
-        cross join terms
-        where terms.is_without_zero and orders.order_total = 0 and orders.order_id in (select order_id from moves)
+        select order_id, 'zero_orders' as rule
+        from clean.orders
+        where 'zero_orders' in (select rule from leaves_out)
+        and order_total = 0
+        and order_id in (select order_id from sums)
         union all
         select records.order_id, statuses.rule ->> 'reason' as rule
         from rules
         cross join lateral jsonb_array_elements(rules.doc -> 'where') as statuses(rule)
-        join raw.orders as records on records.order_id in (select order_id from moves)
-        where (
-            coalesce(
-                statuses.rule -> 'values' @> jsonb_build_array(
-                    cast(records.payload as json)
-                    #>> cast(array(select jsonb_array_elements_text(statuses.rule -> 'path')) as text[])
-                ), false
-            )
+        join raw.orders as records on records.order_id in (select order_id from sums)
+        where coalesce(
+            statuses.rule -> 'values' @> jsonb_build_array(
+                cast(records.payload as json)
+                #>> cast(array(select jsonb_array_elements_text(statuses.rule -> 'path')) as text[])
+            ), false
         ) = cast(statuses.rule ->> 'is_listed' as boolean)
     ) as named
     group by order_id
 ),
 
+-- What the report counts of our ledger, each on the report's day.
 counted as (
-    select moves.*
+    select
+        case when terms.is_by_order_day and moves.is_given_back then moves.order_date else moves.event_date end as day,
+        moves.event_date,
+        moves.currency,
+        moves.is_given_back,
+        moves.metric,
+        moves.value
     from moves
+    cross join terms
     where moves.order_id not in (select order_id from absent)
 ),
 
 effects as (
-    select
-        moves.event_date as day,
-        moves.currency,
-        absent.rule,
-        -moves.orders as orders,
-        -moves.units_sold as units_sold,
-        -moves.units_returned as units_returned,
-        -moves.gross_sales as gross_sales,
-        -moves.discounts as discounts,
-        -moves.returns as returns,
-        -moves.net_sales as net_sales,
-        -moves.shipping as shipping,
-        -moves.taxes as taxes,
-        -moves.total_sales as total_sales
+    select moves.event_date as day, moves.currency, absent.rule, moves.metric, -moves.value as value
     from moves
     join absent on absent.order_id = moves.order_id
     union all
-    select
-        case when sides.side = 1 then counted.order_date else counted.event_date end as day,
-        counted.currency,
-        'dating' as rule,
-        sides.side * counted.orders as orders,
-        sides.side * counted.units_sold as units_sold,
-        sides.side * counted.units_returned as units_returned,
-        sides.side * counted.gross_sales as gross_sales,
-        sides.side * counted.discounts as discounts,
-        sides.side * counted.returns as returns,
-        sides.side * counted.net_sales as net_sales,
-        sides.side * counted.shipping as shipping,
-        sides.side * counted.taxes as taxes,
-        sides.side * counted.total_sales as total_sales
+    select counted.day, counted.currency, 'dating' as rule, counted.metric, counted.value
     from counted
-    cross join terms
-    cross join (values (1), (-1)) as sides(side)
-    where terms.is_by_order_day and counted.is_given_back and counted.order_date <> counted.event_date
+    where counted.day <> counted.event_date
     union all
-    select
-        orders.order_date as day,
-        orders.currency,
-        'zero_orders' as rule,
-        cast(1 as decimal(19, 4)) as orders,
-        0 as units_sold, 0 as units_returned, 0 as gross_sales, 0 as discounts, 0 as returns, 0 as net_sales,
-        0 as shipping, 0 as taxes, 0 as total_sales
-    from clean.orders as orders
-    cross join terms
-    where terms.is_with_zero
-    and orders.order_date between :first_day and :last_day
-    and orders.gross_sales = 0
-    and not orders.is_credit_note
-    and orders.order_id not in (select order_id from absent)
-    union all
-    select
-        counted.event_date as day,
-        counted.currency,
-        'free_units' as rule,
-        0 as orders, counted.free_units as units_sold, 0 as units_returned, 0 as gross_sales, 0 as discounts,
-        0 as returns, 0 as net_sales, 0 as shipping, 0 as taxes, 0 as total_sales
+    select counted.event_date as day, counted.currency, 'dating' as rule, counted.metric, -counted.value as value
     from counted
-    cross join terms
-    where terms.is_with_free_units and counted.free_units <> 0
+    where counted.day <> counted.event_date
+    union all
+    select order_date as day, currency, 'zero_orders' as rule, 'orders' as metric, 1 as value
+    from clean.orders
+    where 'zero_orders' in (select rule from counts)
+    and order_date between :first_day and :last_day
+    and gross_sales = 0
+    and not is_credit_note
+    and order_id not in (select order_id from absent)
+    union all
+    select counted.day, counted.currency, 'free_units' as rule, 'units_sold' as metric, counted.value
+    from counted
+    where counted.metric = 'free_units' and 'free_units' in (select rule from counts)
+    union all
+    select counted.day, counted.currency, 'gift_cards' as rule, parts.metric, parts.value
+    from counted
+    cross join lateral (
+        values
+        (
+            case when counted.is_given_back then 'returns' else 'gross_sales' end,
+            case when counted.is_given_back then -counted.value else counted.value end
+        ),
+        ('net_sales', counted.value),
+        ('total_sales', counted.value)
+    ) as parts(metric, value)
+    where counted.metric = 'gift_cards_sold' and 'gift_cards' in (select rule from counts)
+    union all
+    select counted.day, counted.currency, counted.metric as rule, parts.metric, -counted.value as value
+    from counted
+    cross join (values ('charges'), ('total_sales')) as parts(metric)
+    where counted.metric in ('tips', 'fees', 'duties') and counted.metric in (select rule from leaves_out)
     union all
     select
         places.day,
         places.currency,
         held.rule,
-        places.factor * (held.orders + case when terms.is_with_zero then held.zero_orders else 0 end) as orders,
-        places.factor * (held.units_sold + case when terms.is_with_free_units then held.free_units else 0 end)
-        as units_sold,
-        places.factor * held.units_returned as units_returned,
-        places.factor * held.gross_sales as gross_sales,
-        places.factor * held.discounts as discounts,
-        places.factor * held.returns as returns,
-        places.factor * held.net_sales as net_sales,
-        places.factor * held.shipping as shipping,
-        places.factor * held.taxes as taxes,
-        places.factor * held.total_sales as total_sales
+        case held.metric when 'zero_orders' then 'orders' when 'free_units' then 'units_sold' else held.metric end
+        as metric,
+        places.factor * held.value as value
     from ops.held_back_sales as held
     cross join terms
     join places
         on places.day = case when terms.is_by_order_day then held.order_date else held.event_date end
         and places.currency = coalesce(held.currency, places.currency)
         and places.is_certain = (held.currency is not null or places.is_only_currency)
-    where (held.rule = 'quarantine' or terms.doc -> 'counts' @> jsonb_build_array(held.rule))
-    and not (terms.is_without_cancelled and held.is_cancelled)
+    where (held.rule = 'quarantine' or held.rule in (select rule from counts))
+    and not (held.is_cancelled and 'cancelled_orders' in (select rule from leaves_out))
+    and (held.metric not in ('zero_orders', 'free_units') or held.metric in (select rule from counts))
 ),
 
 explained as (
-    select
-        effects.day,
-        effects.currency,
-        effects.rule,
-        numbers.metric,
-        case when bool_or(numbers.value is null) then null else sum(numbers.value) end as value
+    select day, currency, rule, metric, case when bool_or(value is null) then null else sum(value) end as value
     from effects
-    cross join lateral (
-        values
-        ('orders', effects.orders),
-        ('units_sold', effects.units_sold),
-        ('units_returned', effects.units_returned),
-        ('gross_sales', effects.gross_sales),
-        ('discounts', effects.discounts),
-        ('returns', effects.returns),
-        ('net_sales', effects.net_sales),
-        ('shipping', effects.shipping),
-        ('taxes', effects.taxes),
-        ('total_sales', effects.total_sales)
-    ) as numbers(metric, value)
-    where effects.day between :first_day and :last_day
-    group by effects.day, effects.currency, effects.rule, numbers.metric
+    where day between :first_day and :last_day
+    group by day, currency, rule, metric
 ),
 
 explanations as (

@@ -15,8 +15,7 @@ from analytics_pipeline.shop.protocol import DottedPath, Expression, Model, Pagi
 from analytics_pipeline.shop.requests import Overlay, Window
 
 MOST_DAYS = 31
-CANCELLED_ORDERS, ZERO_ORDERS, FREE_UNITS = "cancelled_orders", "zero_orders", "free_units"
-COUNTED = frozenset({ZERO_ORDERS, FREE_UNITS})
+COUNTED = frozenset({"zero_orders", "free_units", "gift_cards"})
 """What a report may count that we do not, beside the reasons of `orders.exclude`."""
 _MONEY = re.compile(r"\d{1,6}(\.\d{1,4})?")
 
@@ -26,6 +25,9 @@ def _relative(text: str) -> str:
     if not text.endswith(".csv") or text.startswith("/") or "\\" in text or ".." in steps or "**" in steps:
         raise ValueError("must be a path within the project folder, such as reports/*.csv, without .. and **")
     return text
+
+
+LeftOut = Literal["cancelled_orders", "zero_orders", "tips", "fees", "duties"]
 
 
 class ReportFields(Model):
@@ -43,6 +45,12 @@ class ReportFields(Model):
     shipping: Expression | None = None
     taxes: Expression | None = None
     total_sales: Expression | None = None
+    charges: Expression | None = None
+    tips: Expression | None = None
+    fees: Expression | None = None
+    duties: Expression | None = None
+    gift_cards_sold: Expression | None = None
+    gift_cards_redeemed: Expression | None = None
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -84,15 +92,17 @@ class ReportRules(Model):
     Attributes:
         dates: How days are written, where they are no ISO days or stamps.
         returns_on: On which day what was given back counts.
-        leaves_out: Orders that count for us and not in it: cancelled ones altogether, or those whose total is zero.
+        leaves_out: What counts for us and not in it: cancelled orders altogether, those whose total is zero, or charges
+            that count in total sales here.
         leaves_out_where: The same by a field of the shop's record.
-        counts: What counts in it and not for us: orders or units without gross sales, or a reason of `orders.exclude`.
+        counts: What counts in it and not for us: orders or units without gross sales, gift cards sold, or orders left
+            out for a reason of `orders.exclude`.
         tolerance: Up to which difference a figure is taken for rounded.
     """
 
     dates: Literal["iso", "day_month_year", "month_day_year"] = "iso"
     returns_on: Literal["refund_day", "order_day"] = "refund_day"
-    leaves_out: Annotated[tuple[Literal["cancelled_orders", "zero_orders"], ...], Field(strict=False)] = ()
+    leaves_out: Annotated[tuple[LeftOut, ...], Field(strict=False)] = ()
     leaves_out_where: Annotated[tuple[OtherOrders, ...], Field(strict=False)] = ()
     counts: Annotated[tuple[Reason, ...], Field(strict=False)] = ()
     tolerance: str = "0"

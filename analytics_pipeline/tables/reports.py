@@ -20,6 +20,12 @@ REPORTED = (
     "shipping",
     "taxes",
     "total_sales",
+    "charges",
+    "tips",
+    "fees",
+    "duties",
+    "gift_cards_sold",
+    "gift_cards_redeemed",
 )
 """Columns of daily_revenue that a shop's own report may have."""
 
@@ -41,13 +47,11 @@ SHOP_REPORTS = contract(
     day_column="day",
 )
 
-_HELD = "What it would add to {}; null where that cannot be read."
-
 HELD_BACK_SALES = Table(
     schema="ops",
     name="held_back_sales",
-    description="What orders that are in quarantine or left out would add to each day, as far as that can be read: a "
-    "shop's own report may count them. Kept where such a report is described.",
+    description="What orders that are in quarantine or left out would add to each figure of a day, as far as that can "
+    "be read: a shop's own report may count them. Kept where such a report is described.",
     columns=(
         Column("order_date", DAY, "Business day of the order."),
         Column("order_id", TEXT, "The order's id."),
@@ -56,12 +60,11 @@ HELD_BACK_SALES = Table(
         Column("is_given_back", FLAG, "Whether it is given back rather than sold."),
         Column("is_cancelled", FLAG, "Whether the order is cancelled."),
         Column("currency", TEXT, "ISO 4217 code; null where the record's cannot be read.", is_nullable=True),
-        Column("zero_orders", MONEY, "1 for an order without gross sales.", is_nullable=True),
-        Column("free_units", MONEY, "Units sold at a price of zero.", is_nullable=True),
-        *(Column(name, MONEY, _HELD.format(name), is_nullable=True) for name in REPORTED),
+        Column("metric", TEXT, "The figure; zero_orders and free_units are those without a price."),
+        Column("value", MONEY, "What it would add to it; null where that cannot be read.", is_nullable=True),
         Column("made_at", STAMP, "When the record was judged so."),
     ),
-    key=("order_date", "order_id", "rule", "event_date", "is_given_back"),
+    key=("order_date", "order_id", "rule", "event_date", "is_given_back", "metric"),
     day_column="order_date",
     indexes=("event_date",),
 )

@@ -17,7 +17,7 @@ import pyarrow as pa
 from analytics_pipeline.days import business_day
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CURRENCY_PATTERN
-from analytics_pipeline.tables.reports import REPORTED
+from analytics_pipeline.tables.history import OF_KINDS
 from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.records import Columns, Faults, OrderReader, newest_versions
 from analytics_pipeline.transforms.related import NO_CHILDREN, Children, put_into_orders
@@ -25,16 +25,17 @@ from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import means_nothing
 
 Amount = Decimal | None
+_OF_LEDGER = ("gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes", "total_sales", "charges")
 _Key = tuple[str, date, date, str, bool]
 ZERO = Decimal(0)
 
 
 @dataclass(frozen=True)
 class HeldBack:
-    """What one order would add to one day: a row of `ops.held_back_sales`, but for rule and time.
+    """What one order would add to one day: rows of `ops.held_back_sales`, but for rule and time.
 
     Attributes:
-        amounts: By column; one that is missing is 0, None cannot be read.
+        amounts: By figure; one that is missing is 0, None cannot be read.
     """
 
     order_id: str
@@ -45,12 +46,13 @@ class HeldBack:
     is_cancelled: bool
     amounts: Mapping[str, Amount] = field(default_factory=dict)
 
-    def row(self, **others: object) -> dict[str, Any]:
-        """Return the row."""
-        names = ("zero_orders", "free_units", *REPORTED)
-        values = {name: self.amounts.get(name, ZERO) for name in names}
+    def rows(self, **others: object) -> Iterable[dict[str, Any]]:
+        """Yield a row for each amount that is not 0."""
         keys = ("order_id", "order_date", "event_date", "currency", "is_given_back", "is_cancelled")
-        return {**{name: getattr(self, name) for name in keys}, **values, **others}
+        known = {name: getattr(self, name) for name in keys}
+        for metric, value in self.amounts.items():
+            if value is None or value:
+                yield {**known, "metric": metric, "value": value, **others}
 
 
 def held_back_sales(raw: pd.DataFrame, shop: Shop, children: Children = NO_CHILDREN) -> list[HeldBack]:
@@ -88,8 +90,11 @@ def _of_ledger(sales: pd.DataFrame, orders: pd.DataFrame) -> Iterable[HeldBack]:
         is_given_back = not is_sold and not event["event_type"].endswith("charged")
         key = (event["order_id"], event["order_date"], event["event_date"], event["currency"], is_given_back)
         sums = groups[key]
-        for name in ("gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes", "total_sales"):
+        for name in _OF_LEDGER:
             sums[name] += event[name]
+        for name, (column, sign, kinds) in OF_KINDS.items():
+            if event["event_type"].rpartition("_")[0] in kinds:
+                sums[name] += sign * event[column]
         if is_sold:
             sums["units_sold" if event["gross_sales"] > 0 else "free_units"] += event["quantity"]
         elif event["event_type"] == "line_returned":
@@ -187,7 +192,7 @@ def _placed(orders: _Stated, owners: Sequence[int], lines: _Stated) -> list[dict
             else _plus(of_lines["discount"][place], orders.money("order_discount")[place])
         )
         freight = _plus(shipping[place], _times(shipping_tax[place], -1)) if includes_tax else shipping[place]
-        net = _plus(total, _times(taxes, -1), _times(freight, -1))
+        net = None if orders.shop.orders.charges else _plus(total, _times(taxes, -1), _times(freight, -1))
         if includes_tax and discounts:
             discounts = None  # how much of it is tax, only the lines say
         gross = _plus(net, discounts)

@@ -264,9 +264,8 @@ DAMAGES: dict[str, tuple[Damage, set[str]]] = {
     "a lost line": (statement(f"delete from clean.sales where {_ONE_LINE}"), {"gross_sales", "net_sales"}),
     "a line that stands twice": (
         statement(
-            "insert into clean.sales select order_date, order_id, event_number + 1000, event_type, event_at, "
-            "event_date, is_cancellation, product_id, customer_key, currency, quantity, gross_sales, discounts, "
-            f"returns, net_sales, shipping, taxes, total_sales from clean.sales where {_ONE_LINE}"
+            "insert into clean.sales select (jsonb_populate_record(sales, jsonb_build_object('event_number', "
+            f"event_number + 1000))).* from clean.sales as sales where {_ONE_LINE}"
         ),
         {"gross_sales", "net_sales", "units_sold"},
     ),
