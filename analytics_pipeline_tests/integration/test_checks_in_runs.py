@@ -43,6 +43,7 @@ def test_a_run_evaluates_exactly_the_defined_checks_all_hold_and_nothing_is_unex
         "quarantine_holds_little_of_a_day",
         "quarantine_is_rare",
         "figures_are_as_expected",
+        "the_shops_report_was_read",
     }
     compared = {key: one for key, one in found.items() if key.name not in before_the_write}
     assert {one.metadata["unexplained_difference"].value for one in compared.values()} == {0}

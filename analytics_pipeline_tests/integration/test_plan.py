@@ -29,7 +29,7 @@ BY_THE_ORDERS_DAY = """    from (
         select
             case when event_type = 'line_returned' then order_date else event_date end as event_date,
             event_type, currency, order_id, customer_key, quantity,
-            gross_sales, discounts, returns, net_sales, shipping, taxes, total_sales
+            gross_sales, discounts, returns, net_sales, shipping, charges, outside_sales, taxes, total_sales
         from clean.sales
     ) as moved
     where event_date between :first_day"""
@@ -128,7 +128,7 @@ def test_with_returns_by_the_orders_day_the_cells_of_the_plan_are_those_that_the
     plan = json.loads(said.stdout)
     [revenue] = [one for one in plan["marts"] if one["mart"] == "daily_revenue"]
     assert (revenue["days"], revenue["shape"]) == (15, None)
-    above = {"daily_reconciliation"}  # it reads the edited one
+    above = {"daily_reconciliation", "daily_witness"}  # they read the edited one
     assert {one["mart"] for one in plan["marts"]} == {"daily_revenue", *above}
 
     moment, numbers = database_time(later), revenue_numbers(later)
