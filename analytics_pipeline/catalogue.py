@@ -18,7 +18,7 @@ from analytics_pipeline.seeds import LAYER as SEEDS
 from analytics_pipeline.seeds import Seed, read_seeds
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.tables.contracts import CONTRACTS, Contract
+from analytics_pipeline.tables.contracts import CONTRACTS, Contract, orders_contract
 from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.tables.reports import SHOP_REPORTS
 from analytics_pipeline.tables.shape import Table
@@ -75,7 +75,7 @@ class Catalogue:
     def tables(self) -> dict[tuple[str, ...], Table]:
         """Every table that an asset writes: of contracts, the report, marts and seeds; by the parts of its key."""
         shapes = (
-            *(contract.table for contract in (*CONTRACTS, *self.related)),
+            *(contract.table for contract in (*CONTRACTS, *self.related, orders_contract(self.shop))),
             SHOP_REPORTS.table,
             *(mart.table for mart in self.marts),
             *(seed.table for seed in self.seeds),
@@ -102,7 +102,8 @@ def build_catalogue(shop_reference: str, project: Path | None = None, database: 
     Raises:
         DescriptionError: The description is wrong.
     """
-    return Catalogue(load_shop(shop_reference), *read_tables(project, database))
+    shop = load_shop(shop_reference)
+    return Catalogue(shop, *read_tables(project, database, shop))
 
 
 def installed(settings: Settings) -> Catalogue:
@@ -111,13 +112,16 @@ def installed(settings: Settings) -> Catalogue:
 
 
 def read_tables(
-    project: Path | None, database: Opening | None
+    project: Path | None, database: Opening | None, shop: Shop | None = None
 ) -> tuple[tuple[Mart, ...], tuple[BrokenMart, ...], tuple[Seed, ...], tuple[Readable, ...]]:
     """Return marts, what is broken, seeds and tables from outside, as a catalogue has them; see `build_catalogue`."""
     folders = (MARTS_FOLDER,) if project is None else (MARTS_FOLDER, project / LAYER)
     seeds, faults = ((), {}) if project is None else read_seeds(project / SEEDS)
     outside = _outside(names_outside(*folders), database)
+    orders = None if shop is None else orders_contract(shop).table
     others = [
+        # With the columns of the description's own fields.
+        *([Readable(orders.schema, orders.name, sql_columns(orders))] if orders else []),
         *(Readable(SEEDS, seed.table.name, sql_columns(seed.table)) for seed in seeds),
         *(Readable(SEEDS, name, fault=reason) for name, reason in faults.items()),
         *outside,

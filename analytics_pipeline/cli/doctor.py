@@ -105,9 +105,15 @@ def _database_probes(settings: Settings) -> Iterator[Probe]:
         yield "holds", lambda: _holds(data_database(settings), shop)
 
 
+def _described(settings: Settings) -> Shop | None:
+    with suppress(DescriptionError):  # which has a line of its own
+        return load_shop(settings.shop)
+    return None
+
+
 def _marts(settings: Settings) -> str:
     """Say how many marts there are; a broken one stops what reads it and nothing else."""
-    marts, broken, seeds, _ = read_tables(settings.project, partial(data_database, settings))
+    marts, broken, seeds, _ = read_tables(settings.project, partial(data_database, settings), _described(settings))
     faults = [*(one.reason for one in broken), *filter(None, map(_fault_of_seed, seeds))]
     if faults:
         return Warned(f"{len(faults)} broken, not computed: " + "; ".join(faults))

@@ -25,6 +25,7 @@ from analytics_pipeline.history.replaced import ReplacedForgotten, ReplacedKept
 from analytics_pipeline.history.stale import StaleUnmarked
 from analytics_pipeline.history.undated import UndatedKept
 from analytics_pipeline.history.written import DaysWritten, Writing
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import (
     ACCOUNTING,
     CLEAN_CUSTOMERS,
@@ -33,6 +34,8 @@ from analytics_pipeline.tables.contracts import (
     CLEAN_SALES,
     EXCLUSIONS,
     QUARANTINE,
+    Contract,
+    orders_contract,
 )
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.records import day_reader
@@ -48,6 +51,11 @@ ORDER_TABLES = {
     "sales": CLEAN_SALES,
 }
 """What one step makes of raw orders, in the order in which hooks run: the ledger's come last, and see all new rows."""
+
+
+def order_tables(shop: Shop) -> dict[str, Contract]:
+    """Return the same with the columns of a description's own fields."""
+    return ORDER_TABLES | {"orders": orders_contract(shop)}
 
 
 @dataclass(frozen=True)

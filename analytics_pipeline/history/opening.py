@@ -4,9 +4,14 @@ One query where nothing is pending, so that each step, sensor and command may op
 the part of whoever has its address.
 """
 
+from contextlib import suppress
+
+from analytics_pipeline.errors import TableMismatchError
 from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import orders_contract
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.layout import add_columns
 from analytics_pipeline.warehouse.schema import packaged_schema, prepare, read_stored, refuse_newer
 
 
@@ -31,6 +36,9 @@ def open_warehouse(database: Database, shop: Shop | None = None) -> Database:
     if shop is not None:
         refuse_another_shop(database, shop, stored)
     prepare(database, stored)
+    if shop is not None and shop.orders.extra:
+        with suppress(TableMismatchError):  # whoever writes the table is refused, and nobody else
+            add_columns(database, [orders_contract(shop).table])
     return database
 
 

@@ -17,12 +17,12 @@ import pyarrow as pa
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.hooks import (
-    ORDER_TABLES,
     CleanedDays,
     ExtractedOrders,
     ExtractedRelated,
     hooks_of,
     order_hooks,
+    order_tables,
 )
 from analytics_pipeline.history.mart_days import mart_days
 from analytics_pipeline.history.publishing import publish as publish_mart
@@ -85,7 +85,7 @@ class PostgresIOManager(dg.IOManager):
             cleaned: What is known of them beside their rows.
             run_id: Dagster's id of the run.
         """
-        tables = [contract.table for contract in ORDER_TABLES.values()]
+        tables = [contract.table for contract in order_tables(self._catalogue.shop).values()]
         return stage(self._database.database(), tables, part, order_hooks(cleaned, self._catalogue, run_id))
 
     def handle_output(self, context: dg.OutputContext, obj: Value) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from analytics_pipeline.decoding.expressions import PARENT, parse
 from analytics_pipeline.shop.charges import Charge
-from analytics_pipeline.shop.fields import VALUES
+from analytics_pipeline.shop.fields import EXTRA_PREFIX, VALUES
 from analytics_pipeline.shop.protocol import Model
 from analytics_pipeline.shop.spec import Endpoint, Orders
 
@@ -78,6 +78,8 @@ def _read(endpoint: Endpoint) -> Iterator[Mapped]:
     yield from _of_fields("", fields, _RECORD)
     if not isinstance(endpoint, Orders):
         return
+    for name, extra in endpoint.extra.items():
+        yield _of(f"{EXTRA_PREFIX}{name}", extra.path, _RECORD)
     for rule in endpoint.exclude:
         yield _of(f"exclude ({rule.reason})", rule.when, _RECORD)
     for role, said in (endpoint.includes_tax.expressions if endpoint.includes_tax else {}).items():

@@ -3,7 +3,7 @@
 What the lists themselves may say (path, paging, windows) is in spec.py; what a value means is in transforms.
 """
 
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -12,6 +12,22 @@ from analytics_pipeline.shop.protocol import LATER, Expression, Model, Times
 
 VALUES = frozenset({"unit_price", "line_total"})
 """Fields of a line of which exactly one is mapped."""
+DESCRIPTIVE_TEXTS = ("channel", "payment_method", "location", "shipping_country", "shipping_region")
+DESCRIPTIVE_LISTS = ("discount_codes", "tags")
+"""Fields of an order that no figure is made of: texts, and lists of texts."""
+EXTRA_PREFIX = "extra_"
+"""Begins the columns of a description's own fields."""
+ExtraType = Literal["text", "number", "money", "count", "flag", "stamp", "day"]
+
+
+class Extra(Model):
+    """A field of the description's own: a column of clean orders."""
+
+    path: Expression
+    type: ExtraType = "text"
+
+
+ExtraName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 
 
 class OrderFields(Model):
@@ -32,6 +48,13 @@ class OrderFields(Model):
     shipping_tax: Expression | None = None
     taxes: Expression | None = None
     total: Expression | None = None
+    channel: Expression | None = LATER
+    payment_method: Expression | None = LATER
+    location: Expression | None = LATER
+    shipping_country: Expression | None = LATER
+    shipping_region: Expression | None = LATER
+    discount_codes: Expression | None = LATER
+    tags: Expression | None = LATER
 
 
 class LineFields(Model):

@@ -18,7 +18,12 @@ from analytics_pipeline.shop.charges import Charges, named, placed_like
 from analytics_pipeline.shop.credentials import ApiKeyAuth, Auth, NoAuth, TokenHeader
 from analytics_pipeline.shop.endpoints import DatedEndpoint, Endpoint
 from analytics_pipeline.shop.fields import (
+    DESCRIPTIVE_LISTS,
+    DESCRIPTIVE_TEXTS,
+    EXTRA_PREFIX,
     CustomerFields,
+    Extra,
+    ExtraName,
     IncludesTax,
     Lines,
     OrderFields,
@@ -81,6 +86,7 @@ class Orders(DatedEndpoint):
     returns_when: Expression | None = None
     fields: OrderFields
     lines: Lines
+    extra: dict[ExtraName, Extra] = Field(default_factory=dict, exclude_if=lambda extra: not extra)
     includes_tax: IncludesTax | None = LATER
     charges: Charges = ()
     refunds: Refunds | None = None
@@ -103,7 +109,12 @@ class Orders(DatedEndpoint):
             found += mapped_names("refunds.", self.refunds.fields)
             found += mapped_names("refunds.lines.", self.refunds.lines.fields) if self.refunds.lines else []
             found += [f"refunds.{name}" for name in named(self.refunds.charges)]
-        return [*found, *named(self.charges)]
+        return [*found, *named(self.charges), *(f"{EXTRA_PREFIX}{name}" for name in self.extra)]
+
+    @property
+    def is_described(self) -> bool:
+        """Whether it maps fields that no figure is made of."""
+        return bool(self.extra) or any(getattr(self.fields, name) for name in (*DESCRIPTIVE_TEXTS, *DESCRIPTIVE_LISTS))
 
     @property
     def refund_charges(self) -> Charges:

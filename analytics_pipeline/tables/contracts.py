@@ -8,6 +8,7 @@ themselves in their SQL files.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pandas as pd
@@ -15,6 +16,8 @@ import pandera.pandas as pandera
 import pyarrow as pa
 
 from analytics_pipeline.shop.charges import CHARGED, REFUNDED
+from analytics_pipeline.shop.fields import EXTRA_PREFIX
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
 
 _FIRST_EVENT_TYPES = ("line_sold", "line_returned", "shipping_charged", "shipping_refunded", "adjustment")
@@ -108,6 +111,16 @@ ORDER_TOTAL_ADDS_UP = _rule(
     formerly="order_total = gross_sales - discounts - returns + shipping + taxes",
 )
 
+EXTRA_TYPES: dict[str, pa.DataType] = {
+    "text": TEXT,
+    "number": pa.decimal128(38, 9),
+    "money": MONEY,
+    "count": COUNT,
+    "flag": FLAG,
+    "stamp": STAMP,
+    "day": DAY,
+}
+"""Types of a description's own fields."""
 _ORDER_ID = "The order's id, as the shop gives it."
 _ORDER_DATE = "Business day of the order, in the shop's time zone."
 _EXTRACTED_AT = "When the answer was read from the shop."
@@ -133,6 +146,11 @@ def _money(description: str, *checks: pandera.Check, nullable: bool = False) -> 
 def _later_money(description: str) -> pandera.Column:
     """Return a column of amounts that came after the first version; rows of before have nothing in it."""
     return _column(MONEY, description, filler="0", later=True)
+
+
+def _later_text(description: str, *, json: bool = False) -> pandera.Column:
+    """Return a column of texts that came after the first version; null in rows of before and where it is not mapped."""
+    return _column(TEXT, description, nullable=True, json=json, later=True)
 
 
 def _contract(
@@ -231,6 +249,13 @@ CLEAN_ORDERS = _contract(
             TEXT, "Hash of the order's e-mail address, trimmed and in lower case.", nullable=True, personal=True
         ),
         "country": _column(TEXT, "Country, as the shop gives it.", nullable=True),
+        "channel": _later_text("Where it was sold, such as web or a market place, as the shop gives it."),
+        "payment_method": _later_text("How it was paid, as the shop gives it."),
+        "location": _later_text("Store or warehouse that sold it, as the shop gives it."),
+        "shipping_country": _later_text("Country that it is sent to, as the shop gives it."),
+        "shipping_region": _later_text("State or region that it is sent to, as the shop gives it."),
+        "discount_codes": _later_text("Codes that were used, a JSON list of texts.", json=True),
+        "tags": _later_text("Tags of the order, a JSON list of texts.", json=True),
         "is_credit_note": _column(FLAG, "Whether the record is goods taken back rather than an order."),
         "currency": _column(TEXT, _CURRENCY, CURRENCY_CODE),
         "units": _column(COUNT, "Sum of the lines' quantities; negative for a credit note."),
@@ -260,6 +285,32 @@ CLEAN_ORDERS = _contract(
     day_column="order_date",
     indexes=("order_date", "customer_key"),
 )
+
+
+@cache
+def _orders_with(extra: tuple[tuple[str, str, str], ...]) -> Contract:
+    own = {name: _column(EXTRA_TYPES[kind], f"{path} of the record.", nullable=True) for name, kind, path in extra}
+    table = CLEAN_ORDERS.table
+    return _contract(
+        "clean/orders",
+        table.description,
+        {**CLEAN_ORDERS.schema.columns, **own},
+        rules=CLEAN_ORDERS.schema.checks,
+        key=table.key,
+        day_column=table.day_column,
+        indexes=table.indexes,
+    )
+
+
+def orders_contract(shop: Shop) -> Contract:
+    """Return the contract of clean/orders with the columns of a description's own fields, after all others."""
+    extra = shop.orders.extra.items()
+    return (
+        _orders_with(tuple((f"{EXTRA_PREFIX}{name}", one.type, one.path) for name, one in extra))
+        if extra
+        else (CLEAN_ORDERS)
+    )
+
 
 CLEAN_ORDER_LINES = _contract(
     "clean/order_lines",

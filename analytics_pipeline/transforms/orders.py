@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from itertools import compress
 
 import msgspec
 import numpy as np
@@ -19,13 +20,14 @@ from analytics_pipeline.decoding.mapping import id_text
 from analytics_pipeline.shop.fields import IncludesTax
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables import contracts
-from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract
+from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract, orders_contract
 from analytics_pipeline.tables.shape import FLAG, MONEY, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
 from analytics_pipeline.transforms.amounts import InUnits
 from analytics_pipeline.transforms.charge_entries import entries_of_orders, entries_of_refunds
 from analytics_pipeline.transforms.charges import AMOUNTS, PlacedCharges, read_charges
 from analytics_pipeline.transforms.currencies import EXPONENTS
+from analytics_pipeline.transforms.described import described
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame
@@ -71,6 +73,8 @@ class CleanOrders:
     exclusions: pd.DataFrame
     balances: pd.DataFrame
     accounting: Accounting
+    unreadable: Sequence[str] = ()
+    """Id, field and reason of each value that became null, of fields that no figure is made of."""
 
 
 def clean_orders(
@@ -119,7 +123,9 @@ def clean_orders(
     events, orders["refunded_total"] = build_ledger(
         orders, lines, charges, refunds, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
-    clean = _fit(orders[is_clean], contracts.CLEAN_ORDERS)
+    kept = orders[is_clean].reset_index(drop=True)
+    columns, unreadable = described(list(compress(documents, is_clean)), kept["order_id"].tolist(), shop)
+    clean = _fit(kept.assign(**columns), orders_contract(shop))
     quarantine, exclusions = _quarantine(orders, faulty, shop), _exclusions(orders, records.excluded)
     of_events = _held_events(orders, records, held, shop)
     return CleanOrders(
@@ -135,6 +141,7 @@ def clean_orders(
             rounded_amounts=amounts.rounded.amounts,
             rounded_by=amounts.rounded.by,
         ),
+        unreadable=unreadable,
     )
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 from analytics_pipeline.days import business_day
 from analytics_pipeline.decoding.expressions import Holders
 from analytics_pipeline.decoding.mapping import column_reader, compile_path, decode, parse_stamp, reads_parent
-from analytics_pipeline.shop.fields import as_text
+from analytics_pipeline.shop.fields import DESCRIPTIVE_LISTS, DESCRIPTIVE_TEXTS, as_text
 from analytics_pipeline.shop.protocol import Model
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.transforms.values import means_nothing
@@ -27,6 +27,7 @@ ORDERS, LINES, SALES, EXCLUSIONS = "clean.orders", "clean.order_lines", "clean.s
 SHOWN = 200
 """Characters of an offending value that are kept."""
 FALSE_TEXTS = frozenset({"", "false", "0", "no", "null"})
+_READ_ELSEWHERE = frozenset({*DESCRIPTIVE_TEXTS, *DESCRIPTIVE_LISTS})
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
@@ -230,7 +231,8 @@ class OrderReader:
         orders, refunds = shop.orders, shop.orders.refunds
         refund_lines = refunds.lines if refunds else None
         nothing = orders.stands_for_nothing
-        self._orders = _paths(orders.fields, ORDERS, nothing())
+        read = _paths(orders.fields, ORDERS, nothing())
+        self._orders = {name: path for name, path in read.items() if name not in _READ_ELSEWHERE}
         flags = orders.includes_tax.expressions if orders.includes_tax else {}
         self._orders |= {name: Path(said, ORDERS, name) for name, said in flags.items()}
         self._lines_of = Path(orders.lines.records, LINES, "lines")

@@ -21,6 +21,7 @@ from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.shop import bulk, credentials, protocol, report, requests, spec
 from analytics_pipeline.shop.charges import Charges
+from analytics_pipeline.shop.fields import Extra
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.related import Follow, Related
 from analytics_pipeline.shop.report import ShopReport
@@ -255,6 +256,7 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path)
         related: dict[str, Related] | None = None
         follow: dict[str, Follow] | None = None
         charges: Charges = ()
+        extra: dict[str, Extra] | None = None
         quarantine: spec.QuarantineLimits | None = None
         late_changes: protocol.LateChanges | None = None
         report: ShopReport | None = None

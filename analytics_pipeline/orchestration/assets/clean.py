@@ -1,6 +1,6 @@
 """The clean layer: typed tables made of the raw one, the ledger, and what was quarantined or left out."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import chain, islice
 from pathlib import Path
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.blocked import keep_blocked
-from analytics_pipeline.history.hooks import ORDER_TABLES, CleanedDays
+from analytics_pipeline.history.hooks import CleanedDays, order_tables
 from analytics_pipeline.history.moves import find_moves
 from analytics_pipeline.history.related import find_related, read_children
 from analytics_pipeline.history.replaced import replaced_records
@@ -73,6 +73,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
         partitions: The business days.
         described: The shop, which decides about the version of their code.
     """
+    tables = order_tables(described)
 
     @dg.multi_asset(
         name="clean_orders",
@@ -88,13 +89,14 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
                 owners=[OWNER],
                 io_manager_key=IO_MANAGER,
             )
-            for name, contract in ORDER_TABLES.items()
+            for name, contract in tables.items()
         },
         deps=[dg.AssetKey(related_contract(name).table.path) for name in described.orders.related],
         **by_day(partitions),
         check_specs=[
-            *(spec for contract in ORDER_TABLES.values() for spec in contract_specs(contract.table)),
+            *(spec for contract in tables.values() for spec in contract_specs(contract.table)),
             _balance_spec(),
+            *([_readable_spec(dg.AssetKey(CLEAN_ORDERS.table.path))] if described.orders.is_described else []),
             *limit_specs(),
         ],
     )
@@ -134,17 +136,18 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
                 are_orders_alone=context.job_name == CHANGED_ORDERS,
             )
             staged = stack.enter_context(postgres.begin_orders(part | along, cleaned_days, context.run.run_id))
-            audits = {name: ContractAudit(contract) for name, contract in ORDER_TABLES.items()}
+            audits = {name: ContractAudit(contract) for name, contract in tables.items()}
             quarantine = QuarantineAudit(shop.description.quarantine)
-            accounting = Accounting()
+            accounting, unreadable = Accounting(), list[str]()
             for is_beside, chunk in chain(_chunks(_of_days(asked, related.lacking)), _chunks(beside, is_beside=True)):
                 frame = chunk.to_pandas(types_mapper=pd.ArrowDtype)
                 children = _children(stored, shop.description, frame)
                 cleaned = clean_orders(frame, shop.description, emails, superseded=moves.superseded, children=children)
                 accounting += cleaned.accounting
+                unreadable += cleaned.unreadable
                 if not is_beside:
                     quarantine.look_at(cleaned)
-                for name, contract in ORDER_TABLES.items():
+                for name, contract in tables.items():
                     rows: pd.DataFrame = getattr(cleaned, name)
                     audits[name].look_at(rows)
                     staged.write(contract.table, rows)
@@ -157,11 +160,13 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
                 context.log.warning("not cleaned, since a related list has never been loaded: %s", related.lacking)
             results = [result for audit in audits.values() for result in audit.results()]
             results += [_balance_result(accounting), *quarantine.results()]
+            if described.orders.is_described:
+                results.append(_readable_result(dg.AssetKey(CLEAN_ORDERS.table.path), unreadable))
             if quarantine.blocked:
                 blocked_days = [day.day for day in quarantine.blocked]
                 keep_blocked(stored, blocked_days, quarantine.held(), context.run.run_id)
             yield quarantine.doubt()
-            yield from publish(results, _outputs(staged))
+            yield from publish(results, _outputs(staged, tables))
 
     return [
         clean_order_tables,
@@ -215,12 +220,12 @@ def _chunks(batches: pa.RecordBatchReader | None, *, is_beside: bool = False) ->
             yield is_beside, chunk
 
 
-def _outputs(staged: Staged) -> Iterator[dg.Output[StagedRows]]:
+def _outputs(staged: Staged, tables: Mapping[str, Contract]) -> Iterator[dg.Output[StagedRows]]:
     """Yield one output a table: the IO manager commits them all with the first, and only reports the others.
 
     A kill after the commit leaves right tables without all of their events; the next run of the days reports them anew.
     """
-    for name, contract in ORDER_TABLES.items():
+    for name, contract in tables.items():
         yield dg.Output(StagedRows(staged, contract.table), output_name=name)
 
 
@@ -231,16 +236,13 @@ def _dimension(
     described: Shop,
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey(clean.table.path)
-    readable = dg.AssetCheckSpec(
-        READABLE, asset=key, description="No value of a record had to become null since it cannot be read."
-    )
 
     @table_asset(
         clean.table,
         ins={"raw": dg.AssetIn(key=raw.table.path)},
         kinds={"pandas", "postgres"},
         code_version=dimension_code_version(described, clean),
-        check_specs=[*contract_specs(clean.table), readable],
+        check_specs=[*contract_specs(clean.table), _readable_spec(key)],
     )
     def clean_dimension(
         context: dg.AssetExecutionContext,  # noqa: ARG001 - guarded
@@ -254,19 +256,27 @@ def _dimension(
             cleaned = transform(raw.read_all().to_pandas(types_mapper=pd.ArrowDtype), shop.description, emails)
             audit = ContractAudit(clean)
             audit.look_at(cleaned.rows)
-            yield dg.AssetCheckResult(
-                asset_key=key,
-                check_name=READABLE,
-                passed=not cleaned.unreadable,
-                severity=dg.AssetCheckSeverity.WARN,
-                metadata=shown(
-                    {"unreadable": len(cleaned.unreadable), "examples": "; ".join(cleaned.unreadable[:EXAMPLES])}
-                ),
-            )
+            yield _readable_result(key, cleaned.unreadable)
             rows = pa.Table.from_pandas(cleaned.rows, schema=clean.table.arrow_schema, preserve_index=False)
             yield from publish(audit.results(), [dg.Output(rows)])
 
     return clean_dimension
+
+
+def _readable_spec(key: dg.AssetKey) -> dg.AssetCheckSpec:
+    return dg.AssetCheckSpec(
+        READABLE, asset=key, description="No value of a record had to become null since it cannot be read."
+    )
+
+
+def _readable_result(key: dg.AssetKey, unreadable: Sequence[str]) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=READABLE,
+        passed=not unreadable,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata=shown({"unreadable": len(unreadable), "examples": "; ".join(unreadable[:EXAMPLES])}),
+    )
 
 
 def _balance_spec() -> dg.AssetCheckSpec:
