@@ -51,14 +51,28 @@ def decode(payload: bytes | str) -> object:
     return document if original is None else decode_tolerantly(original)
 
 
-def is_same_record(one: str, other: str) -> bool:
-    """Whether two payloads say the same, however they are written."""
+def is_same_record(one: str, other: str, volatile: Sequence[str] = ()) -> bool:
+    """Whether two payloads say the same, however they are written, but for some fields; see `without`."""
     if one == other:
         return True
     try:
-        return decode(one) == decode(other)
+        return without(decode(one), volatile) == without(decode(other), volatile)
     except (ValueError, RecursionError):  # no JSON, or nested beyond what can be compared: only the same text is
         return False
+
+
+def without(document: object, fields: Sequence[str]) -> object:
+    """Take fields out of a decoded record (`stock`, `lines[].stock`), in place, and return it."""
+    for field in fields:
+        *above, last = field.split(".")
+        holders = [document]
+        for name in above:
+            found = [holder.get(name.removesuffix("[]")) for holder in holders if isinstance(holder, dict)]
+            holders = [one for each in found for one in (each if isinstance(each, list) else [each])]
+        for holder in holders:
+            if isinstance(holder, dict):
+                holder.pop(last.removesuffix("[]"), None)
+    return document
 
 
 def decode_with(decoder: Callable[[bytes], Decoded], body: bytes) -> Decoded:

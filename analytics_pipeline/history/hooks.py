@@ -14,6 +14,7 @@ import pyarrow as pa
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import NO_DAYS, Days
 from analytics_pipeline.history.blocked import BlockedForgotten
+from analytics_pipeline.history.cancellations import CancellationsKept
 from analytics_pipeline.history.dimensions import DimensionsMissed
 from analytics_pipeline.history.extractions import Extracted, ExtractionFigures, NotOutdated
 from analytics_pipeline.history.first_orders import FirstOrdersMoved
@@ -169,6 +170,7 @@ def order_hooks(cleaned: CleanedDays, catalogue: Catalogue, run_id: str) -> dict
         # By which rules the days were made before, and which records were replaced, is gone after these two.
         SalesChanged(writing, catalogue.daily_marts, cleaned.replaced, cleaned.replaced_sales),
         written,
+        *([CancellationsKept()] if catalogue.shop.orders.cancelled_when else []),
         ReplacedForgotten(),
         # A day is off the list once it is written; one that an order has left comes onto it anew.
         StaleUnmarked(cleaned.are_orders_alone),

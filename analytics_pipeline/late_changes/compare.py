@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.decoding.mapping import is_same_record
+from analytics_pipeline.history.cancellations import cancellations_seen
 from analytics_pipeline.history.related import read_children
 from analytics_pipeline.history.stale import StaleDay
 from analytics_pipeline.late_changes.affected import affected_days
@@ -83,13 +84,16 @@ class Comparison:
         self.undated |= {key: record for key, record in keyed if key not in stored}
 
     def _affected(self, rows: Sequence[Mapping[str, Any]]) -> Iterator[StaleDay]:
-        stored = _stored_records(self._database, [row["order_id"] for row in rows])
+        stored, volatile = (
+            _stored_records(self._database, [row["order_id"] for row in rows]),
+            self._shop.orders.volatile,
+        )
         changed = [
             row
             for row in rows
             if (row["order_date"] in self._loaded or row["order_id"] in stored)
             and not any(
-                day == row["order_date"] and is_same_record(payload, row["payload"])
+                day == row["order_date"] and is_same_record(payload, row["payload"], volatile)
                 for day, payload in stored.get(row["order_id"], [])
             )
         ]
@@ -105,8 +109,11 @@ class Comparison:
             return
         self.changed.update(row["order_id"] for row in changed)
         before = _stored_states(self._database, stored)
+        seen = cancellations_seen(self._database, self._shop, {row["order_id"] for row in changed})
         shown = pa.Table.from_pylist(changed, schema=RAW_ORDERS.table.arrow_schema)
-        cleaned = clean_orders(shown.to_pandas(types_mapper=pd.ArrowDtype), self._shop, children=children)
+        cleaned = clean_orders(
+            shown.to_pandas(types_mapper=pd.ArrowDtype), self._shop, children=children, cancellations=seen
+        )
         after, strange = _shown_states(shown, cleaned), _naming_unknown(self._database, cleaned)
         first = first_orders(self._database, {order_id: state.order_date for order_id, state in before.items()})
         for row in changed:

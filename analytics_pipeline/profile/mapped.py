@@ -84,6 +84,8 @@ def _read(endpoint: Endpoint) -> Iterator[Mapped]:
         yield _of(f"exclude ({rule.reason})", rule.when, _RECORD)
     for role, said in (endpoint.includes_tax.expressions if endpoint.includes_tax else {}).items():
         yield _of(role, said, _RECORD)
+    if endpoint.cancelled_when:
+        yield _of("cancelled_when", endpoint.cancelled_when, _RECORD)
     if endpoint.returns_when:
         yield _of("returns_when", endpoint.returns_when, _RECORD)
     yield from _of_list("lines", endpoint.lines.records, endpoint.lines.fields, _RECORD)

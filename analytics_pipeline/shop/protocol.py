@@ -117,6 +117,8 @@ def _fixed_values(values: dict[str, str]) -> dict[str, str]:
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
 Reason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\[\])?(\.[A-Za-z_][\w-]*(\[\])?)*$")]
+"""A field of a record, or of the entries of a list in it: `stock`, `lines[].stock`."""
 Expression = Annotated[str, AfterValidator(_expression)]
 DottedPath = Annotated[str, AfterValidator(_dotted)]
 RecordsPath = Annotated[str, AfterValidator(_records_path)]

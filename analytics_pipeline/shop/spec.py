@@ -38,6 +38,7 @@ from analytics_pipeline.shop.protocol import (
     Day,
     Errors,
     Expression,
+    FieldPath,
     Fixed,
     LateChanges,
     Limits,
@@ -84,6 +85,8 @@ class Orders(DatedEndpoint):
 
     exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
     returns_when: Expression | None = None
+    cancelled_when: Expression | None = LATER
+    volatile: Annotated[tuple[FieldPath, ...], Field(strict=False, exclude_if=lambda paths: not paths)] = ()
     fields: OrderFields
     lines: Lines
     extra: dict[ExtraName, Extra] = Field(default_factory=dict, exclude_if=lambda extra: not extra)

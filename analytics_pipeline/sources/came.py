@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 
 from analytics_pipeline.decoding.envelope import record_reader
-from analytics_pipeline.decoding.mapping import id_text
+from analytics_pipeline.decoding.mapping import decode, id_text, without
 
 _MASK = (1 << 64) - 1
 Key = str | tuple[int, int]
@@ -35,8 +35,12 @@ class Came:
         versions_beside: Other versions that came on the same page as an id.
     """
 
-    def __init__(self, id_path: str | None, stamp_path: str | None) -> None:
-        """Takes the paths of the id and the change stamp of a record; without an id's each record is one of its own."""
+    def __init__(self, id_path: str | None, stamp_path: str | None, volatile: Sequence[str] = ()) -> None:
+        """Takes the paths of the id and the change stamp of a record, and the fields that make no other version of it.
+
+        Without an id's path each record is one of its own.
+        """
+        self._volatile = volatile
         self.pages = 0
         self.shifted = self.changed = self.versions_beside = 0
         self._ids: dict[Key, _Id] = {}
@@ -88,7 +92,16 @@ class Came:
         except (ValueError, ArithmeticError, RecursionError):  # an odd record is judged elsewhere
             return (self.pages, position), mark_of(record)
         stamp = rest[0] if self._has_stamp else None
+        if stamp is None and self._volatile:
+            return name, mark_of(self._lasting(record))
         return name, mark_of(record if stamp is None else repr(stamp).encode("utf-8", "replace"))
+
+    def _lasting(self, record: bytes) -> bytes:
+        """Return a record without the fields that make no other version of it."""
+        try:
+            return repr(without(decode(record), self._volatile)).encode("utf-8", "replace")
+        except (ValueError, ArithmeticError, RecursionError):
+            return record
 
 
 class SourceCount:

@@ -99,7 +99,7 @@ class Extraction(Iterator[pa.RecordBatch]):
             bulk: The job whose file has the records; None: they come page by page.
         """
         self.schema = reading.schema
-        self.came = Came(reading.id_path, reading.version_path)
+        self.came = Came(reading.id_path, reading.version_path, reading.volatile)
         self._counted = SourceCount()
         self.shop_time: datetime | None = None
         self._client = client

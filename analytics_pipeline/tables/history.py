@@ -152,6 +152,24 @@ RELATED_PROOFS = Table(
     key=("list_name", "day"),
 )
 
+CANCELLATIONS_SEEN = Table(
+    schema="ops",
+    name="cancellations_seen",
+    description="Since when orders are cancelled, of a shop that says that they are and not since when "
+    "(cancelled_when): first seen so, and kept until an order is seen uncancelled.",
+    columns=(
+        Column("order_id", TEXT, "The order's id."),
+        Column(
+            "cancelled_at",
+            STAMP,
+            "The change stamp of the version in which it was first seen cancelled, else when that was read; the shop's "
+            "own moment where it gives one.",
+        ),
+        Column("seen_at", STAMP, "When that was written."),
+    ),
+    key=("order_id",),
+)
+
 DELETED_ORDERS = Table(
     schema="ops",
     name="deleted_orders",
@@ -439,6 +457,7 @@ OPS_TABLES = (
     REPLACED_ORDERS,
     DAY_PROOFS,
     RELATED_PROOFS,
+    CANCELLATIONS_SEEN,
     DELETED_ORDERS,
     UNDATED_ORDERS,
     POLLS,

@@ -5,11 +5,12 @@ in quarantine. Columns are read in `records`, lines in `lines`, refunds in `refu
 are in `ledger`, and the balance is drawn in `accounting`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import compress
+from types import MappingProxyType
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from analytics_pipeline.shop.fields import IncludesTax
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract, orders_contract
-from analytics_pipeline.tables.shape import FLAG, MONEY, TEXT
+from analytics_pipeline.tables.shape import FLAG, MONEY, STAMP, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
 from analytics_pipeline.transforms.amounts import InUnits
 from analytics_pipeline.transforms.charge_entries import entries_of_orders, entries_of_refunds
@@ -39,6 +40,8 @@ from analytics_pipeline.transforms.records import (
     Faults,
     OrderReader,
     OrderRecords,
+    Path,
+    is_true,
     newest_versions,
     superseded_days,
 )
@@ -58,6 +61,7 @@ from analytics_pipeline.transforms.values import (
 from analytics_pipeline.transforms.version import contract_version
 
 DIFFERS = "does not equal the sum of its parts"
+NO_CANCELLATIONS: Mapping[str, datetime] = MappingProxyType({})
 ONLY_IN_RAW = '"has a number or a nesting that only the whole record holds: see raw.orders"'
 _encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode  # a value that is none, as its text
 
@@ -84,6 +88,7 @@ def clean_orders(
     *,
     superseded: Collection[tuple[str, date]] | None = None,
     children: Children = NO_CHILDREN,
+    cancellations: Mapping[str, datetime] = NO_CANCELLATIONS,
 ) -> CleanOrders:
     """Clean the orders of some business days.
 
@@ -93,6 +98,7 @@ def clean_orders(
         emails: Hashes the addresses; without it they are left out, for who asks what orders come to and not whose.
         superseded: Orders and days of which a newer version stands on another day; found among the rows when None.
         children: The orders' records of related lists.
+        cancellations: Since when orders were seen cancelled before, where the shop does not say it.
     """
     if superseded is None:
         superseded = _superseded_within(raw, shop)
@@ -107,6 +113,8 @@ def clean_orders(
         keys = zip(latest["order_id"], latest["order_date"], strict=True)
         records.excluded.update({place: MOVED for place, key in enumerate(keys) if key in superseded})
     orders = _order_frame(latest, records, shop, faults, emails)
+    if shop.orders.cancelled_when is not None:
+        orders["cancelled_at"] = _moments_of_cancellation(orders, documents, shop, cancellations, faults)
     entries = amounts.charges(entries_of_orders(documents, shop, faults))
     charges = read_charges(orders, entries, records.credit_notes, shop, faults)
     orders["other_taxes"] = charges.with_taxes(orders["shipping_tax"])
@@ -196,6 +204,21 @@ def _add_tax_flags(orders: pd.DataFrame, listed: TypedColumns, shop: Shop) -> No
         else:
             never = part in {"refund_lines", "refund_adjustment"}
             orders[f"includes_tax_{part}"] = repeated(value=False, count=len(orders), kind=FLAG) if never else prices
+
+
+def _moments_of_cancellation(
+    orders: pd.DataFrame, documents: Sequence[object], shop: Shop, known: Mapping[str, datetime], faults: Faults
+) -> pd.Series:
+    """Return when each order was cancelled: as listed; else since it is known; else as of the version that says it."""
+    rule = Path(str(shop.orders.cancelled_when), ORDERS, "cancelled_at")
+    found = rule.read(documents, range(len(documents)), faults)
+    names = ("order_id", "cancelled_at", "updated_at", "extracted_at")
+    columns = (pa.array(orders[name]).to_pylist() for name in names)
+    moments = [
+        listed or (known.get(order_id) or changed or read if is_true(is_cancelled) else None)
+        for is_cancelled, order_id, listed, changed, read in zip(found, *columns, strict=True)
+    ]
+    return arrow_series(moments, STAMP)
 
 
 def _note_missing_ids(latest: pd.DataFrame, listed: TypedColumns) -> None:

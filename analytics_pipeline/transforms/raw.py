@@ -64,6 +64,7 @@ class Reading:
         version_path: The API's path of the change stamp, which sets versions of a record apart; None for none.
         only_day: The business day of every record, where the shop was asked for one day alone.
         parent_path: The API's path of the parent's id, of related records.
+        volatile: Fields that make no other version of a record.
     """
 
     endpoint: Endpoint
@@ -75,6 +76,7 @@ class Reading:
     version_path: str | None = None
     only_day: date | None = None
     parent_path: str | None = None
+    volatile: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -310,6 +312,7 @@ def order_reading(shop: Shop, keeps: Callable[[date], bool], only_day: date | No
         keeps=keeps,
         version_path=fields.updated_at,
         only_day=only_day,
+        volatile=shop.orders.volatile,
     )
 
 

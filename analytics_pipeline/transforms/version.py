@@ -16,7 +16,9 @@ from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_ORDER_LINES, CLEAN_ORDERS, CLEAN_SALES, FORMERLY, Contract
 
 PACKAGE = "analytics-pipeline"
-JUDGING_KEYS = {"fields", "includes_tax", "lines", "extra", "charges", "refunds", "exclude", "returns_when"}
+JUDGING_KEYS = {
+    *("fields", "includes_tax", "lines", "extra", "charges", "refunds", "exclude", "returns_when", "cancelled_when"),
+}
 """Keys of the description's `orders` that decide what becomes of a record."""
 JUDGING_CONTRACTS = (CLEAN_ORDERS, CLEAN_ORDER_LINES, CLEAN_SALES)
 DIGITS = 12

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.blocked import keep_blocked
+from analytics_pipeline.history.cancellations import cancellations_seen
 from analytics_pipeline.history.hooks import CleanedDays, order_tables
 from analytics_pipeline.history.moves import find_moves
 from analytics_pipeline.history.related import find_related, read_children
@@ -142,7 +143,14 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
             for is_beside, chunk in chain(_chunks(_of_days(asked, related.lacking)), _chunks(beside, is_beside=True)):
                 frame = chunk.to_pandas(types_mapper=pd.ArrowDtype)
                 children = _children(stored, shop.description, frame)
-                cleaned = clean_orders(frame, shop.description, emails, superseded=moves.superseded, children=children)
+                cleaned = clean_orders(
+                    frame,
+                    shop.description,
+                    emails,
+                    superseded=moves.superseded,
+                    children=children,
+                    cancellations=cancellations_seen(stored, shop.description, set(frame["order_id"])),
+                )
                 accounting += cleaned.accounting
                 unreadable += cleaned.unreadable
                 if not is_beside:
@@ -181,7 +189,8 @@ def _replaced_sales(replaced: pa.Table, shop: Shop, emails: EmailKey, database: 
         return CLEAN_SALES.table.arrow_schema.empty_table()
     records = replaced.to_pandas(types_mapper=pd.ArrowDtype)
     children = _children(database, shop, records)
-    sales = clean_orders(records, shop, emails, superseded=(), children=children).sales
+    seen = cancellations_seen(database, shop, set(records["order_id"]))
+    sales = clean_orders(records, shop, emails, superseded=(), children=children, cancellations=seen).sales
     return pa.Table.from_pandas(sales, schema=CLEAN_SALES.table.arrow_schema, preserve_index=False)
 
 
