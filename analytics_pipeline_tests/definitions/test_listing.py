@@ -16,6 +16,7 @@ marts/daily_witness marts daily
 ops/accounting ops daily
 ops/anomalies ops daily
 ops/blocked_orders history whole
+ops/cancellations_seen history whole
 ops/code_versions history whole
 ops/day_proofs history whole
 ops/deleted_orders history whole
