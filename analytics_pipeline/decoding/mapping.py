@@ -27,6 +27,7 @@ _JSON_NAMES = {bool: "true or false", list: "a list", dict: "an object"}
 """What people call a value of JSON; any other one that is no text is a number."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
+_LONGEST_DAY = len("2026-01-31")
 LONGEST_ID = 1_000
 """Bytes of an id in UTF-8: two of them have to fit a row of an index, which holds 2,704."""
 
@@ -204,7 +205,7 @@ def parse_stamp(value: object, times: StampStyle, zone: ZoneInfo) -> datetime:
     """Reads a stamp of the shop as an aware UTC datetime.
 
     A local stamp without offset in autumn's repeated hour is the first of the two; one in spring's skipped hour is
-    read with the offset before the gap.
+    read with the offset before the gap. A day without a time lies on that day of the zone in any case.
 
     Args:
         value: Text for `iso8601` and `rfc2822`; a number or its digits for `unix_seconds`.
@@ -222,7 +223,10 @@ def parse_stamp(value: object, times: StampStyle, zone: ZoneInfo) -> datetime:
     else:
         stamp = _unix_stamp(value)
     if stamp.tzinfo is None:
-        stamp = stamp.replace(tzinfo=zone if times.without_offset == "local" else UTC)
+        day, is_local = stamp.date(), times.without_offset == "local"
+        stamp = stamp.replace(tzinfo=zone if is_local else UTC)
+        if not is_local and len(str(value)) <= _LONGEST_DAY and stamp.astimezone(zone).date() != day:
+            stamp = stamp.replace(tzinfo=zone)
     if not _FIRST_YEAR <= stamp.year <= _LAST_YEAR:
         raise ValueError(f"its year {stamp.year} lies outside {_FIRST_YEAR} to {_LAST_YEAR}")
     return stamp.astimezone(UTC)

@@ -108,6 +108,8 @@ def read_refunds(
         shipping, shipping_tax, adjustment = (amount or ZERO for amount in others)
         without_tax = shipping - shipping_tax if of_shipping[record] else shipping
         tax = round_money(adjustment * shares[record]) if of_adjustment[record] else ZERO
+        if adjustment - tax + sum(line.amount for line in goods[place]) < ZERO:  # keeps more than its lines' worth
+            listed.note([place], "negative", "adjustment")
         refund = Refund(
             moment or _NEVER,
             without_tax,
@@ -185,7 +187,8 @@ def _typed(entries: Entries, refunds: Sequence[int], shop: Shop, faults: Faults)
 def _given_back(listed: TypedColumns, field: str, *, is_required: bool = False) -> list[Decimal | None]:
     """Return the amounts of a field, None where one cannot be read, else zero where absent; negative ones are noted."""
     amounts = listed.money(field)
-    listed.note(places(amounts < 0), "negative", field)
+    if field != "adjustment":  # one below zero is what is kept of the lines' value
+        listed.note(places(amounts < 0), "negative", field)
     known = decimals(or_zero(amounts))
     missing = amounts.isna().tolist()
     return [

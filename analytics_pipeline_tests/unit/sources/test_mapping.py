@@ -166,6 +166,13 @@ def test_a_local_stamp_in_the_skipped_hour_is_read_with_the_offset_before_the_ga
     assert parse_stamp("2026-03-29T03:30:00", LOCAL, BERLIN) == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("text", ["2026-01-31", "20260131"])
+@pytest.mark.parametrize("times", [UTC_TIMES, LOCAL])
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Pacific/Auckland"])
+def test_a_day_without_a_time_is_that_business_day_in_any_zone(text: str, times: Times, zone: str) -> None:
+    assert business_day(parse_stamp(text, times, ZoneInfo(zone)), ZoneInfo(zone)) == date(2026, 1, 31)
+
+
 def test_mail_stamps_and_unix_seconds_are_read_too() -> None:
     mail, unix = Times(format="rfc2822"), Times(format="unix_seconds")
     assert parse_stamp("Sat, 31 Jan 2026 08:15:00 +0100", mail, BERLIN) == datetime(2026, 1, 31, 7, 15, tzinfo=UTC)

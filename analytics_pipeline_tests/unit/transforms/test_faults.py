@@ -113,6 +113,7 @@ REFUND_FAULTS = [
     (refund(shipping="-1"), "shipping", "negative", "-1"),
     (refund(shipping_tax="-1"), "shipping_tax", "negative", "-1"),
     (refund(adjustment="-0.01"), "adjustment", "negative", "-0.01"),
+    (refund(one_mug(), adjustment="-9.51"), "adjustment", "negative", "-9.51"),
     (refund(one_mug(line_id=7)), "line_id", "refund of a line that the order lacks", "7"),
     (refund(one_mug(line_id=None)), "line_id", "refund of a line that the order lacks", None),
     (refund(one_mug(quantity=None)), "quantity", MISSING, None),

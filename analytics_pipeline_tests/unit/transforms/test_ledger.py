@@ -51,6 +51,17 @@ def test_a_refund_stands_on_its_own_day_and_is_in_the_order() -> None:
     assert sum(result.sales["total_sales"], Decimal(0)) == Decimal("28.56") - Decimal("17.75")
 
 
+def test_a_refund_may_give_back_less_than_its_lines_are_worth() -> None:
+    result = cleaned(order(refunds=[refund(one_mug(), adjustment="-2.50")]))
+    assert rows_of(result.sales, *EVENT)[2:] == [
+        (3, "line_returned", REFUND_DAY, -1, *money("9.5", "0", "-1.8")),
+        (4, "adjustment", REFUND_DAY, 0, *money("-2.5", "0", "0")),
+    ]
+    assert rows_of(result.orders, "refunded_total") == [money("8.8")]
+    cancelled = cleaned(order(refunds=[refund(one_mug(), adjustment="-2.50")], cancelled_at="2025-03-22T09:00:00Z"))
+    assert sum(row[0] for row in rows_of(cancelled.sales, "total_sales")) == 0
+
+
 def test_refunds_come_in_the_order_of_their_days() -> None:
     later = refund(one_mug(), created_at="2025-03-25T00:00:00Z")
     earlier = refund(one_mug(amount="9.00"), refund_id="R2", created_at="2025-03-12T00:00:00Z")
