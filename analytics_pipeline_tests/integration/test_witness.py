@@ -144,3 +144,18 @@ def test_a_day_that_the_report_does_not_mention_is_absent_and_not_zero(loaded: P
     [line, absent, *_] = witness_lines(loaded.database, BERLIN)
     assert "2 days compared" in line
     assert "1 day with sales here and ABSENT from it" in absent
+
+
+def test_orders_of_a_field_that_the_report_leaves_out_are_named_by_their_rule(loaded: Pipeline, tmp_path: Path) -> None:
+    orders = "select count(*) from clean.orders where gross_sales > 0 and order_date = business_day"
+    for rule, left in (({"is": ["DE"]}, "country = 'DE'"), ({"is_not": ["DE", "AT"]}, "country not in ('DE', 'AT')")):
+        where = [{"path": "country", "reason": "elsewhere", **rule}]
+        look_again(redescribed(loaded, tmp_path, report={"leaves_out_where": where}), Days(FIRST, LAST))
+
+        rows = loaded.rows(
+            f"select ours - by_its_rules as gone, ({orders} and {left})::numeric(19, 4) as left_out, "
+            "explained_by::jsonb ->> 'elsewhere' as named from marts.daily_witness where metric = 'orders'"
+        )
+        assert all(row["gone"] == row["left_out"] for row in rows)
+        assert {-Decimal(str(row["named"] or 0)) for row in rows} == {Decimal(str(row["left_out"])) for row in rows}
+        assert any(row["named"] for row in rows)

@@ -1,0 +1,134 @@
+"""What orders that are held back would add to a day: as the ledger would have it, else by their own sums, else null."""
+
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.tables.contracts import RAW_ORDERS
+from analytics_pipeline.transforms.held_back import HeldBack, held_back_sales
+
+DAY, LATER = date(2026, 1, 15), date(2026, 1, 20)
+LINE = {
+    "id": 1,
+    "product_id": "P",
+    "title": "T",
+    "quantity": 2,
+    "unit_price": "10.00",
+    "discount": "1.00",
+    "tax": "3.61",
+}
+ORDER: dict[str, Any] = {
+    "id": "A",
+    "created_at": "2026-01-15T10:00:00Z",
+    "updated_at": "2026-01-15T10:00:00Z",
+    "currency": "EUR",
+    "prices_include_tax": False,
+    "order_discount": "0.00",
+    "discount_total": "1.00",
+    "shipping": "5.00",
+    "shipping_tax": "0.95",
+    "tax_total": "4.56",
+    "total": "28.56",
+    "lines": [LINE],
+    "refunds": [],
+}
+REFUND = {
+    "id": "R",
+    "created_at": "2026-01-20T10:00:00Z",
+    "shipping": "0.00",
+    "shipping_tax": "0.00",
+    "adjustment": "0.00",
+    "lines": [{"line_id": 1, "quantity": 1, "amount": "9.50", "tax": "1.81"}],
+}
+SOLD = {
+    "gross_sales": "20",
+    "discounts": "1",
+    "net_sales": "19",
+    "shipping": "5",
+    "taxes": "4.56",
+    "total_sales": "28.56",
+}
+BROKEN = {"lines": [{**LINE, "unit_price": "N/A"}]}
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return load_shop("demo")
+
+
+def held(shop: Shop, **changes: object) -> dict[tuple[date, bool], HeldBack]:
+    record = {**ORDER, **changes}
+    row = {
+        "order_id": "A",
+        "order_date": DAY,
+        "extracted_at": datetime(2026, 1, 21, tzinfo=UTC),
+        "payload": json.dumps(record),
+    }
+    table = pa.Table.from_pylist([row], schema=RAW_ORDERS.table.arrow_schema)
+    found = held_back_sales(table.to_pandas(types_mapper=pd.ArrowDtype), shop)
+    return {(one.event_date, one.is_given_back): one for one in found}
+
+
+def amounts(one: HeldBack) -> dict[str, str | None]:
+    return {
+        name: None if value is None else str(value.normalize()) if value != value.to_integral() else str(int(value))
+        for name, value in one.amounts.items()
+        if value is None or value
+    }
+
+
+@pytest.mark.parametrize("changes", [{"is_test": True}, {"total": "29.06"}, {"discount_total": "7.00"}])
+def test_an_order_that_only_a_rule_or_a_sum_holds_back_comes_to_what_the_ledger_would_have(
+    shop: Shop, changes: dict[str, object]
+) -> None:
+    found = held(shop, refunds=[REFUND], **changes)
+
+    assert amounts(found[DAY, False]) == {**SOLD, "orders": "1", "units_sold": "2"}
+    assert amounts(found[LATER, True]) == {
+        "returns": "9.5",
+        "units_returned": "1",
+        "net_sales": "-9.5",
+        "taxes": "-1.81",
+        "total_sales": "-11.31",
+    }
+
+
+def test_one_whose_lines_cannot_be_read_comes_to_its_own_sums_and_units_are_not_known(shop: Shop) -> None:
+    found = held(shop, **BROKEN)
+
+    assert amounts(found[DAY, False]) == {**SOLD, "orders": "1", "units_sold": None, "free_units": None}
+    assert found[DAY, False].currency == "EUR"
+
+
+def test_its_refunds_and_its_cancellation_are_given_back_on_their_days(shop: Shop) -> None:
+    found = held(shop, refunds=[REFUND], cancelled_at="2026-01-20T12:00:00Z", **BROKEN)
+
+    given = amounts(found[LATER, True])
+    assert {name: given[name] for name in ("returns", "net_sales", "taxes", "total_sales")} == {
+        "returns": "19",
+        "net_sales": "-19",
+        "taxes": "-4.56",
+        "total_sales": "-28.56",
+    }
+    assert found[DAY, False].is_cancelled
+
+
+def test_what_cannot_be_read_is_unknown_and_not_zero(shop: Shop) -> None:
+    sold = held(shop, total="a lot", currency="EURO", **BROKEN)[DAY, False]
+
+    assert sold.currency is None
+    assert {sold.amounts[name] for name in ("orders", "gross_sales", "net_sales", "total_sales")} == {None}
+    assert sold.amounts["taxes"] == Decimal("4.56")
+
+
+def test_with_prices_that_include_tax_a_discount_is_known_by_the_lines_alone(shop: Shop) -> None:
+    sold = held(shop, prices_include_tax=True, **BROKEN)[DAY, False]
+
+    assert (sold.amounts["gross_sales"], sold.amounts["discounts"]) == (None, None)
+    assert sold.amounts["net_sales"] == Decimal("28.56") - Decimal("4.56") - Decimal("4.05")
