@@ -4,11 +4,12 @@ That they pass on good data is part of every other run. No cleaning breaks its p
 put in its place.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pandas as pd
@@ -54,10 +55,8 @@ def check_that_nothing_changed(loaded: Pipeline, check: str, asset: str) -> dg.A
 
 
 def damage_cleaning(monkeypatch: pytest.MonkeyPatch, damage: Callable[[CleanOrders], CleanOrders]) -> None:
-    def damaged(
-        raw: pd.DataFrame, shop: Shop, emails: EmailKey, *, superseded: Collection[tuple[str, date]]
-    ) -> CleanOrders:
-        cleaned = clean_orders(raw, shop, emails, superseded=superseded)
+    def damaged(raw: pd.DataFrame, shop: Shop, emails: EmailKey, **beside: Any) -> CleanOrders:
+        cleaned = clean_orders(raw, shop, emails, **beside)
         return cleaned if cleaned.orders.empty else damage(cleaned)  # empty: what replaced records came to
 
     monkeypatch.setattr(f"{clean.__name__}.clean_orders", damaged)

@@ -155,8 +155,7 @@ def test_a_replay_that_fails_ends_with_exit_code_1_and_nothing_to_replay_with_0(
     shop = start_shop(now=NOW, bad_share=0.3, **SMALL)
     pipeline = pipeline_of(shop, limits={"retries": 0})
     nothing = call(pipeline, "replay")
-    messages = "no such order is in quarantine; the reasons there are: "
-    assert (nothing.exit_code, nothing.output) == (0, f"{messages}none\n")
+    assert (nothing.exit_code, nothing.output) == (0, "nothing is in quarantine\n")
     assert call(pipeline, "list").output == nothing.output
     unknown = call(pipeline, "show", "4711\x1b[2J")
     assert unknown.exit_code == 1
@@ -174,7 +173,7 @@ def test_a_replay_that_fails_ends_with_exit_code_1_and_nothing_to_replay_with_0(
     other = call(pipeline, "replay", "--reason", "nobody breaks this rule")
     assert other.exit_code == 0
     there = {str(row["reason"]) for row in pipeline.rows("select reason from ops.quarantine")}
-    assert set(other.output.removeprefix(messages).strip().split("; ")) == there != set()
+    assert set(other.output.partition("the reasons there are: ")[2].strip().split("; ")) == there != set()
 
 
 def _order_fields(pipeline: Pipeline) -> dict[str, str]:
