@@ -55,7 +55,7 @@ def check_that_nothing_changed(loaded: Pipeline, check: str, asset: str) -> dg.A
 
 
 def damage_cleaning(monkeypatch: pytest.MonkeyPatch, damage: Callable[[CleanOrders], CleanOrders]) -> None:
-    def damaged(raw: pd.DataFrame, shop: Shop, emails: EmailKey, **beside: Any) -> CleanOrders:
+    def damaged(raw: pd.DataFrame, shop: Shop, emails: EmailKey, **beside: Any) -> CleanOrders:  # noqa: ANN401 - what cleaning takes
         cleaned = clean_orders(raw, shop, emails, **beside)
         return cleaned if cleaned.orders.empty else damage(cleaned)  # empty: what replaced records came to
 
