@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -16,7 +16,7 @@ from analytics_pipeline_tests.dialects.cleaning import cleaned, client_of, diffe
 from analytics_pipeline_tests.dialects.json_server import JsonServer
 from analytics_pipeline_tests.dialects.medusa import Medusa
 from analytics_pipeline_tests.dialects.numbers import order_number
-from analytics_pipeline_tests.dialects.playing import DAYS, NOW, Clock, serving
+from analytics_pipeline_tests.dialects.playing import DAYS, NOW, SETTINGS, Clock, serving
 from analytics_pipeline_tests.dialects.shopify_graphql import ShopifyGraphQL
 from analytics_pipeline_tests.dialects.shopify_rest import ShopifyRest
 from analytics_pipeline_tests.dialects.stripe import Stripe
@@ -107,3 +107,12 @@ def test_a_token_that_has_ended_is_renewed_within_a_reading() -> None:
         assert [row["product_id"] for batch in extract_products(client) for row in batch.to_pylist()] == first
         paths = [call.url.rpartition("/")[2] for call in running.dialect.asked[asked:]]
         assert paths == ["graphql.json", "access_token", "graphql.json"]
+
+
+def test_prices_with_tax_make_no_difference_where_the_platform_gives_lines_without() -> None:
+    settings = replace(SETTINGS, prices_include_tax=True)
+    played = NAMES["woocommerce"]
+    with serving(played.kind, settings=settings, with_charges=True) as running:
+        figures = figures_by_day(cleaned("woocommerce", played.environment(running.url), DAYS[0], DAYS[-1]))
+        wrong = {day: differences(figures.get(day, {}), running.dialect.truth(day)) for day in DAYS}
+        assert {day: found for day, found in wrong.items() if found} == {}
