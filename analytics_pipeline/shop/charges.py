@@ -32,7 +32,15 @@ def counts_by_default(kind: ChargeKind) -> CountsIn:
 
 
 class Charge(Model):
-    """One charge: an amount of the record itself, or of each entry of a list in it."""
+    """One charge: an amount of the record itself, or of each entry of a list in it.
+
+    Attributes:
+        kind: What it is.
+        amount: The amount.
+        tax: The tax on it.
+        records: A list with one charge each; without it the record itself has the amount.
+        counts_in: Which figures it counts in.
+    """
 
     kind: ChargeKind
     amount: Expression

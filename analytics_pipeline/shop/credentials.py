@@ -49,7 +49,13 @@ class NoAuth(Model):
 
 
 class ApiKeyAuth(Model):
-    """A key in a header or in a query parameter."""
+    """A key in a header or in a query parameter.
+
+    Attributes:
+        key: The key, as a `${NAME}` reference.
+        header: Header that takes it.
+        param: Query parameter that takes it.
+    """
 
     type: Literal["api_key"]
     key: Secret
@@ -64,14 +70,23 @@ class ApiKeyAuth(Model):
 
 
 class BearerAuth(Model):
-    """A token in the `Authorization: Bearer` header."""
+    """A token in the `Authorization: Bearer` header.
+
+    Attributes:
+        token: The token, as a `${NAME}` reference.
+    """
 
     type: Literal["bearer"]
     token: Secret
 
 
 class BasicAuth(Model):
-    """User and password in the `Authorization: Basic` header; a key that is sent as the user has no password."""
+    """User and password in the `Authorization: Basic` header; a key that is sent as the user has no password.
+
+    Attributes:
+        username: The user.
+        password: The password, as a `${NAME}` reference; None for an empty one.
+    """
 
     type: Literal["basic"]
     username: Text

@@ -32,8 +32,16 @@ class Endpoint(Request):
     """What orders, customers and products share: where the list is and how it is paged.
 
     Attributes:
+        given_places: Placeholders that whoever asks for such a list has values for, beside those of paging and
+            windows.
+        records: Path of the list in the answer, or `@` when the answer is the list.
+        pagination: How the list is paged.
+        count: Path of the shop's own count of the query's records.
+        count_header: Header with that count.
+        count_request: A request of its own for that count.
+        changed_since: How records are asked for that changed since a stamp.
+        empty: Values that stand for nothing, by field.
         times: How the list writes stamps, where otherwise than the shop.
-        given_places: Placeholders that whoever asks for such a list has values for, beside those of paging and windows.
     """
 
     given_places: ClassVar[frozenset[str]] = frozenset()
@@ -155,7 +163,12 @@ class Endpoint(Request):
 
 
 class DatedEndpoint(Endpoint):
-    """A list whose records each belong to the business day of their creation."""
+    """A list whose records each belong to the business day of their creation.
+
+    Attributes:
+        created_window: How records are asked for that were created in a range of business days.
+        bulk: How long ranges are asked for as a job of the shop's.
+    """
 
     created_window: Window | None = None
     bulk: Bulk | None = None

@@ -21,7 +21,12 @@ ExtraType = Literal["text", "number", "money", "count", "flag", "stamp", "day"]
 
 
 class Extra(Model):
-    """A field of the description's own: a column of clean orders."""
+    """A field of the description's own: a column of clean orders.
+
+    Attributes:
+        path: What it is: an expression on the order.
+        type: Its type.
+    """
 
     path: Expression
     type: ExtraType = "text"
@@ -31,7 +36,32 @@ ExtraName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")]
 
 
 class OrderFields(Model):
-    """Paths from an order to our fields."""
+    """Paths from an order to our fields.
+
+    Attributes:
+        order_id: The order's id.
+        created_at: When it was placed: decides the business day.
+        updated_at: When it was last changed: of two versions the newest wins.
+        cancelled_at: When it was cancelled: its sales are reversed on that day.
+        currency: Its currency, else the shop's.
+        customer_id: The customer's id; empty for guests.
+        email: Stored as a hash only; knows guests again.
+        country: As the shop writes it.
+        prices_include_tax: True if prices, discounts and shipping contain tax.
+        order_discount: Order-wide discount that the lines do not contain.
+        discounts: All discounts: compared with the parts.
+        shipping: What the customer pays for shipping.
+        shipping_tax: Tax on shipping.
+        taxes: All taxes: compared with the parts.
+        total: What the order adds up to, refunds apart: compared with the parts.
+        channel: Where it was sold.
+        payment_method: How it is paid.
+        location: Which shop or store sold it.
+        shipping_country: Where it is sent.
+        shipping_region: Where it is sent, within the country.
+        discount_codes: Codes that were used: a list, or a text with commas.
+        tags: The order's tags: a list, or a text with commas.
+    """
 
     order_id: Expression
     created_at: Expression
@@ -58,7 +88,19 @@ class OrderFields(Model):
 
 
 class LineFields(Model):
-    """Paths from an order line to our fields; its value is that of a unit, or that of the whole line."""
+    """Paths from an order line to our fields; its value is that of a unit, or that of the whole line.
+
+    Attributes:
+        product_id: The product's id.
+        quantity: Units: a whole number.
+        unit_price: Price of one unit.
+        line_total: What the whole line costs before discounts, in place of unit_price.
+        line_id: The line's id, else its position.
+        title: The product's title at the time of the order.
+        discount: Discount of the whole line.
+        tax: Tax of the whole line.
+        tax_rate: Such as 0.19.
+    """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["unit_price"]}, {"required": ["line_total"]}]})
 
@@ -80,14 +122,26 @@ class LineFields(Model):
 
 
 class Lines(Model):
-    """Where an order's lines are."""
+    """Where an order's lines are.
+
+    Attributes:
+        records: The order's list of lines.
+        fields: Paths of a line's fields.
+    """
 
     records: Expression
     fields: LineFields
 
 
 class RefundLineFields(Model):
-    """Paths from a refund line to our fields."""
+    """Paths from a refund line to our fields.
+
+    Attributes:
+        line_id: The line that is taken back.
+        quantity: Units taken back.
+        amount: Their value after discount.
+        tax: Tax on it.
+    """
 
     line_id: Expression
     quantity: Expression
@@ -96,14 +150,27 @@ class RefundLineFields(Model):
 
 
 class RefundLines(Model):
-    """Where a refund's lines are."""
+    """Where a refund's lines are.
+
+    Attributes:
+        records: The refund's list of lines.
+        fields: Paths of a refunded line's fields.
+    """
 
     records: Expression
     fields: RefundLineFields
 
 
 class RefundFields(Model):
-    """Paths from a refund to our fields."""
+    """Paths from a refund to our fields.
+
+    Attributes:
+        refund_id: The refund's id.
+        refunded_at: When: decides the business day of the return.
+        shipping: Shipping given back.
+        shipping_tax: Tax on it.
+        adjustment: Goods value given back without naming lines.
+    """
 
     refund_id: Expression
     refunded_at: Expression
@@ -113,7 +180,15 @@ class RefundFields(Model):
 
 
 class Refunds(Model):
-    """Where an order's refunds are."""
+    """Where an order's refunds are.
+
+    Attributes:
+        records: The order's list of refunds.
+        fields: Paths of a refund's fields.
+        lines: The refund's lines.
+        charges: Other charges that are given back.
+        times: How refunds write stamps, where otherwise than orders.
+    """
 
     records: Expression
     fields: RefundFields
@@ -133,6 +208,15 @@ class IncludesTax(Model):
     """Which amounts contain tax: true, false or an expression on the order; by default as `prices_include_tax` says.
 
     Of refunds, lines and adjustments do not by default.
+
+    Attributes:
+        lines: Of prices.
+        discount: Of discounts.
+        shipping: Of shipping.
+        charges: Of other charges.
+        refund_lines: Of refunded lines.
+        refund_shipping: Of refunded shipping.
+        refund_adjustment: Of adjustments.
     """
 
     lines: Flag = LATER
@@ -150,7 +234,17 @@ class IncludesTax(Model):
 
 
 class CustomerFields(Model):
-    """Paths from a customer to our fields."""
+    """Paths from a customer to our fields.
+
+    Attributes:
+        customer_id: The customer's id.
+        created_at: When the customer registered.
+        updated_at: When the record was last changed.
+        email: Stored as a hash only.
+        name: Not stored in a clean table.
+        country: As the shop writes it.
+        first_order_at: First order ever.
+    """
 
     customer_id: Expression
     created_at: Expression | None = None
@@ -162,7 +256,16 @@ class CustomerFields(Model):
 
 
 class ProductFields(Model):
-    """Paths from a product to our fields."""
+    """Paths from a product to our fields.
+
+    Attributes:
+        product_id: The product's id, as in the lines.
+        title: Title.
+        category: Category.
+        price: Current list price.
+        cost: What one unit costs the shop.
+        updated_at: When the record was last changed.
+    """
 
     product_id: Expression
     title: Expression | None = None

@@ -149,7 +149,11 @@ class Model(BaseModel):
 
 
 class Listed(Model):
-    """What every list shares: the statuses by which the shop says that there is nothing, or nothing more."""
+    """What every list shares: the statuses by which the shop says that there is nothing, or nothing more.
+
+    Attributes:
+        ends_at_status: Statuses by which the shop says that there is nothing, or nothing more.
+    """
 
     ends_at_status: Annotated[tuple[EndStatus, ...], Field(strict=False)] = ()
 
@@ -184,7 +188,15 @@ class Paged(Listed):
 
 
 class PageNumber(Paged):
-    """Pages are counted."""
+    """Pages are counted.
+
+    Attributes:
+        param: The query parameter of the page's number.
+        first: Number of the first page.
+        pages: Path of the number of pages.
+        pages_header: Header with the number of pages.
+        empty_page_ends: Whether an empty page before the last one ends the list.
+    """
 
     type: Literal["page_number"]
     param: Text | None = None
@@ -206,7 +218,11 @@ class PageNumber(Paged):
 
 
 class Offset(Paged):
-    """Pages start at a number of records to skip."""
+    """Pages start at a number of records to skip.
+
+    Attributes:
+        param: The query parameter of the number of records to skip.
+    """
 
     type: Literal["offset"]
     param: Text | None = None
@@ -221,8 +237,12 @@ class Cursor(Paged):
     """Each answer carries an opaque cursor for the next request; those in `ends_at` say that there is none.
 
     Attributes:
+        param: The query parameter of the cursor.
         next: Path of the cursor beside the records.
         last: Path of what serves as the cursor in the last record of a page, in place of `next`.
+        repeat_params: Whether the other parameters are sent again with the cursor.
+        ends_at: Cursors that mean the end.
+        empty_page_ends: Whether an empty page with a cursor ends the list.
     """
 
     type: Literal["cursor"]
@@ -246,7 +266,12 @@ class Cursor(Paged):
 
 
 class NextLink(Paged):
-    """Each answer's body carries the URL of the next page."""
+    """Each answer's body carries the URL of the next page.
+
+    Attributes:
+        next: Path of the URL of the next page.
+        empty_page_ends: Whether an empty page with a link ends the list.
+    """
 
     type: Literal["next_link"]
     next: DottedPath
@@ -340,7 +365,17 @@ class Errors(Model):
 
 
 class Limits(Model):
-    """Time-outs in seconds, number of retries, and caps on what is read."""
+    """Time-outs in seconds, number of retries, and caps on what is read.
+
+    Attributes:
+        connect_timeout: Seconds for a connection.
+        read_timeout: Seconds without a byte of the answer.
+        answer_timeout: Seconds for a whole answer, however it drips.
+        retries: Further attempts after a failure that may pass.
+        max_retry_after: Most seconds that the shop's own wish to wait is obeyed.
+        max_answer_mb: Most megabytes of an answer.
+        max_pages: Most pages of one list.
+    """
 
     connect_timeout: float = Field(default=5, gt=0)
     read_timeout: float = Field(default=60, gt=0)
@@ -352,7 +387,12 @@ class Limits(Model):
 
 
 class Times(Model):
-    """How the shop writes stamps, and what one without offset means."""
+    """How the shop writes stamps, and what one without offset means.
+
+    Attributes:
+        format: How stamps are written.
+        without_offset: What a stamp without offset means: UTC, or the shop's clock.
+    """
 
     format: Literal["iso8601", "rfc2822", "unix_seconds"] = "iso8601"
     without_offset: Literal["utc", "local"] = "utc"

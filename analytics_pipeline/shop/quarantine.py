@@ -6,7 +6,12 @@ from analytics_pipeline.shop.protocol import Model
 
 
 class QuarantineLimits(Model):
-    """Largest share of a business day that quarantine may hold; null, or 1, sets no limit."""
+    """Largest share of a business day that quarantine may hold; null, or 1, sets no limit.
+
+    Attributes:
+        warn_above: Share of a business day above which a warning is reported.
+        block_above: Share above which the day is not written.
+    """
 
     warn_above: float | None = Field(default=0.02, ge=0, le=1)
     block_above: float | None = Field(default=0.2, ge=0, le=1)

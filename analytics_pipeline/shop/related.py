@@ -15,7 +15,14 @@ ListName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,40}$")]
 
 
 class RelatedFields(Model):
-    """Paths from a related record to our fields."""
+    """Paths from a related record to our fields.
+
+    Attributes:
+        record_id: The record's id.
+        parent_id: The order's id.
+        created_at: Decides the record's business day.
+        updated_at: When it was last changed.
+    """
 
     record_id: Expression
     parent_id: Expression
@@ -27,6 +34,7 @@ class Related(DatedEndpoint):
     """A list whose records name the order that they belong to.
 
     Attributes:
+        fields: Paths of a record's fields.
         into: The key of the order under which cleaning sees them.
     """
 

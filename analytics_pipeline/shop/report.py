@@ -31,7 +31,28 @@ LeftOut = Literal["cancelled_orders", "zero_orders", "tips", "fees", "duties"]
 
 
 class ReportFields(Model):
-    """The figures of a report's rows, by our names; expressions over a row."""
+    """The figures of a report's rows, by our names; expressions over a row.
+
+    Attributes:
+        date: The day of the row.
+        currency: Currency of the row, else the shop's.
+        orders: Orders placed.
+        units_sold: Units sold.
+        units_returned: Units taken back.
+        gross_sales: Gross sales.
+        discounts: Discounts, positive.
+        returns: Returns, positive.
+        net_sales: Net sales.
+        shipping: Shipping.
+        taxes: Taxes.
+        total_sales: Total sales.
+        charges: Other charges in total sales.
+        tips: Tips.
+        fees: Fees.
+        duties: Duties.
+        gift_cards_sold: Gift cards sold.
+        gift_cards_redeemed: Gift cards redeemed.
+    """
 
     date: Expression
     currency: Expression | None = None
@@ -137,7 +158,13 @@ class ReportRules(Model):
 
 
 class Report(ReportRules, Endpoint):
-    """A report that is asked for by a range of days."""
+    """A report that is asked for by a range of days.
+
+    Attributes:
+        created_window: How a range of days is asked for.
+        days_per_request: Most days of one request.
+        fields: The report's figures, by our names.
+    """
 
     pagination: Pagination = Single(type="single")
     created_window: Window

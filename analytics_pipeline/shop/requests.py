@@ -76,7 +76,12 @@ _SHORT_KEYS = {"from": "from_param", "to": "to_param", "since": "param"}
 
 
 class Overlay(Model):
-    """What one kind of request adds to the parameters and the body of its endpoint, or puts in their place."""
+    """What one kind of request adds to the parameters and the body of its endpoint, or puts in their place.
+
+    Attributes:
+        params: Query parameters that are added.
+        body: JSON that is put over that of the list.
+    """
 
     params: QueryParams = Field(default_factory=dict)
     body: Body = None
@@ -117,7 +122,12 @@ class Window(Overlay):
 
 
 class ChangedSince(Overlay):
-    """How records changed since a stamp are asked for: by `param`, or where `{{since}}` stands."""
+    """How records changed since a stamp are asked for: by `param`, or where `{{since}}` stands.
+
+    Attributes:
+        param: The query parameter of the stamp.
+        format: How the stamp is written.
+    """
 
     param: Text | None = None
     format: StampFormat
@@ -132,6 +142,7 @@ class Request(Model):
     """A request of the shop.
 
     Attributes:
+        path: Path below base_url.
         method: How it is made.
         params: Query parameters; a list of texts is sent as the parameter so many times.
         body: JSON, with POST.

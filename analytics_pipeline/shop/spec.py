@@ -74,14 +74,34 @@ _PACKAGED = Path(__file__).parent / "packaged"
 
 
 class Exclusion(Model):
-    """Records left out on purpose, with the reason they are counted under."""
+    """Records left out on purpose, with the reason they are counted under.
+
+    Attributes:
+        when: True of a record that is left out.
+        reason: What it is counted under.
+    """
 
     when: Expression
     reason: Reason
 
 
 class Orders(DatedEndpoint):
-    """The shop's orders."""
+    """The shop's orders.
+
+    Attributes:
+        exclude: Rules that leave orders out on purpose; the first that is true counts.
+        returns_when: True of a credit note: the whole record is goods taken back.
+        cancelled_when: True of a cancelled order, where the shop does not say when that was.
+        volatile: Paths in which two versions of an order may differ and be the same.
+        fields: Paths of an order's fields.
+        lines: The order's lines.
+        extra: Further columns of clean.orders, by name.
+        includes_tax: Which amounts contain tax, field by field.
+        charges: Other charges than lines and shipping: tips, fees, duties, gift cards.
+        refunds: The order's refunds.
+        related: Lists of their own path that belong to orders, by name.
+        follow: Lists that are asked for order by order, by name.
+    """
 
     exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
     returns_when: Expression | None = None
@@ -144,19 +164,54 @@ class Orders(DatedEndpoint):
 
 
 class Customers(Endpoint):
-    """The shop's customers."""
+    """The shop's customers.
+
+    Attributes:
+        fields: Paths of a customer's fields.
+    """
 
     fields: CustomerFields
 
 
 class Products(Endpoint):
-    """The shop's products."""
+    """The shop's products.
+
+    Attributes:
+        fields: Paths of a product's fields.
+    """
 
     fields: ProductFields
 
 
 class Shop(Model):
-    """A shop's whole description."""
+    """A shop's whole description.
+
+    Attributes:
+        name: Names the shop in messages and marks its database: small letters, digits, `_` and `-`.
+        base_url: Where the API is, without query; `${NAME}` and `${NAME:-default}` are read from the
+            environment.
+        timezone: IANA name, such as Europe/Berlin: its midnights bound the business days.
+        currency: Three letters: of orders that name none, and of rows of zeros.
+        first_day: First business day there can be an order; the partitions begin here.
+        last_day: Last business day there can be an order, of a shop that has ended.
+        daily_run_hour: Hour of the daily run, the shop's time.
+        due_by: Time by which yesterday has to be complete, the shop's time, in quotes.
+        auth: Credentials.
+        headers: Fixed further headers; not for secrets.
+        request_budget: How fast the shop may be asked.
+        errors: Where an answer with HTTP 200 says that it failed.
+        limits: Time-outs, retries and caps.
+        times: How the shop writes stamps.
+        money: How the shop writes amounts.
+        late_changes: How changes of orders are noticed whose day has been loaded.
+        intraday: Whether today's figures are kept current with each poll, marked provisional.
+        closed_until: Last business day of a closed period: its later changes land on the day they are seen.
+        quarantine: How much of a day may be in quarantine.
+        orders: The list of orders.
+        customers: The list of customers.
+        products: The list of products.
+        report: The shop's own daily figures, which are held against ours.
+    """
 
     name: Name
     base_url: Text

@@ -14,7 +14,7 @@ from analytics_pipeline.shop.spec import load_shop, packaged_path, packaged_shop
 
 EXAMPLES = [
     *(packaged_path(name) for name in packaged_shops()),
-    *sorted(Path("docs/examples").glob("*.yaml")),
+    *sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.yaml")),
     TEMPLATE / "shops" / "my-shop.yaml",
 ]
 VALIDATOR = jsonschema.Draft202012Validator(description_schema())
@@ -84,3 +84,15 @@ def test_one_value_or_several_may_stand_for_nothing() -> None:
 def test_a_reader_is_told_what_a_key_is_for() -> None:
     window = description_schema()["$defs"]["Window"]["properties"]
     assert window["from"]["description"].startswith("Whether the lower bound belongs to what is asked for")
+
+
+def test_every_key_is_explained() -> None:
+    schema = description_schema()
+    models = {"Shop": schema, **schema["$defs"]}
+    unexplained = [
+        f"{name}.{key}"
+        for name, model in models.items()
+        for key, described in model.get("properties", {}).items()
+        if key != "type" and not described.get("description")
+    ]
+    assert unexplained == []
