@@ -4,7 +4,9 @@ import re
 import struct
 import tomllib
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pydantic
@@ -20,11 +22,7 @@ from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
 from analytics_pipeline.shop import bulk, credentials, protocol, report, requests, spec
-from analytics_pipeline.shop.charges import Charges
-from analytics_pipeline.shop.fields import Extra
 from analytics_pipeline.shop.loading import read_description
-from analytics_pipeline.shop.related import Follow, Related
-from analytics_pipeline.shop.report import ShopReport
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.tables.reports import SHOP_REPORTS
@@ -245,28 +243,33 @@ def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel])
     assert {word for key in keys for word in key.split(".")} - messages == set()
 
 
-def test_every_example_of_shops_is_a_valid_part_of_a_description(tmp_path: Path) -> None:
-    class Parts(protocol.Model):
-        auth: credentials.Auth | None = None
-        pagination: protocol.Pagination | None = None
-        request_budget: protocol.RequestBudget | None = None
-        errors: protocol.Errors | None = None
-        exclude: list[spec.Exclusion] | None = None
-        orders: spec.Orders | None = None
-        related: dict[str, Related] | None = None
-        follow: dict[str, Follow] | None = None
-        charges: Charges = ()
-        extra: dict[str, Extra] | None = None
-        quarantine: spec.QuarantineLimits | None = None
-        late_changes: protocol.LateChanges | None = None
-        report: ShopReport | None = None
+def _parts() -> type[protocol.Model]:
+    """A model of which every key is optional that a description, or its orders, may have."""
+    fields: dict[str, Any] = {}
+    for name, field in {**spec.Orders.model_fields, **spec.Shop.model_fields}.items():
+        optional = copy(field)
+        optional.default = optional.default_factory = None
+        fields[name] = (field.annotation, optional)
+    made: type[protocol.Model] = pydantic.create_model("Parts", __base__=protocol.Model, **fields)
+    return made
 
-    for block in blocks_of(DOCS / "shops.md", "yaml"):
-        one_by_one = re.split(r"^(?=\w)", block, flags=re.MULTILINE)[1:]
-        for number, part in enumerate(one_by_one):
-            path = tmp_path / f"{number}.yaml"
-            path.write_text(part, encoding="utf-8")
-            assert read_description(path, Parts) != Parts()
+
+def _examples() -> list[str]:
+    """Each part of a description that shops.md shows; its recipes are tried in test_recipes."""
+    page = DOCS / "shops.md"
+    in_recipes = "\n## Recipes\n" + page.read_text(encoding="utf-8").partition("\n## Recipes\n")[2]
+    blocks = [block for block in blocks_of(page, "yaml") if block not in in_recipes]
+    listed = [part for block in blocks for part in re.split(r"^(?=\w)", block, flags=re.MULTILINE)[1:]]
+    in_text = page.read_text(encoding="utf-8").removesuffix(in_recipes)
+    return [*listed, *(code for code in codes_of(in_text) if re.match(r"\w+: [{\[]", code))]
+
+
+@pytest.mark.parametrize("part", _examples())
+def test_every_example_of_shops_is_a_valid_part_of_a_description(part: str, tmp_path: Path) -> None:
+    path = tmp_path / "part.yaml"
+    path.write_text(part, encoding="utf-8")
+    parts = _parts()
+    assert read_description(path, parts) != parts()
 
 
 def test_the_changelog_reports_the_version_that_is_built(project: dict[str, object]) -> None:
