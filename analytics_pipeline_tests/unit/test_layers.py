@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -96,10 +97,25 @@ def test_the_page_about_the_architecture_names_every_room_and_only_tests_that_ex
     page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
     rooms = page.partition("## The way of an order")[0]
     assert [room for room in (*FLOORS, BY_ITSELF) if f"`{room}`" not in rooms and not room.startswith("__")] == []
-    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parents[1].rglob("test_*.py"))
-    named = re.findall(r"`(test_[a-z0-9_]+)`", page)
-    assert len(named) >= len(re.findall(r"^\d+\. .*", page.partition("## Invariants")[2], re.MULTILINE))
-    assert [name for name in named if f"def {name}(" not in tests] == []
+    assert len(_TEST.findall(page)) >= len(re.findall(r"^\d+\. .*", page.partition("## Invariants")[2], re.MULTILINE))
+    assert [name for name in _TEST.findall(page) if name not in _tests()] == []
+
+
+def test_the_page_about_traps_names_a_test_for_each_and_only_tests_that_exist() -> None:
+    page = (PACKAGE.parent / "docs" / "traps.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?!Trap |--).*", page, re.MULTILINE)
+    assert [row for row in rows if not _TEST.search(row)] == []
+    assert [name for name in _TEST.findall(page) if name not in _tests()] == []
+
+
+_TEST = re.compile(r"`(test_[A-Za-z0-9_]+)`")
+
+
+@cache
+def _tests() -> set[str]:
+    """The names of all tests."""
+    files = Path(__file__).parents[1].rglob("test_*.py")
+    return {name for path in files for name in re.findall(r"def (test_\w+)\(", path.read_text(encoding="utf-8"))}
 
 
 def test_no_asset_hands_over_a_hook() -> None:

@@ -74,7 +74,7 @@ def test_a_customer_has_a_hash_for_the_address_and_the_business_day_of_the_first
 
 
 def test_a_product_has_its_price_and_its_cost_exactly() -> None:
-    result = products(("P1", "2", 0, PRODUCT), ("P2", None, 0, {"id": "P2"}))
+    result = products(("P1", "2", 0, PRODUCT), ("P2", None, 0, {"id": "P2", "price": ""}))
     assert rows_of(result.rows, "product_id", "title", "category", "price", "cost") == [
         ("P1", "Mug", "Tableware", *money("14.90", "8.70")),
         ("P2", None, None, None, None),
