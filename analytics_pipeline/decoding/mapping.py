@@ -28,6 +28,7 @@ _JSON_NAMES = {bool: "true or false", list: "a list", dict: "an object"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 _LONGEST_DAY = len("2026-01-31")
+_UTC_IN_WORDS = (" UTC", " GMT", "z")
 LONGEST_ID = 1_000
 """Bytes of an id in UTF-8: two of them have to fit a row of an index, which holds 2,704."""
 
@@ -237,6 +238,8 @@ def _iso_stamp(value: object) -> datetime:
         found = "there is none" if value is None else f"this is {_JSON_NAMES.get(type(value), 'a number')}"
         raise ValueError(f"an ISO 8601 stamp is text, and {found}")  # noqa: TRY004  # documented ValueError
     try:
+        if value.endswith(_UTC_IN_WORDS):  # as Ruby writes it, and a z that RFC 3339 allows to be small
+            value = value.rstrip("zUTCGM ") + "Z"
         return datetime.fromisoformat(value)
     except ValueError:
         raise ValueError("it is no ISO 8601 stamp such as 2026-01-31T08:15:00Z") from None

@@ -108,8 +108,6 @@ def read_refunds(
         shipping, shipping_tax, adjustment = (amount or ZERO for amount in others)
         without_tax = shipping - shipping_tax if of_shipping[record] else shipping
         tax = round_money(adjustment * shares[record]) if of_adjustment[record] else ZERO
-        if adjustment - tax + sum(line.amount for line in goods[place]) < ZERO:  # keeps more than its lines' worth
-            listed.note([place], "negative", "adjustment")
         refund = Refund(
             moment or _NEVER,
             without_tax,
@@ -119,6 +117,8 @@ def read_refunds(
             charges_back.get(place, []),
             tax,
         )
+        if adjustment < ZERO and refund.given_back < ZERO:  # keeps more than all the rest of it gives back
+            listed.note([place], "negative", "adjustment")
         fault, is_unread = faults.by_record.get(place), place in unread or None in others
         money = None if is_unread or (fault and not refund.given_back) else refund.given_back
         found.append(ListedRefund(record, ids[place], fault or refund, money))

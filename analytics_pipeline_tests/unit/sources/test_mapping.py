@@ -133,6 +133,8 @@ def test_a_column_has_what_the_path_finds_in_each_value(expression: str) -> None
         ("2026-01-31T08:15:00+01:00", LOCAL, datetime(2026, 1, 31, 7, 15, tzinfo=UTC)),
         ("2026-01-31 08:15:00.25", UTC_TIMES, datetime(2026, 1, 31, 8, 15, 0, 250000, tzinfo=UTC)),
         ("2026-01-31T08:15:00", UTC_TIMES, datetime(2026, 1, 31, 8, 15, tzinfo=UTC)),
+        ("2026-01-31 08:15:00 UTC", LOCAL, datetime(2026, 1, 31, 8, 15, tzinfo=UTC)),
+        ("2026-01-31T08:15:00z", LOCAL, datetime(2026, 1, 31, 8, 15, tzinfo=UTC)),
         ("2026-01-31T08:15:00", LOCAL, datetime(2026, 1, 31, 7, 15, tzinfo=UTC)),
         ("2026-07-31T08:15:00", LOCAL, datetime(2026, 7, 31, 6, 15, tzinfo=UTC)),
     ],

@@ -240,6 +240,15 @@ def test_bounds_are_asked_for_in_utc_without_a_z(kitchen: Kitchen) -> None:
     }
 
 
+def test_milliseconds_are_asked_for_and_read(kitchen: Kitchen) -> None:
+    late = datetime(2026, 1, 31, 22, 59, 59, 999_000, tzinfo=UTC)
+    recipe = kitchen.shop("Stamps are milliseconds since 1970")
+    figures = kitchen.figures(recipe, order(created=int(late.timestamp() * 1000), updated=None))
+    assert figures == amounts(gross_sales="20", total_sales="20")
+    asked = kitchen.fake.asked[0].query
+    assert (asked["from"], asked["to"]) == ("1769813999000", "1769900400000")
+
+
 def test_orders_have_stamps_of_mails_and_their_refunds_iso_stamps(kitchen: Kitchen) -> None:
     stamp = "Sat, 31 Jan 2026 08:00:00 +0000"
     refund = {"id": 1, "created": "2026-02-01T08:00:00Z", "amount": "5.00"}
