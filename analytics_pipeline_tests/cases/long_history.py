@@ -74,7 +74,7 @@ class LongHistory:
                 ({day})::timestamp at time zone 'UTC' as event_at, {day} as event_date, false as is_cancellation,
                 'P1' as product_id, 'c' || n::bigint * 7919 % {self.customers} as customer_key, 'EUR' as currency,
                 1::bigint as quantity, 10.00 as gross_sales, 0.00 as discounts, 0.00 as returns, 10.00 as net_sales,
-                0.00 as shipping, 0.00 as taxes, 10.00 as total_sales
+                0.00 as shipping, 0.00 as charges, 0.00 as taxes, 0.00 as outside_sales, 10.00 as total_sales
             from generate_series(0, {self.orders - 1}) as n
         """
         cost = self._write(
