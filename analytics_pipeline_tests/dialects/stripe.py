@@ -20,7 +20,7 @@ KEY = "sk_test_demo"
 PENDING_FOR = timedelta(days=1)
 _MOST = 100
 _PARAMETERS = frozenset(
-    {"limit", "starting_after", "expand[]", "created[gte]", "created[gt]", "created[lte]", "created[lt]"}
+    {"limit", "charge", "starting_after", "expand[]", "created[gte]", "created[gt]", "created[lte]", "created[lt]"}
 )
 
 
@@ -47,6 +47,8 @@ class Stripe(Dialect):
         {"units_sold", "units_returned", "discounts", "shipping", "taxes", "charges", "outside_sales"}
     )
     """A payment is one amount: `gross_sales` is what was paid, `returns` what was given back."""
+    shown_refunds = 10
+    """How many of its last refunds a charge lists."""
 
     def routes(self) -> dict[tuple[str, str], Handler]:
         return {
@@ -84,7 +86,9 @@ class Stripe(Dialect):
         return self._listed(call, "charge", [self._charge(one, call) for one in self.payments()])
 
     def _refunds(self, call: Call) -> Answer:
-        return self._listed(call, "refund", [one for paid in self.payments() for one in self._refunds_of(paid)])
+        found = [one for paid in self.payments() for one in self._refunds_of(paid)]
+        wanted = call.params.get("charge")
+        return self._listed(call, "refund", [one for one in found if wanted in {None, one["charge"]}])
 
     def _charge(self, charge: Charge, call: Call) -> Record:
         order = charge.order
@@ -104,7 +108,9 @@ class Stripe(Dialect):
         }
         if ("expand[]", "data.refunds") in call.query:
             url = f"/v1/charges/{charge.number}/refunds"
-            record["refunds"] = {"object": "list", "data": self._refunds_of(charge), "has_more": False, "url": url}
+            last = self._refunds_of(charge)[::-1]
+            has_more = len(last) > self.shown_refunds
+            record["refunds"] = {"object": "list", "data": last[: self.shown_refunds], "has_more": has_more, "url": url}
         return record
 
     def _refunds_of(self, charge: Charge) -> list[Record]:

@@ -13,8 +13,9 @@ from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.extraction import extract_changed_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
-from analytics_pipeline_tests.dialects.cleaning import client_of
+from analytics_pipeline_tests.dialects.cleaning import cleaned, client_of, differences, figures_by_day
 from analytics_pipeline_tests.dialects.playing import DAYS, NOW, serving
+from analytics_pipeline_tests.dialects.stripe import Stripe
 from analytics_pipeline_tests.dialects.test_descriptions import NAMES
 
 
@@ -91,3 +92,12 @@ def test_stripe_counts_three_currencies_otherwise_than_their_minor_units(
     assert clean.quarantine.to_dict("records") == []
     found = clean.orders.to_dict("records")[0]
     assert found["order_total"] == found["refunded_total"] == Decimal(str(right))
+
+
+def test_refunds_of_stripe_that_a_charge_does_not_list_are_asked_for() -> None:
+    with serving(Stripe) as running:
+        running.dialect.shown_refunds = 1
+        clean = cleaned("stripe", NAMES["stripe"].environment(running.url), DAYS[0], DAYS[-1])
+        figures = figures_by_day(clean)
+        assert [day for day in DAYS if differences(figures.get(day, {}), running.dialect.truth(day))] == []
+        assert any(call.params.get("charge") for call in running.dialect.asked)
