@@ -91,18 +91,17 @@ def account(
         quarantine: The rows written to ops/quarantine.
         exclusions: The rows written to ops/exclusions.
     """
-    clean = _as_stated(clean)
     return Accounting(
         raw_records=raw_records,
         raw_orders=len(orders),
         clean_orders=len(clean),
         quarantined_orders=len(quarantine),
         excluded_orders=len(exclusions),
-        raw_money=_sums(orders, "stated_total"),
-        clean_money=_sums(clean, "stated_total"),
-        rounding=_sums(clean, "rounding"),
-        quarantined_money=_sums(quarantine, "money_at_risk"),
-        excluded_money=_sums(exclusions, "order_total"),
+        raw_money=_sums(orders, orders["stated_total"]),
+        clean_money=_sums(clean, _as_stated(clean)),
+        rounding=_sums(clean, clean["rounding"]),
+        quarantined_money=_sums(quarantine, quarantine["money_at_risk"]),
+        excluded_money=_sums(exclusions, exclusions["order_total"]),
     )
 
 
@@ -118,20 +117,13 @@ def balances(
         exclusions: The rows written to ops/exclusions.
     """
     rows: dict[tuple[date, str], dict[str, object]] = {}
-    for kind, frame, amount in (
-        ("raw", orders, "stated_total"),
-        ("clean", _as_stated(clean), "stated_total"),
-        ("quarantined", quarantine, "money_at_risk"),
-        ("excluded", exclusions, "order_total"),
+    for kind, frame, amounts in (
+        ("raw", orders, orders["stated_total"]),
+        ("clean", clean, _as_stated(clean)),
+        ("quarantined", quarantine, quarantine["money_at_risk"]),
+        ("excluded", exclusions, exclusions["order_total"]),
     ):
-        listed = pa.table(
-            {
-                "order_date": pa.array(frame["order_date"]),
-                "currency": pc.fill_null(pa.array(frame["currency"]), UNKNOWN_CURRENCY),
-                "amount": pa.array(frame[amount]),
-            }
-        )
-        for found in listed.group_by(["order_date", "currency"]).aggregate(_COUNT_AND_SUM).to_pylist():
+        for found in _grouped(frame, amounts, "order_date", "currency"):
             row = rows.setdefault((found["order_date"], found["currency"]), dict(_NOTHING))
             row |= {f"{kind}_orders": found["amount_count"], f"{kind}_money": found["amount_sum"] or ZERO}
     filled = [{"order_date": day, "currency": currency, **row} for (day, currency), row in sorted(rows.items())]
@@ -147,12 +139,20 @@ _NOTHING: dict[str, object] = {
 }
 
 
-def _as_stated(clean: pd.DataFrame) -> pd.DataFrame:
-    return clean.assign(stated_total=money(clean["order_total"] + clean["rounding"]))
+def _as_stated(clean: pd.DataFrame) -> pd.Series:
+    return money(clean["order_total"] + clean["rounding"])
 
 
-def _sums(rows: pd.DataFrame, column: str) -> MoneyByCurrency:
+def _sums(rows: pd.DataFrame, amounts: pd.Series) -> MoneyByCurrency:
+    sums = {found["currency"]: found["amount_sum"] for found in _grouped(rows, amounts, "currency")}
+    return {currency: amount for currency, amount in sorted(sums.items()) if amount is not None}
+
+
+def _grouped(rows: pd.DataFrame, amounts: pd.Series, *keys: str) -> list[dict[str, Any]]:
+    """Return count and sum of amounts by currency, which is one of the keys, and perhaps by day; nothing of no rows."""
     if rows.empty:
-        return {}
-    sums = rows[column].groupby(rows["currency"].fillna(UNKNOWN_CURRENCY)).sum()
-    return {str(currency): amount for currency, amount in sums.items() if not pd.isna(amount)}
+        return []
+    columns = {key: pa.array(rows[key]) for key in keys} | {"amount": pa.array(amounts)}
+    columns["currency"] = pc.fill_null(columns["currency"], UNKNOWN_CURRENCY)
+    found: list[dict[str, Any]] = pa.table(columns).group_by(list(keys)).aggregate(_COUNT_AND_SUM).to_pylist()
+    return found

@@ -11,19 +11,25 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analytics_pipeline.days import business_day
 from analytics_pipeline.shop.charges import ChargeKind, CountsIn
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT
-from analytics_pipeline.transforms.charges import Charge, PlacedCharges, amounts_of
+from analytics_pipeline.transforms.charges import AMOUNTS, Charge, PlacedCharges, amounts_of
 from analytics_pipeline.transforms.lines import lines_of
 from analytics_pipeline.transforms.refunds import Refund, RefundLine
-from analytics_pipeline.transforms.values import ZERO, arrow_series, decimals, money, places, repeated
+from analytics_pipeline.transforms.values import ZERO, arrow_series, decimals, places
+
+_OF_THE_ORDER = ("order_date", "order_id", "customer_key", "currency")
+Columns = dict[str, Any]
+"""Arrow arrays by the names of the ledger's columns."""
 
 
 @dataclass(frozen=True)
@@ -84,13 +90,13 @@ def build_ledger(
             given_back[record] = sum((event.given_back for event in back), ZERO)
             reversals += back
     parts = [
-        _line_events(orders, lines[is_clean[lines["record"].to_numpy()]].reset_index(drop=True), credit_notes),
+        _line_events(orders, lines, is_clean, credit_notes),
         _shipping_events(orders, is_clean),
         *([_charge_events(orders, charges.of_clean(is_clean))] if len(charges) else []),
         *([_reversal_events(orders, reversals, shop)] if reversals else []),
     ]
-    events = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
-    return _numbered(events), arrow_series(given_back, MONEY)
+    events: pd.DataFrame = _numbered(pa.concat_tables(parts)).to_pandas(types_mapper=pd.ArrowDtype)
+    return events, arrow_series(given_back, MONEY)
 
 
 class _Placed:
@@ -199,84 +205,88 @@ def _charge_reversal(record: int, moment: datetime, charge: Charge, *, is_cancel
     )
 
 
-def _line_events(orders: pd.DataFrame, lines: pd.DataFrame, credit_notes: set[int]) -> pd.DataFrame:
+def _line_events(orders: pd.DataFrame, lines: pd.DataFrame, is_clean: np.ndarray, credit_notes: set[int]) -> pa.Table:
     owners = lines["record"].to_numpy()
+    rows = np.flatnonzero(is_clean[owners])
+    owners = owners[rows]
     kinds = np.where(np.isin(owners, list(credit_notes)), "line_returned", "line_sold")
-    events = _of_orders(orders, owners, arrow_series(pa.array(kinds, type=TEXT), TEXT))
-    for name in ("product_id", "quantity", "gross_sales", "discounts", "returns", "net_sales", "taxes"):
-        events[name] = lines[name]
-    events["shipping"] = repeated(ZERO, len(lines), MONEY)
-    events["total_sales"] = money(lines["net_sales"] + lines["taxes"])
-    return events
+    names = ("product_id", "quantity", "gross_sales", "discounts", "returns", "net_sales", "taxes")
+    return _of_orders(orders, owners, pa.array(kinds, type=TEXT), _taken({name: lines[name] for name in names}, rows))
 
 
-def _shipping_events(orders: pd.DataFrame, is_clean: np.ndarray) -> pd.DataFrame:
+def _shipping_events(orders: pd.DataFrame, is_clean: np.ndarray) -> pa.Table:
     charged = ((orders["shipping"] != 0) | (orders["shipping_tax"] != 0)) & is_clean
     owners = np.asarray(places(charged), dtype=np.int64)
-    events = _of_orders(orders, owners, repeated("shipping_charged", len(owners), TEXT))
-    events["product_id"] = repeated(None, len(owners), TEXT)
-    events["quantity"] = repeated(0, len(owners), COUNT)
-    for name in ("gross_sales", "discounts", "returns", "net_sales"):
-        events[name] = repeated(ZERO, len(owners), MONEY)
-    shipping = orders["shipping"].iloc[owners].reset_index(drop=True)
-    taxes = orders["shipping_tax"].iloc[owners].reset_index(drop=True)
-    events["taxes"], events["shipping"], events["total_sales"] = taxes, shipping, money(shipping + taxes)
-    return events
+    amounts = _taken({"shipping": orders["shipping"], "taxes": orders["shipping_tax"]}, owners)
+    return _of_orders(orders, owners, _constant("shipping_charged", len(owners), TEXT), amounts)
 
 
-def _charge_events(orders: pd.DataFrame, charges: PlacedCharges) -> pd.DataFrame:
-    kinds = arrow_series([f"{charge.kind}_charged" for charge in charges.charges], TEXT)
-    events = _of_orders(orders, charges.records, kinds)
-    events["product_id"] = repeated(None, len(events), TEXT)
-    events["quantity"] = repeated(0, len(events), COUNT)
-    events["shipping"] = repeated(ZERO, len(events), MONEY)
-    for name, amounts in charges.amounts.items():
-        events[name] = arrow_series(amounts, MONEY)
-    events["net_sales"] = money(events["gross_sales"] - events["discounts"] - events["returns"])
-    events["total_sales"] = money(events["net_sales"] + events["charges"] + events["taxes"])
-    return events
+def _charge_events(orders: pd.DataFrame, charges: PlacedCharges) -> pa.Table:
+    kinds = pa.array([f"{charge.kind}_charged" for charge in charges.charges], type=TEXT)
+    amounts: Columns = {name: pa.array(listed, type=MONEY) for name, listed in charges.amounts.items()}
+    return _of_orders(orders, charges.records, kinds, amounts)
 
 
-def _of_orders(orders: pd.DataFrame, owners: np.ndarray, kinds: pd.Series) -> pd.DataFrame:
-    """Begin events that stand on the day of their order."""
-    columns = ["order_date", "order_id", "ordered_at", "customer_key", "currency"]
-    taken = orders[columns].take(owners).reset_index(drop=True).rename(columns={"ordered_at": "event_at"})
-    return taken.assign(
-        record=owners,
-        event_type=kinds,
-        event_date=taken["order_date"],
-        is_cancellation=repeated(value=False, count=len(owners), kind=FLAG),
-        charges=repeated(ZERO, len(owners), MONEY),
-        outside_sales=repeated(ZERO, len(owners), MONEY),
-    )
+def _of_orders(orders: pd.DataFrame, owners: np.ndarray, kinds: "pa.Array[Any]", given: Columns) -> pa.Table:
+    """Return events that stand on the day of their order, with some columns given."""
+    columns = _taken({name: orders[name] for name in (*_OF_THE_ORDER, "ordered_at")}, owners)
+    moments, count = columns.pop("ordered_at"), len(owners)
+    columns |= {
+        "record": pa.array(owners),
+        "event_type": kinds,
+        "event_at": moments,
+        "event_date": columns["order_date"],
+        "is_cancellation": _constant(False, count, FLAG),  # noqa: FBT003  # the value of a column
+        "product_id": _constant(None, count, TEXT),
+        "quantity": _constant(0, count, COUNT),
+    }
+    return _with_totals(columns | given)
 
 
-def _reversal_events(orders: pd.DataFrame, reversals: Sequence[Reversal], shop: Shop) -> pd.DataFrame:
+def _reversal_events(orders: pd.DataFrame, reversals: Sequence[Reversal], shop: Shop) -> pa.Table:
     owners = np.array([event.record for event in reversals], dtype=np.int64)
-    events = orders[["order_date", "order_id", "customer_key", "currency"]].take(owners).reset_index(drop=True)
-    events["record"] = owners
-    events["event_date"] = arrow_series([business_day(event.event_at, shop.zone) for event in reversals], DAY)
+    columns = _taken({name: orders[name] for name in _OF_THE_ORDER}, owners)
+    days = [business_day(event.event_at, shop.zone) for event in reversals]
+    columns |= {"record": pa.array(owners), "event_date": pa.array(days, type=DAY)}
     for name, kind in (
         ("event_type", TEXT),
         ("event_at", STAMP),
         ("is_cancellation", FLAG),
         ("product_id", TEXT),
         ("quantity", COUNT),
+        *((amount, MONEY) for amount in ("returns", "shipping", "charges", "taxes", "outside_sales")),
     ):
-        events[name] = arrow_series([getattr(event, name) for event in reversals], kind)
-    for name in ("returns", "shipping", "charges", "taxes", "outside_sales"):
-        events[name] = arrow_series([getattr(event, name) for event in reversals], MONEY)
-    events["gross_sales"] = events["discounts"] = repeated(ZERO, len(reversals), MONEY)
-    events["net_sales"] = money(-events["returns"])
-    events["total_sales"] = money(events["shipping"] + events["charges"] + events["taxes"] - events["returns"])
-    return events
+        columns[name] = pa.array([getattr(event, name) for event in reversals], type=kind)
+    return _with_totals(columns)
 
 
-def _numbered(events: pd.DataFrame) -> pd.DataFrame:
+def _with_totals(events: Columns) -> pa.Table:
+    """Return events with what their amounts come to, and zero for amounts that they lack; columns in a fixed order."""
+    nothing = _constant(ZERO, len(events["record"]), MONEY)
+    if "net_sales" not in events:
+        gross, discounts, returns = (events.get(name, nothing) for name in ("gross_sales", "discounts", "returns"))
+        events["net_sales"] = pc.subtract(pc.subtract(gross, discounts), returns).cast(MONEY)
+    total = events["net_sales"]
+    for name in ("shipping", "charges", "taxes"):
+        total = pc.add(total, events[name]) if name in events else total
+    amounts = {name: events.get(name, nothing) for name in (*AMOUNTS, "net_sales", "shipping", "taxes")}
+    others = {name: events[name] for name in sorted(events.keys() - amounts.keys())}
+    return pa.table(others | amounts | {"total_sales": total.cast(MONEY)})
+
+
+def _taken(columns: Mapping[str, pd.Series], rows: np.ndarray) -> Columns:
+    return {name: pa.array(column).take(pa.array(rows)) for name, column in columns.items()}
+
+
+def _constant(value: object, count: int, kind: pa.DataType) -> "pa.Array[Any]":
+    return pa.repeat(pa.scalar(value, kind), count)
+
+
+def _numbered(events: pa.Table) -> pa.Table:
     """Order events by record, keep their order within it, and count them from 1."""
     owners = events["record"].to_numpy()
     if np.any(owners[1:] < owners[:-1]):
-        events = events.take(np.argsort(owners, kind="stable")).reset_index(drop=True)
-        owners = events["record"].to_numpy()
+        order = np.argsort(owners, kind="stable")
+        events, owners = events.take(pa.array(order)), owners[order]
     numbers = np.arange(len(owners)) - np.searchsorted(owners, owners, "left") + 1
-    return events.assign(event_number=arrow_series(pa.array(numbers, type=COUNT), COUNT))
+    return events.append_column("event_number", pa.array(numbers, type=COUNT))

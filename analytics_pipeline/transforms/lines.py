@@ -74,6 +74,18 @@ def lines_of(lines: pd.DataFrame, record: int) -> slice:
     return slice(int(np.searchsorted(owners, record, "left")), int(np.searchsorted(owners, record, "right")))
 
 
+def sums_by_record(lines: pd.DataFrame, names: Sequence[str], records: int) -> pd.DataFrame:
+    """Return what some columns of lines add up to, a row for each record, null where it has no lines."""
+    columns = {name: pa.array(lines[name]) for name in ("record", *names)}
+    known = pc.ScalarAggregateOptions(min_count=0)
+    grouped = pa.table(columns).group_by("record", use_threads=False)
+    found = grouped.aggregate([(name, "sum", known) for name in names])
+    rows = pc.index_in(pa.array(range(records)), value_set=found["record"])
+    sums = found.select([f"{name}_sum" for name in names]).rename_columns(names).take(rows)
+    frame: pd.DataFrame = sums.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
+
+
 def _typed(entries: Entries, shop: Shop, faults: Faults) -> TypedColumns:
     def note(place: int, reason: str, field: str, value: object) -> None:
         faults.note(entries.owners[place], reason, LINES, field, value)

@@ -31,7 +31,7 @@ from analytics_pipeline.transforms.currencies import EXPONENTS
 from analytics_pipeline.transforms.described import described
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.ledger import build_ledger
-from analytics_pipeline.transforms.lines import line_frame
+from analytics_pipeline.transforms.lines import line_frame, sums_by_record
 from analytics_pipeline.transforms.money_back import HeldEvent, judge_money_back
 from analytics_pipeline.transforms.raw import NO_ID
 from analytics_pipeline.transforms.records import (
@@ -131,9 +131,9 @@ def clean_orders(
     events, orders["refunded_total"] = build_ledger(
         orders, lines, charges, refunds, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
-    kept = orders[is_clean].reset_index(drop=True)
+    kept = orders if is_clean.all() else orders[is_clean].reset_index(drop=True)
     columns, unreadable = described(list(compress(documents, is_clean)), kept["order_id"].tolist(), shop)
-    clean = _fit(kept.assign(**columns), orders_contract(shop))
+    clean = _fit(kept, orders_contract(shop), columns)
     quarantine, exclusions = _quarantine(orders, faulty, shop), _exclusions(orders, records.excluded)
     of_events = _held_events(orders, records, held, shop)
     return CleanOrders(
@@ -169,7 +169,7 @@ def _order_frame(
 
     listed = TypedColumns(records.orders, len(latest), shop, note, shop.orders.times)
     is_credit_note = np.isin(np.arange(len(latest)), list(records.credit_notes))
-    orders = latest[["order_id", "order_date", "extracted_at", "payload"]].copy()
+    orders = {name: latest[name] for name in ("order_id", "order_date", "extracted_at", "payload")}
     _note_missing_ids(latest, listed)
     orders["ordered_at"] = listed.stamps("created_at")
     listed.note(places(orders["ordered_at"].isna()), "missing", "created_at")
@@ -182,28 +182,32 @@ def _order_frame(
     orders["customer_key"] = orders["customer_id"].fillna("email:" + orders["email_hash"])
     orders["currency"] = _currencies(listed, shop)
     orders["is_credit_note"] = arrow_series(pa.array(is_credit_note, type=FLAG), FLAG)
-    _add_tax_flags(orders, listed, shop)
+    orders |= _tax_flags(listed, len(latest), shop)
     for name in ("discounts", "taxes", "total"):
         orders[f"{name}_listed"] = listed.money(name)
     orders["order_discount"] = or_zero(listed.money("order_discount"))
     orders["shipping_listed"] = or_zero(listed.money("shipping"))
     orders["shipping_tax"] = or_zero(listed.money("shipping_tax"))
     listed.note(places((orders["order_discount"] < 0) & ~is_credit_note), "negative", "order_discount")
-    return orders
+    return pd.DataFrame(orders, copy=False)
 
 
-def _add_tax_flags(orders: pd.DataFrame, listed: TypedColumns, shop: Shop) -> None:
-    """Add whether each kind of amount contains tax, a column each: as said of it, else as of prices."""
-    prices = listed.flags("prices_include_tax").fillna(value=False)
-    said = shop.orders.includes_tax or IncludesTax()
-    for part, flag in said:
+def _tax_flags(listed: TypedColumns, count: int, shop: Shop) -> dict[str, pd.Series]:
+    """Return whether each kind of amount contains tax, a column each: as said of it, else as of prices."""
+    prices, never = (
+        listed.flags("prices_include_tax").fillna(value=False),
+        repeated(value=False, count=count, kind=FLAG),
+    )
+    flags: dict[str, pd.Series] = {}
+    for part, flag in shop.orders.includes_tax or IncludesTax():
         if isinstance(flag, bool):
-            orders[f"includes_tax_{part}"] = repeated(flag, len(orders), FLAG)
+            found = repeated(flag, count, FLAG)
         elif flag is not None:
-            orders[f"includes_tax_{part}"] = listed.flags(f"includes_tax.{part}").fillna(value=False)
+            found = listed.flags(f"includes_tax.{part}").fillna(value=False)
         else:
-            never = part in {"refund_lines", "refund_adjustment"}
-            orders[f"includes_tax_{part}"] = repeated(value=False, count=len(orders), kind=FLAG) if never else prices
+            found = never if part in {"refund_lines", "refund_adjustment"} else prices
+        flags[f"includes_tax_{part}"] = found
+    return flags
 
 
 def _moments_of_cancellation(
@@ -255,7 +259,7 @@ def _codes(given: Sequence[object] | None, count: int, shop: Shop) -> list[str]:
 def _with_sums(orders: pd.DataFrame, lines: pd.DataFrame, charges: PlacedCharges, faults: Faults) -> pd.DataFrame:
     """Add what the lines and charges add up to, and the order's own shipping, taxes and total."""
     names = ["quantity", "gross_sales", "discounts", "returns", "taxes", "discount"]
-    sums = lines.groupby("record")[names].sum().reindex(range(len(orders)))
+    sums = sums_by_record(lines, names, len(orders))
     orders["units"] = sums["quantity"].fillna(0)
     sums = charges.added_to(sums)
     too_large = {place for name in sums.columns[1:] for place in _beyond_limit(sums, name, faults)}
@@ -323,14 +327,14 @@ def _marked(orders: pd.DataFrame, held: Sequence[HeldEvent]) -> pd.DataFrame:
 
 def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault], shop: Shop) -> pd.DataFrame:
     if not faulty:  # nearly always, as below
-        return _no_rows(contracts.QUARANTINE)
+        return _NO_QUARANTINE.copy(deep=False)
     rows = orders.iloc[sorted(faulty)].reset_index(drop=True).rename(columns={"stated_total": "money_at_risk"})
     return _held(rows.assign(kind=repeated(ORDER, len(rows), TEXT)), [faulty[place] for place in sorted(faulty)], shop)
 
 
 def _held_events(orders: pd.DataFrame, records: OrderRecords, held: Sequence[HeldEvent], shop: Shop) -> pd.DataFrame:
     if not held:
-        return _no_rows(contracts.QUARANTINE)
+        return _NO_QUARANTINE.copy(deep=False)
     rows = orders.drop(columns="payload").iloc[[event.record for event in held]].reset_index(drop=True)
     rows["money_at_risk"] = arrow_series([event.money for event in held], MONEY)
     for name, values in (
@@ -369,7 +373,7 @@ def _held(rows: pd.DataFrame, faults: Sequence[Fault], shop: Shop) -> pd.DataFra
 
 def _exclusions(orders: pd.DataFrame, excluded: dict[int, str]) -> pd.DataFrame:
     if not excluded:
-        return _no_rows(contracts.EXCLUSIONS)
+        return _NO_EXCLUSIONS.copy(deep=False)
     rows = orders.drop(columns="order_total").rename(columns={"stated_total": "order_total"})
     rows = rows.iloc[sorted(excluded)].reset_index(drop=True)
     rows["reason"] = arrow_series([excluded[place] for place in sorted(excluded)], TEXT)
@@ -381,5 +385,15 @@ def _no_rows(contract: Contract) -> pd.DataFrame:
     return rows
 
 
-def _fit(rows: pd.DataFrame, contract: Contract) -> pd.DataFrame:
-    return rows[[column.name for column in contract.table.columns]].reset_index(drop=True)
+_NO_QUARANTINE, _NO_EXCLUSIONS = _no_rows(contracts.QUARANTINE), _no_rows(contracts.EXCLUSIONS)
+
+
+def _fit(
+    rows: pd.DataFrame, contract: Contract, beside: Mapping[str, pd.Series] = MappingProxyType({})
+) -> pd.DataFrame:
+    """Return the columns of a contract; those in `beside` are taken from there."""
+    columns = {
+        column.name: (beside[column.name] if column.name in beside else rows[column.name]).array
+        for column in contract.table.columns
+    }
+    return pd.DataFrame(columns, copy=False)

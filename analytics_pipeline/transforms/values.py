@@ -32,10 +32,12 @@ _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*", re.
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
-def arrow_series(values: "Sequence[object] | pa.Array[Any] | pa.ChunkedArray[Any]", kind: pa.DataType) -> pd.Series:
+def arrow_series(
+    values: "Sequence[object] | pa.Array[Any] | pa.ChunkedArray[Any]", kind: pa.DataType, index: pd.Index | None = None
+) -> pd.Series:
     """Return values as a pandas series with the Arrow dtype `kind`."""
     array = values if isinstance(values, pa.Array | pa.ChunkedArray) else pa.array(values, type=kind)
-    return pd.Series(array, dtype=pd.ArrowDtype(kind))
+    return pd.Series(pd.arrays.ArrowExtensionArray(array if array.type == kind else array.cast(kind)), index=index)
 
 
 def repeated(value: object, count: int, kind: pa.DataType) -> pd.Series:
@@ -46,13 +48,12 @@ def repeated(value: object, count: int, kind: pa.DataType) -> pd.Series:
 
 def money(amounts: pd.Series) -> pd.Series:
     """Return a sum or difference of amounts, which Arrow widens, as `decimal128(19,4)` again."""
-    return arrow_series(pa.array(amounts).cast(MONEY), MONEY).set_axis(amounts.index)
+    return arrow_series(pa.array(amounts), MONEY, amounts.index)
 
 
 def or_zero(amounts: pd.Series) -> pd.Series:
     """Return amounts with zero for null."""
-    filled = pc.fill_null(pa.array(amounts), ZERO)
-    return arrow_series(filled.cast(MONEY), MONEY).set_axis(amounts.index)
+    return arrow_series(pc.fill_null(pa.array(amounts), ZERO), MONEY, amounts.index)
 
 
 def decimals(amounts: pd.Series) -> list[Decimal]:
