@@ -23,6 +23,8 @@ WITNESS = Table("marts", "daily_witness", "", ())
 MOST_BESIDE = 372
 """Days that are read beside those of a run, newest first: a dozen requests. The others follow with the next runs."""
 REPORTS = SHOP_REPORTS.table.qualified_name
+IS_PARTIAL = "strpos(explained_by, '\"not_loaded\"') > 0"
+"""Whether a figure waits for refunds of orders on days that are not loaded."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class DueDays:
 def due_days(database: Database, days: Days, metrics: Sequence[str], zone: ZoneInfo) -> DueDays:
     """Return the days whose report is to be read.
 
+    A day with figures that wait for earlier days is read again once one of these has been loaded.
+
     Args:
         database: Where the tables lie.
         days: The run's days.
@@ -62,6 +66,10 @@ def due_days(database: Database, days: Days, metrics: Sequence[str], zone: ZoneI
     """
     listed = "{" + ",".join(sorted(metrics)) + "}"
     changes = ORDER_CHANGES.qualified_name
+    days_of_sales = f"{MATERIALISED_DAYS.qualified_name} where table_name = '{CLEAN_SALES.table.qualified_name}'"
+    partial = (
+        f"select business_day from {WITNESS.qualified_name} where {IS_PARTIAL}" if exists(database, WITNESS) else ""
+    )
     rows = query(
         database,
         f"""
@@ -86,6 +94,9 @@ def due_days(database: Database, days: Days, metrics: Sequence[str], zone: ZoneI
         and (
             {days.where("sales.day")} or reports.day is null or changed.changed_at > reports.as_of
             or reports.metrics <> '{listed}'::text[]
+            or sales.day in ({partial or "null"}) and reports.as_of < (
+                select max(first_written_at) from {days_of_sales} and day < sales.day
+            )
         )
         order by sales.day desc
         """,
@@ -147,7 +158,9 @@ def witness_lines(database: Database, zone: ZoneInfo) -> Iterator[str]:
             (select max(as_of) from {REPORTS}) as as_of,
             count(*) filter (where unexplained <> 0) as unexplained,
             count(distinct business_day) filter (where unexplained <> 0) as unexplained_days,
-            count(*) filter (where shop_says is not null and unexplained is null) as unknown,
+            count(*) filter (where by_its_rules is null and shop_says is not null) as unknown,
+            count(*) filter (where {IS_PARTIAL}) as partial,
+            count(distinct business_day) filter (where {IS_PARTIAL}) as partial_days,
             count(distinct business_day) filter (where shop_says is null and by_its_rules <> 0) as absent,
             count(distinct business_day) filter (where is_late) as late
         from {WITNESS.qualified_name}
@@ -167,8 +180,10 @@ def witness_lines(database: Database, zone: ZoneInfo) -> Iterator[str]:
         )
         days = _many(found["days"], "day")
         yield f"witness      {days} compared with the shop's own report, until {found['last']} ({read}): {rest}"
+    partial = f"{_many(found['partial'], 'figure')} of {_many(found['partial_days'], 'day')}"
     others = {
         f"{_many(found['unknown'], 'figure')} cannot be judged: what quarantine holds of it cannot be read": "unknown",
+        f"{partial} cannot be judged until all earlier days are loaded: it has returns of their orders": "partial",
         f"{_many(found['absent'], 'day')} with sales here and ABSENT from it": "absent",
         f"{_many(found['late'], 'day')} changed since it was read, compared again at the next reading": "late",
     }

@@ -9,7 +9,8 @@ terms as (
         doc,
         doc ->> 'returns_on' = 'order_day' as is_by_order_day,
         doc ->> 'by_currency' = 'true' as is_by_currency,
-        cast(doc ->> 'tolerance' as decimal(19, 4)) as tolerance
+        cast(doc ->> 'tolerance' as decimal(19, 4)) as tolerance,
+        cast(doc ->> 'first_day' as date) as first_day
     from rules
 ),
 
@@ -291,6 +292,16 @@ changed as (
     group by day
 ),
 
+-- A refund of an order that was never loaded is in the report and not here. Whole are days before which none is missing.
+loaded as (
+    select
+        days.day,
+        days.day - cast(row_number() over (order by days.day) as integer) = terms.first_day - 1 as is_whole
+    from ops.materialised_days as days
+    cross join terms
+    where days.table_name = 'clean.sales' and days.day >= terms.first_day
+),
+
 compared as (
     select
         cells.day,
@@ -304,9 +315,11 @@ compared as (
         coalesce(revenue.value, 0) + coalesce(explanations.value, 0) as by_its_rules,
         cells.value - coalesce(revenue.value, 0) - coalesce(explanations.value, 0) as rest,
         coalesce(changed.changed_at > cells.as_of, false) as is_late,
+        not coalesce(loaded.is_whole, true) and not terms.is_by_order_day as is_partial,
         terms.tolerance
     from cells
     cross join terms
+    left join loaded on loaded.day = cells.day
     left join changed on changed.day = cells.day
     left join revenue
         on revenue.day = cells.day and revenue.currency = cells.currency and revenue.metric = cells.metric
@@ -323,6 +336,11 @@ judged as (
             when rest = 0 or is_unknown then null
             when is_late then 'late'
             when abs(rest) <= tolerance then 'rounding'
+            when is_partial and metric in ('returns', 'units_returned') and rest > 0 then 'not_loaded'
+            when
+                is_partial and rest < 0
+                and metric not in ('orders', 'units_sold', 'gross_sales', 'discounts', 'returns', 'units_returned')
+                then 'not_loaded'
         end as last_rule
     from compared
 )
@@ -339,12 +357,14 @@ select
         case
             when shop_says is null then null
             when last_rule is null then coalesce(named, cast('{}' as jsonb))
-            else coalesce(named, cast('{}' as jsonb)) || jsonb_build_object(last_rule, rest)
+            else
+                coalesce(named, cast('{}' as jsonb))
+                || jsonb_build_object(last_rule, case when last_rule <> 'not_loaded' then rest end)
         end as text
-    ) as explained_by, -- The rules that explain the difference, each with its amount, as JSON; null for an amount that cannot be read, since what is held back lacks it.
+    ) as explained_by, -- The rules that explain the difference, each with its amount, as JSON; null for an amount that cannot be known: what is held back lacks it, or the order's day is not loaded.
     cast(
         case
-            when is_unknown then null
+            when is_unknown or last_rule = 'not_loaded' then null
             when last_rule is null then rest
             else 0
         end as decimal(19, 4)

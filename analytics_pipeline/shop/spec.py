@@ -6,6 +6,7 @@ written: loading needs no environment.
 """
 
 import difflib
+import json
 from datetime import time
 from pathlib import Path
 from typing import Annotated
@@ -268,7 +269,9 @@ class Shop(Model):
     @property
     def report_rules(self) -> str:
         """By what definitions the shop's own report is made, as JSON; of one that is not described, by ours."""
-        return (self.report or ReportRules()).rules
+        if self.report is None:
+            return ReportRules().rules
+        return json.dumps(json.loads(self.report.rules) | {"first_day": self.first_day.isoformat()}, sort_keys=True)
 
     @field_validator("timezone")
     @classmethod

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from analytics_pipeline.days import Days
-from analytics_pipeline.history.shop_reports import witness_lines
+from analytics_pipeline.history.shop_reports import due_days, witness_lines
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.history import LEDGER_MEASURES
 from analytics_pipeline.warehouse.connection import Database
@@ -133,6 +133,39 @@ def test_a_day_that_changed_since_its_report_is_late_and_compared_again_by_the_n
     assert "3 days compared with the shop's own report, until 2025-01-03" in next(
         witness_lines(loaded.database, BERLIN)
     )
+
+
+def test_returns_of_days_that_are_not_loaded_are_not_judged_until_these_are(loaded: Pipeline, tmp_path: Path) -> None:
+    moved = {"returns": 5, "net_sales": -5, "taxes": -1, "total_sales": -6, "gross_sales": 3, "units_sold": -1}
+    for metric, by in moved.items():
+        execute(
+            loaded.database,
+            f"update ops.shop_reports set value = value + {by} where day = '{LAST}' and metric = '{metric}'",
+        )
+    look_again(loaded, Days(FIRST, LAST))
+    assert unexplained(loaded.database) == {LAST: {metric: Decimal(abs(by)) for metric, by in moved.items()}}
+
+    earlier = redescribed(loaded, tmp_path)
+    content = yaml.safe_load(earlier.description.read_text(encoding="utf-8")) | {"first_day": "2024-12-31"}
+    earlier.description.write_text(yaml.safe_dump(content), encoding="utf-8")
+    look_again(earlier, Days(FIRST, LAST))
+
+    assert unexplained(loaded.database) == {LAST: {"gross_sales": Decimal(3), "units_sold": Decimal(1)}}
+    lines = list(witness_lines(loaded.database, BERLIN))
+    assert "3 days compared" in lines[0]
+    assert "4 figures of 1 day cannot be judged until all earlier days are loaded" in "\n".join(lines)
+    metrics = [row["metric"] for row in loaded.rows("select distinct metric from ops.shop_reports")]
+    due = (loaded.database, Days(FIRST, FIRST), [str(metric) for metric in metrics], BERLIN)
+    assert due_days(*due).beside == ()
+    execute(
+        loaded.database,
+        "insert into ops.materialised_days "
+        "(table_name, day, first_written_at, written_at, run_id, as_of, code_version) "
+        "values ('clean.sales', '2024-12-31', now(), now(), 'x', now(), 'x')",
+    )
+    assert set(due_days(*due).beside) == {LAST, FIRST - timedelta(days=1)}
+    look_again(earlier, Days(FIRST, LAST))
+    assert unexplained(loaded.database) == {LAST: {metric: Decimal(abs(by)) for metric, by in moved.items()}}
 
 
 def test_a_day_that_the_report_does_not_mention_is_absent_and_not_zero(loaded: Pipeline) -> None:
