@@ -22,7 +22,7 @@ from analytics_pipeline.orchestration.assets.related import build_related_assets
 from analytics_pipeline.orchestration.assets.seeds import build_seed_assets, outside_specs
 from analytics_pipeline.orchestration.assets.shop_reports import build_report_assets
 from analytics_pipeline.orchestration.checks.freshness import build_freshness_check
-from analytics_pipeline.orchestration.checks.marts import MART_CHECKS
+from analytics_pipeline.orchestration.checks.marts import mart_checks
 from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
 from analytics_pipeline.orchestration.checks.own import build_own_checks
 from analytics_pipeline.orchestration.checks.reconciliation import RECONCILIATION_CHECKS
@@ -81,7 +81,7 @@ def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
         asset_checks=[
             build_check("check_orders", ORDER_CHECKS, catalogue),
             build_check("check_references", REFERENCE_CHECKS, catalogue),
-            build_check("check_marts", MART_CHECKS, catalogue),
+            build_check("check_marts", mart_checks(shop.cannot_tell), catalogue),
             build_check("check_reconciliation", RECONCILIATION_CHECKS, catalogue),
             *([build_check("check_related", related_checks(shop), catalogue)] if shop.orders.related else []),
             *build_own_checks(catalogue),

@@ -73,10 +73,12 @@ class DailyFigures:
         return found
 
     def value(self, metric: Metric, day: date) -> Decimal | None:
-        """Return a figure; None where a ratio has nothing to be divided by, or the day is not known."""
+        """Return a figure; None where a ratio has nothing to be divided by, or day or figure are not known."""
         if day not in self.loaded:
             return None
         amounts = self.sums.get(metric.source, {}).get(day, {})
+        if amounts and not metric.sums.keys() <= amounts.keys():
+            return None
         total = metric.measure(amounts, _ZERO)
         if metric.per is None:
             return total
@@ -169,7 +171,8 @@ def orders_with_warnings(condition: str) -> str:
 
 def _collect(sums: dict[str, dict[Source, Sums]], source: Source, rows: Iterable[Mapping[str, object]]) -> None:
     for row in rows:
-        amounts = {name: Decimal(str(value)) for name, value in row.items() if name not in {"day", "currency"}}
+        known = {name: value for name, value in row.items() if name not in {"day", "currency"} and value is not None}
+        amounts = {name: Decimal(str(value)) for name, value in known.items()}
         day = row["day"]
         if isinstance(day, date):
             sums[str(row["currency"])][source][day] = amounts

@@ -19,7 +19,12 @@ REPORTS = (SHOP_REPORTS.table.schema, SHOP_REPORTS.table.name)
 
 def shop_values(shop: Shop) -> ShopValues:
     """Return the shop's values for the parameters of marts, as `Mart.sql` takes them."""
-    return {"shop_currency": shop.currency, "shop_timezone": shop.timezone, "report_rules": shop.report_rules}
+    return {
+        "shop_currency": shop.currency,
+        "shop_timezone": shop.timezone,
+        "report_rules": shop.report_rules,
+        "cannot_tell": " ".join(("", *shop.cannot_tell, "")),
+    }
 
 
 def code_versions(marts: Mapping[str, Mart], shop: Shop) -> dict[str, str]:

@@ -32,7 +32,8 @@ PLACED = f"""
     bounds as (select min(day) as first, max(day) as last from days),
     behind as ({behind(f"'{REVENUE}'")})
     select
-        day, currency, coalesce(ledger.money, 0) as ledger, coalesce(revenue.money, 0) as revenue,
+        day, currency, coalesce(ledger.money, 0) as ledger,
+        coalesce(revenue.money, case when revenue.day is not null then ledger.money end, 0) as revenue,
         case
             when day in (select day from behind) then 'waiting'
             when day in (select day from days) then '{INSIDE}'
@@ -42,7 +43,8 @@ PLACED = f"""
         end as place
     from ledger full join revenue using (day, currency) cross join bounds
 """
-"""Money of each day and currency in the ledger and in daily_revenue, and where the day lies."""
+"""Money of each day and currency in the ledger and in daily_revenue, and where the day lies; where daily_revenue cannot
+tell it, that of the ledger stands for both."""
 
 DIFFERENCES = f"""
     select day || ' ' || currency as example, ledger - revenue as difference

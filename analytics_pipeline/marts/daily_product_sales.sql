@@ -5,12 +5,16 @@ select
     coalesce(product_id, '(none)') as product_id, -- The product; (none) for money given back without naming one, and for charges that count in net sales.
     currency, -- ISO 4217 code of every amount in the row.
     count(distinct order_id) filter (where gross_sales > 0) as orders, -- Orders placed that day with gross sales of the product above zero.
-    coalesce(sum(quantity) filter (where gross_sales > 0), 0) as units_sold, -- Units of lines sold with gross sales above zero.
-    coalesce(-sum(quantity) filter (where event_type = 'line_returned'), 0) as units_returned, -- Units taken back that day.
-    sum(gross_sales) as gross_sales, -- Price times quantity, before discounts, returns, shipping and taxes.
-    sum(discounts) as discounts, -- Discounts of the orders placed that day; positive.
-    sum(returns) as returns, -- Value of goods taken back that day, after discounts; positive.
-    sum(net_sales) as net_sales -- gross_sales - discounts - returns.
+    case
+        when :cannot_tell not like '% units_sold %' then coalesce(sum(quantity) filter (where gross_sales > 0), 0)
+    end as units_sold, -- Units of lines sold with gross sales above zero.
+    case
+        when :cannot_tell not like '% units_returned %' then coalesce(-sum(quantity) filter (where event_type = 'line_returned'), 0)
+    end as units_returned, -- Units taken back that day.
+    case when :cannot_tell not like '% gross_sales %' then sum(gross_sales) end as gross_sales, -- Price times quantity, before discounts, returns, shipping and taxes.
+    case when :cannot_tell not like '% discounts %' then sum(discounts) end as discounts, -- Discounts of the orders placed that day; positive.
+    case when :cannot_tell not like '% returns %' then sum(returns) end as returns, -- Value of goods taken back that day, after discounts; positive.
+    case when :cannot_tell not like '% net_sales %' then sum(net_sales) end as net_sales -- gross_sales - discounts - returns.
 from clean.sales
 where
     event_date between :first_day and :last_day

@@ -81,13 +81,13 @@ ledger_of_events as (
     select
         event_date,
         currency,
-        sum(gross_sales) as gross_sales,
-        sum(discounts) as discounts,
-        sum(returns) as returns,
-        sum(shipping) as shipping,
-        sum(charges) as charges,
-        sum(taxes) as taxes,
-        sum(total_sales) as total_sales
+        sum(gross_sales) filter (where :cannot_tell not like '% gross_sales %') as gross_sales,
+        sum(discounts) filter (where :cannot_tell not like '% discounts %') as discounts,
+        sum(returns) filter (where :cannot_tell not like '% returns %') as returns,
+        sum(shipping) filter (where :cannot_tell not like '% shipping %') as shipping,
+        sum(charges) filter (where :cannot_tell not like '% charges %') as charges,
+        sum(taxes) filter (where :cannot_tell not like '% taxes %') as taxes,
+        sum(total_sales) filter (where :cannot_tell not like '% total_sales %') as total_sales
     from clean.sales
     where event_date between :first_day and :last_day
     group by event_date, currency

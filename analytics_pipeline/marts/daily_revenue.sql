@@ -1,4 +1,4 @@
--- Revenue of each business day and currency, each event on the day on which it happened; every day has a row in the shop's currency.
+-- Revenue of each business day and currency, each event on the day on which it happened; every day has a row in the shop's currency. A figure that the shop's records do not tell is null (cannot_tell), never 0.
 -- grain: event_date, currency
 -- restatements: all numbers
 with order_days as (
@@ -87,26 +87,29 @@ select
     days.event_date, -- Business day of the events, in the shop's time zone.
     days.currency, -- ISO 4217 code of every amount in the row.
     coalesce(sums.orders, 0) as orders, -- Orders placed that day with gross sales above zero.
-    coalesce(sums.units_sold, 0) as units_sold, -- Units of lines sold with gross sales above zero.
-    coalesce(sums.units_returned, 0) as units_returned, -- Units taken back that day, whatever the day of their order.
-    coalesce(sums.gross_sales, 0) as gross_sales, -- Price times quantity, and charges that count in net sales, before discounts, returns, shipping and taxes.
-    coalesce(sums.discounts, 0) as discounts, -- Discounts of the orders placed that day; positive.
-    coalesce(sums.returns, 0) as returns, -- Value of goods taken back that day, after discounts; positive.
-    coalesce(sums.net_sales, 0) as net_sales, -- gross_sales - discounts - returns.
-    coalesce(sums.shipping, 0) as shipping, -- Shipping charged less shipping refunded, tax excluded.
-    coalesce(sums.charges, 0) as charges, -- Charges that count in total sales, tips, fees, duties and others, less those given back; without tax.
-    coalesce(sums.taxes, 0) as taxes, -- Taxes charged less taxes given back.
-    coalesce(sums.total_sales, 0) as total_sales, -- net_sales + shipping + charges + taxes.
+    case when :cannot_tell not like '% units_sold %' then coalesce(sums.units_sold, 0) end as units_sold, -- Units of lines sold with gross sales above zero.
+    case when :cannot_tell not like '% units_returned %' then coalesce(sums.units_returned, 0) end as units_returned, -- Units taken back that day, whatever the day of their order.
+    case when :cannot_tell not like '% gross_sales %' then coalesce(sums.gross_sales, 0) end as gross_sales, -- Price times quantity, and charges that count in net sales, before discounts, returns, shipping and taxes.
+    case when :cannot_tell not like '% discounts %' then coalesce(sums.discounts, 0) end as discounts, -- Discounts of the orders placed that day; positive.
+    case when :cannot_tell not like '% returns %' then coalesce(sums.returns, 0) end as returns, -- Value of goods taken back that day, after discounts; positive.
+    case when :cannot_tell not like '% net_sales %' then coalesce(sums.net_sales, 0) end as net_sales, -- gross_sales - discounts - returns.
+    case when :cannot_tell not like '% shipping %' then coalesce(sums.shipping, 0) end as shipping, -- Shipping charged less shipping refunded, tax excluded.
+    case when :cannot_tell not like '% charges %' then coalesce(sums.charges, 0) end as charges, -- Charges that count in total sales, tips, fees, duties and others, less those given back; without tax.
+    case when :cannot_tell not like '% taxes %' then coalesce(sums.taxes, 0) end as taxes, -- Taxes charged less taxes given back.
+    case when :cannot_tell not like '% total_sales %' then coalesce(sums.total_sales, 0) end as total_sales, -- net_sales + shipping + charges + taxes.
     case
-        when sums.orders > 0 then cast((sums.gross_sales - sums.discounts) / sums.orders as numeric(19, 4))
+        when sums.orders > 0 and :cannot_tell not like '% gross_sales %' and :cannot_tell not like '% discounts %'
+        then cast((sums.gross_sales - sums.discounts) / sums.orders as numeric(19, 4))
     end as average_order_value, -- (gross_sales - discounts) / orders; null without orders.
-    coalesce(sums.customers, 0) as customers, -- Known customers of those orders.
-    coalesce(sums.new_customers, 0) as new_customers, -- Those of them whose first order ever in this shop is on that day.
-    coalesce(sums.customers - sums.new_customers, 0) as returning_customers, -- Those who had ordered on an earlier day.
-    coalesce(sums.tips, 0) as tips, -- Part of charges: tips. 0 too where the description maps none.
-    coalesce(sums.fees, 0) as fees, -- Part of charges: fees, handling and surcharges that count in total sales.
-    coalesce(sums.duties, 0) as duties, -- Part of charges: duties.
-    coalesce(sums.gift_cards_sold, 0) as gift_cards_sold, -- Gift cards sold less those taken back; in no sales figure.
-    coalesce(sums.gift_cards_redeemed, 0) as gift_cards_redeemed -- Paid with gift cards, less what went back onto them; in no sales figure.
+    case when :cannot_tell not like '% customers %' then coalesce(sums.customers, 0) end as customers, -- Known customers of those orders.
+    case when :cannot_tell not like '% customers %' then coalesce(sums.new_customers, 0) end as new_customers, -- Those of them whose first order ever in this shop is on that day.
+    case
+        when :cannot_tell not like '% customers %' then coalesce(sums.customers - sums.new_customers, 0)
+    end as returning_customers, -- Those who had ordered on an earlier day.
+    case when :cannot_tell not like '% tips %' then coalesce(sums.tips, 0) end as tips, -- Part of charges: tips. 0 where the description maps none; null where it says that they cannot be told.
+    case when :cannot_tell not like '% fees %' then coalesce(sums.fees, 0) end as fees, -- Part of charges: fees, handling and surcharges that count in total sales.
+    case when :cannot_tell not like '% duties %' then coalesce(sums.duties, 0) end as duties, -- Part of charges: duties.
+    case when :cannot_tell not like '% gift_cards_sold %' then coalesce(sums.gift_cards_sold, 0) end as gift_cards_sold, -- Gift cards sold less those taken back; in no sales figure.
+    case when :cannot_tell not like '% gift_cards_redeemed %' then coalesce(sums.gift_cards_redeemed, 0) end as gift_cards_redeemed -- Paid with gift cards, less what went back onto them; in no sales figure.
 from days
 left join sums on sums.event_date = days.event_date and sums.currency = days.currency

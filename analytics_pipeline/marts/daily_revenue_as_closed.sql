@@ -45,21 +45,21 @@ select
     coalesce(revenue.event_date, adjustments.event_date) as event_date, -- Business day of the events, or on which late changes of closed days were seen.
     coalesce(revenue.currency, adjustments.currency) as currency, -- ISO 4217 code of every amount in the row.
     cast(coalesce(revenue.orders, 0) + coalesce(adjustments.orders, 0) as bigint) as orders, -- Orders with gross sales above zero.
-    cast(coalesce(revenue.units_sold, 0) + coalesce(adjustments.units_sold, 0) as bigint) as units_sold, -- Units of lines sold with gross sales above zero.
-    cast(coalesce(revenue.units_returned, 0) + coalesce(adjustments.units_returned, 0) as bigint) as units_returned, -- Units taken back.
-    coalesce(revenue.gross_sales, 0) + coalesce(adjustments.gross_sales, 0) as gross_sales, -- Price times quantity, before discounts, returns, shipping and taxes.
-    coalesce(revenue.discounts, 0) + coalesce(adjustments.discounts, 0) as discounts, -- Discounts; positive.
-    coalesce(revenue.returns, 0) + coalesce(adjustments.returns, 0) as returns, -- Value of goods taken back, after discounts; positive.
-    coalesce(revenue.net_sales, 0) + coalesce(adjustments.net_sales, 0) as net_sales, -- gross_sales - discounts - returns.
-    coalesce(revenue.shipping, 0) + coalesce(adjustments.shipping, 0) as shipping, -- Shipping charged less shipping refunded, tax excluded.
-    coalesce(revenue.charges, 0) + coalesce(adjustments.charges, 0) as charges, -- Charges that count in total sales, less those given back.
-    coalesce(revenue.taxes, 0) + coalesce(adjustments.taxes, 0) as taxes, -- Taxes charged less taxes given back.
-    coalesce(revenue.total_sales, 0) + coalesce(adjustments.total_sales, 0) as total_sales, -- net_sales + shipping + charges + taxes.
-    coalesce(adjustments.net_sales, 0) as late_net_sales, -- Part of net_sales that late changes of closed days moved: to this day when positive or negative here, away from a closed one there.
-    coalesce(revenue.tips, 0) + coalesce(adjustments.tips, 0) as tips, -- Part of charges: tips.
-    coalesce(revenue.fees, 0) + coalesce(adjustments.fees, 0) as fees, -- Part of charges: fees, handling and surcharges.
-    coalesce(revenue.duties, 0) + coalesce(adjustments.duties, 0) as duties, -- Part of charges: duties.
-    coalesce(revenue.gift_cards_sold, 0) + coalesce(adjustments.gift_cards_sold, 0) as gift_cards_sold, -- Gift cards sold less those taken back; in no sales figure.
-    coalesce(revenue.gift_cards_redeemed, 0) + coalesce(adjustments.gift_cards_redeemed, 0) as gift_cards_redeemed -- Paid with gift cards, less what went back onto them; in no sales figure.
+    case when :cannot_tell not like '% units_sold %' then cast(coalesce(revenue.units_sold, 0) + coalesce(adjustments.units_sold, 0) as bigint) end as units_sold, -- Units of lines sold with gross sales above zero.
+    case when :cannot_tell not like '% units_returned %' then cast(coalesce(revenue.units_returned, 0) + coalesce(adjustments.units_returned, 0) as bigint) end as units_returned, -- Units taken back.
+    case when :cannot_tell not like '% gross_sales %' then coalesce(revenue.gross_sales, 0) + coalesce(adjustments.gross_sales, 0) end as gross_sales, -- Price times quantity, before discounts, returns, shipping and taxes.
+    case when :cannot_tell not like '% discounts %' then coalesce(revenue.discounts, 0) + coalesce(adjustments.discounts, 0) end as discounts, -- Discounts; positive.
+    case when :cannot_tell not like '% returns %' then coalesce(revenue.returns, 0) + coalesce(adjustments.returns, 0) end as returns, -- Value of goods taken back, after discounts; positive.
+    case when :cannot_tell not like '% net_sales %' then coalesce(revenue.net_sales, 0) + coalesce(adjustments.net_sales, 0) end as net_sales, -- gross_sales - discounts - returns.
+    case when :cannot_tell not like '% shipping %' then coalesce(revenue.shipping, 0) + coalesce(adjustments.shipping, 0) end as shipping, -- Shipping charged less shipping refunded, tax excluded.
+    case when :cannot_tell not like '% charges %' then coalesce(revenue.charges, 0) + coalesce(adjustments.charges, 0) end as charges, -- Charges that count in total sales, less those given back.
+    case when :cannot_tell not like '% taxes %' then coalesce(revenue.taxes, 0) + coalesce(adjustments.taxes, 0) end as taxes, -- Taxes charged less taxes given back.
+    case when :cannot_tell not like '% total_sales %' then coalesce(revenue.total_sales, 0) + coalesce(adjustments.total_sales, 0) end as total_sales, -- net_sales + shipping + charges + taxes.
+    case when :cannot_tell not like '% net_sales %' then coalesce(adjustments.net_sales, 0) end as late_net_sales, -- Part of net_sales that late changes of closed days moved: to this day when positive or negative here, away from a closed one there.
+    case when :cannot_tell not like '% tips %' then coalesce(revenue.tips, 0) + coalesce(adjustments.tips, 0) end as tips, -- Part of charges: tips.
+    case when :cannot_tell not like '% fees %' then coalesce(revenue.fees, 0) + coalesce(adjustments.fees, 0) end as fees, -- Part of charges: fees, handling and surcharges.
+    case when :cannot_tell not like '% duties %' then coalesce(revenue.duties, 0) + coalesce(adjustments.duties, 0) end as duties, -- Part of charges: duties.
+    case when :cannot_tell not like '% gift_cards_sold %' then coalesce(revenue.gift_cards_sold, 0) + coalesce(adjustments.gift_cards_sold, 0) end as gift_cards_sold, -- Gift cards sold less those taken back; in no sales figure.
+    case when :cannot_tell not like '% gift_cards_redeemed %' then coalesce(revenue.gift_cards_redeemed, 0) + coalesce(adjustments.gift_cards_redeemed, 0) end as gift_cards_redeemed -- Paid with gift cards, less what went back onto them; in no sales figure.
 from marts.daily_revenue as revenue
 full join adjustments on adjustments.event_date = revenue.event_date and adjustments.currency = revenue.currency

@@ -308,16 +308,16 @@ compared as (
         cells.currency,
         cells.metric,
         cells.value as shop_says,
-        coalesce(revenue.value, 0) as ours,
+        case when cells.is_told then coalesce(revenue.value, 0) end as ours,
         cells.as_of,
         explanations.named,
-        coalesce(explanations.is_unknown, false) as is_unknown,
+        not cells.is_told or coalesce(explanations.is_unknown, false) as is_unknown,
         coalesce(revenue.value, 0) + coalesce(explanations.value, 0) as by_its_rules,
         cells.value - coalesce(revenue.value, 0) - coalesce(explanations.value, 0) as rest,
         coalesce(changed.changed_at > cells.as_of, false) as is_late,
         not coalesce(loaded.is_whole, true) and not terms.is_by_order_day as is_partial,
         terms.tolerance
-    from cells
+    from (select cells.*, :cannot_tell not like concat('% ', metric, ' %') as is_told from cells) as cells
     cross join terms
     left join loaded on loaded.day = cells.day
     left join changed on changed.day = cells.day
@@ -350,7 +350,7 @@ select
     currency, -- ISO 4217 code of the amount, and of the orders that are counted.
     cast(metric as text) as metric, -- The figure, a column of daily_revenue.
     cast(shop_says as decimal(19, 4)) as shop_says, -- What the shop's own report says; null where it does not mention the figure: absent, not 0.
-    cast(ours as decimal(19, 4)) as ours, -- The same in daily_revenue.
+    cast(ours as decimal(19, 4)) as ours, -- The same in daily_revenue; null where the shop's records do not tell it (cannot_tell).
     cast(case when not is_unknown then by_its_rules end as decimal(19, 4)) as by_its_rules, -- What the report should say: ours with what its rules add and take; null where what is held back cannot be read.
     cast(shop_says - ours as decimal(19, 4)) as difference, -- shop_says - ours; null where the report has no such figure.
     cast(

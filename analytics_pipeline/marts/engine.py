@@ -110,6 +110,7 @@ class Mart:
         shop_currency: str,
         shop_timezone: str,
         report_rules: str = "{}",
+        cannot_tell: str = " ",
         first_day: date | None = None,
         last_day: date | None = None,
     ) -> str:
@@ -119,23 +120,32 @@ class Mart:
             shop_currency: The shop's currency.
             shop_timezone: IANA name of the shop's time zone.
             report_rules: By what definitions the shop's own report is made, as JSON.
+            cannot_tell: Figures that are null, each name between spaces.
             first_day: First business day of the slice; only for a daily mart.
             last_day: Last business day of the slice, included.
         """
-        values = of_the_shop(shop_currency, shop_timezone, report_rules)
+        values = of_the_shop(shop_currency, shop_timezone, report_rules, cannot_tell)
         if first_day is not None and last_day is not None:
             values |= of_the_days(first_day, last_day)
         return filled(self._parts, values)
 
-    def code_version(self, *, shop_currency: str, shop_timezone: str, report_rules: str = "{}") -> str:
+    def code_version(
+        self, *, shop_currency: str, shop_timezone: str, report_rules: str = "{}", cannot_tell: str = " "
+    ) -> str:
         """Return twelve hex digits that change with what is computed and with what is kept on record of it.
 
         Args:
             shop_currency: The shop's currency.
             shop_timezone: IANA name of the shop's time zone.
             report_rules: By what definitions the shop's own report is made, as JSON.
+            cannot_tell: Figures that are null, each name between spaces.
         """
-        statement = self.sql(shop_currency=shop_currency, shop_timezone=shop_timezone, report_rules=report_rules)
+        statement = self.sql(
+            shop_currency=shop_currency,
+            shop_timezone=shop_timezone,
+            report_rules=report_rules,
+            cannot_tell=cannot_tell,
+        )
         return hashlib.sha256(f"{statement} {self.watched}".encode()).hexdigest()[:12]
 
     @cached_property

@@ -18,19 +18,24 @@ from analytics_pipeline.marts.header import fault
 
 DIALECT = "postgres"
 FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE = "first_day", "last_day", "shop_currency", "shop_timezone"
-REPORT_RULES = "report_rules"
+REPORT_RULES, CANNOT_TELL = "report_rules", "cannot_tell"
 DAYS = frozenset({FIRST_DAY, LAST_DAY})
-PARAMETERS = DAYS | {SHOP_CURRENCY, SHOP_TIMEZONE, REPORT_RULES}
+PARAMETERS = DAYS | {SHOP_CURRENCY, SHOP_TIMEZONE, REPORT_RULES, CANNOT_TELL}
 MARK = "\x1f"
 """Encloses a parameter's name in a statement that is about to be cut; no text file holds one."""
 
 
 class ShopValues(TypedDict):
-    """The shop's values of parameters: currency, IANA zone, and by what rules its own report is made, as JSON."""
+    """The shop's values of parameters.
+
+    Currency, IANA zone, by what rules its own report is made, as JSON, and what its records do not tell, each name
+    between spaces.
+    """
 
     shop_currency: str
     shop_timezone: str
     report_rules: str
+    cannot_tell: str
 
 
 def parse(path: Path, text: str, what: str = "a mart", first_line: int = 1) -> exp.Query:
@@ -110,12 +115,13 @@ def filled(parts: Sequence[str], values: Mapping[str, str]) -> str:
     return texts[0] + "".join(values.get(name, f":{name}") + text for name, text in zip(names, texts[1:], strict=True))
 
 
-def of_the_shop(shop_currency: str, shop_timezone: str, report_rules: str) -> dict[str, str]:
+def of_the_shop(shop_currency: str, shop_timezone: str, report_rules: str, cannot_tell: str) -> dict[str, str]:
     """Return the values of the shop's parameters, as literals."""
     return {
         SHOP_CURRENCY: _literal(shop_currency),
         SHOP_TIMEZONE: _literal(shop_timezone),
         REPORT_RULES: _literal(report_rules),
+        CANNOT_TELL: _literal(cannot_tell),
     }
 
 

@@ -55,6 +55,7 @@ from analytics_pipeline.shop.quarantine import QuarantineLimits
 from analytics_pipeline.shop.references import resolve, with_defaults
 from analytics_pipeline.shop.related import Follow, ListName, Related
 from analytics_pipeline.shop.report import COUNTED, Report, ReportRules, ShopReport
+from analytics_pipeline.shop.untold import CannotTell
 from analytics_pipeline.shop.urls import base_url_fault
 
 __all__ = [
@@ -208,6 +209,7 @@ class Shop(Model):
         intraday: Whether today's figures are kept current with each poll, marked provisional.
         closed_until: Last business day of a closed period: its later changes land on the day they are seen.
         quarantine: How much of a day may be in quarantine.
+        cannot_tell: Figures that the shop's records do not tell: null in marts, never 0.
         orders: The list of orders.
         customers: The list of customers.
         products: The list of products.
@@ -233,6 +235,7 @@ class Shop(Model):
     intraday: bool = False
     closed_until: Day | None = None
     quarantine: QuarantineLimits = QuarantineLimits()
+    cannot_tell: CannotTell = ()
     orders: Orders
     customers: Customers
     products: Products

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from analytics_pipeline.cli import main
 from analytics_pipeline.cli.history import ledger_lines
 from analytics_pipeline.days import Days
-from analytics_pipeline.orchestration.checks.marts import MART_CHECKS
+from analytics_pipeline.orchestration.checks.marts import mart_checks
 from analytics_pipeline_tests.cases.small_shop import Case, Record, order
 from analytics_pipeline_tests.integration.tables import execute
 
@@ -140,7 +140,7 @@ def test_money_of_the_ledger_is_that_of_all_days_and_what_lies_outside_is_named(
     later, between = "-3.00 after the last loaded day (1 day, 2026-11-25)", "-1.00 on days that are not loaded"
     messages = f"{start}0.00; 6.00 EUR = 10.00 of daily_revenue + {later} + {between} (1 day, 2026-11-21)"
     assert list(ledger_lines(case.database)) == [messages]
-    [check] = [check for check in MART_CHECKS if check.name == "the_ledger_is_all_days_and_what_lies_outside"]
+    [check] = [check for check in mart_checks() if check.name == "the_ledger_is_all_days_and_what_lies_outside"]
     ranges = [Days(date(2026, 11, day), date(2026, 11, day)) for day in (20, 22)]
     assert check.examine(case.database, ranges).passed
     execute(case.database, "update marts.daily_revenue set total_sales = 10.01 where event_date = '2026-11-20'")

@@ -44,9 +44,10 @@ class Stripe(Dialect):
     """An account behind `/v1`."""
 
     inexpressible: ClassVar[frozenset[str]] = frozenset(
-        {"units_sold", "units_returned", "discounts", "shipping", "taxes", "charges", "outside_sales"}
+        {"units_sold", "units_returned", "gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes"}
+        | {"charges", "outside_sales"}
     )
-    """A payment is one amount: `gross_sales` is what was paid, `returns` what was given back."""
+    """A payment is one amount, which the ledger has as `gross_sales`, and as `returns` what was given back."""
     shown_refunds = 10
     """How many of its last refunds a charge lists."""
 

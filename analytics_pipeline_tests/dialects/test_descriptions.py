@@ -73,6 +73,15 @@ def test_a_description_gives_the_right_figures_of_every_day(name: str, with_char
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_description_names_each_figure_that_its_dialect_cannot_tell(name: str) -> None:
+    kind, told = NAMES[name].kind, {charge.kind for charge in load_shop(name).orders.charges}
+    figures = {"tips": {"tip"}, "fees": {"fee", "handling", "surcharge"}, "duties": {"duty"}}
+    figures |= {"gift_cards_sold": {"gift_card_sold"}, "gift_cards_redeemed": {"gift_card_redeemed"}}
+    untold = {figure for figure, kinds in figures.items() if not kinds & told}
+    assert {*load_shop(name).cannot_tell} == (kind.inexpressible - {"outside_sales"}) | untold
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_description_reads_all_customers_and_products(name: str) -> None:
     played = NAMES[name]
     with serving(played.kind) as running, client_of(name, played.environment(running.url)) as client:

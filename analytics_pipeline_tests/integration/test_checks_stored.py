@@ -10,7 +10,7 @@ import pytest
 from analytics_pipeline.catalogue import build_catalogue
 from analytics_pipeline.days import Days
 from analytics_pipeline.demo_shop import DemoShopSettings
-from analytics_pipeline.orchestration.checks.marts import MART_CHECKS
+from analytics_pipeline.orchestration.checks.marts import mart_checks
 from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
 from analytics_pipeline.orchestration.checks.stored import StoredCheck, days_to_examine
 from analytics_pipeline.warehouse.connection import Database
@@ -18,7 +18,7 @@ from analytics_pipeline_tests.integration.loaded import copy_of, loaded_pipeline
 from analytics_pipeline_tests.integration.tables import execute, value
 
 PACKAGED = build_catalogue("demo")
-CHECKS = {check.name: check for check in (*ORDER_CHECKS, *REFERENCE_CHECKS, *MART_CHECKS)}
+CHECKS = {check.name: check for check in (*ORDER_CHECKS, *REFERENCE_CHECKS, *mart_checks())}
 DAYS = Days(date(2025, 1, 1), date(2025, 1, 6))
 SHOP = DemoShopSettings(
     opened=DAYS.first,

@@ -24,6 +24,8 @@ from analytics_pipeline.tables.shape import MONEY
 
 MOST_ORDERS, MOST_FIELDS, WIDEST = 20, 40, 240
 ORDER_COLUMNS = ("order_id", "ordered_at", "units", "gross_sales", "discounts", "returns", "shipping", "taxes")
+UNITS = {"units_sold": "units", "units_returned": "quantity"}
+"""Columns of orders and events that count what these figures do."""
 
 
 @click.command(
@@ -49,13 +51,21 @@ def command(shop: str, day: date | None) -> None:
         if of_day is None:
             raise ShopRefusedError(f"the shop has no order from {client.shop.first_day} to {until}.")
         found = preview_orders(client, of_day)
-    orders = found.cleaned.orders
+    untold = {UNITS.get(name, name) for name in client.shop.cannot_tell}
+    orders = found.cleaned.orders.drop(columns=untold & {*found.cleaned.orders.columns})
     orders = orders.assign(ordered_at=orders["ordered_at"].dt.tz_convert(client.shop.timezone))
-    _show(_table(f"{counted(len(orders), 'clean order')} of {of_day}", orders, (*ORDER_COLUMNS, *_others(orders))))
+    columns = [name for name in ORDER_COLUMNS if name in orders.columns]
+    _show(_table(f"{counted(len(orders), 'clean order')} of {of_day}", orders, (*columns, *_others(orders))))
     _say("Would go into quarantine", map(str, found.quarantined))
     _say("Would be left out on purpose", map(str, found.excluded))
     _say("What the shop's own totals prove", map(str, found.identities))
-    _show(_table(f"Figures by the day of the event; of {of_day} without refunds of earlier orders", _figures(found)))
+    _show(
+        _table(
+            f"Figures by the day of the event; of {of_day} without refunds of earlier orders", _figures(found, untold)
+        )
+    )
+    if client.shop.cannot_tell:
+        _say("Cannot be told by the shop's records, and is null in marts", client.shop.cannot_tell)
     _say("Not read by the description", (_field(one) for one in found.unmapped[:MOST_FIELDS]))
     if len(found.unmapped) > MOST_FIELDS:
         click.echo(f"  and {len(found.unmapped) - MOST_FIELDS} more")
@@ -67,11 +77,12 @@ def _others(orders: pd.DataFrame) -> tuple[str, ...]:
     return tuple(name for name in money if name not in ORDER_COLUMNS and (orders[name].fillna(0) != 0).any())
 
 
-def _figures(found: OrdersPreview) -> pd.DataFrame:
-    """Return the sums of the events by day and currency: a row each, money columns and units."""
+def _figures(found: OrdersPreview, untold: set[str]) -> pd.DataFrame:
+    """Return the sums of the events by day and currency: a row each, of money columns and units that are told."""
     sales = found.cleaned.sales
     money = [name for name in sales.columns if getattr(sales[name].dtype, "pyarrow_dtype", None) == MONEY]
-    return sales.groupby(["event_date", "currency"], sort=True)[["quantity", *money]].sum().reset_index()
+    shown = [name for name in ("quantity", *money) if name not in untold]
+    return sales.groupby(["event_date", "currency"], sort=True)[shown].sum().reset_index()
 
 
 def _table(title: str, rows: pd.DataFrame, columns: tuple[str, ...] = ()) -> Table:
