@@ -136,7 +136,10 @@ def test_a_mart_that_reads_another_one_follows_it(tmp_path: Path) -> None:
         (HEADER + BODY.replace(" -- Net sales.", ""), "line 5: the output column net_sales has no description"),
         (HEADER + BODY.replace("clean.sales", "clean.sale"), "reads clean.sale, which no contract and no other mart"),
         (HEADER + BODY.replace("clean.sales", "sales"), "reads sales without its layer"),
-        (HEADER + BODY.replace(":last_day", ":last_month"), "unknown parameter :last_month; there are :cannot_tell, :first_day"),
+        (
+            HEADER + BODY.replace(":last_day", ":last_month"),
+            "unknown parameter :last_month; there are :cannot_tell, :fir",
+        ),
         (HEADER + BODY.replace("between :first_day and :last_day", ">= :first_day"), "is bounded on both sides"),
         (f"{HEADER}{BODY};\nselect 1", "exactly one select statement"),
         (f"{HEADER}delete from clean.sales", "exactly one select statement"),
