@@ -18,7 +18,17 @@ def last_awaited_day(shop: Shop, now: datetime) -> date:
     return min(day, shop.last_day or day)
 
 
-def loadable_days(shop: Shop, today: date) -> Days:
+def partition_days(shop: Shop, today: date) -> Days:
     """Return the business days that have a partition; the shop's first one alone before it is over."""
     last = today if shop.intraday else today - timedelta(days=1)
     return Days(shop.first_day, max(shop.first_day, last))
+
+
+def loadable_days(shop: Shop, today: date) -> Days:
+    """Return those of the days with a partition that the shop shows wholly, until the day after too.
+
+    Of a day that it shows no more, or in part, missing orders are not deleted ones.
+    """
+    days, shown = partition_days(shop, today), shop.orders.shown_days
+    first = days.first if shown is None else max(days.first, today - timedelta(days=shown - 2))
+    return Days(min(first, days.last), days.last)

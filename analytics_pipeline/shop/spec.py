@@ -72,6 +72,7 @@ __all__ = [
 
 SWEEP_DAYS = 90
 """After how many days any loaded day is read again, where the shop cannot be asked what changed."""
+LEAST_SHOWN_DAYS = 3
 _PACKAGED = Path(__file__).parent / "packaged"
 
 
@@ -95,6 +96,7 @@ class Orders(DatedEndpoint):
         returns_when: True of a credit note: the whole record is goods taken back.
         cancelled_when: True of a cancelled order, where the shop does not say when that was.
         volatile: Paths in which two versions of an order may differ and be the same.
+        shown_days: How many days the shop shows an order: older ones are kept as they are, and not asked for.
         fields: Paths of an order's fields.
         lines: The order's lines.
         extra: Further columns of clean.orders, by name.
@@ -109,6 +111,7 @@ class Orders(DatedEndpoint):
     returns_when: Expression | None = None
     cancelled_when: Expression | None = LATER
     volatile: Annotated[tuple[FieldPath, ...], Field(strict=False, exclude_if=lambda paths: not paths)] = ()
+    shown_days: int | None = Field(default=None, ge=LEAST_SHOWN_DAYS, exclude_if=lambda days: days is None)
     fields: OrderFields
     lines: Lines
     extra: dict[ExtraName, Extra] = Field(default_factory=dict, exclude_if=lambda extra: not extra)

@@ -169,6 +169,25 @@ def test_c11_an_order_deleted_or_put_in_without_a_word_is_found_where_its_day_is
     assert case.revenue()["2026-11-20"] == "7.00"
 
 
+def test_orders_that_the_shop_shows_no_more_are_kept_where_it_is_described(case: Case, small_shop: SmallShop) -> None:
+    small_shop.orders = [order(f"O{number}", day) for number, day in enumerate(DAYS, 1)]
+    assert case.run(DAYS[0], DAYS[-1]).succeeded
+    small_shop.orders = small_shop.orders[3:]
+    now = datetime(2026, 11, 20, 12, tzinfo=BERLIN)
+    for shown, differing in ((8, set[str]()), (None, set(DAYS[:3]))):
+        case.description["orders"]["shown_days"] = shown
+        case.describe()
+        found = case.poll(now)
+        assert found is not None
+        assert {str(stale.day) for stale in found.stale if stale.reason == "count"} == differing
+    case.description["orders"]["shown_days"] = 3
+    case.describe()
+    summary = case.run(DAYS[0], DAYS[0])
+    assert not summary.succeeded
+    assert "or the first one that it shows (orders.shown_days)" in " ".join(summary.failures)
+    assert case.revenue() == dict.fromkeys(DAYS, "10.00")
+
+
 def test_c12_a_day_on_which_the_shop_was_down_is_loaded_by_the_next_poll(case: Case, small_shop: SmallShop) -> None:
     small_shop.orders = [order(f"O{day}", f"2026-11-{day}") for day in range(18, 23)]
     assert case.run("2026-11-18", "2026-11-20").succeeded

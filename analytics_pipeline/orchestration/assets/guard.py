@@ -16,8 +16,9 @@ from analytics_pipeline.days import business_day
 from analytics_pipeline.errors import DaysRefusedError, MissingSecretError
 from analytics_pipeline.history.excerpts import excerpts_apart
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
-from analytics_pipeline.shop.calendar import loadable_days
+from analytics_pipeline.shop.calendar import loadable_days, partition_days
 from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.warehouse.connection import Database
 
 OF_DAGSTER = (dg.Failure, dg.RetryRequested, dg.DagsterError)
@@ -66,7 +67,9 @@ def _refuse_other_days(context: Any, arguments: dict[str, Any]) -> None:  # noqa
     if "shop" not in arguments:
         return
     shop: Shop = arguments["shop"].description
-    loadable = loadable_days(shop, business_day(datetime.now(UTC), shop.zone))
+    keys = getattr(context, "selected_asset_keys", ())  # a check has none
+    of_shop = loadable_days if any(key.path[0] == RAW_ORDERS.table.path[0] for key in keys) else partition_days
+    loadable = of_shop(shop, business_day(datetime.now(UTC), shop.zone))
     days = days_of_run(context.run)
     if days is None:
         if context.assets_def.partitions_def is not None:
@@ -74,6 +77,6 @@ def _refuse_other_days(context: Any, arguments: dict[str, Any]) -> None:  # noqa
     elif days.first not in loadable or days.last not in loadable:
         raise DaysRefusedError(
             f"this run is for {days}, and the business days that can be loaded are {loadable}: from first_day of the "
-            f"shop {shop.name} to the last one that is over in {shop.timezone}"
-            + (", and today." if shop.intraday else ".")
+            f"shop {shop.name}, or the first one that it shows (orders.shown_days), to the last one that is "
+            f"over in {shop.timezone}" + (", and today." if shop.intraday else ".")
         )

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from analytics_pipeline.days import business_day
+from analytics_pipeline.days import Days, business_day
 from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.late_changes.due import aged_days
+from analytics_pipeline.shop.calendar import loadable_days, partition_days
 from analytics_pipeline.shop.placeholders import merged
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.extraction import extract_days, extract_orders
@@ -131,6 +132,18 @@ def test_closed_and_cancelled_orders_are_asked_for(kitchen: Kitchen) -> None:
     kitchen.fake.routes["/orders"] = route
     assert kitchen.ids(kitchen.shop("Closed and cancelled orders are hidden")) == ["0", "1", "2"]
     assert kitchen.ids(kitchen.shop()) == ["0"]
+
+
+def test_only_days_are_loaded_that_the_shop_shows_wholly(kitchen: Kitchen) -> None:
+    today = date(2026, 7, 1)
+    recipe = kitchen.shop("Old orders are shown no more")
+    assert loadable_days(recipe, today) == Days(date(2026, 5, 4), date(2026, 6, 30))
+    assert loadable_days(recipe, date(2026, 1, 20)) == Days(date(2026, 1, 1), date(2026, 1, 19))
+    assert (
+        loadable_days(kitchen.shop(), today)
+        == partition_days(recipe, today)
+        == Days(date(2026, 1, 1), date(2026, 6, 30))
+    )
 
 
 def test_orders_that_share_a_stamp_come_once_each_where_pages_are_sorted_by_id(kitchen: Kitchen) -> None:
