@@ -46,7 +46,8 @@ def test_a_closed_day_has_a_row_of_zeros_and_loses_the_rows_that_stood_there(pip
         **dict.fromkeys(("orders", "units_sold", "units_returned", "customers"), 0),
         **dict.fromkeys(("new_customers", "returning_customers"), 0),
         **dict.fromkeys(("gross_sales", "discounts", "returns", "net_sales"), "0.0000"),
-        **dict.fromkeys(("shipping", "taxes", "total_sales"), "0.0000"),
+        **dict.fromkeys(("shipping", "charges", "taxes", "total_sales"), "0.0000"),
+        **dict.fromkeys(("tips", "fees", "duties", "gift_cards_sold", "gift_cards_redeemed"), "0.0000"),
         "average_order_value": None,
     }
     for table in ("raw.orders", "clean.orders", "clean.order_lines", "clean.sales", "ops.quarantine", "ops.exclusions"):
