@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_pipeline.shop.charges import NET_SALES, PAYMENTS, TOTAL_SALES, ChargeKind, CountsIn
-from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.shape import MONEY
+from analytics_pipeline.transforms.amounts import Amounts
 from analytics_pipeline.transforms.charge_entries import ChargeEntries
 from analytics_pipeline.transforms.records import ORDERS, SALES, Faults, OrderRecords
 from analytics_pipeline.transforms.typed import Note, TypedColumns
@@ -130,7 +130,7 @@ def amounts_of(charge: Charge, *, is_credit_note: bool = False) -> dict[str, Dec
 
 
 def read_charges(
-    orders: pd.DataFrame, entries: Sequence[ChargeEntries], credit_notes: set[int], shop: Shop, faults: Faults
+    orders: pd.DataFrame, entries: Sequence[ChargeEntries], credit_notes: set[int], amounts: Amounts, faults: Faults
 ) -> PlacedCharges:
     """Return the charges of all records.
 
@@ -138,7 +138,7 @@ def read_charges(
         orders: The order frame of the records, one row each.
         entries: The records' charges.
         credit_notes: Records that are goods taken back.
-        shop: For how amounts are read.
+        amounts: Reads the records' amounts.
         faults: Takes a note of each record with a charge that cannot be read, or that is paid with less than nothing.
     """
     found: list[tuple[int, Charge]] = []
@@ -147,7 +147,7 @@ def read_charges(
         def note(place: int, reason: str, field: str, value: object, of: ChargeEntries = listed) -> None:
             faults.note(of.owners[place], reason, ORDERS, field, value)
 
-        columns = _Columns(listed, listed.owners, orders, shop, note)
+        columns = _Columns(listed, listed.owners, orders, amounts, note)
         if listed.kind in PAYMENTS:
             below = columns.below_zero("amount")
             columns.note_negative([place for place in below if listed.owners[place] not in credit_notes])
@@ -158,7 +158,7 @@ def read_charges(
 
 
 def given_back(
-    orders: pd.DataFrame, records: OrderRecords, entries: Sequence[ChargeEntries], shop: Shop, faults: Faults
+    orders: pd.DataFrame, records: OrderRecords, entries: Sequence[ChargeEntries], amounts: Amounts, faults: Faults
 ) -> tuple[dict[int, list[Charge]], set[int]]:
     """Return the charges that each refund gives back, by its position, and the refunds of which one cannot be read.
 
@@ -166,7 +166,7 @@ def given_back(
         orders: The order frame.
         records: The records' columns.
         entries: What refunds give back of charges.
-        shop: For how amounts are read.
+        amounts: Reads the records' amounts.
         faults: Takes a note, by the refund's position, of those with an amount that cannot be read or is below zero.
     """
     charges: defaultdict[int, list[Charge]] = defaultdict(list)
@@ -176,7 +176,7 @@ def given_back(
         def note(place: int, reason: str, field: str, value: object, of: ChargeEntries = listed) -> None:
             faults.note(of.owners[place], reason, SALES, field, value)
 
-        columns = _Columns(listed, [records.refunds.owners[refund] for refund in listed.owners], orders, shop, note)
+        columns = _Columns(listed, [records.refunds.owners[refund] for refund in listed.owners], orders, amounts, note)
         columns.note_negative(columns.below_zero("amount"))
         columns.note_negative(columns.below_zero("tax"), "tax")
         unread.update(listed.owners[place] for place in columns.unread())
@@ -189,20 +189,19 @@ class _Columns:
     """The typed amounts of one charge of the description, an entry each."""
 
     def __init__(
-        self, listed: ChargeEntries, owners: Sequence[int], orders: pd.DataFrame, shop: Shop, note: Note
+        self, listed: ChargeEntries, owners: Sequence[int], orders: pd.DataFrame, amounts: Amounts, note: Note
     ) -> None:
         self._listed, self._is_payment = listed, listed.kind in PAYMENTS
         names = {"amount": f"charges.{listed.kind}", "tax": f"charges.{listed.kind}.tax"}
         self._columns = TypedColumns(
             listed.columns,
-            len(owners),
-            shop,
+            amounts.of(owners),
             lambda place, reason, field, value: note(place, reason, names[field], value),
         )
         self._read = {field: self._columns.money(field) for field in names}
-        amounts, taxes = or_zero(self._read["amount"]), or_zero(self._read["tax"])
+        given, taxes = or_zero(self._read["amount"]), or_zero(self._read["tax"])
         includes_tax = orders["includes_tax_charges"].to_numpy(dtype=bool)[np.asarray(owners, dtype=np.int64)]
-        self._amounts = amounts.where(~includes_tax, money(amounts - taxes)) if includes_tax.any() else amounts
+        self._amounts = given.where(~includes_tax, money(given - taxes)) if includes_tax.any() else given
         self._taxes = taxes
 
     def charges(self) -> Iterator[tuple[int, Charge]]:

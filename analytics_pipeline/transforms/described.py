@@ -17,6 +17,7 @@ from analytics_pipeline.shop.fields import DESCRIPTIVE_LISTS, DESCRIPTIVE_TEXTS,
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import EXTRA_TYPES
 from analytics_pipeline.tables.shape import TEXT
+from analytics_pipeline.transforms.amounts import OwnedAmounts
 from analytics_pipeline.transforms.records import without_nothing
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import arrow_series, means_nothing, repeated
@@ -26,19 +27,20 @@ _NUMBER_LIMIT = Decimal("1e29")
 
 
 def described(
-    documents: Sequence[object], order_ids: Sequence[str], shop: Shop
+    documents: Sequence[object], order_ids: Sequence[str], amounts: OwnedAmounts
 ) -> tuple[dict[str, pd.Series], list[str]]:
     """Return the columns of clean orders, and what could not be read.
 
     Args:
         documents: The orders' decoded records.
         order_ids: Their ids.
-        shop: Maps the records.
+        amounts: Reads their amounts.
 
     Returns:
         One column per descriptive field, null throughout where it is not mapped, and per extra field; id, field, reason
         and kind of each value that became null, never the value.
     """
+    shop = amounts.amounts.shop
     fields, extra, count = shop.orders.fields, shop.orders.extra, len(documents)
     unreadable: list[str] = []
 
@@ -55,12 +57,13 @@ def described(
         for name, path in paths.items()
         if path is not None
     }
-    typed = TypedColumns(columns, count, shop, note)
+    typed = TypedColumns(columns, amounts, note)
+    nothing_listed = repeated(None, count, TEXT)
     read: dict[str, pd.Series] = {
-        name: typed.texts(name) if name in columns else repeated(None, count, TEXT) for name in DESCRIPTIVE_TEXTS
+        name: typed.texts(name) if name in columns else nothing_listed for name in DESCRIPTIVE_TEXTS
     }
     for name in DESCRIPTIVE_LISTS:
-        read[name] = _lists(columns[name], name, note) if name in columns else repeated(None, count, TEXT)
+        read[name] = _lists(columns[name], name, note) if name in columns else nothing_listed
     for name, one in extra.items():
         read[f"{EXTRA_PREFIX}{name}"] = _extra(typed, f"{EXTRA_PREFIX}{name}", one.type, shop, note)
     return read, unreadable

@@ -17,7 +17,7 @@ from analytics_pipeline.shop.spec import Customers, Products, Shop
 from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contracts import Contract
 from analytics_pipeline.tables.shape import DAY, TEXT
-from analytics_pipeline.transforms.amounts import AmountReader, Rounded
+from analytics_pipeline.transforms.amounts import Amounts
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.raw import NO_ID
 from analytics_pipeline.transforms.records import Columns, without_nothing
@@ -68,7 +68,7 @@ def clean_products(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
         raw: Rows of `raw/products` with Arrow dtypes; not changed. May be empty.
         shop: Maps the records.
     """
-    ids, fields, unreadable = _newest(raw, "product_id", shop.products, shop, in_units=frozenset({"price", "cost"}))
+    ids, fields, unreadable = _newest(raw, "product_id", shop.products, shop)
     columns = {
         "product_id": ids,
         "title": fields.texts("title"),
@@ -85,15 +85,11 @@ def _dimension(columns: Mapping[str, pd.Series], contract: Contract, unreadable:
 
 
 def _newest(
-    raw: pd.DataFrame,
-    id_column: str,
-    described: Customers | Products,
-    shop: Shop,
-    in_units: frozenset[str] = frozenset(),
+    raw: pd.DataFrame, id_column: str, described: Customers | Products, shop: Shop
 ) -> tuple[pd.Series, TypedColumns, list[str]]:
     """Return the ids, the fields of the newest version of each, and the list that unreadable values are noted in.
 
-    Amounts of the fields `in_units` are in the shop's currency.
+    Amounts are in the shop's currency.
 
     A record without an id is noted there, and has no row.
     """
@@ -120,16 +116,14 @@ def _newest(
             return None
 
     columns: Columns = {}
-    amounts = AmountReader(shop.money, Rounded())
     nothing = described.stands_for_nothing()
     for field, path in described.fields:
         if path is not None:
             look_up = compile_path(path)
             values = [found(place, field, look_up, document) for place, document in enumerate(documents)]
             columns[field] = without_nothing(values, nothing.get(field, frozenset()))
-            if field in in_units and not shop.money.is_as_written:
-                columns[field] = amounts.read(columns[field], [shop.currency] * len(values))
-    return newest[id_column], TypedColumns(columns, len(ids), shop, note, described.times), unreadable
+    amounts = Amounts(shop, [shop.currency] * len(ids)).of()
+    return newest[id_column], TypedColumns(columns, amounts, note, described.times), unreadable
 
 
 def _decoded(payload: str) -> object:

@@ -18,6 +18,7 @@ from analytics_pipeline.days import business_day
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CURRENCY_PATTERN
 from analytics_pipeline.tables.history import OF_KINDS
+from analytics_pipeline.transforms.amounts import Amounts, OwnedAmounts
 from analytics_pipeline.transforms.orders import clean_orders
 from analytics_pipeline.transforms.records import Columns, Faults, OrderReader, newest_versions
 from analytics_pipeline.transforms.related import NO_CHILDREN, Children, put_into_orders
@@ -109,9 +110,8 @@ def _of_ledger(sales: pd.DataFrame, orders: pd.DataFrame) -> Iterable[HeldBack]:
 class _Stated:
     """The columns of some records as far as they can be read, with the places of what cannot."""
 
-    shop: Shop
     columns: Columns
-    count: int
+    amounts: OwnedAmounts
     bad: set[tuple[int, str]] = field(default_factory=set)
 
     def money(self, name: str) -> list[Amount]:
@@ -139,7 +139,7 @@ class _Stated:
         return [bool(value) if not pd.isna(value) else False for value in self._typed().flags(name)]
 
     def _typed(self) -> TypedColumns:
-        return TypedColumns(self.columns, self.count, self.shop, lambda place, _, name, __: self.bad.add((place, name)))
+        return TypedColumns(self.columns, self.amounts, lambda place, _, name, __: self.bad.add((place, name)))
 
 
 def _as_stated(raw: pd.DataFrame, shop: Shop, children: Children) -> Iterable[HeldBack]:
@@ -150,11 +150,12 @@ def _as_stated(raw: pd.DataFrame, shop: Shop, children: Children) -> Iterable[He
     faults = Faults()  # nobody is notified: the orders are in quarantine already
     put_into_orders(documents, zip(latest["order_id"], latest["order_date"], strict=True), children, shop, faults)
     records = OrderReader(shop).read(documents, faults)
-    orders = _Stated(shop, records.orders, len(latest))
     currencies = _currencies(records.orders.get("currency") or [None] * len(latest), shop)
+    amounts = Amounts(shop, [code or "" for code in currencies])
+    orders = _Stated(records.orders, amounts.of())
     includes_tax, cancelled_at = orders.flags("prices_include_tax"), orders.stamps("cancelled_at")
-    placed = _placed(orders, records.lines.owners, _Stated(shop, records.lines.columns, len(records.lines.owners)))
-    refunds = _refunds(records, shop, includes_tax)
+    placed = _placed(orders, _Stated(records.lines.columns, amounts.of(records.lines.owners)))
+    refunds = _refunds(records, amounts, includes_tax)
     ids, days = (pa.array(latest[name]).to_pylist() for name in ("order_id", "order_date"))
     for place, (order_id, day, code) in enumerate(zip(ids, days, currencies, strict=True)):
         sale = HeldBack(
@@ -176,12 +177,13 @@ def _currencies(values: Sequence[object], shop: Shop) -> list[str | None]:
     return [code if CURRENCY_PATTERN.fullmatch(code) else None for code in codes]
 
 
-def _placed(orders: _Stated, owners: Sequence[int], lines: _Stated) -> list[dict[str, Amount]]:
+def _placed(orders: _Stated, lines: _Stated) -> list[dict[str, Amount]]:
     """Return what each order came to when it was placed, by its own sums."""
-    of_lines = {name: _sums(owners, lines.money(name), orders.count) for name in ("tax", "discount")}
+    count, shop = len(orders.amounts.owners), orders.amounts.amounts.shop
+    of_lines = {name: _sums(lines.amounts.owners, lines.money(name), count) for name in ("tax", "discount")}
     shipping, shipping_tax = orders.money("shipping"), orders.money("shipping_tax")
     found = []
-    for place, total in enumerate(orders.money("total") if orders.has("total") else [None] * orders.count):
+    for place, total in enumerate(orders.money("total") if orders.has("total") else [None] * count):
         includes_tax = orders.flags("prices_include_tax")[place]
         taxes = (
             orders.money("taxes")[place] if orders.has("taxes") else _plus(of_lines["tax"][place], shipping_tax[place])
@@ -192,7 +194,7 @@ def _placed(orders: _Stated, owners: Sequence[int], lines: _Stated) -> list[dict
             else _plus(of_lines["discount"][place], orders.money("order_discount")[place])
         )
         freight = _plus(shipping[place], _times(shipping_tax[place], -1)) if includes_tax else shipping[place]
-        net = None if orders.shop.orders.charges else _plus(total, _times(taxes, -1), _times(freight, -1))
+        net = None if shop.orders.charges else _plus(total, _times(taxes, -1), _times(freight, -1))
         if includes_tax and discounts:
             discounts = None  # how much of it is tax, only the lines say
         gross = _plus(net, discounts)
@@ -214,14 +216,14 @@ def _placed(orders: _Stated, owners: Sequence[int], lines: _Stated) -> list[dict
     return found
 
 
-def _refunds(records: Any, shop: Shop, includes_tax: Sequence[bool]) -> dict[int, dict[date, dict[str, Amount]]]:  # noqa: ANN401
+def _refunds(records: Any, amounts: Amounts, includes_tax: Sequence[bool]) -> dict[int, dict[date, dict[str, Amount]]]:  # noqa: ANN401
     """Return what was refunded, by record and day; a refund whose day cannot be read is on none."""
     owners = records.refunds.owners
-    refunds = _Stated(shop, records.refunds.columns, len(owners))
-    lines = _Stated(shop, records.refund_lines.columns, len(records.refund_of))
-    amounts, taxes, units = (
-        _sums(records.refund_of, values, len(owners))
-        for values in (lines.money("amount"), lines.money("tax"), lines.counts("quantity"))
+    refunds = _Stated(records.refunds.columns, amounts.of(owners))
+    lines = _Stated(records.refund_lines.columns, amounts.of(records.refund_lines.owners))
+    values, taxes, units = (
+        _sums(records.refund_of, column, len(owners))
+        for column in (lines.money("amount"), lines.money("tax"), lines.counts("quantity"))
     )
     shipping, shipping_tax = refunds.money("shipping"), refunds.money("shipping_tax")
     adjustment = refunds.money("adjustment")
@@ -231,12 +233,12 @@ def _refunds(records: Any, shop: Shop, includes_tax: Sequence[bool]) -> dict[int
             continue
         freight = _plus(shipping[number], _times(shipping_tax[number], -1)) if includes_tax[owner] else shipping[number]
         one = {
-            "returns": _plus(amounts[number], adjustment[number]),
+            "returns": _plus(values[number], adjustment[number]),
             "units_returned": units[number],
             "shipping": _times(freight, -1),
             "taxes": _times(_plus(taxes[number], shipping_tax[number]), -1),
         }
-        day = business_day(at, shop.zone)
+        day = business_day(at, amounts.shop.zone)
         before = found[owner].get(day, dict.fromkeys(one, ZERO))
         found[owner][day] = {name: _plus(before[name], value) for name, value in one.items()}
     return found

@@ -12,12 +12,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.shape import DAY, MONEY, TEXT
+from analytics_pipeline.transforms.amounts import Amounts
 from analytics_pipeline.transforms.records import LINES, Entries, Faults, OrderRecords
-from analytics_pipeline.transforms.typed import TypedColumns
+from analytics_pipeline.transforms.typed import TOO_LARGE, TypedColumns
 from analytics_pipeline.transforms.values import (
     MONEY_LIMIT,
+    WHOLE,
     ZERO,
     arrow_series,
     decimals,
@@ -29,21 +30,21 @@ from analytics_pipeline.transforms.values import (
     spread,
 )
 
-WIDE, QUANTITY = pa.decimal128(19, 0), pa.decimal128(13, 0)
-"""Arrow casts integers to the first only; the second is narrow enough for a product with money in 38 digits."""
+QUANTITY = pa.decimal128(13, 0)
+"""Narrow enough for a product with money in 38 digits."""
 
 
-def line_frame(orders: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults) -> pd.DataFrame:
+def line_frame(orders: pd.DataFrame, records: OrderRecords, amounts: Amounts, faults: Faults) -> pd.DataFrame:
     """Return one row per line of all records, the faulty ones too, with `record`, its record's position.
 
     Args:
         orders: The order frame of `orders`, one row per record.
         records: The records' columns.
-        shop: Says whether lines carry taxes of their own.
+        amounts: Reads the records' amounts.
         faults: Takes a note of each record with a line that breaks a rule.
     """
     entries = records.lines
-    listed = _typed(entries, shop, faults)
+    listed = _typed(entries, amounts, faults)
     owners = np.asarray(entries.owners, dtype=np.int64)
     is_credit_note = np.isin(owners, list(records.credit_notes))
     lines = pd.DataFrame({"record": owners})
@@ -53,8 +54,12 @@ def line_frame(orders: pd.DataFrame, records: OrderRecords, shop: Shop, faults: 
     lines["product_id"] = listed.ids("product_id")
     lines["title"] = listed.texts("title")
     lines["quantity"] = listed.counts("quantity")
-    for name in ("unit_price", "discount", "tax", *(["line_total"] if listed.has("line_total") else [])):
+    is_rounded = listed.has("unit_price") and amounts.shop.money.round_to is not None
+    lines["unit_price"] = listed.prices("unit_price") if is_rounded else listed.money("unit_price")
+    for name in ("discount", "tax", *(["line_total"] if listed.has("line_total") else [])):
         lines[name] = listed.money(name)
+    if is_rounded:  # the value of the line is, and not its price, which may need more decimals
+        lines["line_total"] = listed.products("unit_price", "quantity")
     _note_missing_values(lines, listed)
     _note_wrong_signs(lines, listed, is_credit_note)
     lines["value"] = _values(lines, listed)
@@ -86,11 +91,11 @@ def sums_by_record(lines: pd.DataFrame, names: Sequence[str], records: int) -> p
     return frame
 
 
-def _typed(entries: Entries, shop: Shop, faults: Faults) -> TypedColumns:
+def _typed(entries: Entries, amounts: Amounts, faults: Faults) -> TypedColumns:
     def note(place: int, reason: str, field: str, value: object) -> None:
         faults.note(entries.owners[place], reason, LINES, field, value)
 
-    return TypedColumns(entries.columns, len(entries.owners), shop, note)
+    return TypedColumns(entries.columns, amounts.of(entries.owners), note)
 
 
 def _positions(owners: np.ndarray) -> pd.Series:
@@ -132,12 +137,12 @@ def _values(lines: pd.DataFrame, listed: TypedColumns) -> pd.Series:
 
     Where there is a value of the whole line, the shop's or one that is rounded, it is that.
     """
-    if listed.has("line_total"):
+    if "line_total" in lines:
         return lines["line_total"]
-    quantities = pa.array(lines["quantity"]).cast(WIDE).cast(QUANTITY)
+    quantities = pa.array(lines["quantity"]).cast(WHOLE).cast(QUANTITY)
     values = pc.multiply(quantities, pa.array(lines["unit_price"]))
     is_money = pc.less(pc.abs(values), pa.scalar(MONEY_LIMIT, values.type))
-    listed.note(places(~arrow_series(is_money, pa.bool_())), "too large with its quantity", "unit_price")
+    listed.note(places(~arrow_series(is_money, pa.bool_())), TOO_LARGE, "unit_price")
     return arrow_series(pc.if_else(is_money, values, pa.scalar(None, values.type)).cast(MONEY), MONEY)
 
 

@@ -24,7 +24,7 @@ from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract, orders_contract
 from analytics_pipeline.tables.shape import FLAG, MONEY, STAMP, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
-from analytics_pipeline.transforms.amounts import InUnits
+from analytics_pipeline.transforms.amounts import Amounts
 from analytics_pipeline.transforms.charge_entries import entries_of_orders, entries_of_refunds
 from analytics_pipeline.transforms.charges import AMOUNTS, PlacedCharges, read_charges
 from analytics_pipeline.transforms.currencies import EXPONENTS
@@ -106,24 +106,22 @@ def clean_orders(
     faults = Faults()
     put_into_orders(documents, zip(latest["order_id"], latest["order_date"], strict=True), children, shop, faults)
     records = OrderReader(shop).read(documents, faults)
-    amounts = InUnits(_codes(records.orders.get("currency"), len(documents), shop), shop)
-    entries_back = amounts.charges(entries_of_refunds(documents, records, shop, faults), records.refunds.owners)
-    records = amounts.records(records)
+    amounts = Amounts(shop, _codes(records.orders.get("currency"), len(documents), shop))
+    entries_back = entries_of_refunds(documents, records, shop, faults)
     if superseded:
         keys = zip(latest["order_id"], latest["order_date"], strict=True)
         records.excluded.update({place: MOVED for place, key in enumerate(keys) if key in superseded})
-    orders = _order_frame(latest, records, shop, faults, emails)
+    orders = _order_frame(latest, records, amounts, faults, emails)
     if shop.orders.cancelled_when is not None:
         orders["cancelled_at"] = _moments_of_cancellation(orders, documents, shop, cancellations, faults)
-    entries = amounts.charges(entries_of_orders(documents, shop, faults))
-    charges = read_charges(orders, entries, records.credit_notes, shop, faults)
+    charges = read_charges(orders, entries_of_orders(documents, shop, faults), records.credit_notes, amounts, faults)
     orders["other_taxes"] = charges.with_taxes(orders["shipping_tax"])
-    lines = line_frame(orders, records, shop, faults)
+    lines = line_frame(orders, records, amounts, faults)
     orders = _with_sums(orders, lines, charges, faults)
     differing = _note_wrong_totals(orders, faults, shop.money.tolerance)
     faulty = {place: fault for place, fault in faults.by_record.items() if place not in records.excluded}
     is_clean = ~np.isin(np.arange(len(orders)), [*faulty, *records.excluded])
-    listed = read_refunds(orders, lines, records, entries_back, shop)
+    listed = read_refunds(orders, lines, records, entries_back, amounts)
     refunds, held = judge_money_back(
         orders, lines, charges, listed, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
@@ -132,7 +130,9 @@ def clean_orders(
         orders, lines, charges, refunds, credit_notes=records.credit_notes, is_clean=is_clean, shop=shop
     )
     kept = orders if is_clean.all() else orders[is_clean].reset_index(drop=True)
-    columns, unreadable = described(list(compress(documents, is_clean)), kept["order_id"].tolist(), shop)
+    columns, unreadable = described(
+        list(compress(documents, is_clean)), kept["order_id"].tolist(), amounts.of(np.flatnonzero(is_clean).tolist())
+    )
     clean = _fit(kept, orders_contract(shop), columns)
     quarantine, exclusions = _quarantine(orders, faulty, shop), _exclusions(orders, records.excluded)
     of_events = _held_events(orders, records, held, shop)
@@ -160,14 +160,15 @@ def _superseded_within(raw: pd.DataFrame, shop: Shop) -> frozenset[tuple[str, da
 
 
 def _order_frame(
-    latest: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults, emails: EmailKey | None
+    latest: pd.DataFrame, records: OrderRecords, amounts: Amounts, faults: Faults, emails: EmailKey | None
 ) -> pd.DataFrame:
     """Return one row per record with its typed fields and the amounts that it lists."""
 
     def note(place: int, reason: str, field: str, value: object) -> None:
         faults.note(place, reason, ORDERS, field, value)
 
-    listed = TypedColumns(records.orders, len(latest), shop, note, shop.orders.times)
+    shop = amounts.shop
+    listed = TypedColumns(records.orders, amounts.of(), note, shop.orders.times)
     is_credit_note = np.isin(np.arange(len(latest)), list(records.credit_notes))
     orders = {name: latest[name] for name in ("order_id", "order_date", "extracted_at", "payload")}
     _note_missing_ids(latest, listed)

@@ -11,7 +11,7 @@ from decimal import Decimal
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.transforms.amounts import Amounts
 from analytics_pipeline.transforms.charge_entries import ChargeEntries
 from analytics_pipeline.transforms.charges import Charge, given_back
 from analytics_pipeline.transforms.records import SALES, Entries, Fault, Faults, OrderRecords
@@ -77,7 +77,7 @@ class ListedRefund:
 
 
 def read_refunds(
-    orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, charges: Sequence[ChargeEntries], shop: Shop
+    orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, charges: Sequence[ChargeEntries], amounts: Amounts
 ) -> list[ListedRefund]:
     """Return all refunds as they are listed.
 
@@ -86,25 +86,25 @@ def read_refunds(
         lines: The line frame.
         records: The records' columns.
         charges: What they give back of charges.
-        shop: For the stamps.
+        amounts: Reads the records' amounts.
     """
     entries = records.refunds
     if not entries.owners:
         return []
     faults = Faults()
-    listed = _typed(entries, range(len(entries.owners)), shop, faults)
+    listed = _typed(entries, range(len(entries.owners)), amounts, faults)
     stamps = listed.stamps("refunded_at")
     listed.note(places(stamps.isna()), "missing", "refunded_at")
     ids: list[str | None] = pa.array(listed.texts("refund_id")).to_pylist()
     moments: list[datetime | None] = pa.array(stamps).to_pylist()
-    amounts = zip(*(_given_back(listed, name) for name in ("shipping", "shipping_tax", "adjustment")), strict=True)
-    goods, unread = _lines(orders, lines, records, shop, faults)
-    charges_back, unread_charges = given_back(orders, records, charges, shop, faults)
+    given = zip(*(_given_back(listed, name) for name in ("shipping", "shipping_tax", "adjustment")), strict=True)
+    goods, unread = _lines(orders, lines, records, amounts, faults)
+    charges_back, unread_charges = given_back(orders, records, charges, amounts, faults)
     unread |= unread_charges
     of_shipping, of_adjustment = (orders[f"includes_tax_refund_{part}"].tolist() for part in ("shipping", "adjustment"))
     shares = _tax_shares(orders) if any(of_adjustment) else []
     found = []
-    for place, (record, moment, others) in enumerate(zip(entries.owners, moments, amounts, strict=True)):
+    for place, (record, moment, others) in enumerate(zip(entries.owners, moments, given, strict=True)):
         shipping, shipping_tax, adjustment = (amount or ZERO for amount in others)
         without_tax = shipping - shipping_tax if of_shipping[record] else shipping
         tax = round_money(adjustment * shares[record]) if of_adjustment[record] else ZERO
@@ -142,7 +142,7 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def _lines(
-    orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, shop: Shop, faults: Faults
+    orders: pd.DataFrame, lines: pd.DataFrame, records: OrderRecords, amounts: Amounts, faults: Faults
 ) -> tuple[list[list[RefundLine]], set[int]]:
     """Return the lines of each refund, and the refunds of which an amount cannot be read."""
     goods: list[list[RefundLine]] = [[] for _ in records.refunds.owners]
@@ -150,17 +150,17 @@ def _lines(
     entries = records.refund_lines
     if not entries.owners:
         return goods, unread
-    listed = _typed(entries, records.refund_of, shop, faults)
+    listed = _typed(entries, records.refund_of, amounts, faults)
     rows = {key: row for row, key in enumerate(zip(lines["record"], lines["line_id"], strict=True))}
     found = [rows.get(key, _NO_ROW) for key in zip(entries.owners, listed.texts("line_id"), strict=True)]
     units = listed.counts("quantity")
     includes_tax: list[bool] = orders["includes_tax_refund_lines"].tolist()
     for name in ("quantity", "amount"):
         listed.note([place for place, value in enumerate(listed.values(name)) if value is None], "missing", name)
-    amounts, taxes = _given_back(listed, "amount", is_required=True), _given_back(listed, "tax")
+    values, taxes = _given_back(listed, "amount", is_required=True), _given_back(listed, "tax")
     listed.note([place for place, row in enumerate(found) if row == _NO_ROW], LACKS_LINE, "line_id")
     listed.note(places(units < 0), "negative", "quantity")
-    columns = zip(records.refund_of, found, pa.array(units).to_pylist(), amounts, taxes, strict=True)
+    columns = zip(records.refund_of, found, pa.array(units).to_pylist(), values, taxes, strict=True)
     for place, (refund, row, count, amount, tax) in enumerate(columns):
         if amount is None or tax is None:
             unread.add(refund)
@@ -174,14 +174,14 @@ _NO_ROW = -1
 LACKS_LINE = "refund of a line that the order lacks"
 
 
-def _typed(entries: Entries, refunds: Sequence[int], shop: Shop, faults: Faults) -> TypedColumns:
+def _typed(entries: Entries, refunds: Sequence[int], amounts: Amounts, faults: Faults) -> TypedColumns:
     """Return typed columns whose faults are noted by refund, of which `refunds` has each entry's."""
 
     def note(place: int, reason: str, field: str, value: object) -> None:
         faults.note(refunds[place], reason, SALES, field, value)
 
-    times = shop.orders.refunds.times if shop.orders.refunds else None
-    return TypedColumns(entries.columns, len(entries.owners), shop, note, times)
+    described = amounts.shop.orders.refunds
+    return TypedColumns(entries.columns, amounts.of(entries.owners), note, described.times if described else None)
 
 
 def _given_back(listed: TypedColumns, field: str, *, is_required: bool = False) -> list[Decimal | None]:

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analytics_pipeline.decoding.mapping import LONGEST_ID, parse_stamp
-from analytics_pipeline.shop.spec import Shop, Times
+from analytics_pipeline.shop.spec import Times
 from analytics_pipeline.tables.shape import FLAG, STAMP
+from analytics_pipeline.transforms.amounts import OwnedAmounts
 from analytics_pipeline.transforms.records import Columns
 from analytics_pipeline.transforms.values import (
     Column,
@@ -21,13 +22,14 @@ from analytics_pipeline.transforms.values import (
     count_column,
     flag_column,
     means_nothing,
-    money_column,
     places,
     text_column,
 )
 
 _ZEROS = re.compile(r"0000-00-00([ T]00:00(:00(\.0+)?)?)?(Z|[+-]00:?00)?", re.ASCII)
 """How databases write a stamp that is none."""
+NO_AMOUNT = "not an amount with at most four decimals"
+TOO_LARGE = "too large with its quantity"
 Note = Callable[[int, str, str, object], None]
 """Takes position, reason, field and value of what could not be read."""
 
@@ -35,8 +37,10 @@ Note = Callable[[int, str, str, object], None]
 class TypedColumns:
     """The columns of some records or entries by field; a field that is not mapped is null throughout."""
 
-    def __init__(self, columns: Columns, count: int, shop: Shop, note: Note, times: Times | None = None) -> None:
-        self._columns, self._count, self._note = columns, count, note
+    def __init__(self, columns: Columns, amounts: OwnedAmounts, note: Note, times: Times | None = None) -> None:
+        """Take the columns, and what reads amounts of the records that they belong to, whichever fields these are."""
+        shop = amounts.amounts.shop
+        self._columns, self._amounts, self._note = columns, amounts, note
         self._times, self._zone = times or shop.times, shop.zone
 
     def has(self, field: str) -> bool:
@@ -45,11 +49,21 @@ class TypedColumns:
 
     def values(self, field: str) -> list[object]:
         """Return a field as the API gave it, None where it is absent."""
-        return self._columns.get(field) or [None] * self._count
+        return self._columns.get(field) or [None] * len(self._amounts.owners)
 
     def money(self, field: str) -> pd.Series:
-        """Return a field as amounts."""
-        return self._read(field, money_column, "not an amount with at most four decimals")
+        """Return a field as amounts, in units of their currencies and rounded where the shop's description says so."""
+        return self._read(field, self._amounts.money, NO_AMOUNT)
+
+    def prices(self, field: str) -> pd.Series:
+        """Return a field as prices of one unit to four decimals, which nothing is calculated with."""
+        return self._read(field, self._amounts.prices, NO_AMOUNT)
+
+    def products(self, prices: str, units: str) -> pd.Series:
+        """Return units times prices that may have any number of decimals, as amounts are rounded."""
+        column, bad = self._amounts.products(self.values(prices), self.values(units))
+        self.note(bad, TOO_LARGE, prices)
+        return column
 
     def counts(self, field: str) -> pd.Series:
         """Return a field as whole numbers."""

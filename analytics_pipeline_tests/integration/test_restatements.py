@@ -205,10 +205,13 @@ def test_lateness_is_what_was_observed_here_else_what_the_shops_stamps_say_else_
 
     execute(
         later.database,
-        "insert into clean.orders select 'copy ' || number || order_id, order_date, ordered_at, "
-        "ordered_at + number * interval '1 day', cancelled_at, customer_key, customer_id, email_hash, country, "
-        "is_credit_note, currency, units, gross_sales, discounts, returns, shipping, 0, taxes, 0, order_total, "
-        "refunded_total from clean.orders cross join generate_series(1, 10) as series (number) "
+        "insert into clean.orders (order_id, order_date, ordered_at, updated_at, cancelled_at, customer_key, "
+        "customer_id, email_hash, country, is_credit_note, currency, units, gross_sales, discounts, returns, shipping, "
+        "charges, taxes, outside_sales, order_total, rounding, refunded_total) "
+        "select 'copy ' || number || order_id, order_date, ordered_at, ordered_at + number * interval '1 day', "
+        "cancelled_at, customer_key, customer_id, email_hash, country, is_credit_note, currency, units, gross_sales, "
+        "discounts, returns, shipping, charges, taxes, outside_sales, order_total, rounding, refunded_total "
+        "from clean.orders cross join generate_series(1, 10) as series (number) "
         "where extract(hour from ordered_at at time zone 'UTC') between 8 and 16",
     )
     stamped = lateness(later.database, shop)

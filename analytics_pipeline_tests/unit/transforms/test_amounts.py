@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from analytics_pipeline.shop.money import Money
 from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.transforms.amounts import AmountReader, Amounts, Rounded
 from analytics_pipeline.transforms.currencies import EXPONENTS
+from analytics_pipeline.transforms.orders import clean_orders
+from analytics_pipeline.transforms.values import Column, money_column
 from analytics_pipeline_tests.unit.transforms.conftest import (
     cleaned,
     fault,
@@ -19,6 +22,7 @@ from analytics_pipeline_tests.unit.transforms.conftest import (
     money,
     one_mug,
     order,
+    raw_rows,
     refund,
     rows_of,
     shop,
@@ -196,3 +200,62 @@ def test_whatever_amounts_come_each_record_is_clean_or_in_quarantine_and_the_bal
     some = st.lists(lines, max_size=3), st.lists(quantities, min_size=3, max_size=3)
     currencies = st.sampled_from(["EUR", "JPY", "KWD", "XAU"])
     drawn(given(st.sampled_from(described), *some, currencies, amounts)(is_explained))()
+
+
+FEW_PLACES, MANY_PLACES = (
+    st.decimals(-(10**12), 10**12, places=places, allow_nan=False).map(lambda amount: f"{amount:f}")
+    for places in (3, 19)
+)
+WHOLE = st.integers(-(10**13), 10**13)
+ODD = st.one_of(
+    FEW_PLACES,
+    MANY_PLACES,
+    WHOLE,
+    st.decimals(-9, 9, places=30),
+    st.sampled_from(["x", "", " 1.5 ", False, True, [], {}, "1e2", "2.5e-9", Decimal("1E+3")]),
+    st.sampled_from([10**30, "1e400", "٣", "0." + "1" * 70]),
+)
+HALVES = st.sampled_from(["0.5", "-2.5", "0.125", "-0.375", "1.005", "-12.34565", "250", "-50"])
+COLUMNS = [st.none() | values for values in (HALVES, WHOLE, FEW_PLACES, MANY_PLACES, WHOLE.map(str), ODD)]
+UNITS = [st.integers(-9, 99), st.none() | st.sampled_from([1, "2", "1.5", "x", 10**11, Decimal(3)])]
+CODES = st.sampled_from(["EUR", "JPY", "KWD", "CLF", "XAU", ""])
+SAID = [
+    Money.model_validate({"unit": unit, "round_to": places, "rounding": rounding})
+    for unit in ("major", "minor")
+    for places in (None, 0, 2, 4, "currency")
+    for rounding in ("half_up", "half_even", "down")
+][3:]  # without the three that take amounts as they are
+
+
+def is_as_one_by_one(said: Money, rows: list[tuple[Any, Any, str]]) -> None:
+    """Hold columns of amounts, units and currencies against the same read one by one."""
+    values, counts, codes = ([row[place] for row in rows] for place in range(3))
+    rounded = Rounded()
+    one = AmountReader(said, rounded)
+    read = Amounts(shop().model_copy(update={"money": said}), codes[::-1])
+    owned = read.of(range(len(rows))[::-1])
+
+    def same(found: Column, expected: list[object]) -> None:
+        typed, bad = money_column(expected)
+        assert (found[0].tolist(), found[1]) == (typed.tolist(), bad)
+        assert (read.rounded.amounts, read.rounded.by) == (rounded.amounts, rounded.by)
+
+    same(owned.money(values), [one.amount(value, code) for value, code in zip(values, codes, strict=True)])
+    same(owned.prices(values), [one.price(value, code) for value, code in zip(values, codes, strict=True)])
+    same(owned.products(values, counts), [one.value(*row) for row in rows])
+
+
+def test_columns_of_amounts_are_what_they_are_one_by_one() -> None:
+    drawn = settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    rows = st.one_of([st.lists(st.tuples(values, units, CODES), max_size=6) for values in COLUMNS for units in UNITS])
+    drawn(given(st.sampled_from(SAID), rows)(is_as_one_by_one))()
+
+
+def test_whatever_is_read_as_money_is_in_units_of_the_records_currency() -> None:
+    of = paid(shop(extra={"fee": {"path": "fee", "type": "money"}}), unit="minor")
+    records = [minor("EUR", 100, fee=1234) | {"id": "A"}, minor("JPY", 1, fee=1234, total="?") | {"id": "B"}]
+    records.append(minor("KWD", 1000, fee=1234) | {"id": "C"})
+    assert rows_of(clean_orders(raw_rows(records), of).orders, "order_id", "extra_fee") == [
+        ("A", *money("12.34")),
+        ("C", *money("1.234")),
+    ]

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from analytics_pipeline.shop.money import Money
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.transforms.held_back import HeldBack, held_back_sales
@@ -132,3 +133,9 @@ def test_with_prices_that_include_tax_a_discount_is_known_by_the_lines_alone(sho
 
     assert (sold.amounts["gross_sales"], sold.amounts["discounts"]) == (None, None)
     assert sold.amounts["net_sales"] == Decimal("28.56") - Decimal("4.56") - Decimal("4.05")
+
+
+def test_their_own_sums_are_in_units_too(shop: Shop) -> None:
+    in_cents = shop.model_copy(update={"money": Money(unit="minor")})
+    found = held(in_cents, **BROKEN, shipping=500, shipping_tax=95, tax_total=456, total=2856, discount_total=100)
+    assert amounts(found[DAY, False])["total_sales"] == "28.56"
