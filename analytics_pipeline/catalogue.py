@@ -18,7 +18,9 @@ from analytics_pipeline.seeds import LAYER as SEEDS
 from analytics_pipeline.seeds import Seed, read_seeds
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.tables.contracts import CONTRACTS, Contract, orders_contract
+from analytics_pipeline.tables.contract import Contract
+from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.tables.own_fields import orders_contract
 from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.tables.reports import SHOP_REPORTS
 from analytics_pipeline.tables.shape import Table

@@ -27,6 +27,7 @@ from analytics_pipeline.history.stale import StaleUnmarked
 from analytics_pipeline.history.undated import UndatedKept
 from analytics_pipeline.history.written import DaysWritten, Writing
 from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.contracts import (
     ACCOUNTING,
     CLEAN_CUSTOMERS,
@@ -35,9 +36,8 @@ from analytics_pipeline.tables.contracts import (
     CLEAN_SALES,
     EXCLUSIONS,
     QUARANTINE,
-    Contract,
-    orders_contract,
 )
+from analytics_pipeline.tables.own_fields import orders_contract
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.records import day_reader
 from analytics_pipeline.transforms.version import code_version

@@ -9,7 +9,7 @@ from contextlib import suppress
 from analytics_pipeline.errors import TableMismatchError
 from analytics_pipeline.history.binding import refuse_another_shop
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.contracts import orders_contract
+from analytics_pipeline.tables.own_fields import orders_contract
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.layout import add_columns
 from analytics_pipeline.warehouse.schema import packaged_schema, prepare, read_stored, refuse_newer

@@ -10,7 +10,8 @@ import pandera.pandas as pandera
 from pandera.errors import SchemaErrors
 
 from analytics_pipeline.profile.fields import example_of
-from analytics_pipeline.tables.contracts import EXAMPLES, HOLDS, Contract
+from analytics_pipeline.tables.contract import HOLDS, Contract
+from analytics_pipeline.tables.contracts import EXAMPLES
 from analytics_pipeline.tables.shape import TEXT, Table
 
 LONGEST_SHOWN = 80

@@ -3,10 +3,7 @@
 Shapes only, as in `history`; the comparison is marts/daily_witness.
 """
 
-from analytics_pipeline.tables.contracts import CURRENCY_CODE
-from analytics_pipeline.tables.contracts import _column as column
-from analytics_pipeline.tables.contracts import _contract as contract
-from analytics_pipeline.tables.contracts import _rule as rule
+from analytics_pipeline.tables.contract import CURRENCY_CODE, column, contract, rule
 from analytics_pipeline.tables.shape import DAY, FLAG, MONEY, STAMP, TEXT, Column, Table
 
 REPORTED = (

@@ -15,7 +15,7 @@ from analytics_pipeline.decoding.mapping import column_reader, compile_path, par
 from analytics_pipeline.profile.fields import kind_of
 from analytics_pipeline.shop.fields import DESCRIPTIVE_LISTS, DESCRIPTIVE_TEXTS, EXTRA_PREFIX
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.contracts import EXTRA_TYPES
+from analytics_pipeline.tables.own_fields import EXTRA_TYPES
 from analytics_pipeline.tables.shape import TEXT
 from analytics_pipeline.transforms.amounts import OwnedAmounts
 from analytics_pipeline.transforms.records import without_nothing

@@ -15,7 +15,7 @@ from analytics_pipeline.decoding.mapping import compile_path, decode, id_text
 from analytics_pipeline.profile.fields import kind_of
 from analytics_pipeline.shop.spec import Customers, Products, Shop
 from analytics_pipeline.tables import contracts
-from analytics_pipeline.tables.contracts import Contract
+from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.shape import DAY, TEXT
 from analytics_pipeline.transforms.amounts import Amounts
 from analytics_pipeline.transforms.email import EmailKey

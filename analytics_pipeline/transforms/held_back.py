@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from analytics_pipeline.days import business_day
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.contracts import CURRENCY_PATTERN
+from analytics_pipeline.tables.contract import CURRENCY_PATTERN
 from analytics_pipeline.tables.history import OF_KINDS
 from analytics_pipeline.transforms.amounts import Amounts, OwnedAmounts
 from analytics_pipeline.transforms.orders import clean_orders

@@ -21,7 +21,9 @@ from analytics_pipeline.decoding.mapping import id_text
 from analytics_pipeline.shop.fields import IncludesTax
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables import contracts
-from analytics_pipeline.tables.contracts import CANCELLATION, CURRENCY_PATTERN, MOVED, ORDER, Contract, orders_contract
+from analytics_pipeline.tables.contract import CURRENCY_PATTERN, Contract
+from analytics_pipeline.tables.contracts import CANCELLATION, MOVED, ORDER
+from analytics_pipeline.tables.own_fields import orders_contract
 from analytics_pipeline.tables.shape import FLAG, MONEY, STAMP, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
 from analytics_pipeline.transforms.amounts import Amounts

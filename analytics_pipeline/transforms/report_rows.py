@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 
 from analytics_pipeline.errors import AnswerError
-from analytics_pipeline.tables.contracts import CURRENCY_PATTERN
+from analytics_pipeline.tables.contract import CURRENCY_PATTERN
 from analytics_pipeline.transforms.values import MONEY_LIMIT, means_nothing, round_money
 
 LookUp = Callable[[object], object]

@@ -13,7 +13,8 @@ from typing import Any
 from pandera.pandas import Check
 
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.contracts import CLEAN_ORDER_LINES, CLEAN_ORDERS, CLEAN_SALES, FORMERLY, Contract
+from analytics_pipeline.tables.contract import FORMERLY, Contract
+from analytics_pipeline.tables.contracts import CLEAN_ORDER_LINES, CLEAN_ORDERS, CLEAN_SALES
 
 PACKAGE = "analytics-pipeline"
 JUDGING_KEYS = {

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.contracts import (
     CLEAN_CUSTOMERS,
     CLEAN_ORDER_LINES,
@@ -18,7 +19,6 @@ from analytics_pipeline.tables.contracts import (
     ORDER_TOTAL_ADDS_UP,
     QUARANTINE,
     RAW_ORDERS,
-    Contract,
 )
 from analytics_pipeline.tables.promises import violations
 from analytics_pipeline.tables.shape import COUNT, DAY, FLAG, MONEY, STAMP, TEXT

@@ -14,14 +14,7 @@ from analytics_pipeline.orchestration.assets.describe import by_day, table_asset
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish, shown
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
-from analytics_pipeline.tables.contracts import (
-    ANOMALIES,
-    CLEAN_ORDERS,
-    CLEAN_SALES,
-    EXAMPLES,
-    EXCLUSIONS,
-    QUARANTINE,
-)
+from analytics_pipeline.tables.contracts import ANOMALIES, CLEAN_ORDERS, CLEAN_SALES, EXAMPLES, EXCLUSIONS, QUARANTINE
 
 AS_EXPECTED = "figures_are_as_expected"
 DAILY_REVENUE = dg.AssetKey(["marts", "daily_revenue"])

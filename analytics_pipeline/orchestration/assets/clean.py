@@ -37,6 +37,7 @@ from analytics_pipeline.orchestration.io_manager import COLUMNS, PostgresIOManag
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.contracts import (
     CLEAN_CUSTOMERS,
     CLEAN_ORDERS,
@@ -46,7 +47,6 @@ from analytics_pipeline.tables.contracts import (
     RAW_CUSTOMERS,
     RAW_ORDERS,
     RAW_PRODUCTS,
-    Contract,
 )
 from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency

@@ -23,7 +23,8 @@ from analytics_pipeline.profile.fields import ANY_KEY, FieldProfile
 from analytics_pipeline.profile.mapped import mapped_paths, personal_paths
 from analytics_pipeline.profile.unfound import unfound
 from analytics_pipeline.shop.spec import Endpoint
-from analytics_pipeline.tables.contracts import EXAMPLES, RAW_CUSTOMERS, Contract
+from analytics_pipeline.tables.contract import Contract
+from analytics_pipeline.tables.contracts import EXAMPLES, RAW_CUSTOMERS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
 

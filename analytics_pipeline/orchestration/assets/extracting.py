@@ -17,7 +17,7 @@ from analytics_pipeline.orchestration.assets.publish import ContractAudit
 from analytics_pipeline.sources.extraction import Extraction
 from analytics_pipeline.sources.ranges import DaysRead
 from analytics_pipeline.sources.statistics import Statistics
-from analytics_pipeline.tables.contracts import Contract
+from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 

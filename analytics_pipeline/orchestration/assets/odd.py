@@ -8,7 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_pipeline.tables.contracts import RAW_ORDERS, Contract
+from analytics_pipeline.tables.contract import Contract
+from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.transforms.raw import OddRecords
 
 READABLE_RECORDS = "all_records_are_readable"

@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 
 from analytics_pipeline.plain import without_addresses
-from analytics_pipeline.tables.contracts import EXAMPLES, Contract
+from analytics_pipeline.tables.contract import Contract
+from analytics_pipeline.tables.contracts import EXAMPLES
 from analytics_pipeline.tables.promises import OCCURS_ONCE, Violation, violations
 from analytics_pipeline.tables.shape import Table
 

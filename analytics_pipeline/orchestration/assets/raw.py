@@ -40,7 +40,8 @@ from analytics_pipeline.sources.extraction import Extraction, extract_customers,
 from analytics_pipeline.sources.following import Followed, follow
 from analytics_pipeline.sources.ranges import RangeReader
 from analytics_pipeline.sources.spool import Spool, spool
-from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS, Contract
+from analytics_pipeline.tables.contract import Contract
+from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS
 from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.undated import judge_undated

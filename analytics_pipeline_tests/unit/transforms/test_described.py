@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from analytics_pipeline.tables.contracts import CLEAN_ORDERS, orders_contract
+from analytics_pipeline.tables.contracts import CLEAN_ORDERS
+from analytics_pipeline.tables.own_fields import orders_contract
 from analytics_pipeline.tables.promises import violations
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline_tests.unit.transforms.conftest import EMAILS, fields, order, raw_rows, rows_of, shop

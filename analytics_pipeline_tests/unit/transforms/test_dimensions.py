@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.tables import contracts
-from analytics_pipeline.tables.contracts import Contract
+from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.promises import violations
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline_tests.unit.transforms.conftest import EMAILS, EXTRACTED_AT, money, rows_of, shop
