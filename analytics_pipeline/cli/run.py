@@ -60,9 +60,10 @@ class Day(click.ParamType[date]):
 def command(day: date | None, first: date | None, last: date | None, job: str, *, is_planned: bool) -> None:
     """Load business days from the shop to the marts, with all checks.
 
-    Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday. The exit code
-    is 0 when every step and every check passed but for warnings; 3 when all was written and something has to be looked
-    at; else 1, with the reason and the run's id. Where quarantine blocks some days of a range, the others are written.
+    Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday, or the
+    `last_day` of a shop that has ended. The exit code is 0 when every step and every check passed but for warnings; 3
+    when all was written and something has to be looked at; else 1, with the reason and the run's id. Where quarantine
+    blocks some days of a range, the others are written.
 
     With --plan the shop is asked for its counts and a page of each list, and nothing is written; the run of the same
     days says afterwards how many requests it made.
@@ -131,7 +132,8 @@ def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | N
         raise click.UsageError("--to needs --from")
     if first is not None and last is None and first <= last_awaited_day(shop, now):
         last = last_awaited_day(shop, now)
-    begin, end = (day, day) if day is not None else (first or yesterday, last or yesterday)
+    default = yesterday if first is not None else last_awaited_day(shop, now)
+    begin, end = (day, day) if day is not None else (first or default, last or default)
     if begin > end:
         raise click.UsageError(f"--from {begin} is after --to {end}")
     if begin < shop.first_day:

@@ -17,7 +17,7 @@ from analytics_pipeline.cli.preview import (
 from analytics_pipeline.cli.probes import Probe, Warned
 from analytics_pipeline.errors import AnswerError, ShopUnavailableError
 from analytics_pipeline.settings import DEFAULT_SHOP
-from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.doctor import check_shop
@@ -62,8 +62,9 @@ def _describe_shop(reference: str) -> str:
 def _time_zone(shop: Shop) -> str:
     now = datetime.now(UTC)
     local = now.astimezone(shop.zone)
-    day = last_complete_day(shop, now)
-    return f"{shop.timezone}: it is {local:%Y-%m-%d %H:%M} there, the last complete business day is {day}"
+    day = last_awaited_day(shop, now)
+    which = "last day of the shop" if day == shop.last_day else "last complete business day"
+    return f"{shop.timezone}: it is {local:%Y-%m-%d %H:%M} there, the {which} is {day}"
 
 
 def _credentials(shop: Shop) -> str:
@@ -88,12 +89,13 @@ def _shop(shop: Shop) -> str:
             raise
         hint = "The demo shop runs while `analytics-pipeline up`, `demo` or `demo --serve` does."
         raise ShopUnavailableError(f"{error}. {hint}") from error
-    return "; ".join([found.summary, *found.notes])
+    said = "; ".join([found.summary, *found.notes])
+    return Warned(said) if found.notes else said
 
 
 def _orders(connect: Callable[[], ShopClient], day: date | None, seen: Seen) -> str:
     with connect() as client:
-        until = last_complete_day(client.shop, datetime.now(UTC))
+        until = last_awaited_day(client.shop, datetime.now(UTC))
         chosen = day or last_day_with_orders(client, until)
         if chosen is None:
             return Warned(f"the shop has no order from {client.shop.first_day} to {until}")

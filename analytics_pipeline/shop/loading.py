@@ -209,7 +209,7 @@ def _allowed_keys(model: type[BaseModel], location: KeyPath) -> list[str]:
         if isinstance(step, str) and any(step in found.model_fields for found in models):
             models = [part for found in models for part in models_of(found.model_fields[step].annotation)]
         elif isinstance(step, str):
-            models = [found for found in models if step in _choices(found)]
+            models = [found for found in models if step in _choices(found)] or models  # else a name of the shop's own
     return sorted({field.alias or name for found in models for name, field in found.model_fields.items()})
 
 

@@ -366,6 +366,7 @@ def load_shop(reference: str | Path) -> Shop:
     if reference not in packaged_shops():
         raise DescriptionError(
             f"there is no packaged shop {reference!r}; there are: {', '.join(packaged_shops())}. "
-            f"A file of your own is given by its path, such as ./{reference}.yaml"
+            f"A file of your own is shops/{reference}.yaml in your folder, or is given by its path, such as "
+            f"./{reference}.yaml"
         )
     return read_description(packaged_path(reference), Shop)

@@ -1,9 +1,9 @@
-"""A quick look at whether a shop answers as it is described: one page of yesterday's orders, in a sentence."""
+"""A quick look at whether a shop answers as it is described: one page of the last day's orders, in a sentence."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from analytics_pipeline.days import business_day
+from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import extract_orders
 
@@ -13,7 +13,7 @@ CLOCKS_DIFFER = timedelta(seconds=60)
 
 @dataclass(frozen=True)
 class ShopCheck:
-    """What the first page of yesterday's orders showed.
+    """What the first page of the last day's orders showed.
 
     Attributes:
         summary: One sentence for people.
@@ -25,7 +25,7 @@ class ShopCheck:
 
 
 def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
-    """Asks for the first page of yesterday's orders (two pages when the first has none of them).
+    """Asks for the first page of the orders of yesterday or of `last_day` (two pages when the first has none of them).
 
     Args:
         client: The shop's client.
@@ -36,17 +36,17 @@ def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
     """
     shop = client.shop
     moment = now or datetime.now(UTC)
-    yesterday = business_day(moment, shop.zone) - timedelta(days=1)
-    extraction = extract_orders(client, yesterday, yesterday)
+    day = last_awaited_day(shop, moment)
+    extraction = extract_orders(client, day, day)
     next(extraction, None)
     counted = "gives no count" if extraction.source_count is None else f"counts {extraction.source_count}"
     summary = (
-        f"{client.base_url}{shop.orders.path} answers: {extraction.records} orders of {yesterday} on the first page, "
+        f"{client.base_url}{shop.orders.path} answers: {extraction.records} orders of {day} on the first page, "
         f"the shop {counted}"
     )
     notes = _clock_notes(extraction.shop_time, moment)
     window = shop.orders.created_window
-    if extraction.outside_window and (window is None or window.format != "date"):
+    if extraction.outside_window and window is not None and window.format != "date":
         notes.append(
             f"{extraction.outside_window} orders were created on another day: check timezone, times and created_window"
         )

@@ -43,7 +43,7 @@ from analytics_pipeline.sources.pagination import (
     promises_more,
 )
 from analytics_pipeline.sources.statistics import Statistics
-from analytics_pipeline.sources.words import error_words, excerpt_of, may_be_failure
+from analytics_pipeline.sources.words import error_words, excerpt_of, lists_in, may_be_failure
 from analytics_pipeline.transforms.raw import (
     CUSTOMERS_SCHEMA,
     PRODUCTS_SCHEMA,
@@ -305,8 +305,10 @@ class Extraction(Iterator[pa.RecordBatch]):
         if not isinstance(records, list):
             path = self._reading.endpoint.records
             what = "nothing or null" if records is None else type(records).__name__
+            there = " and ".join(f"`{found}`" for found in lists_in(body))
+            hint = f"; the answer has a list at {there}" if there else ""
             words = error_words(body, self._client.redact)[1]
-            fault = f"{answer.asked}: no list of records at `{path}`, but {what}; check `records`.{words}"
+            fault = f"{answer.asked}: no list of records at `{path}`, but {what}; check `records`{hint}.{words}"
             raise AnswerError(fault, excerpt=excerpt_of(body, self._client.redact))
         return records, dict(zip(self._reading.endpoint.body_paths, values, strict=True))
 

@@ -19,6 +19,7 @@ _MOST_TEXTS = 3
 _WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,39}")
 _SENTENCE = re.compile(r"[A-Za-z][a-z]*(?:[,:;]? (?:[a-z]+|[0-9]{1,3}|Server|Error|Gateway|Timeout|Request|API))+[.!]?")
 _LONGEST_SENTENCE = 80
+_PATH = re.compile(r"@|[A-Za-z_]{1,40}(?:\.[A-Za-z_]{1,40})?")
 _EXCERPT_BYTES = 2_048
 
 
@@ -41,6 +42,21 @@ def error_words(body: bytes, redact: Callable[[str], str]) -> tuple[bool, str]:
     texts = [text for key in _KEYS if key in document for text in _texts(document[key])]
     is_failure = any(map(document.get, _ERROR_KEYS)) or any(document.get(key) is False for key in _SUCCESS_KEYS)
     return is_failure, quoted(texts, redact)
+
+
+def lists_in(body: bytes) -> list[str]:
+    """Paths of the first lists of an answer, at most two keys deep; keys that are no plain words are left out."""
+    try:
+        document = msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return []
+    if isinstance(document, list):
+        return ["@"]
+    found: list[str] = []
+    for key, value in document.items() if isinstance(document, dict) else ():
+        inner = value.items() if isinstance(value, dict) else ()
+        found += [key] if isinstance(value, list) else [f"{key}.{name}" for name, one in inner if isinstance(one, list)]
+    return [path for path in found if _PATH.fullmatch(path)][:_MOST_TEXTS]
 
 
 def quoted(texts: Iterable[str], redact: Callable[[str], str]) -> str:

@@ -141,6 +141,8 @@ def test_the_days_that_options_mean() -> None:
     shop = load_shop("demo")
     first, last, yesterday = date(2026, 11, 1), date(2026, 11, 3), date(2026, 11, 22)
     assert chosen_days(shop, None, None, None, NOON) == Days(yesterday, yesterday)
+    ended = shop.model_copy(update={"last_day": date(2025, 1, 5)})
+    assert chosen_days(ended, None, None, None, NOON) == Days(date(2025, 1, 5), date(2025, 1, 5))
     assert chosen_days(shop, first, None, None, NOON) == Days(first, first)
     assert chosen_days(shop, None, first, last, NOON) == Days(first, last)
     assert chosen_days(shop, None, first, None, NOON) == Days(first, yesterday)

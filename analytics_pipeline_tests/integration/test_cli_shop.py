@@ -107,7 +107,7 @@ def test_init_begins_with_a_packaged_description_under_the_shops_own_name(folder
     assert load_shop(folder / "shops" / "my-demo.yaml").name == "my-demo"
     refused = call("shop", "init", "other", "--like", "nothing-such")
     assert refused.exit_code == 1
-    assert "there is no packaged shop 'nothing-such'; there are: demo" in refused.output
+    assert "there is no packaged shop 'nothing-such'; there are: bigcommerce, demo, " in refused.output
 
 
 def test_list_names_own_and_packaged_descriptions_and_says_which_is_wrong(folder: Path) -> None:

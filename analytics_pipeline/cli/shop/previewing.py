@@ -17,7 +17,7 @@ from analytics_pipeline.cli.shop.choosing import chosen
 from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.plain import plain
 from analytics_pipeline.profile.fields import Field
-from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.shape import MONEY
@@ -46,7 +46,7 @@ def command(shop: str, day: date | None) -> None:
     that the description does not read. Nothing is written.
     """
     with ShopClient(load_shop(chosen(shop))) as client:
-        until = last_complete_day(client.shop, datetime.now(UTC))
+        until = last_awaited_day(client.shop, datetime.now(UTC))
         of_day = day or last_day_with_orders(client, until)
         if of_day is None:
             raise ShopRefusedError(f"the shop has no order from {client.shop.first_day} to {until}.")

@@ -228,6 +228,7 @@ def test_changed_since_is_asked_for_where_the_shop_knows_it(fake: FakeShop, benc
     [
         ({"data": []}, "no list of records at `orders`, but nothing or null; check `records`"),
         ({"orders": None}, "no list of records at `orders`, but nothing or null"),
+        ({"data": {"sales": [{}]}, "Ann Lee": []}, "check `records`; the answer has a list at `data.sales`."),
         ({"orders": {"1": {}}}, "no list of records at `orders`, but dict"),
         ([], "Expected `object`, got `array`"),
         ({"orders": [], "total": "many"}, "the shop's count of records is no number from 0 on (str)."),
@@ -358,13 +359,19 @@ def test_a_check_of_the_shop_is_one_request_and_one_sentence(fake: FakeShop, ben
     other_day = {"id": 99, "created_at": "2026-01-01T08:00:00Z"}
     fake.date = "Sun, 01 Feb 2026 08:00:00 GMT"
     fake.answers("/orders", Reply({"orders": [*ORDERS, other_day], "next": "more", "total": 700}))
-    shop = shop_of(fake.url, orders={"pagination": CURSOR, "count": "total"})
+    shop = shop_of(fake.url, orders={"pagination": CURSOR, "count": "total", "created_window": WINDOW})
     check = check_shop(bench.client(shop), now=datetime(2026, 2, 1, 8, tzinfo=UTC))
     assert check.summary == (
         f"{fake.url}/orders answers: 7 orders of 2026-01-31 on the first page, the shop counts 700"
     )
     assert check.notes == ("1 orders were created on another day: check timezone, times and created_window",)
     assert len(fake.asked) == 1
+
+
+def test_a_check_of_a_shop_that_has_ended_asks_for_its_last_day(fake: FakeShop, bench: Bench) -> None:
+    fake.answers("/orders", Reply({"orders": []}))
+    shop = shop_of(fake.url, first_day="2026-01-01", last_day="2026-01-05")
+    assert " 0 orders of 2026-01-05 on the first page" in check_shop(bench.client(shop)).summary
 
 
 def test_a_check_of_the_shop_notes_credentials_on_an_open_line(fake: FakeShop, bench: Bench) -> None:

@@ -171,6 +171,11 @@ def test_a_file_that_is_no_mapping_of_plain_data_is_refused(tmp_path: Path, text
         ("warn_above: 0.05", "warn_above: 0.5", "quarantine: warn_above must not be larger than block_above"),
         ("block_above: 0.25", "block_above: 25", "quarantine.block_above: Input should be less than or equal to 1"),
         ("warn_above: 0.05", "warn: 0.05", "quarantine.warn: is no key of a description; allowed here: block_above"),
+        (
+            "  count: total",
+            "  count: total\n  extra: {weight: {type: text, pth: grams}}",
+            "orders.extra.weight.pth: is no key of a description; did you mean path? allowed here: path, type",
+        ),
         ("http://127.0.0.1:8899", "ftp://shop", "base_url: must be an http:// or https:// address"),
     ],
 )
