@@ -5,8 +5,8 @@ from datetime import date
 import pandas as pd
 
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_days
 from analytics_pipeline.sources.following import order_calls
+from analytics_pipeline.sources.lists import extract_days
 from analytics_pipeline.transforms.raw import related_list
 from analytics_pipeline.transforms.records import decoded
 from analytics_pipeline.transforms.related import NO_CHILDREN, Children, orders_of

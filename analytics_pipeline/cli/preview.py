@@ -19,12 +19,8 @@ from analytics_pipeline.profile.mapped import expressions_of, mapped_paths, pers
 from analytics_pipeline.profile.unfound import Unfound, unfound
 from analytics_pipeline.shop.spec import Endpoint, Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import (
-    Extraction,
-    extract_customers,
-    extract_orders,
-    extract_products,
-)
+from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.sources.lists import extract_customers, extract_orders, extract_products
 from analytics_pipeline.transforms.dimensions import clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import DIFFERS, CleanOrders, clean_orders

@@ -15,7 +15,8 @@ from analytics_pipeline.errors import FeedError
 from analytics_pipeline.late_changes.readings import Reading, Stamp
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import Extraction, extract_changed
+from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.sources.lists import extract_changed
 from analytics_pipeline.transforms.raw import DatedList, UndatedRecord, keys_of, order_list
 
 READINGS = 5

@@ -18,7 +18,7 @@ from analytics_pipeline.history.written import written_days
 from analytics_pipeline.late_changes.feed import read_feed
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_days
+from analytics_pipeline.sources.lists import extract_days
 from analytics_pipeline.tables.history import MATERIALISED_DAYS, POLLS
 from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.tables.shape import Table

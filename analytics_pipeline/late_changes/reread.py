@@ -17,7 +17,7 @@ from analytics_pipeline.history.stale import REREAD, StaleDay
 from analytics_pipeline.late_changes.compare import Comparison, events_of, first_orders
 from analytics_pipeline.late_changes.related import differing_days
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.warehouse.connection import Database
 

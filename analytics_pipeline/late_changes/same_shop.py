@@ -6,7 +6,7 @@ from datetime import date
 
 from analytics_pipeline.decoding.mapping import compile_path, decode
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query

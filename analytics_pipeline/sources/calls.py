@@ -14,14 +14,9 @@ import pyarrow as pa
 from analytics_pipeline.shop.protocol import Cursor, LinkHeader, NextLink, Single
 from analytics_pipeline.shop.spec import Endpoint
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import (
-    Extraction,
-    extract_customers,
-    extract_days,
-    extract_orders,
-    extract_products,
-)
+from analytics_pipeline.sources.extraction import Extraction
 from analytics_pipeline.sources.following import order_calls
+from analytics_pipeline.sources.lists import extract_customers, extract_days, extract_orders, extract_products
 from analytics_pipeline.transforms.raw import related_list
 from analytics_pipeline.transforms.records import decoded
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 
 CLOCKS_DIFFER = timedelta(seconds=60)
 """A difference that travelling and rounding to seconds explain."""

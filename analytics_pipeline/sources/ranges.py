@@ -18,7 +18,8 @@ from analytics_pipeline.decoding.mapping import compile_path, decode, parse_stam
 from analytics_pipeline.errors import CountError, DataError, ProofError
 from analytics_pipeline.sources.came import fingerprint
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import Extraction, extract_created, extract_days
+from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.sources.lists import extract_created, extract_days
 from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.transforms.raw import DatedList, order_list
 

@@ -15,7 +15,7 @@ import pytest
 
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline_tests.cases.small_shop import DESCRIPTION, Case, Record, order
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply

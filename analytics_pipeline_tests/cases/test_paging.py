@@ -11,7 +11,8 @@ import pytest
 from analytics_pipeline.errors import AnswerError, DataError, PaginationError, PipelineError, ShopRefusedError
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import Extraction, extract_orders
+from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline_tests.cases.small_shop import DESCRIPTION, Case, Record, SmallShop, order
 from analytics_pipeline_tests.fake_shop import Asked, Reply
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_days, extract_orders
 from analytics_pipeline.sources.following import order_calls
+from analytics_pipeline.sources.lists import extract_days, extract_orders
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.raw import related_list
 from analytics_pipeline.transforms.records import decoded

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from analytics_pipeline.shop.spec import load_shop, packaged_shops
-from analytics_pipeline.sources.extraction import extract_changed_orders, extract_customers, extract_products
+from analytics_pipeline.sources.lists import extract_changed_orders, extract_customers, extract_products
 from analytics_pipeline_tests.dialects import bigcommerce, medusa, shopify, stripe, vendure, woocommerce
 from analytics_pipeline_tests.dialects.base import Dialect
 from analytics_pipeline_tests.dialects.bigcommerce import STORE, BigCommerce

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from analytics_pipeline.shop.spec import load_shop
-from analytics_pipeline.sources.extraction import extract_changed_orders
+from analytics_pipeline.sources.lists import extract_changed_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline_tests.dialects.cleaning import cleaned, client_of, differences, figures_by_day

@@ -12,7 +12,7 @@ import pytest
 from analytics_pipeline.demo_shop import DemoShopSettings, Fault, RunningShop, serve
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline_tests.conftest import Pipeline, at, content_hash
 from analytics_pipeline_tests.integration.test_truth import EVENTFUL
 from analytics_pipeline_tests.integration.truth import agrees, hashes, run_rightly

@@ -18,7 +18,7 @@ from analytics_pipeline.history.maturity import lateness
 from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.warehouse.slices import write
 from analytics_pipeline_tests.conftest import Pipeline, at, content_hash

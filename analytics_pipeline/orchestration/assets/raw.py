@@ -36,8 +36,9 @@ from analytics_pipeline.orchestration.assets.publish import ContractAudit, contr
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Endpoint
-from analytics_pipeline.sources.extraction import Extraction, extract_customers, extract_products
+from analytics_pipeline.sources.extraction import Extraction
 from analytics_pipeline.sources.following import Followed, follow
+from analytics_pipeline.sources.lists import extract_customers, extract_products
 from analytics_pipeline.sources.ranges import RangeReader
 from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.tables.contract import Contract

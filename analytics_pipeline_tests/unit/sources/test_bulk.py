@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from analytics_pipeline.errors import AnswerError, PipelineError, ProofError, ShopRefusedError, ShopUnavailableError
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.downloading import may_be_fetched
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.sources.ranges import RangeReader
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from analytics_pipeline.errors import AnswerError, PipelineError, ShopRefusedError, ShopUnavailableError
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.sources.order_counts import count_orders
 from analytics_pipeline.sources.signing import Signer
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply

@@ -11,13 +11,8 @@ import pytest
 
 from analytics_pipeline.errors import AnswerError, DescriptionError, PaginationError, ShopUnavailableError
 from analytics_pipeline.sources.doctor import check_shop
-from analytics_pipeline.sources.extraction import (
-    Extraction,
-    extract_changed_orders,
-    extract_customers,
-    extract_orders,
-    extract_products,
-)
+from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.sources.lists import extract_changed_orders, extract_customers, extract_orders, extract_products
 from analytics_pipeline.transforms.raw import CUSTOMERS_SCHEMA, ORDERS_SCHEMA, PRODUCTS_SCHEMA
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of

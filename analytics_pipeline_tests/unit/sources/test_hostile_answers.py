@@ -13,7 +13,7 @@ import pytest
 from analytics_pipeline.errors import AnswerError, DescriptionError, PaginationError, PipelineError, ShopRefusedError
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.sources.order_counts import count_orders
 from analytics_pipeline_tests.fake_shop import FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from analytics_pipeline.sources.extraction import (
+from analytics_pipeline.sources.lists import (
     extract_changed_orders,
     extract_created,
     extract_customers,

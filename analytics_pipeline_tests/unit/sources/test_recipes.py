@@ -20,7 +20,7 @@ from analytics_pipeline.late_changes.due import aged_days
 from analytics_pipeline.shop.calendar import loadable_days, partition_days
 from analytics_pipeline.shop.placeholders import merged
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.sources.extraction import extract_days, extract_orders
+from analytics_pipeline.sources.lists import extract_days, extract_orders
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.raw import related_list

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 from analytics_pipeline.errors import AnswerError, DescriptionError, PaginationError, ShopRefusedError
 from analytics_pipeline.shop.placeholders import Draft, merged
 from analytics_pipeline.shop.spec import load_shop
-from analytics_pipeline.sources.extraction import Extraction, extract_changed_orders, extract_orders
+from analytics_pipeline.sources.extraction import Extraction
+from analytics_pipeline.sources.lists import extract_changed_orders, extract_orders
 from analytics_pipeline.sources.order_counts import can_count_orders, count_orders
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of

@@ -13,7 +13,7 @@ import pytest
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.shop.urls import Redactor
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import extract_products
+from analytics_pipeline.sources.lists import extract_products
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, shop_of
 
