@@ -65,6 +65,7 @@ class Freshness:
         missing: Daily marts that do not hold the whole day.
         whole_at: When the last of them had it; None while one is missing.
         unawaited: Why nobody waits for the day; empty where somebody does.
+        is_first_load: Whether nothing at all was loaded before the day was due.
     """
 
     day: date
@@ -73,6 +74,7 @@ class Freshness:
     missing: tuple[str, ...]
     whole_at: datetime | None
     unawaited: str = ""
+    is_first_load: bool = False
 
     @property
     def is_whole(self) -> bool:
@@ -83,6 +85,11 @@ class Freshness:
     def is_late(self) -> bool:
         """Whether it should be there and is not."""
         return self.is_due and not self.is_whole
+
+    @property
+    def was_late(self) -> bool:
+        """Whether it is there, and has been only since after it was due."""
+        return self.whole_at is not None and self.whole_at > self.due_at and not self.is_first_load
 
 
 def due_time(shop: Shop) -> time:
@@ -132,6 +139,7 @@ def freshness(
         missing=missing,
         whole_at=None if missing else max(whole[table] for table in wanted),
         unawaited=unawaited,
+        is_first_load=bool(past.first_writes) and min(past.first_writes.values()) > due_at,
     )
 
 
@@ -181,21 +189,12 @@ def last_freshness(database: Database, shop: Shop, now: datetime, tables: Sequen
     return freshness(shop, now, written, tables=tables, past=read_past(database, tables))
 
 
-def was_late(found: Freshness) -> bool:
-    """Return whether the day is there, and has been only since after it was due."""
-    return found.whole_at is not None and found.whole_at > found.due_at
-
-
 def describe(found: Freshness, shop: Shop) -> str:
     """Describe it in a line, in the shop's time."""
     due = f"due {_clock(found.due_at, shop, found.day)}"
     if found.whole_at is not None:
         at = _clock(found.whole_at, shop, found.day)
-        return (
-            f"{found.day} was late, it is there since {at} ({due})"
-            if was_late(found)
-            else f"{found.day} by {at} ({due})"
-        )
+        return f"{found.day}, there since {at} ({due})" if found.was_late else f"{found.day} by {at} ({due})"
     if found.unawaited:
         return f"{found.day} is not awaited: {found.unawaited}"
     return f"{found.day} is not whole in {', '.join(found.missing)} ({due})"
@@ -205,7 +204,7 @@ def freshness_line(database: Database, shop: Shop, now: datetime, tables: Sequen
     """Return the line of `analytics-pipeline status`."""
     found = last_freshness(database, shop, now, tables)
     is_there = found.is_whole or found.unawaited
-    heading = "LATE" if found.is_late else "was late" if was_late(found) else "on time" if is_there else "awaited"
+    heading = "LATE" if found.is_late else "was late" if found.was_late else "on time" if is_there else "awaited"
     return f"{heading:12} {describe(found, shop)}"
 
 

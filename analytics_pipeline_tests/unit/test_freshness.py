@@ -136,7 +136,7 @@ def test_freshness_is_described_in_the_shops_time() -> None:
     assert describe(freshness(shop_of(), DUE, rows, tables=TABLES), shop_of()) == "2026-11-24 by 04:07 (due 06:00)"
     assert (
         describe(freshness(shop_of(), DUE, late, tables=TABLES), shop_of())
-        == "2026-11-24 was late, it is there since 2026-11-26 04:07 (due 06:00)"
+        == "2026-11-24, there since 2026-11-26 04:07 (due 06:00)"
     )
     assert describe(freshness(shop_of(), DUE, [], tables=TABLES), shop_of()) == (
         "2026-11-24 is not whole in marts.a, marts.b (due 06:00)"
@@ -179,3 +179,13 @@ def test_a_day_that_nobody_waits_for_is_reported_with_the_reason() -> None:
     assert describe(freshness(young, DUE, [], tables=TABLES), young) == (
         "2026-11-24 is not awaited: the shop's first_day is 2026-11-25"
     )
+
+
+def test_a_day_that_came_after_it_was_due_was_late_unless_nothing_was_loaded_before() -> None:
+    came = DUE + timedelta(hours=3)
+    rows = [written(table, came, whole_at=came) for table in TABLES]
+    before, first = (dict.fromkeys(TABLES, moment) for moment in (OVER - timedelta(days=9), came))
+    assert freshness(shop_of(), came, rows, tables=TABLES, past=Past(before)).was_late
+    assert not freshness(shop_of(), came, rows, tables=TABLES, past=Past(first)).was_late
+    in_time = [written(table, OVER, whole_at=OVER) for table in TABLES]
+    assert not freshness(shop_of(), came, in_time, tables=TABLES, past=Past(before)).was_late

@@ -11,8 +11,10 @@ from analytics_pipeline.cli.probes import all_pass
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.cli.shop.choosing import chosen
 from analytics_pipeline.cli.shop_probes import offline_probes, shop_probes
+from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.plain import plain_lines
 
-WIDEST = 48
+WIDEST, MOST_WORDS = 48, 600
 
 
 @click.command(
@@ -41,13 +43,19 @@ def command(shop: str, day: date | None, *, is_offline: bool) -> None:
         if is_offline
         else shop_probes(reference, day, seen=lambda name, found: previews.append((name, found)))
     )
-    has_passed = all_pass(probes)
+    has_passed = all_pass(probes, _show_words)
     for name, found in previews:
         click.echo(f"\n{name}: what each mapped path found")
         for line in _mapped(found.mapped):
             click.echo(f"  {line}")
     if not has_passed:
         raise SystemExit(1)
+
+
+def _show_words(error: PipelineError) -> None:
+    """Show what an error quotes of the shop, which is kept apart from its message: nothing else keeps it here."""
+    if error.excerpt:
+        click.echo(f"      its words:   {plain_lines(error.excerpt)[:MOST_WORDS]}")
 
 
 def _mapped(values: tuple[MappedValue, ...]) -> Iterator[str]:
