@@ -239,6 +239,19 @@ effects as (
     cross join (values ('charges'), ('total_sales')) as parts(metric)
     where counted.metric in ('tips', 'fees', 'duties') and counted.metric in (select rule from leaves_out)
     union all
+    select counted.day, counted.currency, counted.metric as rule, parts.metric, parts.value
+    from counted
+    cross join lateral (
+        values
+        (
+            case when counted.is_given_back then 'returns' else 'gross_sales' end,
+            case when counted.is_given_back then -counted.value else counted.value end
+        ),
+        ('net_sales', counted.value),
+        ('charges', -counted.value)
+    ) as parts(metric, value)
+    where counted.metric in ('tips', 'fees', 'duties') and counted.metric in (select rule from counts)
+    union all
     select
         places.day,
         places.currency,

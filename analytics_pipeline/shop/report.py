@@ -15,7 +15,7 @@ from analytics_pipeline.shop.protocol import DottedPath, Expression, Model, Pagi
 from analytics_pipeline.shop.requests import Overlay, Window
 
 MOST_DAYS = 31
-COUNTED = frozenset({"zero_orders", "free_units", "gift_cards"})
+COUNTED = frozenset({"zero_orders", "free_units", "gift_cards", "tips", "fees", "duties"})
 """What a report may count that we do not, beside the reasons of `orders.exclude`."""
 _MONEY = re.compile(r"\d{1,6}(\.\d{1,4})?")
 
@@ -116,8 +116,8 @@ class ReportRules(Model):
         leaves_out: What counts for us and not in it: cancelled orders altogether, those whose total is zero, or charges
             that count in total sales here.
         leaves_out_where: The same by a field of the shop's record.
-        counts: What counts in it and not for us: orders or units without gross sales, gift cards sold, or orders left
-            out for a reason of `orders.exclude`.
+        counts: What counts in it and not for us: orders or units without gross sales, gift cards sold, charges that it
+            has among gross and net sales, or orders left out for a reason of `orders.exclude`.
         tolerance: Up to which difference a figure is taken for rounded.
     """
 
@@ -134,6 +134,12 @@ class ReportRules(Model):
         if not _MONEY.fullmatch(text):
             raise ValueError('must be an amount in quotes, such as "0.01"')
         return text
+
+    @model_validator(mode="after")
+    def _leaves_out_nothing_that_it_counts(self) -> "ReportRules":
+        if both := sorted({*self.leaves_out} & {"tips", "fees", "duties"} & {*self.counts}):
+            raise ValueError(f"{both[0]} stand under leaves_out and under counts")
+        return self
 
     @property
     def rules(self) -> str:

@@ -110,11 +110,27 @@ class ShopifyShop(Dialect):
         rows: list[dict[str, str]] = []
         for number in range((last - first).days + 1):
             day = first + timedelta(days=number)
-            figures = self._figures(days[day])
+            figures = self._reported(days[day], day)
             rows.append({"day": day.isoformat(), **{name: str(figures[name]) for name in metrics}})
         columns = [{"name": "day", "dataType": "DAY_TIMESTAMP", "displayName": "Day"}]
         columns += [{"name": name, "dataType": "MONEY", "displayName": name.replace("_", " ")} for name in metrics]
         return {"tableData": {"columns": columns, "rows": Scalar(rows)}, "parseErrors": []}
+
+    def reported(self, day: date) -> dict[str, Decimal | int]:
+        """What the report says of a business day."""
+        return self._reported(self._sales_by_day()[day], day)
+
+    def _reported(self, events: Sequence[Event], day: date) -> dict[str, Decimal | int]:
+        figures = self._figures(events)
+        return {**figures, "total_sales": figures["total_sales"] + self.duties_on(day)}
+
+    def duties_on(self, day: date) -> Decimal:
+        """Duties are part of total sales, tips are not."""
+        charged = ZERO
+        for order in self.orders() if DUTY in self.charged else []:
+            sign = (self.day_of(order.created_at) == day) - self._is_cancelled_on(order, day)
+            charged += sign * self.charges_of(order, DUTY)[0]
+        return charged
 
     def _sales_by_day(self) -> dict[date, list[Event]]:
         """All events, with what an edit added on the day of the edit."""

@@ -12,6 +12,7 @@ from analytics_pipeline.anomalies.figures import DailyFigures
 from analytics_pipeline.anomalies.metrics import METRICS, Source
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.mart_days import shop_values
+from analytics_pipeline.shop.report import ReportRules
 from analytics_pipeline.shop.spec import Shop, load_shop, packaged_path
 from analytics_pipeline.transforms.version import rules_of
 
@@ -52,3 +53,8 @@ def test_a_figure_that_is_null_is_judged_by_nobody() -> None:
     values = {metric.name: figures.value(metric, day) for metric in METRICS if metric.source is Source.LEDGER}
     assert {name for name, value in values.items() if value is not None} == {"orders", "gross_sales"}
     assert not any(figures.is_anomaly(metric, day) for metric in METRICS)
+
+
+def test_a_report_cannot_leave_out_what_it_counts() -> None:
+    with pytest.raises(ValidationError, match="fees stand under leaves_out and under counts"):
+        ReportRules.model_validate({"leaves_out": ["tips", "fees"], "counts": ["fees"]})
