@@ -4,7 +4,7 @@ select
     event_date, -- Business day of the events, in the shop's time zone.
     coalesce(product_id, '(none)') as product_id, -- The product; (none) for money given back without naming one, and for charges that count in net sales.
     currency, -- ISO 4217 code of every amount in the row.
-    count(distinct order_id) filter (where gross_sales > 0) as orders, -- Orders placed that day with gross sales of the product above zero.
+    case when :cannot_tell not like '% orders %' then count(distinct order_id) filter (where gross_sales > 0) end as orders, -- Orders placed that day with gross sales of the product above zero.
     case
         when :cannot_tell not like '% units_sold %' then coalesce(sum(quantity) filter (where gross_sales > 0), 0)
     end as units_sold, -- Units of lines sold with gross sales above zero.

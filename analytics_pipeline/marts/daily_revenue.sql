@@ -86,7 +86,7 @@ sums as (
 select
     days.event_date, -- Business day of the events, in the shop's time zone.
     days.currency, -- ISO 4217 code of every amount in the row.
-    coalesce(sums.orders, 0) as orders, -- Orders placed that day with gross sales above zero.
+    case when :cannot_tell not like '% orders %' then coalesce(sums.orders, 0) end as orders, -- Orders placed that day with gross sales above zero.
     case when :cannot_tell not like '% units_sold %' then coalesce(sums.units_sold, 0) end as units_sold, -- Units of lines sold with gross sales above zero.
     case when :cannot_tell not like '% units_returned %' then coalesce(sums.units_returned, 0) end as units_returned, -- Units taken back that day, whatever the day of their order.
     case when :cannot_tell not like '% gross_sales %' then coalesce(sums.gross_sales, 0) end as gross_sales, -- Price times quantity, and charges that count in net sales, before discounts, returns, shipping and taxes.
@@ -98,7 +98,7 @@ select
     case when :cannot_tell not like '% taxes %' then coalesce(sums.taxes, 0) end as taxes, -- Taxes charged less taxes given back.
     case when :cannot_tell not like '% total_sales %' then coalesce(sums.total_sales, 0) end as total_sales, -- net_sales + shipping + charges + taxes.
     case
-        when sums.orders > 0 and :cannot_tell not like '% gross_sales %' and :cannot_tell not like '% discounts %'
+        when sums.orders > 0 and :cannot_tell not like '% orders %' and :cannot_tell not like '% gross_sales %' and :cannot_tell not like '% discounts %'
         then cast((sums.gross_sales - sums.discounts) / sums.orders as numeric(19, 4))
     end as average_order_value, -- (gross_sales - discounts) / orders; null without orders.
     case when :cannot_tell not like '% customers %' then coalesce(sums.customers, 0) end as customers, -- Known customers of those orders.

@@ -44,7 +44,7 @@ adjustments as (
 select
     coalesce(revenue.event_date, adjustments.event_date) as event_date, -- Business day of the events, or on which late changes of closed days were seen.
     coalesce(revenue.currency, adjustments.currency) as currency, -- ISO 4217 code of every amount in the row.
-    cast(coalesce(revenue.orders, 0) + coalesce(adjustments.orders, 0) as bigint) as orders, -- Orders with gross sales above zero.
+    case when :cannot_tell not like '% orders %' then cast(coalesce(revenue.orders, 0) + coalesce(adjustments.orders, 0) as bigint) end as orders, -- Orders with gross sales above zero.
     case when :cannot_tell not like '% units_sold %' then cast(coalesce(revenue.units_sold, 0) + coalesce(adjustments.units_sold, 0) as bigint) end as units_sold, -- Units of lines sold with gross sales above zero.
     case when :cannot_tell not like '% units_returned %' then cast(coalesce(revenue.units_returned, 0) + coalesce(adjustments.units_returned, 0) as bigint) end as units_returned, -- Units taken back.
     case when :cannot_tell not like '% gross_sales %' then coalesce(revenue.gross_sales, 0) + coalesce(adjustments.gross_sales, 0) end as gross_sales, -- Price times quantity, before discounts, returns, shipping and taxes.

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 Figure = Literal[
+    "orders",
     "units_sold",
     "units_returned",
     "gross_sales",

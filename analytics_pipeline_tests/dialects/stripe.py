@@ -45,9 +45,12 @@ class Stripe(Dialect):
 
     inexpressible: ClassVar[frozenset[str]] = frozenset(
         {"units_sold", "units_returned", "gross_sales", "discounts", "returns", "net_sales", "shipping", "taxes"}
-        | {"charges", "outside_sales"}
+        | {"orders", "charges", "outside_sales"}
     )
-    """A payment is one amount, which the ledger has as `gross_sales`, and as `returns` what was given back."""
+    """A payment is one amount, which the ledger has as `gross_sales`, and as `returns` what was given back.
+
+    An order that cost nothing has none.
+    """
     shown_refunds = 10
     """How many of its last refunds a charge lists."""
 

@@ -31,7 +31,7 @@ def described(*figures: str) -> Shop:
         (["total_sales"], "total_sales alone would follow"),
         (["charges", "taxes"], "charges contain tips, fees, duties, which cannot be told either"),
         (["units_sold", "units_sold"], "units_sold is named twice"),
-        (["orders"], "Input should be 'units_sold'"),
+        (["revenue"], "Input should be 'orders'"),
     ],
 )
 def test_a_figure_that_would_follow_from_the_others_is_refused(figures: list[str], message: str) -> None:
