@@ -95,7 +95,8 @@ def plain_array(values: Sequence[object]) -> "pa.Array[Any]":
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
             pass  # values of different kinds, or beyond 64 bits
         else:
-            return array.cast(WHOLE) if kind is int else array.cast(TEXT)
+            if kind is str or pa.types.is_integer(array.type):  # whole numbers among others make an array of Decimals
+                return array.cast(WHOLE if kind is int else TEXT)
     return pa.array(
         [value if type(value) is str or value is None else _number_text(value) for value in values], type=TEXT
     )

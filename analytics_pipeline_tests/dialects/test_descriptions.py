@@ -127,3 +127,16 @@ def test_prices_with_tax_make_no_difference_where_the_platform_gives_lines_witho
         figures = figures_by_day(cleaned("woocommerce", played.environment(running.url), DAYS[0], DAYS[-1]))
         wrong = {day: differences(figures.get(day, {}), running.dialect.truth(day)) for day in DAYS}
         assert {day: found for day, found in wrong.items() if found} == {}
+
+
+def test_a_session_that_has_ended_is_begun_anew_within_a_reading() -> None:
+    played = NAMES["vendure"]
+    with serving(Vendure) as running, client_of("vendure", played.environment(running.url)) as client:
+        first = [row["product_id"] for batch in extract_products(client) for row in batch.to_pylist()]
+        running.dialect.sessions.clear()
+        running.dialect.sessions.add("another's")
+        asked = len(running.dialect.asked)
+        assert [row["product_id"] for batch in extract_products(client) for row in batch.to_pylist()] == first
+        queries = [str(call.body["query"]).split("(")[0].strip() for call in running.dialect.asked[asked:]]
+        assert queries[:3] == ["query", "mutation", "query"]
+        assert queries.count("mutation") == 1

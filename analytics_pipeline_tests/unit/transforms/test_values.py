@@ -142,3 +142,8 @@ def test_what_rounding_leaves_over_goes_to_the_first_of_the_heaviest() -> None:
 def test_without_weights_the_first_place_takes_all_and_without_places_there_is_none() -> None:
     assert spread(Decimal("2.50"), [ZERO, ZERO]) == [Decimal("2.50"), ZERO]
     assert spread(Decimal("2.50"), []) == []
+
+
+def test_whole_numbers_before_decimals_are_amounts_too() -> None:
+    amounts, bad = money_column([3, None, Decimal("2.5"), Decimal("0.00001")])
+    assert (list(amounts[:3].dropna()), bad) == ([Decimal(3), Decimal("2.5")], [3])
