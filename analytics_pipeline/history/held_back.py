@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.days import Days
+from analytics_pipeline.history.cancellations import cancellations_seen
 from analytics_pipeline.history.related import read_children
 from analytics_pipeline.history.written import DaysWritten, Writing, database_clock
 from analytics_pipeline.shop.spec import Shop
@@ -73,7 +74,9 @@ def _rows(database: Database, shop: Shop, part: Days) -> Iterator[dict[str, Any]
         f"where {raw.where(part)} and (order_date, order_id) in ({listed})",
     )
     frame: pd.DataFrame = pa.Table.from_pylist(records, schema=raw.arrow_schema).to_pandas(types_mapper=pd.ArrowDtype)
-    for one in held_back_sales(frame, shop, read_children(database, shop, orders_of(frame))):
+    children = read_children(database, shop, orders_of(frame))
+    seen = cancellations_seen(database, shop, {order_id for _, order_id in rules})
+    for one in held_back_sales(frame, shop, children, seen):
         yield from one.rows(rule=rules[one.order_date, one.order_id])
 
 

@@ -15,12 +15,14 @@ import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.days import business_day
+from analytics_pipeline.shop.charges import NET_SALES, TOTAL_SALES
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contract import CURRENCY_PATTERN
 from analytics_pipeline.tables.history import OF_KINDS
 from analytics_pipeline.transforms.amounts import Amounts, OwnedAmounts
-from analytics_pipeline.transforms.orders import clean_orders
-from analytics_pipeline.transforms.records import Columns, Faults, OrderReader, newest_versions
+from analytics_pipeline.transforms.currencies import EXPONENTS
+from analytics_pipeline.transforms.orders import NO_CANCELLATIONS, clean_orders, moments_of_cancellation, tax_flags
+from analytics_pipeline.transforms.records import Columns, Faults, OrderReader, OrderRecords, newest_versions
 from analytics_pipeline.transforms.related import NO_CHILDREN, Children, put_into_orders
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import means_nothing
@@ -56,20 +58,26 @@ class HeldBack:
                 yield {**known, "metric": metric, "value": value, **others}
 
 
-def held_back_sales(raw: pd.DataFrame, shop: Shop, children: Children = NO_CHILDREN) -> list[HeldBack]:
+def held_back_sales(
+    raw: pd.DataFrame,
+    shop: Shop,
+    children: Children = NO_CHILDREN,
+    cancellations: Mapping[str, datetime] = NO_CANCELLATIONS,
+) -> list[HeldBack]:
     """Return what some held back orders would add to each day.
 
     Args:
         raw: Rows of `raw/orders`, with Arrow dtypes.
         shop: The description.
         children: The orders' records of related lists.
+        cancellations: Since when orders were seen cancelled before, where the shop does not say it.
     """
     if raw.empty:
         return []
-    cleaned = clean_orders(raw, _lenient(shop), superseded=(), children=children)
+    cleaned = clean_orders(raw, _lenient(shop), superseded=(), children=children, cancellations=cancellations)
     found = list(_of_ledger(cleaned.sales, cleaned.orders))
     clean = set(cleaned.orders["order_id"])
-    return [*found, *_as_stated(raw[~raw["order_id"].isin(clean)], shop, children)]
+    return [*found, *_as_stated(raw[~raw["order_id"].isin(clean)], shop, children, cancellations)]
 
 
 def _lenient(shop: Shop) -> Shop:
@@ -116,7 +124,7 @@ class _Stated:
 
     def money(self, name: str) -> list[Amount]:
         """Return a column of amounts; one that is absent is 0, one that cannot be read None."""
-        values = self._typed().money(name).tolist()
+        values = self.typed().money(name).tolist()
         return [
             None if (place, name) in self.bad else ZERO if pd.isna(value) else value
             for place, value in enumerate(values)
@@ -124,11 +132,11 @@ class _Stated:
 
     def counts(self, name: str) -> list[Amount]:
         """Return a column of whole numbers; None for what is absent or cannot be read."""
-        return [None if pd.isna(value) else Decimal(int(value)) for value in self._typed().counts(name)]
+        return [None if pd.isna(value) else Decimal(int(value)) for value in self.typed().counts(name)]
 
     def stamps(self, name: str) -> list[datetime | None]:
         """Return a column of moments."""
-        return [None if pd.isna(value) else value.to_pydatetime() for value in self._typed().stamps(name)]
+        return [None if pd.isna(value) else value.to_pydatetime() for value in self.typed().stamps(name)]
 
     def has(self, name: str) -> bool:
         """Whether a column is mapped."""
@@ -136,13 +144,16 @@ class _Stated:
 
     def flags(self, name: str) -> list[bool]:
         """Return a column of flags; what cannot be read is false."""
-        return [bool(value) if not pd.isna(value) else False for value in self._typed().flags(name)]
+        return [bool(value) if not pd.isna(value) else False for value in self.typed().flags(name)]
 
-    def _typed(self) -> TypedColumns:
+    def typed(self) -> TypedColumns:
+        """Return the columns to be read, by which what cannot be is noted."""
         return TypedColumns(self.columns, self.amounts, lambda place, _, name, __: self.bad.add((place, name)))
 
 
-def _as_stated(raw: pd.DataFrame, shop: Shop, children: Children) -> Iterable[HeldBack]:
+def _as_stated(
+    raw: pd.DataFrame, shop: Shop, children: Children, cancellations: Mapping[str, datetime]
+) -> Iterable[HeldBack]:
     """Yield what orders whose lines cannot be read come to by their own sums, refunds and cancellation included."""
     if raw.empty:
         return
@@ -153,11 +164,20 @@ def _as_stated(raw: pd.DataFrame, shop: Shop, children: Children) -> Iterable[He
     currencies = _currencies(records.orders.get("currency") or [None] * len(latest), shop)
     amounts = Amounts(shop, [code or "" for code in currencies])
     orders = _Stated(records.orders, amounts.of())
-    includes_tax, cancelled_at = orders.flags("prices_include_tax"), orders.stamps("cancelled_at")
-    placed = _placed(orders, _Stated(records.lines.columns, amounts.of(records.lines.owners)))
-    refunds = _refunds(records, amounts, includes_tax)
+    flags = tax_flags(orders.typed(), len(latest), shop)
+    contain = {name.removeprefix("includes_tax_"): column.tolist() for name, column in flags.items()}
+    placed = _placed(orders, contain, _Stated(records.lines.columns, amounts.of(records.lines.owners)))
+    refunds = _refunds(records, amounts, contain)
+    cancelled_at = orders.stamps("cancelled_at")
+    if shop.orders.cancelled_when is not None:
+        listed = latest.assign(**{name: orders.typed().stamps(name) for name in ("cancelled_at", "updated_at")})
+        moments = moments_of_cancellation(listed, documents, shop, cancellations, faults)
+        cancelled_at = pa.array(moments).to_pylist()
     ids, days = (pa.array(latest[name]).to_pylist() for name in ("order_id", "order_date"))
     for place, (order_id, day, code) in enumerate(zip(ids, days, currencies, strict=True)):
+        sold, given_back = placed[place], refunds.get(place, {})
+        if shop.money.needs_currency and code not in EXPONENTS:  # amounts without a unit are no zeros
+            sold, given_back = dict.fromkeys(sold), {day: dict.fromkeys(one) for day, one in given_back.items()}
         sale = HeldBack(
             order_id,
             day,
@@ -165,10 +185,10 @@ def _as_stated(raw: pd.DataFrame, shop: Shop, children: Children) -> Iterable[He
             code,
             is_given_back=False,
             is_cancelled=cancelled_at[place] is not None,
-            amounts=placed[place],
+            amounts=sold,
         )
         yield sale
-        yield from _given_back(sale, refunds.get(place, {}), cancelled_at[place], shop)
+        yield from _given_back(sale, given_back, cancelled_at[place], shop)
 
 
 def _currencies(values: Sequence[object], shop: Shop) -> list[str | None]:
@@ -177,14 +197,14 @@ def _currencies(values: Sequence[object], shop: Shop) -> list[str | None]:
     return [code if CURRENCY_PATTERN.fullmatch(code) else None for code in codes]
 
 
-def _placed(orders: _Stated, lines: _Stated) -> list[dict[str, Amount]]:
+def _placed(orders: _Stated, contain: Mapping[str, Sequence[bool]], lines: _Stated) -> list[dict[str, Amount]]:
     """Return what each order came to when it was placed, by its own sums."""
     count, shop = len(orders.amounts.owners), orders.amounts.amounts.shop
     of_lines = {name: _sums(lines.amounts.owners, lines.money(name), count) for name in ("tax", "discount")}
     shipping, shipping_tax = orders.money("shipping"), orders.money("shipping_tax")
+    is_paid_beside = any(charge.place not in {NET_SALES, TOTAL_SALES} for charge in shop.orders.charges)
     found = []
     for place, total in enumerate(orders.money("total") if orders.has("total") else [None] * count):
-        includes_tax = orders.flags("prices_include_tax")[place]
         taxes = (
             orders.money("taxes")[place] if orders.has("taxes") else _plus(of_lines["tax"][place], shipping_tax[place])
         )
@@ -193,9 +213,9 @@ def _placed(orders: _Stated, lines: _Stated) -> list[dict[str, Amount]]:
             if orders.has("discounts")
             else _plus(of_lines["discount"][place], orders.money("order_discount")[place])
         )
-        freight = _plus(shipping[place], _times(shipping_tax[place], -1)) if includes_tax else shipping[place]
+        freight = _without(shipping[place], shipping_tax[place], contain["shipping"][place])
         net = None if shop.orders.charges else _plus(total, _times(taxes, -1), _times(freight, -1))
-        if includes_tax and discounts:
+        if contain["discount"][place] and discounts:
             discounts = None  # how much of it is tax, only the lines say
         gross = _plus(net, discounts)
         is_sold = None if gross is None and not net else bool(gross if gross is not None else net)
@@ -210,13 +230,15 @@ def _placed(orders: _Stated, lines: _Stated) -> list[dict[str, Amount]]:
                 "net_sales": net,
                 "shipping": freight,
                 "taxes": taxes,
-                "total_sales": total,
+                "total_sales": None if is_paid_beside else total,
             }
         )
     return found
 
 
-def _refunds(records: Any, amounts: Amounts, includes_tax: Sequence[bool]) -> dict[int, dict[date, dict[str, Amount]]]:  # noqa: ANN401
+def _refunds(
+    records: OrderRecords, amounts: Amounts, contain: Mapping[str, Sequence[bool]]
+) -> dict[int, dict[date, dict[str, Amount]]]:
     """Return what was refunded, by record and day; a refund whose day cannot be read is on none."""
     owners = records.refunds.owners
     refunds = _Stated(records.refunds.columns, amounts.of(owners))
@@ -227,16 +249,21 @@ def _refunds(records: Any, amounts: Amounts, includes_tax: Sequence[bool]) -> di
     )
     shipping, shipping_tax = refunds.money("shipping"), refunds.money("shipping_tax")
     adjustment = refunds.money("adjustment")
+    has_charges = bool(amounts.shop.orders.refund_charges)  # of which nobody knows here what they come to
     found: dict[int, dict[date, dict[str, Amount]]] = defaultdict(dict)
     for number, (owner, at) in enumerate(zip(owners, refunds.stamps("refunded_at"), strict=True)):
         if at is None:
             continue
-        freight = _plus(shipping[number], _times(shipping_tax[number], -1)) if includes_tax[owner] else shipping[number]
+        freight = _without(shipping[number], shipping_tax[number], contain["refund_shipping"][owner])
+        goods = _without(values[number], taxes[number], contain["refund_lines"][owner])
+        kept = adjustment[number]
+        if contain["refund_adjustment"][owner] and kept:
+            kept = None  # how much of it is tax, only the lines say
         one = {
-            "returns": _plus(values[number], adjustment[number]),
+            "returns": None if has_charges else _plus(goods, kept),
             "units_returned": units[number],
             "shipping": _times(freight, -1),
-            "taxes": _times(_plus(taxes[number], shipping_tax[number]), -1),
+            "taxes": None if has_charges or kept is None else _times(_plus(taxes[number], shipping_tax[number]), -1),
         }
         day = business_day(at, amounts.shop.zone)
         before = found[owner].get(day, dict.fromkeys(one, ZERO))
@@ -264,6 +291,10 @@ def _given_back(
         yield replace(
             sale, event_date=day, is_given_back=True, amounts={**amounts, "net_sales": net, "total_sales": total}
         )
+
+
+def _without(amount: Amount, tax: Amount, contains_tax: bool) -> Amount:  # noqa: FBT001
+    return _plus(amount, _times(tax, -1)) if contains_tax else amount
 
 
 def _left(placed: Amount, refunded: Iterable[Amount], sign: int) -> Amount:

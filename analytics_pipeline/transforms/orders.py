@@ -115,7 +115,7 @@ def clean_orders(
         records.excluded.update({place: MOVED for place, key in enumerate(keys) if key in superseded})
     orders = _order_frame(latest, records, amounts, faults, emails)
     if shop.orders.cancelled_when is not None:
-        orders["cancelled_at"] = _moments_of_cancellation(orders, documents, shop, cancellations, faults)
+        orders["cancelled_at"] = moments_of_cancellation(orders, documents, shop, cancellations, faults)
     charges = read_charges(orders, entries_of_orders(documents, shop, faults), records.credit_notes, amounts, faults)
     orders["other_taxes"] = charges.with_taxes(orders["shipping_tax"])
     lines = line_frame(orders, records, amounts, faults)
@@ -185,7 +185,7 @@ def _order_frame(
     orders["customer_key"] = orders["customer_id"].fillna("email:" + orders["email_hash"])
     orders["currency"] = _currencies(listed, shop)
     orders["is_credit_note"] = arrow_series(pa.array(is_credit_note, type=FLAG), FLAG)
-    orders |= _tax_flags(listed, len(latest), shop)
+    orders |= tax_flags(listed, len(latest), shop)
     for name in ("discounts", "taxes", "total"):
         orders[f"{name}_listed"] = listed.money(name)
     orders["order_discount"] = or_zero(listed.money("order_discount"))
@@ -195,8 +195,14 @@ def _order_frame(
     return pd.DataFrame(orders, copy=False)
 
 
-def _tax_flags(listed: TypedColumns, count: int, shop: Shop) -> dict[str, pd.Series]:
-    """Return whether each kind of amount contains tax, a column each: as said of it, else as of prices."""
+def tax_flags(listed: TypedColumns, count: int, shop: Shop) -> dict[str, pd.Series]:
+    """Return whether each kind of amount contains tax, a column each: as said of it, else as of prices.
+
+    Args:
+        listed: The columns of the orders.
+        count: How many orders there are.
+        shop: Says it.
+    """
     prices, never = (
         listed.flags("prices_include_tax").fillna(value=False),
         repeated(value=False, count=count, kind=FLAG),
@@ -213,10 +219,18 @@ def _tax_flags(listed: TypedColumns, count: int, shop: Shop) -> dict[str, pd.Ser
     return flags
 
 
-def _moments_of_cancellation(
+def moments_of_cancellation(
     orders: pd.DataFrame, documents: Sequence[object], shop: Shop, known: Mapping[str, datetime], faults: Faults
 ) -> pd.Series:
-    """Return when each order was cancelled: as listed; else since it is known; else as of the version that says it."""
+    """Return when each order was cancelled: as listed; else since it is known; else as of the version that says it.
+
+    Args:
+        orders: One row per record, with `order_id`, `extracted_at`, `updated_at` and `cancelled_at` as listed.
+        documents: The records.
+        shop: Has a rule for what is cancelled.
+        known: Since when orders were seen cancelled before.
+        faults: Takes a note of each record of which the rule cannot be told.
+    """
     rule = Path(str(shop.orders.cancelled_when), ORDERS, "cancelled_at")
     found = rule.read(documents, range(len(documents)), faults)
     names = ("order_id", "cancelled_at", "updated_at", "extracted_at")
