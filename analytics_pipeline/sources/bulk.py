@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from analytics_pipeline.decoding.envelope import record_reader
+from analytics_pipeline.decoding.expressions import LookUp
 from analytics_pipeline.decoding.mapping import compile_path, decode
 from analytics_pipeline.errors import AnswerError, ProofError, ShopRefusedError, ShopUnavailableError
 from analytics_pipeline.shop.bulk import Bulk
@@ -78,12 +79,19 @@ def _start(client: ShopClient, described: Bulk, query: Query) -> tuple[Answer[by
         if isinstance(job, str | int) and not isinstance(job, bool) and str(job).strip():
             return answer, str(job)
         excerpt = _words_of(body, client)
-        if is_busy is None or is_busy(decode(body)) is not True:
+        if is_busy is None or not _is_told(is_busy, body):
             message = f"{answer.asked}: the shop started no job: no id at `{start.id}`; check bulk.start"
             raise ShopRefusedError(message, excerpt=excerpt, status=answer.status)
         if client.clock() >= until:
             raise ShopUnavailableError(f"{answer.asked}: another job was in the way all the time (bulk.max_minutes)")
         client.pause(WAITED_FOR, described.every_seconds)
+
+
+def _is_told(is_busy: LookUp, body: bytes) -> bool:
+    try:
+        return is_busy(decode(body)) is True
+    except ValueError:  # whatever the shop answers, it is no job, and shown as such
+        return False
 
 
 def _wait(client: ShopClient, described: Bulk, job: str) -> tuple[int, str | None]:

@@ -30,6 +30,7 @@ from analytics_pipeline.sources.ranges import DaysRead, Part
 from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.transforms.raw import NO_ID, RELATED_SCHEMA, followed_reading
 from analytics_pipeline.transforms.records import decoded, is_true
+from analytics_pipeline.transforms.values import means_nothing
 
 ROWS_AT_A_TIME = 1_000
 MOST_UNANSWERED = 3
@@ -125,7 +126,10 @@ class OrderCalls:
 
     def _start(self, document: object) -> object:
         """Return where the list goes on: None from its beginning, an empty text where nothing follows."""
-        return None if self._cursor is None else self._cursor(document) or ""
+        if self._cursor is None:
+            return None
+        found = self._cursor(document)
+        return "" if means_nothing(found) else found  # 0 is where a list may go on
 
 
 def follow(client: ShopClient, read: DaysRead, stack: ExitStack) -> list[Followed]:

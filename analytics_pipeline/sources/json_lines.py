@@ -37,6 +37,7 @@ class JsonLines:
         ]
         self._roots = array("Q")
         self._below: dict[str, array[int]] = {}
+        self._found: set[str] = set()
         self.lines = 0
         read_parent = record_reader([described.parent]) if described.parent is not None else None
         place = 0
@@ -54,7 +55,7 @@ class JsonLines:
         """The records in the order of the file, each with the lines that belong to it.
 
         Raises:
-            AnswerError: A line belongs to none, or fits no described list.
+            AnswerError: A line belongs to none or to one of several, or fits no described list.
         """
         for place, length in _pairs(self._roots):
             yield self._whole(place, length, depth=0)
@@ -67,9 +68,13 @@ class JsonLines:
         self._file.seek(place)
         line = self._file.read(length).strip()
         own = _text(self._read_id, line)
+        if own is not None and own in self._found:
+            fault = "two lines have one id, and others belong to it: nobody can tell to which; nothing of it is used"
+            raise AnswerError(f"{self._shown}: {fault}")
         below = self._below.pop(own, None) if own is not None else None
-        if below is None:
+        if own is None or below is None:
             return line
+        self._found.add(own)
         if depth == _DEEPEST:
             raise AnswerError(f"{self._shown}: lines belong to others over more than {_DEEPEST} levels")
         lists: dict[str, list[bytes]] = {}
@@ -83,10 +88,14 @@ class JsonLines:
         raise AnswerError(f"{self._shown}: {fault}")
 
     def _list_of(self, child: bytes) -> str:
-        value = decode(child)
-        for into, fits in self._children:
-            if fits is None or fits(value) is True:
-                return into
+        try:
+            value = decode(child)
+            for into, fits in self._children:
+                if fits is None or fits(value) is True:
+                    return into
+        except ValueError as error:
+            fault = f"bulk.children cannot be told of a line that belongs to another one: {error}"
+            raise AnswerError(f"{self._shown}: {fault}") from None
         raise AnswerError(f"{self._shown}: a line belongs to another one and fits none of bulk.children")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.transforms.records import ORDERS, Faults, decoded
+from analytics_pipeline.transforms.records import ORDERS, Faults, Path, decoded, is_true
 from analytics_pipeline.transforms.values import means_nothing
 
 Order = tuple[str, date]
@@ -58,6 +58,7 @@ def put_into_orders(
     places = shop.orders.joined
     if not places:
         return
+    _judge_rules(documents, shop, faults)
     for position, (document, order) in enumerate(zip(documents, orders, strict=True)):
         if not isinstance(document, dict):
             continue
@@ -65,6 +66,16 @@ def put_into_orders(
             records = [decoded(payload) for payload in children.of(name, order)]
             if not _put(document, place.split("."), records):
                 faults.note(position, f"holds something else than a list of {name}", ORDERS, place)
+
+
+def _judge_rules(documents: Sequence[object], shop: Shop, faults: Faults) -> None:
+    """Note the orders of which it cannot be told whether a list is asked for: it never was, and is no empty one."""
+    for name, follow in shop.orders.follow.items():
+        of_list = f"follow.{name}"
+        found = Path(follow.when, ORDERS, f"{of_list}.when").read(documents, range(len(documents)), faults)
+        if follow.cursor is not None:
+            asked = [place for place, value in enumerate(found) if is_true(value)]
+            Path(follow.cursor, ORDERS, f"{of_list}.cursor").read([documents[place] for place in asked], asked, faults)
 
 
 def _put(document: dict[str, Any], path: Sequence[str], records: list[object]) -> bool:

@@ -311,3 +311,35 @@ def test_words_about_jobs_that_cannot_work_are_refused(changes: dict[str, Any], 
         shop_of(orders={**ORDERS, "bulk": {**BULK, **changes}})
     with pytest.raises(ValidationError, match="bulk needs created_window"):
         shop_of(orders={"bulk": BULK})
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([order(1), line("line/1", "order/1"), order(1)], "two lines have one id"),
+        (
+            [line("7", created_at="2026-07-01"), line("line/9", "7"), order(2), line("7", "order/2")],
+            "two lines have one id",
+        ),
+        ([order(1), line("line/1", "order/1", size=["a"])], "bulk.children cannot be told"),
+    ],
+)
+def test_lines_of_which_it_cannot_be_told_where_they_belong_are_refused_and_not_given_to_either(
+    shop: JobShop, fake: FakeShop, bench: Bench, lines: list[str], message: str
+) -> None:
+    children = [{"into": "lines", "when": "sum(size || `[1]`) > `0`"}]
+    shop.count = len(lines)
+    shop.stranger.answers(PATH, Reply("\n".join(lines).encode()))
+    client = bench.client(shop_of(fake.url, orders={**ORDERS, "bulk": {**BULK, "children": children}}))
+    with pytest.raises(AnswerError, match=message):
+        list(extract_orders(client, FIRST, LAST))
+
+
+def test_a_rule_for_what_is_in_the_way_that_cannot_be_told_is_the_shops_answer_and_no_crash(
+    shop: JobShop, fake: FakeShop, bench: Bench
+) -> None:
+    shop.start = [{"run": {"job": None, "errors": [{"code": 3}]}}]
+    start = {**BULK["start"], "busy_when": "starts_with(data.run.errors[0].code, 'IN')"}
+    client = bench.client(shop_of(fake.url, orders={**ORDERS, "bulk": {**BULK, "start": start}}))
+    with pytest.raises(ShopRefusedError, match="started no job"):
+        list(extract_orders(client, FIRST, LAST))

@@ -60,3 +60,19 @@ def test_lists_beside_the_orders_are_rules_of_a_description_and_their_paging_is_
     related = described.orders.related["refunds"].model_copy(update={"path": "/other"})
     orders = described.orders.model_copy(update={"related": {"refunds": related}})
     assert code_version(described.model_copy(update={"orders": orders})) == code_version(described)
+
+
+@pytest.mark.parametrize("rule", ["when", "cursor"])
+def test_an_order_of_which_it_cannot_be_told_whether_it_is_asked_for_is_a_fault_and_not_without_refunds(
+    rule: str,
+) -> None:
+    paging = {"type": "cursor", "next": "next", "param": "after"}
+    listed = {"path": "/orders/{{id}}/refunds", "records": "refunds", "pagination": paging, "into": "refunds"}
+    described = shop(
+        follow={"refunds": listed | {"when": "paid", "cursor": "at"} | {rule: "sum(refunds[].amount) || ''"}}
+    )
+    faults = Faults()
+    texts, numbers = ({"paid": True, "refunds": [{"amount": amount}]} for amount in ("1.00", 1))
+    untold = [texts, numbers, {"paid": False, "refunds": []}]
+    put_into_orders(untold, [(name, DAY) for name in "ABC"], Children(), described, faults)
+    assert {place: fault.column for place, fault in faults.by_record.items()} == {0: f"follow.refunds.{rule}"}
