@@ -91,6 +91,8 @@ def _table(path: Path, name: Path, report: CsvReport, most: int) -> tuple[list[s
 
 def _column(theirs: str, header: list[str], name: Path, ours: str) -> LookUp:
     """Return what finds a figure in a row: by the column's header, or by an expression."""
+    if header.count(theirs) > 1:
+        raise DescriptionError(f"report.fields.{ours}: {name} has several columns {theirs!r}; leave all but one out")
     if theirs in header:
         return lambda row: row.get(theirs) if isinstance(row, Mapping) else None
     if re.fullmatch(r"[\w -]+", theirs):

@@ -17,7 +17,7 @@ Figures = dict[tuple[date, str], dict[str, Decimal | None]]
 """What a report says, by day and currency, and then by metric; None for a figure that a row lacks."""
 
 _ISO = re.compile(r"(\d{4})-(\d{2})-(\d{2})(?:$|[T ].*)", re.ASCII)
-_PARTS = re.compile(r"\s*(\d{1,4})\D(\d{1,2})\D(\d{1,4})\s*", re.ASCII)
+_PARTS = re.compile(r"\s*(\d{1,2})\D(\d{1,2})\D(\d{4})\s*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?", re.ASCII)
 _ORDERS = {"day_month_year": (2, 1, 0), "month_day_year": (2, 0, 1)}
 

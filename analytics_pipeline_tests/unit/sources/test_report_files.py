@@ -121,6 +121,17 @@ def test_a_file_that_cannot_be_read_is_named_with_the_fault(
     assert "secret" not in str(caught.value).removesuffix(ITS_WORDS)
 
 
+def test_a_column_that_is_there_twice_and_a_year_of_two_digits_are_named_and_not_guessed(
+    shop: Shop, tmp_path: Path
+) -> None:
+    put(tmp_path, "Day,Net sales,Net sales\n2026-01-31,1,2\n")
+    with pytest.raises(DescriptionError, match="several columns 'Net sales'"):
+        read(shop, tmp_path)
+    put(tmp_path, "Day,Net sales\n31/01/26,1\n")
+    with pytest.raises(AnswerError, match="no day that can be read"):
+        read(shop, tmp_path, dates="day_month_year")
+
+
 def test_without_a_file_the_place_is_named(shop: Shop, tmp_path: Path) -> None:
     with pytest.raises(DescriptionError, match=r"there is no file reports/\*.csv"):
         read(shop, tmp_path)
