@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from analytics_pipeline.shop.spec import load_shop, packaged_shops
+from analytics_pipeline.shop.spec import load_shop, packaged_path, packaged_shops
 from analytics_pipeline.sources.lists import extract_changed_orders, extract_customers, extract_products
 from analytics_pipeline_tests.dialects import bigcommerce, medusa, shopify, stripe, vendure, woocommerce
 from analytics_pipeline_tests.dialects.base import Dialect
@@ -140,3 +141,32 @@ def test_a_session_that_has_ended_is_begun_anew_within_a_reading() -> None:
         queries = [str(call.body["query"]).split("(")[0].strip() for call in running.dialect.asked[asked:]]
         assert queries[:3] == ["query", "mutation", "query"]
         assert queries.count("mutation") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "fewer"),
+    [
+        (("refundLineItems(first: 50)",), ("refundLineItems(first: 1)",)),
+        (("refunds(first: 11)", "< `11`"), ("refunds(first: 2)", "< `2`")),
+    ],
+)
+def test_refunds_beyond_those_that_are_asked_for_are_in_quarantine_and_not_cut(
+    words: tuple[str, ...], fewer: tuple[str, ...], tmp_path: Path
+) -> None:
+    played, path = NAMES["shopify"], tmp_path / "shopify.yaml"
+    text = packaged_path("shopify").read_text(encoding="utf-8")
+    for more, less in zip(words, fewer, strict=True):
+        assert text.count(more) == 1
+        text = text.replace(more, less)
+    path.write_text(text, encoding="utf-8")
+    with serving(ShopifyGraphQL) as running:
+        clean = cleaned(str(path), played.environment(running.url), DAYS[0], DAYS[-1])
+        too_much = {
+            order_number(one.order_id)
+            for one in running.dialect.orders()
+            if not one.is_test
+            and (len(one.refunds) > 1 if len(words) > 1 else any(len(refund.lines) > 1 for refund in one.refunds))
+        }
+    held = {_number(order_id) for order_id in clean.quarantine["order_id"]}
+    assert held & {order_number(one.order_id) for one in running.dialect.orders()} == too_much != set()
+    assert {*clean.quarantine["column_name"]} == {"refunded_at"}
