@@ -160,7 +160,8 @@ def describe(shop: RunningShop, folder: Path, **changes: dict[str, object]) -> P
     Args:
         shop: The running shop.
         folder: Where the file is written.
-        changes: Keys to set in the mapping of this name, as in `orders={"count": None}`; None takes a key away.
+        changes: Keys to set in the mapping of this name, as in `orders={"count": None}`; None takes a key away, and
+            `report={}` the whole mapping.
     """
     content = yaml.safe_load(DEMO_DESCRIPTION.read_text(encoding="utf-8"))
     settings = shop.shop.settings
@@ -174,6 +175,8 @@ def describe(shop: RunningShop, folder: Path, **changes: dict[str, object]) -> P
     }
     for name, values in changes.items():
         content[name] = {key: value for key, value in {**content.get(name, {}), **values}.items() if value is not None}
+        if not values:
+            del content[name]
     path = folder / f"shop-{uuid.uuid4().hex[:8]}.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path

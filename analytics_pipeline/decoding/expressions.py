@@ -18,8 +18,8 @@ from analytics_pipeline.decoding.arithmetic import ARITHMETIC, Functions
 
 PARENT = "parent"
 """The record that holds the list, where an expression on an entry begins a path with it."""
-LONGEST, DEEPEST = 4_000, 200
-"""Characters and levels of an expression."""
+LONGEST, DEEPEST, MOST_COPIES = 4_000, 200, 10_000
+"""Characters and levels of an expression, and how many times larger it may make a value: `[@, @]` makes it twice so."""
 Node = Mapping[str, Any]
 Holders = tuple[object, ...]
 """The records that hold an entry: the one with its list, the one that holds that, and so on."""
@@ -53,14 +53,18 @@ def parse(expression: str, levels: int = 0) -> Node:
         levels: How many records hold what it is evaluated on: 1 for a line, 2 for the line of a refund.
 
     Raises:
-        ValueError: It is none, calls a function that there is not, or is too long or too deep.
+        ValueError: It is none, calls a function that there is not, is too long or too deep, or may make a value too
+            large.
     """
     if len(expression) > LONGEST:
         raise ValueError(f"it has more than {LONGEST} characters")
     try:
-        return _adapted(jmespath.compile(_BARE_NUMBER.sub(_quoted, expression)).parsed, levels, 0, begins=True)
+        tree = _adapted(jmespath.compile(_BARE_NUMBER.sub(_quoted, expression)).parsed, levels, 0, begins=True)
     except RecursionError:
         raise ValueError(f"it has more than {DEEPEST} levels") from None
+    if _copies(tree) > MOST_COPIES:
+        raise ValueError(f"it may make a value more than {MOST_COPIES:,} times larger: use fewer lists and objects")
+    return tree
 
 
 @lru_cache(maxsize=1_000)
@@ -122,6 +126,15 @@ def _adapted(node: Node, levels: int, depth: int, *, begins: bool) -> Node:
         if len(children) == 1:
             return children[0]
     return {**node, "children": children}
+
+
+def _copies(node: Node) -> int:
+    """Return how many times larger an expression makes a value at most, by the lists and objects that it builds."""
+    parts = [child for child in node["children"] if isinstance(child, dict)] if node["type"] != "slice" else []
+    built = max(len(parts), 1) if node["type"] in {"multi_select_list", "multi_select_dict"} else 1
+    for part in parts:
+        built *= _copies(part)
+    return built
 
 
 def _climbed(steps: list[Node], levels: int) -> list[Node]:

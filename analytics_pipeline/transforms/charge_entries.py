@@ -29,10 +29,12 @@ class ChargeEntries(Entries):
     Attributes:
         kind: What is charged.
         counts_in: Which figures it counts in.
+        has_amounts: Whether each entry has to have an amount: those of a list, unless values are said to be empty.
     """
 
     kind: ChargeKind
     counts_in: CountsIn
+    has_amounts: bool = False
 
 
 def entries_of_orders(documents: Sequence[object], shop: Shop, faults: Faults) -> list[ChargeEntries]:
@@ -72,7 +74,7 @@ class ChargeReader:
             "tax": nothing(f"{prefix}{name}.").get("tax", frozenset()),
         }
         paths = {"amount": charge.amount, "tax": charge.tax}
-        self._kind, self._place = charge.kind, charge.place
+        self._kind, self._place, self._has_empty = charge.kind, charge.place, bool(empty["amount"])
         of_entries = levels + (charge.records is not None)
         self._paths = {
             field: Path(path, table, name if field == "amount" else f"{name}.tax", empty[field], of_entries)
@@ -105,6 +107,5 @@ class ChargeReader:
         found, entries = flat(holders, owners, self._lists, faults, above)
         above_entries = held(found, holders, above)
         of_records = [owners[place] for place in found]
-        return ChargeEntries(
-            found, columns_of(self._paths, entries, of_records, faults, above_entries), self._kind, self._place
-        )
+        columns = columns_of(self._paths, entries, of_records, faults, above_entries)
+        return ChargeEntries(found, columns, self._kind, self._place, has_amounts=not self._has_empty)

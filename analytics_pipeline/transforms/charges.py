@@ -148,6 +148,7 @@ def read_charges(
             faults.note(of.owners[place], reason, ORDERS, field, value)
 
         columns = _Columns(listed, listed.owners, orders, amounts, note)
+        columns.note_missing()
         if listed.kind in PAYMENTS:
             below = columns.below_zero("amount")
             columns.note_negative([place for place in below if listed.owners[place] not in credit_notes])
@@ -177,6 +178,7 @@ def given_back(
             faults.note(of.owners[place], reason, SALES, field, value)
 
         columns = _Columns(listed, [records.refunds.owners[refund] for refund in listed.owners], orders, amounts, note)
+        unread.update(listed.owners[place] for place in columns.note_missing())
         columns.note_negative(columns.below_zero("amount"))
         columns.note_negative(columns.below_zero("tax"), "tax")
         unread.update(listed.owners[place] for place in columns.unread())
@@ -219,6 +221,13 @@ class _Columns:
     def note_negative(self, found: Sequence[int], field: str = "amount") -> None:
         """Note amounts that must not be below zero."""
         self._columns.note(found, "negative", field)
+
+    def note_missing(self) -> list[int]:
+        """Note entries of a list in which no amount is found, and return their positions: a charge would be lost."""
+        values = self._columns.values("amount") if self._listed.has_amounts else []
+        found = [place for place, value in enumerate(values) if value is None]
+        self._columns.note(found, "missing", "amount")
+        return found
 
     def unread(self) -> Iterator[int]:
         """Yield the positions of which an amount is given and cannot be read."""

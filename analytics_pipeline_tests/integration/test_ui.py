@@ -32,6 +32,7 @@ from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.orchestration.code_location import LOCATION
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.tables.reports import SHOP_REPORTS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.integration.command_line import run, running
@@ -135,7 +136,7 @@ def page() -> Iterator[Page]:
 @pytest.fixture
 def wide_page() -> Iterator[Page]:
     """The same with room for the whole graph, whose parts are not drawn outside the window."""
-    with _opened(scale=4) as opened:
+    with _opened(scale=6) as opened:
         yield opened
 
 
@@ -220,7 +221,7 @@ def test_the_asset_graph_shows_every_table_of_every_layer(up: Up, wide_page: Pag
     groups = ",".join(f"global%40global%3A{group}" for group in ("raw", "clean", "ops", "marts"))
     wide_page.goto(f"{up.url}/asset-groups/?expanded={groups}")
     graph = wide_page.locator("svg")
-    tables = [contract.table for contract in CONTRACTS] + [mart.table for mart in load_marts()]
+    tables = [contract.table for contract in (*CONTRACTS, SHOP_REPORTS)] + [mart.table for mart in load_marts()]
     expect(graph.get_by_text("Asset checks", exact=True)).to_have_count(len(tables))
     for table in tables:
         expect(graph.get_by_text(table.name, exact=True).first).to_be_visible()

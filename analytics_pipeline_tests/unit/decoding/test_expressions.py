@@ -105,6 +105,8 @@ def test_what_cannot_be_calculated_is_an_error_at_once(expression: str, value: o
         ("neg(a, b)", r"neg\(\) takes 1 arguments, not 2"),
         ("a" * (LONGEST + 1) + "[0]", "more than 4000 characters"),
         ("!" * (DEEPEST + 1) + "a", "more than 200 levels"),
+        ("|".join(["[@, @]"] * 14) + "|[]", "more than 10,000 times larger"),
+        ("|".join(["join('', [@, @])"] * 27), "more than 10,000 times larger"),
         ("(" * 1900 + "a" + ")" * 1900, "more than 200 levels"),
         ("a ||", "Incomplete expression"),
         ("{a: 5}", "Invalid jmespath expression|Parse error"),

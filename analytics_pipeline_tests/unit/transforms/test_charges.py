@@ -349,3 +349,29 @@ def test_woocommerces_identity_holds_with_fees_of_either_sign(counts_in: str) ->
     assert ours["total_sales"] == Decimal("35.69")
     assert ours["net_sales"] + ours["charges"] == net
     assert ours["net_sales"] == (net if counts_in == "net_sales" else Decimal("21.99"))
+
+
+@pytest.mark.parametrize("fees", ["abc", [5], ["x"], [{"sum": "1.00"}], [{"total": None}], {"sum": "1.00"}])
+def test_an_entry_of_a_list_of_charges_without_an_amount_is_a_fault_and_no_charge_of_nothing(fees: object) -> None:
+    described = charging(FEE, fields=fields(total=None, taxes=None))
+    assert fault(order(fees=fees), of=described)[1:3] == ("charges.fee", "missing")
+    of_nothing = [order(fees=None), order("B", fees=[]), order("C", fees=""), order("D", fees={})]
+    assert len(cleaned(*of_nothing, of=described).quarantine) == 0
+
+
+def test_what_is_said_to_be_empty_is_no_amount_of_a_charge() -> None:
+    described = charging(FEE, empty={"charges.fee": ["-"]})
+    assert len(cleaned(order(fees=[{"total": "-"}]), of=described).quarantine) == 0
+
+
+def test_a_refund_with_a_charge_without_an_amount_is_held_alone() -> None:
+    described = charging(FEE, back=[FEE])
+    given = order(
+        fees=[{"total": "3.00", "tax": "0.57"}],
+        total="32.13",
+        taxes="5.13",
+        tax_total="5.13",
+        refunds=[refund(fees=[{"sum": 1}])],
+    )
+    result = cleaned(given, of=described)
+    assert rows_of(result.quarantine, "kind", "column_name", "reason") == [("refund", "charges.fee", "missing")]
