@@ -48,7 +48,7 @@ def cleaned(name: str, environment: Mapping[str, str], first: date, last: date) 
         table = pa.Table.from_batches(list(extraction), schema=extraction.schema)
         raw: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
         assert extraction.source_count is None or extraction.agrees
-        return clean_orders(raw, client.shop, children=_children(client, raw, first, last))
+        return clean_orders(raw, client.shop, children=children_of(client, raw, first, last))
 
 
 def client_of(name: str, environment: Mapping[str, str]) -> ShopClient:
@@ -62,7 +62,8 @@ def client_of(name: str, environment: Mapping[str, str]) -> ShopClient:
     return ShopClient(load_shop(name), environment=known, sleep=wait, clock=lambda: time.monotonic() + waited[0])
 
 
-def _children(client: ShopClient, raw: pd.DataFrame, first: date, last: date) -> Children:
+def children_of(client: ShopClient, raw: pd.DataFrame, first: date, last: date) -> Children:
+    """The records that belong to orders, of all lists beside them and of follow-up calls."""
     found, orders = NO_CHILDREN, dict(orders_of(raw))
     for name in client.shop.orders.related:
         for batch in extract_days(client, related_list(client.shop, name), first, last):
