@@ -123,7 +123,7 @@ def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | N
 
     Raises:
         click.UsageError: The options contradict each other.
-        SettingsError: A day lies before the shop's first one or after its last, or is not over yet.
+        SettingsError: A day lies before the shop's first one, or is not over yet.
     """
     yesterday = last_complete_day(shop, now)
     if day is not None and (first is not None or last is not None):
@@ -140,8 +140,6 @@ def chosen_days(shop: Shop, day: date | None, first: date | None, last: date | N
         raise SettingsError(
             f"{begin} lies before {shop.first_day}, the first_day of the shop {shop.name}. Begin there."
         )
-    if shop.last_day is not None and end > shop.last_day:
-        raise SettingsError(f"{end} lies after {shop.last_day}, the last_day of the shop {shop.name}. End there.")
     if end > yesterday:
         raise SettingsError(f"{end} is not over yet in {shop.timezone}; the last complete business day is {yesterday}.")
     return Days(begin, end)

@@ -16,7 +16,8 @@ from analytics_pipeline.tables.history import BLOCKED_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import replace_rows, take_turns
+from analytics_pipeline.warehouse.slices import replace_rows
+from analytics_pipeline.warehouse.turns import take_turns
 
 BLOCKED = BLOCKED_ORDERS.qualified_name
 

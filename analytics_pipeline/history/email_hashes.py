@@ -18,7 +18,8 @@ from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import exclusive, exists, query
+from analytics_pipeline.warehouse.slices import exists, query
+from analytics_pipeline.warehouse.turns import exclusive
 
 NAME = "email_key"
 GUEST = "email:"

@@ -24,7 +24,8 @@ from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection, fetched, without_rows
 from analytics_pipeline.warehouse.layout import stored_columns
 from analytics_pipeline.warehouse.reshaping import beside, refuse_readers, shape_change
-from analytics_pipeline.warehouse.slices import Query, keys_of, replace_rows, take_turns
+from analytics_pipeline.warehouse.slices import Query, keys_of, replace_rows
+from analytics_pipeline.warehouse.turns import take_turns
 
 RUN = "analytics-pipeline plan"
 """Stands for the run's id in what is undone."""

@@ -22,7 +22,8 @@ from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table, key_statements, stored_columns
 from analytics_pipeline.warehouse.reshaping import ShapeChange, beside, refuse_readers, reshape, shape_change
-from analytics_pipeline.warehouse.slices import Query, is_there, keys_of, replace_rows, take_turns
+from analytics_pipeline.warehouse.slices import Query, is_there, keys_of, replace_rows
+from analytics_pipeline.warehouse.turns import take_turns
 
 DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
 NEAR = timedelta(days=7)

@@ -21,7 +21,8 @@ from analytics_pipeline.transforms.related import NO_CHILDREN, Children, Order
 from analytics_pipeline.transforms.version import code_version
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import is_there, take_turns
+from analytics_pipeline.warehouse.slices import is_there
+from analytics_pipeline.warehouse.turns import take_turns
 
 DAYS, RAW, SALES = MATERIALISED_DAYS.qualified_name, RAW_ORDERS.table.qualified_name, CLEAN_SALES.table.qualified_name
 MOST_ALONG = 366

@@ -13,7 +13,8 @@ from analytics_pipeline.tables.history import DAY_PROOFS, MATERIALISED_DAYS, STA
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import query, take_turns
+from analytics_pipeline.warehouse.slices import query
+from analytics_pipeline.warehouse.turns import take_turns
 
 STALE = STALE_DAYS.qualified_name
 FAILURES_TO_PARK = 3

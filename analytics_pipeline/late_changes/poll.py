@@ -47,7 +47,8 @@ from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import exists, query, take_turns
+from analytics_pipeline.warehouse.slices import exists, query
+from analytics_pipeline.warehouse.turns import take_turns
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from analytics_pipeline.orchestration.alert_facts import gather
 from analytics_pipeline.settings import AlertSettings
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import exclusive
+from analytics_pipeline.warehouse.turns import exclusive
 
 SECONDS_TO_SEND = 20.0
 """A tick of a sensor may take a minute; what is left over is sent by the next one."""

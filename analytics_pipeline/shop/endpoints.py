@@ -12,8 +12,9 @@ from pydantic import Field, model_validator
 from analytics_pipeline.decoding.envelope import THE_ANSWER_ITSELF
 from analytics_pipeline.shop.bulk import Bulk
 from analytics_pipeline.shop.fields import as_text, mapped_names
+from analytics_pipeline.shop.paging import Pagination
 from analytics_pipeline.shop.placeholders import Draft
-from analytics_pipeline.shop.protocol import LATER, DottedPath, Nothing, Pagination, RecordsPath, Text, Times
+from analytics_pipeline.shop.protocol import LATER, DottedPath, Nothing, RecordsPath, Text, Times
 from analytics_pipeline.shop.requests import (
     ChangedSince,
     CountRequest,

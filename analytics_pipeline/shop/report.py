@@ -11,7 +11,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from analytics_pipeline.shop.endpoints import Endpoint
-from analytics_pipeline.shop.protocol import DottedPath, Expression, Model, Pagination, Reason, Single, Text
+from analytics_pipeline.shop.paging import Pagination, Single
+from analytics_pipeline.shop.protocol import DottedPath, Expression, Model, Reason, Text
 from analytics_pipeline.shop.requests import Overlay, Window
 
 MOST_DAYS = 31

@@ -1,6 +1,6 @@
 """What a description says of a request: path, method, parameters, body, and what a kind of request lays over them.
 
-How the placeholders in them are filled is in placeholders.py; how a list is paged is in protocol.py.
+How the placeholders in them are filled is in placeholders.py; how a list is paged is in paging.py.
 """
 
 import difflib

@@ -11,7 +11,7 @@ from datetime import date
 
 import pyarrow as pa
 
-from analytics_pipeline.shop.protocol import Cursor, LinkHeader, NextLink, Single
+from analytics_pipeline.shop.paging import Cursor, LinkHeader, NextLink, Single
 from analytics_pipeline.shop.spec import Endpoint
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import Extraction

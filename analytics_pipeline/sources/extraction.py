@@ -13,8 +13,8 @@ import pyarrow as pa
 from analytics_pipeline.decoding.envelope import envelope_reader, record_reader
 from analytics_pipeline.errors import ITS_WORDS, AnswerError, PaginationError, ShopRefusedError
 from analytics_pipeline.shop.bulk import Bulk
+from analytics_pipeline.shop.paging import Offset
 from analytics_pipeline.shop.placeholders import Draft, PageRequest
-from analytics_pipeline.shop.protocol import Offset
 from analytics_pipeline.shop.requests import EVERYTHING, Query, drafted
 from analytics_pipeline.sources.bulk import bulk_list
 from analytics_pipeline.sources.came import Came, SourceCount

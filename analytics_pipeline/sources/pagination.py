@@ -22,8 +22,8 @@ from typing import assert_never, cast
 from requests.utils import parse_header_links
 
 from analytics_pipeline.errors import PaginationError
+from analytics_pipeline.shop.paging import Cursor, LinkHeader, NextLink, Offset, PageNumber, Pagination, Single
 from analytics_pipeline.shop.placeholders import Draft, PageRequest, names_in
-from analytics_pipeline.shop.protocol import Cursor, LinkHeader, NextLink, Offset, PageNumber, Pagination, Single
 from analytics_pipeline.shop.urls import resolve_link
 
 

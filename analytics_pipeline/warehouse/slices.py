@@ -4,7 +4,7 @@ Which rows, and whether they are right, is decided elsewhere; so is when a table
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,9 +21,10 @@ from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables.shape import DAY, Table
 from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Database
 from analytics_pipeline.warehouse.copying import copy_rows
-from analytics_pipeline.warehouse.drivers import DRIVER_ERRORS, Connection, fetched, sqlstate
+from analytics_pipeline.warehouse.drivers import Connection, fetched, sqlstate
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
 from analytics_pipeline.warehouse.numerics import asked, typed
+from analytics_pipeline.warehouse.turns import take_turns
 
 UNDEFINED_TABLE = "42P01"
 INVALID_SCHEMA = "3F000"
@@ -202,18 +203,6 @@ def keys_of(table: Table) -> Iterator[None]:
         raise
 
 
-def take_turns(cursor: Connection, *names: str) -> None:
-    """Begin a transaction that writes some tables: wait for the others that do, and see what they have written.
-
-    Whatever the server's defaults are, each statement sees what was committed before it, and the transaction may stand
-    idle while other ones are prepared.
-    """
-    cursor.execute("set transaction isolation level read committed")
-    cursor.execute("set local idle_in_transaction_session_timeout = 0")
-    for name in sorted(names):  # in one order, or two writers of the same tables would wait for each other
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
-
-
 def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Days | None) -> int:
     """Delete a slice, or several, and put rows in its place, in the caller's transaction; returns how many."""
     delete_rows(cursor, table, part)
@@ -291,14 +280,6 @@ def duplicate_key(table: Table, error: Exception) -> ContractError:
         f"rows meant for {table.qualified_name} repeat its key ({', '.join(table.key)}) and were not written.",
         excerpt=detail or str(error),
     )
-
-
-@contextmanager
-def unchanged(database: Database, table: Table) -> Iterator[Connection]:
-    """Keep everybody from writing a table until the block ends: what begins to read it within sees one state of it."""
-    with database.connect() as connection, closing(connection.cursor()) as cursor:
-        take_turns(cursor, table.qualified_name)
-        yield cursor
 
 
 @contextmanager
@@ -395,17 +376,3 @@ def is_there(cursor: Connection, table: Table) -> bool:
     """Return whether the table has been created, in the caller's transaction."""
     cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
     return bool(cursor.fetchone()[0])
-
-
-@contextmanager
-def exclusive(database: Database, name: str) -> Iterator[None]:
-    """Hold the lock `name` against all other processes; it is free again when the block ends or the process dies."""
-    with database.connect(autocommit=True, is_kept=True) as connection, closing(connection.cursor()) as cursor:
-        # The lock goes with the connection, which is idle meanwhile.
-        cursor.execute("set idle_session_timeout = 0")
-        cursor.execute("select pg_advisory_lock(hashtextextended($1, 1))", (name,))
-        yield
-        # An error has the connection closed, which frees the lock as well; so has one that was lost meanwhile.
-        with suppress(*DRIVER_ERRORS):
-            cursor.execute("select pg_advisory_unlock(hashtextextended($1, 1))", (name,))
-            cursor.execute("reset idle_session_timeout")

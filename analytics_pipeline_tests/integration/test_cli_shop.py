@@ -134,11 +134,3 @@ def test_check_shows_what_the_shop_said_when_it_refused(start_shop: StartShop, f
     assert found.exit_code == 1
     assert re.search(r"^FAIL  shop .*HTTP 401", found.output, re.MULTILINE)
     assert re.search(r"^ +its words: +\S", found.output, re.MULTILINE)
-
-
-def test_a_day_after_the_last_one_of_a_shop_that_has_ended_is_refused(start_shop: StartShop, folder: Path) -> None:
-    path = folder / shop_of(start_shop, folder)
-    path.write_text(f"{path.read_text(encoding='utf-8')}last_day: 2026-01-20\n", encoding="utf-8")
-    refused = call("run", "--shop", path.name, "--date", "2026-01-21")
-    assert refused.exit_code == 1
-    assert "2026-01-21 lies after 2026-01-20, the last_day of the shop" in refused.output

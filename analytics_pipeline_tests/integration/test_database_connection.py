@@ -16,7 +16,8 @@ from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database, create_database
 from analytics_pipeline.warehouse.drivers import without_rows
 from analytics_pipeline.warehouse.schema import prepare
-from analytics_pipeline.warehouse.slices import exclusive, query, write
+from analytics_pipeline.warehouse.slices import query, write
+from analytics_pipeline.warehouse.turns import exclusive
 from analytics_pipeline_tests.conftest import with_login
 from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import THINGS, end_sessions, execute, make_older, things, value

@@ -12,17 +12,8 @@ from analytics_pipeline.days import NO_DAYS
 from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import (
-    Changes,
-    Query,
-    exclusive,
-    exists,
-    newest_change,
-    read,
-    read_table,
-    take_turns,
-    write,
-)
+from analytics_pipeline.warehouse.slices import Changes, Query, exists, newest_change, read, read_table, write
+from analytics_pipeline.warehouse.turns import exclusive, take_turns
 from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import (
     STAMPED,

@@ -26,7 +26,8 @@ from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, RA
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
-from analytics_pipeline.warehouse.slices import Hook, Query, exclusive, take_turns, write
+from analytics_pipeline.warehouse.slices import Hook, Query, write
+from analytics_pipeline.warehouse.turns import exclusive, take_turns
 from analytics_pipeline_tests.conftest import Pipeline, content_hash
 from analytics_pipeline_tests.integration.late import LOADED, OPENED, catch_up, database_time, look_at, written_since
 from analytics_pipeline_tests.integration.loaded import evaluations, wait_until, with_job

@@ -80,6 +80,10 @@ DAMAGES: tuple[Damage, ...] = (
         ("if part is not None else", "if part else"),
         ("where {column} in (select {column} from {staged})", "where false"),
         ("where changed_at <= extracted_at", "where true"),
+    ),
+    *_of(
+        "warehouse/turns.py",
+        _SLICES,
         ("set transaction isolation level read committed", "set transaction isolation level repeatable read"),
     ),
     *_of(

@@ -57,8 +57,9 @@ from analytics_pipeline.transforms.related import NO_CHILDREN, Children, orders_
 from analytics_pipeline.transforms.version import code_version, dimension_code_version
 from analytics_pipeline.transforms.whole_days import in_whole_days
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.slices import exclusive, read, unchanged
+from analytics_pipeline.warehouse.slices import read
 from analytics_pipeline.warehouse.staging import Staged, StagedRows
+from analytics_pipeline.warehouse.turns import exclusive, unchanged
 
 BALANCE = "raw_orders_are_clean_quarantined_or_excluded"
 READABLE = "all_values_are_readable"

@@ -7,8 +7,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from analytics_pipeline.errors import PaginationError
+from analytics_pipeline.shop.paging import Pagination
 from analytics_pipeline.shop.placeholders import Draft, PageRequest
-from analytics_pipeline.shop.protocol import Pagination
 from analytics_pipeline.sources.pagination import LoopGuard, Page, first_request, following_request
 
 URL = "https://shop.example/v1/orders"
