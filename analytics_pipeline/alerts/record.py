@@ -35,7 +35,7 @@ def keep(database: Database, decision: Decision, now: datetime) -> None:
         for trouble in decision.opened:
             # An incident that was over and is there again since the same moment goes on.
             cursor.execute(
-                f"insert into {INCIDENTS.qualified_name} "
+                f"insert into {INCIDENTS.sql_name} "
                 "(key, kind, subject, opened_at, sends, text, run_id, unreached) "
                 "values ($1, $2, $3, $4, 0, $5, $6, '{}') "
                 "on conflict (key, opened_at) do update "
@@ -45,12 +45,12 @@ def keep(database: Database, decision: Decision, now: datetime) -> None:
             )
         for trouble in decision.changed:
             cursor.execute(
-                f"update {INCIDENTS.qualified_name} set text = $1, run_id = $2 where key = $3 and closed_at is null",
+                f"update {INCIDENTS.sql_name} set text = $1, run_id = $2 where key = $3 and closed_at is null",
                 (trouble.text, trouble.run_id, trouble.key),
             )
         for incident in decision.closed:
             cursor.execute(
-                f"update {INCIDENTS.qualified_name} set closed_at = $1, unreached = '{{}}' "
+                f"update {INCIDENTS.sql_name} set closed_at = $1, unreached = '{{}}' "
                 "where key = $2 and closed_at is null",
                 (now, incident.key),
             )
@@ -81,7 +81,7 @@ def _update(database: Database, incident: Incident, change: str, *values: dateti
     count = len(bound)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"update {INCIDENTS.qualified_name} set {change} where key = ${count + 1} and opened_at = ${count + 2}",
+            f"update {INCIDENTS.sql_name} set {change} where key = ${count + 1} and opened_at = ${count + 2}",
             (*bound, incident.key, incident.opened_at),
         )
         connection.commit()
@@ -89,7 +89,7 @@ def _update(database: Database, incident: Incident, change: str, *values: dateti
 
 def _read(database: Database, condition: str) -> list[Incident]:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(f"select {_COLUMNS} from {INCIDENTS.qualified_name} {condition}")
+        cursor.execute(f"select {_COLUMNS} from {INCIDENTS.sql_name} {condition}")
         return [_incident(row) for row in cursor.fetchall()]
 
 

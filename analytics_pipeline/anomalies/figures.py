@@ -24,11 +24,12 @@ from analytics_pipeline.tables.contracts import (
     ORDER,
     QUARANTINE,
 )
+from analytics_pipeline.tables.shape import in_sql
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import sqlstate
 from analytics_pipeline.warehouse.slices import INVALID_SCHEMA, UNDEFINED_TABLE, query
 
-DAILY_REVENUE = "marts.daily_revenue"
+DAILY_REVENUE = in_sql("marts", "daily_revenue")
 LOOK_BACK = YEAR + RECENT + 2 * WINDOW
 """Days before the first judged one that can matter: a comparable day is judged as well, with its last year."""
 SOURCES_LOOK_BACK = 2 * WINDOW
@@ -139,8 +140,8 @@ def _kept_apart(shop_currency: str, days: Days) -> dict[Source, str]:
     """Select orders and money by day and currency; an order whose currency is not known counts in the shop's."""
     currency = f"coalesce(currency, '{shop_currency}') as currency"
     tables = {
-        Source.QUARANTINE: (f"{QUARANTINE.table.qualified_name} where kind = '{ORDER}' and", "money_at_risk"),
-        Source.EXCLUSIONS: (f"{EXCLUSIONS.table.qualified_name} where", "order_total"),
+        Source.QUARANTINE: (f"{QUARANTINE.table.sql_name} where kind = '{ORDER}' and", "money_at_risk"),
+        Source.EXCLUSIONS: (f"{EXCLUSIONS.table.sql_name} where", "order_total"),
     }
     statements = {
         source: f"select order_date as day, {currency}, count(*) as orders, coalesce(sum({money}) filter (where "
@@ -158,13 +159,13 @@ def orders_with_warnings(condition: str) -> str:
     """Return the statement that selects the orders which name an unknown customer or product, and the reason."""
     return f"""
         select orders.order_date as day, orders.currency, orders.order_id, 'unknown customer' as reason
-        from {CLEAN_ORDERS.table.qualified_name} as orders
-        left join {CLEAN_CUSTOMERS.table.qualified_name} as customers on customers.customer_id = orders.customer_id
+        from {CLEAN_ORDERS.table.sql_name} as orders
+        left join {CLEAN_CUSTOMERS.table.sql_name} as customers on customers.customer_id = orders.customer_id
         where orders.order_date {condition} and orders.customer_id is not null and customers.customer_id is null
         union all
         select lines.order_date, lines.currency, lines.order_id, 'unknown product ' || lines.product_id
-        from {CLEAN_ORDER_LINES.table.qualified_name} as lines
-        left join {CLEAN_PRODUCTS.table.qualified_name} as products on products.product_id = lines.product_id
+        from {CLEAN_ORDER_LINES.table.sql_name} as lines
+        left join {CLEAN_PRODUCTS.table.sql_name} as products on products.product_id = lines.product_id
         where lines.order_date {condition} and products.product_id is null
     """
 

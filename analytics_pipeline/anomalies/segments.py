@@ -12,7 +12,7 @@ from analytics_pipeline.tables.contracts import CLEAN_ORDERS, CLEAN_SALES, EXCLU
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
 
-_SALES, _ORDERS = CLEAN_SALES.table.qualified_name, CLEAN_ORDERS.table.qualified_name
+_SALES, _ORDERS = CLEAN_SALES.table.sql_name, CLEAN_ORDERS.table.sql_name
 _GUEST = "guest"
 _HEAVIEST = 40
 _DISCOUNTS = """
@@ -55,7 +55,7 @@ def parts(database: Database, source: Source, currency: str, days: Sequence[date
     statement = (
         f'select order_date as day, {reason} as "reason:", order_id as "order:", 1 as orders, '
         f"case when currency is not null then coalesce({money}, 0) else 0 end as money "
-        f"from {contract.table.qualified_name} "
+        f"from {contract.table.sql_name} "
         f"where {only} and order_date {among} and coalesce(currency, '{shop_currency}') = '{currency}'"
     )
     return _parts(query(database, statement))

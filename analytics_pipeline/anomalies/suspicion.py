@@ -31,28 +31,26 @@ def suspicions(database: Database, days: Sequence[date], zone: ZoneInfo) -> dict
 
 
 def _facts(days: str) -> str:
-    in_quarantine = (
-        f"(select count(*) from {QUARANTINE.table.qualified_name} where order_date = day and kind = '{ORDER}')"
-    )
+    in_quarantine = f"(select count(*) from {QUARANTINE.table.sql_name} where order_date = day and kind = '{ORDER}')"
     others = (
-        f"(select count(*) from {contract.table.qualified_name} where order_date = day)"
+        f"(select count(*) from {contract.table.sql_name} where order_date = day)"
         for contract in (CLEAN_ORDERS, EXCLUSIONS)
     )
     kept = " + ".join([in_quarantine, *others])
     return f"""
         select
             day, extraction.*,
-            (select count(distinct order_id) from {RAW_ORDERS.table.qualified_name} where order_date = day) as stored,
+            (select count(distinct order_id) from {RAW_ORDERS.table.sql_name} where order_date = day) as stored,
             {kept} as kept,
             {in_quarantine} as quarantined,
             (
-                select count(*) from {DELETED_ORDERS.qualified_name}
+                select count(*) from {DELETED_ORDERS.sql_name}
                 where order_date = day and reappeared_at is null
             ) as deleted
         from {days}
         left join lateral (
             select last_day, as_of, records, orders, records_of_other_days, source_count, requests, retries
-            from {EXTRACTIONS.qualified_name}
+            from {EXTRACTIONS.sql_name}
             where first_day <= day and last_day >= day
             order by as_of desc, run_id limit 1
         ) as extraction on true

@@ -42,7 +42,7 @@ def command(first: date | None, last: date | None, *, is_all: bool) -> None:
         return
     rows = query(
         database,
-        f"select day, explanation, suspicion from {ANOMALIES.table.qualified_name} where {_within(first, last)} "
+        f"select day, explanation, suspicion from {ANOMALIES.table.sql_name} where {_within(first, last)} "
         "order by day desc, currency, abs(score) desc, metric",
     )
     by_day = [(day, list(found)) for day, found in groupby(rows, key=lambda row: row["day"])]

@@ -20,6 +20,7 @@ from analytics_pipeline.settings import DEFAULT_SHOP, SHOP, Settings
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.contracts import QUARANTINE
+from analytics_pipeline.tables.shape import in_sql
 from analytics_pipeline.warehouse.connection import Database, data_database, psql_line
 from analytics_pipeline.warehouse.slices import query
 
@@ -115,7 +116,7 @@ def command(days: int, port: int, faults: float, *, is_served: bool) -> None:
 def _show_last_week(database: Database, currency: str) -> None:
     rows = query(
         database,
-        f"select {', '.join(f'{name}::text' for name in COLUMNS)} from marts.daily_revenue "
+        f"select {', '.join(f'{name}::text' for name in COLUMNS)} from {in_sql('marts', 'daily_revenue')} "
         f"where currency = '{currency}' order by event_date desc limit {SHOWN_DAYS}",
     )
     table = Table(title=f"marts.daily_revenue, last {len(rows)} days, {currency}", box=box.SIMPLE, padding=(0, 0, 0, 1))

@@ -30,7 +30,7 @@ def orders_and_money(database: Database, table: Table, column: str, days: Days |
         database,
         f"select {kind} as kind, {column} is null as is_unknown, "
         f"case when {column} is not null then coalesce(currency, 'of unknown currency') end as currency, "
-        f"count(*) as orders, sum({column})::text as money from {table.qualified_name} {where}group by 1, 2, 3 "
+        f"count(*) as orders, sum({column})::text as money from {table.sql_name} {where}group by 1, 2, 3 "
         f"order by {kind} <> '{ORDER}', 1 desc, 2, 3",
     )
     messages = (

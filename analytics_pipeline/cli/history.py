@@ -75,7 +75,7 @@ def _days(days: list[date]) -> str:
 
 
 def _looked(database: Database, shop: Shop) -> str:
-    rows = query(database, f"select * from {POLLS.qualified_name} order by polled_at desc limit 1")
+    rows = query(database, f"select * from {POLLS.sql_name} order by polled_at desc limit 1")
     if not rows:
         return "never polled: analytics-pipeline catch-up, or up"
     last = rows[0]
@@ -104,7 +104,7 @@ def _restated(database: Database) -> str:
     found = query(
         database,
         "select count(*) as numbers, count(distinct day) as days, "
-        f"string_agg(distinct cause, '; ' order by cause) as causes from {RESTATEMENTS.qualified_name} "
+        f"string_agg(distinct cause, '; ' order by cause) as causes from {RESTATEMENTS.sql_name} "
         f"where restated_at > now() - interval '{RECENT_DAYS} days'",
     )[0]
     if not found["numbers"]:
@@ -131,7 +131,7 @@ def _reconciliation(database: Database, note: str) -> Iterator[str]:
         "count(*) filter (where unexplained_difference = 0 and unexplained_orders = 0) as good, "
         f"sum(unexplained_difference)::text as difference, sum(unexplained_orders)::text as orders, {columns}, "
         "max(business_day) filter (where unexplained_difference <> 0 or unexplained_orders <> 0) as newest "
-        "from marts.daily_reconciliation",
+        'from "@marts".daily_reconciliation',
     )[0]
     steps = [f"{name}: {_step(found, number)}" for number, name in enumerate(STEPS)]
     yield (

@@ -101,8 +101,8 @@ def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> li
     row = query(
         database,
         "select min(event_date) as first, max(event_date) as last, count(distinct event_date) as days, "
-        f"(select max(extracted_at) from {RAW_ORDERS.table.qualified_name}) as extracted_at "
-        f"from {revenue.qualified_name}",
+        f"(select max(extracted_at) from {RAW_ORDERS.table.sql_name}) as extracted_at "
+        f"from {revenue.sql_name}",
     )[0]
     if row["last"] is None:
         return ["loaded       no day yet: analytics-pipeline run"]

@@ -18,6 +18,7 @@ from analytics_pipeline.shop.references import has_reference, resolve
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.tables.history import INSTALLATION
+from analytics_pipeline.tables.shape import schema_in_sql
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.schema import Stored, prepare, read_stored
@@ -84,7 +85,7 @@ def bind(database: Database, shop: Shop) -> None:
     prepare(database, stored)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("select pg_advisory_xact_lock(hashtextextended('analytics_pipeline bind', 0))")
-        cursor.execute(f"select name, value from {INSTALLATION.qualified_name}")
+        cursor.execute(f"select name, value from {INSTALLATION.sql_name}")
         bound = _bound(dict(cursor.fetchall()))
         if bound is not None and not bound.fits(shop):
             raise _refusal(database, bound, shop)
@@ -106,7 +107,8 @@ def _bound(facts: Mapping[str, str]) -> Binding | None:
 
 
 def _commented(database: Database) -> Binding | None:
-    comment = "select obj_description(oid, 'pg_namespace') as text from pg_namespace where nspname = 'raw'"
+    raw = f"to_regnamespace('{schema_in_sql(RAW_ORDERS.table.schema)}')"
+    comment = f"select obj_description(oid, 'pg_namespace') as text from pg_namespace where oid = {raw}"
     texts = [row["text"] or "" for row in query(database, comment)]
     return next((Binding(text.removeprefix(COMMENT), None) for text in texts if text.startswith(COMMENT)), None)
 
@@ -114,7 +116,7 @@ def _commented(database: Database) -> Binding | None:
 def _keep(cursor: Connection, shop: Shop) -> None:
     described = _described(shop)
     names = {NAME: described.name, BASE_URL: described.base_url or "", RESOLVED: described.resolved}
-    table = INSTALLATION.qualified_name
+    table = INSTALLATION.sql_name
     cursor.execute(
         f"insert into {table} (name, value, set_at) values ($1, $2, clock_timestamp()) on conflict (name) do nothing",
         (ID, str(uuid.uuid4())),
@@ -157,4 +159,4 @@ def _refusal(database: Database, bound: Binding, shop: Shop) -> SettingsError:
 
 def _has_orders(database: Database) -> bool:
     table = RAW_ORDERS.table
-    return exists(database, table) and bool(query(database, f"select 1 from {table.qualified_name} limit 1"))
+    return exists(database, table) and bool(query(database, f"select 1 from {table.sql_name} limit 1"))

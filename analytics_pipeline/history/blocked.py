@@ -19,7 +19,7 @@ from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import replace_rows
 from analytics_pipeline.warehouse.turns import take_turns
 
-BLOCKED = BLOCKED_ORDERS.qualified_name
+BLOCKED = BLOCKED_ORDERS.sql_name
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BlockedForgotten:
         """Forget them."""
         del table
         if part is not None:
-            take_turns(cursor, BLOCKED)
+            take_turns(cursor, BLOCKED_ORDERS.qualified_name)
             cursor.execute(f"delete from {BLOCKED} where {BLOCKED_ORDERS.where(part)}")
 
 
@@ -55,7 +55,7 @@ def keep_blocked(database: Database, days: Collection[date], held: pd.DataFrame,
     }
     rows = pa.table(columns, schema=BLOCKED_ORDERS.arrow_schema)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        take_turns(cursor, BLOCKED)
+        take_turns(cursor, BLOCKED_ORDERS.qualified_name)
         replace_rows(cursor, BLOCKED_ORDERS, rows, Days.of(days))
         connection.commit()
 

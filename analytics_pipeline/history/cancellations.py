@@ -18,7 +18,7 @@ from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import exists
 
-SEEN, ORDERS = CANCELLATIONS_SEEN.qualified_name, CLEAN_ORDERS.table.qualified_name
+SEEN, ORDERS = CANCELLATIONS_SEEN.sql_name, CLEAN_ORDERS.table.sql_name
 
 
 def cancellations_seen(database: Database, shop: Shop, order_ids: Collection[str]) -> dict[str, datetime]:

@@ -46,22 +46,22 @@ class DimensionsMissed:
         cursor.execute(
             f"""
             select order_date, order_id
-            from {CLEAN_ORDERS.table.qualified_name} as orders join orders_changed using (order_id)
+            from {CLEAN_ORDERS.table.sql_name} as orders join orders_changed using (order_id)
             where customer_id is not null
             and not exists (
-                select from {RAW_CUSTOMERS.table.qualified_name} as known where known.customer_id = orders.customer_id
+                select from {RAW_CUSTOMERS.table.sql_name} as known where known.customer_id = orders.customer_id
             )
             union
             select order_date, order_id
-            from {CLEAN_ORDER_LINES.table.qualified_name} as lines join orders_changed using (order_id)
+            from {CLEAN_ORDER_LINES.table.sql_name} as lines join orders_changed using (order_id)
             where product_id is not null
             and not exists (
-                select from {RAW_PRODUCTS.table.qualified_name} as known where known.product_id = lines.product_id
+                select from {RAW_PRODUCTS.table.sql_name} as known where known.product_id = lines.product_id
             )
             union
             -- The record may name another day by now. An order that comes is none of these: it counts beside records.
             select sold_on_before, order_id
-            from orders_changed join {CLEAN_CUSTOMERS.table.qualified_name} on customer_id = buyer_before
+            from orders_changed join {CLEAN_CUSTOMERS.table.sql_name} on customer_id = buyer_before
             where sold_on_before <= first_order_date
             and (buyer_before, sold_on_before) is distinct from (buyer_after, sold_on_after)
             order by 1, 2

@@ -14,6 +14,7 @@ from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.email_key import key_file, make_key, place_of_key, read_key
 from analytics_pipeline.settings import EMAIL_KEY, Settings
 from analytics_pipeline.tables.history import INSTALLATION
+from analytics_pipeline.tables.shape import schema_in_sql
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.copying import copy_rows
@@ -76,7 +77,7 @@ def _fitting_key(database: Database, settings: Settings) -> EmailKey | None:
 
 def bound_fingerprint(database: Database) -> str | None:
     """Return the fingerprint of the key that the stored hashes are made with; the table is there."""
-    rows = query(database, f"select value from {INSTALLATION.qualified_name} where name = '{NAME}'")
+    rows = query(database, f"select value from {INSTALLATION.sql_name} where name = '{NAME}'")
     return rows[0]["value"] if rows else None
 
 
@@ -90,13 +91,13 @@ def _bind(database: Database, key: EmailKey) -> None:
         closing(connection.cursor()) as cursor,
     ):
         cursor.execute("set transaction isolation level read committed")
-        cursor.execute(f"lock table {INSTALLATION.qualified_name} in share row exclusive mode")
-        cursor.execute(f"select 1 from {INSTALLATION.qualified_name} where name = $1", (NAME,))
+        cursor.execute(f"lock table {INSTALLATION.sql_name} in share row exclusive mode")
+        cursor.execute(f"select 1 from {INSTALLATION.sql_name} where name = $1", (NAME,))
         if cursor.fetchone() is not None:
             return
         _replace_hashes(cursor, key)
         cursor.execute(
-            f"insert into {INSTALLATION.qualified_name} (name, value, set_at) values ($1, $2, clock_timestamp())",
+            f"insert into {INSTALLATION.sql_name} (name, value, set_at) values ($1, $2, clock_timestamp())",
             (NAME, key.fingerprint),
         )
         connection.commit()
@@ -123,11 +124,11 @@ def _replace_hashes(cursor: Connection, key: EmailKey) -> None:
 
 def _places(cursor: Connection) -> Iterator[tuple[str, str, str]]:
     """Yield table, column and prefix of what may hold hashes: also marts of the user's own."""
+    schemas = [f"to_regnamespace('{schema_in_sql(layer)}')" for layer in ("clean", "marts", "ops")]
     cursor.execute(
-        "select c.table_schema || '.' || c.table_name, c.column_name from information_schema.columns as c "
-        "join information_schema.tables as t using (table_schema, table_name) "
-        "where t.table_type = 'BASE TABLE' and c.table_schema in ('clean', 'marts', 'ops') and c.data_type = 'text' "
-        "and c.column_name = any($1) order by 1, 2",
+        "select a.attrelid::regclass::text, a.attname from pg_attribute as a join pg_class as c on c.oid = a.attrelid "
+        f"where c.relkind = 'r' and c.relnamespace in ({', '.join(schemas)}) and a.atttypid = 'text'::regtype "
+        "and a.attnum > 0 and not a.attisdropped and a.attname = any($1) order by 1, 2",
         (list(_HASHED),),
     )
     for table, column in cursor.fetchall():

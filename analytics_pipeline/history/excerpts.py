@@ -73,7 +73,7 @@ def keep(database: Database, place: str, message: str, excerpt: str, run_id: str
         prepare(database)
         with database.connect() as connection, closing(connection.cursor()) as cursor:
             cursor.execute(
-                f"insert into {ERROR_EXCERPTS.qualified_name} (at, run_id, place, message, excerpt) "
+                f"insert into {ERROR_EXCERPTS.sql_name} (at, run_id, place, message, excerpt) "
                 "values (clock_timestamp(), $1, $2, $3, $4)",
                 (run_id, place, message, excerpt[:LONGEST].replace("\x00", "\ufffd")),
             )
@@ -101,14 +101,14 @@ def read_excerpts(database: Database, run_id: str | None = None) -> list[dict[st
         return []
     found = query(
         database,
-        f"select at, run_id, place, message, excerpt from {ERROR_EXCERPTS.qualified_name} "
+        f"select at, run_id, place, message, excerpt from {ERROR_EXCERPTS.sql_name} "
         f"where at > now() - interval '{DAYS_KEPT} days' order by at desc",
     )
     return [row for row in found if run_id is None or (row["run_id"] or "").startswith(run_id)]
 
 
 def _forget(cursor: Any) -> None:  # noqa: ANN401 - a cursor
-    table = ERROR_EXCERPTS.qualified_name
+    table = ERROR_EXCERPTS.sql_name
     cursor.execute(
         f"delete from {table} where at < now() - interval '{DAYS_KEPT} days' "
         f"or at < (select at from {table} order by at desc offset {ROWS_KEPT - 1} limit 1)"

@@ -56,7 +56,7 @@ class Extracted:
             copy_rows(cursor, "orders_that_came", came)
             cursor.execute(
                 f"create temporary table orders_before on commit drop as select distinct on (order_id) * "
-                f"from {table.qualified_name} where {table.where(part)} "
+                f"from {table.sql_name} where {table.where(part)} "
                 "and order_id not in (select order_id from orders_that_came) order by order_id, extracted_at desc"
             )
 
@@ -68,24 +68,24 @@ class Extracted:
         names = ", ".join(figures)
         places = ", ".join(f"${number}" for number in range(5, 5 + len(figures)))
         cursor.execute(
-            f"insert into {EXTRACTIONS.qualified_name} (run_id, first_day, last_day, as_of, {names}) "
+            f"insert into {EXTRACTIONS.sql_name} (run_id, first_day, last_day, as_of, {names}) "
             f"values ($1, $2, $3, $4, {places}) "
             f"on conflict (run_id, first_day) do update set (last_day, as_of, {names}) = "
             f"(excluded.last_day, excluded.as_of, {', '.join(f'excluded.{name}' for name in figures)})",
             (self.writing.run_id, asked.first, asked.last, self.writing.as_of[asked.first], *figures.values()),
         )
         cursor.execute(
-            f"insert into {DELETED_ORDERS.qualified_name} "
+            f"insert into {DELETED_ORDERS.sql_name} "
             "(order_id, order_date, deleted_at, run_id, extracted_at, payload) "
             "select order_id, order_date, clock_timestamp(), $1, extracted_at, payload from orders_before as old "
-            f"where not exists (select from {table.qualified_name} as new where new.order_id = old.order_id) "
+            f"where not exists (select from {table.sql_name} as new where new.order_id = old.order_id) "
             # The shop has named it with another day, which may not be loaded.
             f"and not {has_moved_away('old')}",
             (self.writing.run_id,),
         )
         cursor.execute(
-            f"update {DELETED_ORDERS.qualified_name} as gone set reappeared_at = clock_timestamp() "
-            f"from (select order_id from {table.qualified_name} where {table.where(part)}) as new "
+            f"update {DELETED_ORDERS.sql_name} as gone set reappeared_at = clock_timestamp() "
+            f"from (select order_id from {table.sql_name} where {table.where(part)}) as new "
             "where gone.reappeared_at is null and new.order_id = gone.order_id"
         )
 
@@ -113,7 +113,7 @@ def refuse_outdated(cursor: Connection, table: Table, part: Days, began: datetim
         OutdatedError: Rows of these days that were read later are stored.
     """
     cursor.execute(
-        f"select day, run_id from {MATERIALISED_DAYS.qualified_name} "
+        f"select day, run_id from {MATERIALISED_DAYS.sql_name} "
         f"where table_name = $1 and {part.where('day')} and as_of > $2 "
         "and as_of <= clock_timestamp() "  # the clock may have been set back
         "order by day limit 1",
@@ -130,7 +130,5 @@ def refuse_outdated(cursor: Connection, table: Table, part: Days, began: datetim
 
 def deleted_count(database: Database) -> int:
     """Return how many orders have been deleted and not come back."""
-    found = query(
-        database, f"select count(*) as orders from {DELETED_ORDERS.qualified_name} where reappeared_at is null"
-    )
+    found = query(database, f"select count(*) as orders from {DELETED_ORDERS.sql_name} where reappeared_at is null")
     return int(found[0]["orders"])

@@ -12,6 +12,7 @@ from analytics_pipeline.tables.history import FIELD_CHANGES, FIELDS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import fetched
+from analytics_pipeline.warehouse.turns import key_of_lock
 
 
 def known_fields(database: Database, endpoint: str) -> list[KnownField]:
@@ -19,7 +20,7 @@ def known_fields(database: Database, endpoint: str) -> list[KnownField]:
     names = ", ".join(column.name for column in fields(KnownField))
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"select {names} from {FIELDS.qualified_name} where endpoint = $1 order by path, json_type", (endpoint,)
+            f"select {names} from {FIELDS.sql_name} where endpoint = $1 order by path, json_type", (endpoint,)
         )
         return [KnownField(**row) for row in fetched(cursor)]
 
@@ -37,10 +38,10 @@ def record_fields(
     rows = [{"endpoint": endpoint, **asdict(field)} for field in known]
     changed = [{"endpoint": endpoint, "run_id": run_id, "seen_at": seen_at, **asdict(change)} for change in changes]
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (FIELDS.qualified_name,))
-        cursor.execute(f"delete from {FIELDS.qualified_name} where endpoint = $1", (endpoint,))
+        cursor.execute(f"select pg_advisory_xact_lock({key_of_lock(0)})", (FIELDS.qualified_name,))
+        cursor.execute(f"delete from {FIELDS.sql_name} where endpoint = $1", (endpoint,))
         for table, listed in ((FIELDS, rows), (FIELD_CHANGES, changed)):
             if listed:
                 arrow = pa.Table.from_pylist(listed, schema=table.arrow_schema)
-                copy_rows(cursor, table.qualified_name, arrow)
+                copy_rows(cursor, table.sql_name, arrow)
         connection.commit()

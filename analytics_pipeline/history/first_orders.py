@@ -12,7 +12,7 @@ from analytics_pipeline.transforms.changes import CUSTOMER_RECORD
 from analytics_pipeline.warehouse.drivers import Connection, fetched
 from analytics_pipeline.warehouse.slices import is_there
 
-SALES, CUSTOMERS = CLEAN_SALES.table.qualified_name, CLEAN_CUSTOMERS.table.qualified_name
+SALES, CUSTOMERS = CLEAN_SALES.table.sql_name, CLEAN_CUSTOMERS.table.sql_name
 IS_SOLD = "gross_sales > 0 and customer_key is not null"
 """Events by which an order is one of its customer's."""
 
@@ -92,7 +92,7 @@ class FirstOrdersMoved:
         keep(
             cursor,
             "customers_before",
-            f"select customer_id, first_order_date from {table.qualified_name}",
+            f"select customer_id, first_order_date from {table.sql_name}",
             counted="customer_id",
         )
 
@@ -106,7 +106,7 @@ class FirstOrdersMoved:
             "customers_differing",
             f"""
             select customer_id, old.first_order_date as before, new.first_order_date as after
-            from {table.qualified_name} as new full join customers_before as old using (customer_id)
+            from {table.sql_name} as new full join customers_before as old using (customer_id)
             where old.first_order_date is distinct from new.first_order_date
             """,
             counted="customer_id",

@@ -160,7 +160,7 @@ def read_written_days(database: Database, days: Sequence[date], tables: Sequence
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
             "select table_name, day, as_of, coalesce(published_at, written_at) "
-            f"from {MATERIALISED_DAYS.qualified_name} where table_name = any($1) and day = any($2)",
+            f"from {MATERIALISED_DAYS.sql_name} where table_name = any($1) and day = any($2)",
             (list(tables), list(days)),
         )
         return [WrittenDay(*row) for row in cursor.fetchall()]
@@ -173,13 +173,13 @@ def read_past(database: Database, tables: Sequence[str]) -> Past:
         marts = ", ".join(f"'{table}'" for table in tables) or "null"
         rows = query(
             database,
-            f"select table_name, min(first_written_at) as at from {MATERIALISED_DAYS.qualified_name} "
+            f"select table_name, min(first_written_at) as at from {MATERIALISED_DAYS.sql_name} "
             f"where table_name in ({marts}) group by table_name",
         )
         first_writes = {row["table_name"]: row["at"] for row in rows}
     newest: date | None = None
     if exists(database, CLEAN_ORDERS.table):
-        newest = query(database, f"select max(order_date) as day from {CLEAN_ORDERS.table.qualified_name}")[0]["day"]
+        newest = query(database, f"select max(order_date) as day from {CLEAN_ORDERS.table.sql_name}")[0]["day"]
     return Past(first_writes, newest)
 
 

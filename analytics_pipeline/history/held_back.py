@@ -58,9 +58,9 @@ def _rows(database: Database, shop: Shop, part: Days) -> Iterator[dict[str, Any]
     held, left_out = QUARANTINE.table, EXCLUSIONS.table
     names = query(
         database,
-        f"select order_date, order_id, '{QUARANTINED}' as rule from {held.qualified_name} "
+        f"select order_date, order_id, '{QUARANTINED}' as rule from {held.sql_name} "
         f"where {held.where(part)} and kind = '{ORDER}' union all "
-        f"select order_date, order_id, reason from {left_out.qualified_name} "
+        f"select order_date, order_id, reason from {left_out.sql_name} "
         f"where {left_out.where(part)} and reason <> '{MOVED}'",
     )
     rules = {(row["order_date"], row["order_id"]): row["rule"] for row in names}
@@ -70,7 +70,7 @@ def _rows(database: Database, shop: Shop, part: Days) -> Iterator[dict[str, Any]
     listed = ", ".join(f"(date '{day}', {_literal(order_id)})" for day, order_id in rules)
     records = query(
         database,
-        f"select order_id, order_date, extracted_at, payload::text as payload from {raw.qualified_name} "
+        f"select order_id, order_date, extracted_at, payload::text as payload from {raw.sql_name} "
         f"where {raw.where(part)} and (order_date, order_id) in ({listed})",
     )
     frame: pd.DataFrame = pa.Table.from_pylist(records, schema=raw.arrow_schema).to_pandas(types_mapper=pd.ArrowDtype)

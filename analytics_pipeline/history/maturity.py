@@ -47,17 +47,17 @@ def lateness(database: Database, shop: Shop) -> Lateness:
     zone = shop.timezone
     # Whoever was not read after so long cannot tell of a change that came later.
     was_read = (
-        f"exists (select from {DAY_PROOFS.qualified_name} as proofs where proofs.day = {{}} "
+        f"exists (select from {DAY_PROOFS.sql_name} as proofs where proofs.day = {{}} "
         f"and (proofs.held_at at time zone '{zone}')::date - proofs.day >= {SETTLES_AFTER})"
     )
     noticed = (
-        f"select (changed_at at time zone '{zone}')::date - event_date as days from {ORDER_CHANGES.qualified_name} "
+        f"select (changed_at at time zone '{zone}')::date - event_date as days from {ORDER_CHANGES.sql_name} "
         f"where cause in ({causes}) and {was_read.format('coalesce(order_date, event_date)')}"
     )
     stamped = (
         f"select (updated_at at time zone '{zone}')::date - order_date as days "
-        f"from {CLEAN_ORDERS.table.qualified_name} where updated_at > ordered_at and order_date > "
-        f"(select max(order_date) from {CLEAN_ORDERS.table.qualified_name}) - {OBSERVED_DAYS} "
+        f"from {CLEAN_ORDERS.table.sql_name} where updated_at > ordered_at and order_date > "
+        f"(select max(order_date) from {CLEAN_ORDERS.table.sql_name}) - {OBSERVED_DAYS} "
         f"and {was_read.format('order_date')}"
     )
     for select, table, basis in (

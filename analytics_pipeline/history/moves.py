@@ -18,7 +18,7 @@ from analytics_pipeline.transforms.records import Version, superseded_days
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import is_there
 
-RAW, ORDERS, EXCLUDED = (contract.table.qualified_name for contract in (RAW_ORDERS, CLEAN_ORDERS, EXCLUSIONS))
+RAW, ORDERS, EXCLUDED = (contract.table.sql_name for contract in (RAW_ORDERS, CLEAN_ORDERS, EXCLUSIONS))
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import is_there
+from analytics_pipeline.warehouse.turns import key_of_lock
 
-CHANGES, DAYS = ORDER_CHANGES.qualified_name, MATERIALISED_DAYS.qualified_name
+CHANGES, DAYS = ORDER_CHANGES.sql_name, MATERIALISED_DAYS.sql_name
 FOUND = ("order_id", "order_date", "event_date", "currency", "cause", "is_first_order", *LEDGER_MEASURES)
 """Columns of a change before it has its number."""
 FOUND_SCHEMA = pa.schema([ORDER_CHANGES.arrow_schema.field(name) for name in FOUND])
@@ -26,7 +27,7 @@ def lock_marts(cursor: Connection, marts: Iterable[Table]) -> bool:
     """
     names = sorted(mart.qualified_name for mart in marts)
     for name in names:
-        cursor.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", (name,))
+        cursor.execute(f"select pg_advisory_xact_lock({key_of_lock(0)})", (name,))
     cursor.execute(f"select exists (select from {DAYS} where table_name in ({listed(names)}))")
     return bool(cursor.fetchone()[0]) and is_there(cursor, CLEAN_SALES.table)
 

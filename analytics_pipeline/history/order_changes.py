@@ -33,7 +33,7 @@ from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import is_there
 
-SALES, RAW = CLEAN_SALES.table.qualified_name, RAW_ORDERS.table.qualified_name
+SALES, RAW = CLEAN_SALES.table.sql_name, RAW_ORDERS.table.sql_name
 OLD, BETWEEN, NEW = -1, 0, 1
 """Versions of an order: as stored before, its old record under the new rules, as stored now."""
 EVENTS_AT_A_TIME = 100_000
@@ -194,7 +194,7 @@ class SalesChanged:
         """Return what is known of the orders that differ; of those that came or went, where they were or are."""
         cursor.execute(
             f"select order_date, code_version from (select day as order_date, code_version from {DAYS} "
-            f"where table_name = '{SALES}') as days where {CLEAN_SALES.table.where(part)}"
+            f"where table_name = '{CLEAN_SALES.table.qualified_name}') as days where {CLEAN_SALES.table.where(part)}"
         )
         around = Circumstances(dict(cursor.fetchall()), self.writing.code_version, replaced=frozenset(self.replaced))
         if not around.code_versions:  # all is history that is loaded later
@@ -242,8 +242,7 @@ def _fetched_events(cursor: Connection) -> Iterator[pa.RecordBatch]:
 def _held(cursor: Connection, condition: Callable[[Table], str]) -> str:
     """Select the orders that quarantine holds whole or that were left out, and which of both it is."""
     found = [
-        f"select order_id, {is_quarantined} as is_quarantined from {table.qualified_name} "
-        f"where {only} and {condition(table)}"
+        f"select order_id, {is_quarantined} as is_quarantined from {table.sql_name} where {only} and {condition(table)}"
         for table, only, is_quarantined in (
             (QUARANTINE.table, f"kind = '{ORDER}'", "true"),
             (EXCLUSIONS.table, "true", "false"),

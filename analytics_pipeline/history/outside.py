@@ -24,10 +24,12 @@ PLACES = {
 
 PLACED = f"""
     with ledger as (
-        select event_date as day, currency, sum(total_sales) as money from {CLEAN_SALES.table.qualified_name}
+        select event_date as day, currency, sum(total_sales) as money from {CLEAN_SALES.table.sql_name}
         group by 1, 2
     ),
-    revenue as (select event_date as day, currency, sum(total_sales) as money from {REVENUE} group by 1, 2),
+    revenue as (
+        select event_date as day, currency, sum(total_sales) as money from "@marts".daily_revenue group by 1, 2
+    ),
     days as (select distinct day from revenue),
     bounds as (select min(day) as first, max(day) as last from days),
     behind as ({behind(f"'{REVENUE}'")})

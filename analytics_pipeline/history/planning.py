@@ -129,7 +129,7 @@ def planned(
         take_turns(cursor, *(mart.table.qualified_name for mart in wanted))
         cursor.execute(
             f"create temporary table {CELLS} on commit drop as "
-            f"select *, null::text as currency from {RESTATEMENTS.qualified_name} limit 0"
+            f"select *, null::text as currency from {RESTATEMENTS.sql_name} limit 0"
         )
         found: list[Planned] = []
         missing: list[str] = []
@@ -221,6 +221,6 @@ def _keep_cells(cursor: Connection, mart: Mart) -> None:
         parts = r"regexp_split_to_array(key, '(?<!\\) ')"
         currency = f"case when cardinality({parts}) = {len(rest)} then ({parts})[{rest.index('currency') + 1}] end"
     cursor.execute(
-        f"insert into {CELLS} select *, {currency} from {RESTATEMENTS.qualified_name} where mart = $1 and run_id = $2",
+        f"insert into {CELLS} select *, {currency} from {RESTATEMENTS.sql_name} where mart = $1 and run_id = $2",
         (mart.table.name, RUN),
     )

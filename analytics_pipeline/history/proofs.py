@@ -23,7 +23,7 @@ DAYS_PROVED = "every_day_is_proved"
 """The check that names the days of a run which are not; where rows were left as they are, the run is not whole."""
 PROVED, UNPROVED, REFUSED = "proved", "unproved", "refused"
 COUNT, REPEAT, NONE = "count", "repeat", "none"
-PROOFS, OF_RELATED = DAY_PROOFS.qualified_name, RELATED_PROOFS.qualified_name
+PROOFS, OF_RELATED = DAY_PROOFS.sql_name, RELATED_PROOFS.sql_name
 ORDERS = RAW_ORDERS.table
 _COLUMNS = tuple(column.name for column in DAY_PROOFS.columns)
 
@@ -87,7 +87,7 @@ def renew(cursor: Connection, days: Iterable[date], held_at: datetime, basis: st
     A day that somebody has held against the shop later keeps that, and one that is not proved stays so. A day without
     any proof, which was loaded before proofs were kept, gets one.
     """
-    raw = RAW_ORDERS.table.qualified_name
+    raw = RAW_ORDERS.table.sql_name
     cursor.execute(
         f"""
         insert into {PROOFS} as stored (day, state, basis, held_at, orders, since)

@@ -154,7 +154,7 @@ def read_stored(
     proofs = read_proofs(database, listed=listed)
     if not exists(database, listed):
         return Stored(written, {}, {}, proofs)
-    record_id, day, name = listed.columns[0].name, listed.day_column, listed.qualified_name
+    record_id, day, name = listed.columns[0].name, listed.day_column, listed.sql_name
     asked = {*days, *(day - weeks for day in days for weeks in SAME_WEEKDAYS)}
     rows = query(
         database,

@@ -25,7 +25,7 @@ from analytics_pipeline.warehouse.reshaping import ShapeChange, beside, refuse_r
 from analytics_pipeline.warehouse.slices import Query, is_there, keys_of, replace_rows
 from analytics_pipeline.warehouse.turns import take_turns
 
-DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
+DAYS, CHANGES = MATERIALISED_DAYS.sql_name, ORDER_CHANGES.sql_name
 NEAR = timedelta(days=7)
 MOST_SHOWN = 5
 MOST_GROUPS = 8
@@ -239,7 +239,7 @@ def outdated_days(cursor: Connection, table: Table, mart: MartDays, change: Shap
     has_book = cursor.fetchone()[0]
     stored = stored_columns(cursor, table) or {}
     if (change is not None or not has_book) and stored.get(table.day_column or "", ("", False))[0] == "date":
-        cursor.execute(f"select distinct {table.day_column} from {table.qualified_name}")
+        cursor.execute(f"select distinct {table.day_column} from {table.sql_name}")
         days |= {row[0] for row in cursor.fetchall()}
     lacking: dict[date, str] = {}
     for name in mart.reads_marts if days else ():
@@ -264,12 +264,10 @@ def _complete(cursor: Connection, table: Table, rows: Table, change: ShapeChange
     if change is None or change.is_growth:
         new = {column.name for column in change.added} if change else set()
         names = ", ".join(column.name for column in table.columns if column.name not in new)
-        cursor.execute(
-            f"insert into {rows.qualified_name} ({names}) select {names} from {table.qualified_name} where {stay}"
-        )
+        cursor.execute(f"insert into {rows.sql_name} ({names}) select {names} from {table.sql_name} where {stay}")
     for statement in key_statements(rows):
         cursor.execute(statement)
-    cursor.execute(f"analyze {rows.qualified_name}")
+    cursor.execute(f"analyze {rows.sql_name}")
 
 
 def _loaded(cursor: Connection, days: Days | None) -> list[date]:
@@ -308,9 +306,9 @@ def _days_reported_anew(cursor: Connection, table: Table) -> list[date]:
         f"""
         select days.day from {DAYS} as days
         join (
-            select day, max(read_at) as known_at from {SHOP_REPORTS.table.qualified_name} group by day
+            select day, max(read_at) as known_at from {SHOP_REPORTS.table.sql_name} group by day
             union all
-            select event_date, max(made_at) from {HELD_BACK_SALES.qualified_name} group by event_date
+            select event_date, max(made_at) from {HELD_BACK_SALES.sql_name} group by event_date
         ) as known on known.day = days.day
         where days.table_name = $1 and known.known_at > days.written_at
         """,

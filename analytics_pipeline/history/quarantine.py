@@ -103,7 +103,7 @@ def reasons(database: Database, selection: Selection, table: Table = QUARANTINE.
         "sum(money_at_risk)::text as money, min(order_date) as first_day, max(order_date) as last_day, "
         "(array_agg(order_id order by order_date desc, order_id))[1] as example, "
         "(sum(count(*)) over (partition by reason, column_name, kind))::bigint as orders_of_reason "
-        f"from {table.qualified_name} where {selection.condition} "
+        f"from {table.sql_name} where {selection.condition} "
         "group by 1, 2, 3, 4, money_at_risk is null "
         "order by orders_of_reason desc, reason, column_name, kind, money_at_risk is null, currency",
         selection.parameters,
@@ -117,7 +117,7 @@ def orders(
     """Return what is in quarantine without the payloads, newest first; of blocked days as `reasons` does."""
     return _read(
         database,
-        f"select {_LISTED} from {table.qualified_name} where {selection.condition} "
+        f"select {_LISTED} from {table.sql_name} where {selection.condition} "
         "order by order_date desc, order_id, kind, event_id" + (f" limit {most}" if most is not None else ""),
         selection.parameters,
         tables=[table],
@@ -129,7 +129,7 @@ def records(database: Database, order_id: str) -> list[Row]:
     return _read(
         database,
         f"select {_LISTED}, contract_version, payload::text as payload "
-        f"from {QUARANTINE.table.qualified_name} where order_id = $1 order by order_date, kind, event_id",
+        f"from {QUARANTINE.table.sql_name} where order_id = $1 order by order_date, kind, event_id",
         (order_id,),
     )
 
@@ -148,7 +148,7 @@ def outcomes(database: Database, held: Sequence[Row]) -> list[Outcome]:
         database,
         " union all ".join(
             f"select '{place}' as place, order_id, order_date, {kind} as kind, {event_id} as event_id, currency, "
-            f"{money}::text as money, {reason} as reason from {table.qualified_name} where order_id = any($1)"
+            f"{money}::text as money, {reason} as reason from {table.sql_name} where order_id = any($1)"
             for place, table, kind, event_id, money, reason in parts
         ),
         (ids,),
@@ -197,7 +197,7 @@ def mark_quarantined_days(
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         lock_list(cursor)
         cursor.execute(
-            f"select order_date, array_agg(distinct order_id order by order_id) from {QUARANTINE.table.qualified_name} "
+            f"select order_date, array_agg(distinct order_id order by order_id) from {QUARANTINE.table.sql_name} "
             f"where {selection.condition} group by order_date order by order_date",
             selection.parameters or None,
         )

@@ -24,7 +24,7 @@ from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import is_there
 from analytics_pipeline.warehouse.turns import take_turns
 
-DAYS, RAW, SALES = MATERIALISED_DAYS.qualified_name, RAW_ORDERS.table.qualified_name, CLEAN_SALES.table.qualified_name
+DAYS, RAW, SALES = MATERIALISED_DAYS.sql_name, RAW_ORDERS.table.sql_name, CLEAN_SALES.table.qualified_name
 MOST_ALONG = 366
 """Days that one cleaning takes along: they cost no request, but time."""
 Marks = Mapping[date, datetime]
@@ -55,8 +55,8 @@ def _of_related(cursor: Connection, name: str, orders: Collection[Order]) -> dic
     # All versions of each record: the newest one may have gone to another order.
     cursor.execute(
         f"select parent_id, payload from (select distinct on (record_id) record_id, parent_id, record_date, "
-        f"payload::text as payload from {table.qualified_name} where record_id in "
-        f"(select record_id from {table.qualified_name} where parent_id = any($1)) "
+        f"payload::text as payload from {table.sql_name} where record_id in "
+        f"(select record_id from {table.sql_name} where parent_id = any($1)) "
         "order by record_id, extracted_at desc, payload::text desc) as newest where parent_id = any($1) "
         "order by record_date, length(record_id), record_id",
         (list(days),),
@@ -75,7 +75,7 @@ def _of_followed(cursor: Connection, name: str, orders: Collection[Order]) -> di
         return {}
     found: dict[Order, list[str]] = {}
     cursor.execute(
-        f"select parent_id, record_date, payload::text from {table.qualified_name} "
+        f"select parent_id, record_date, payload::text from {table.sql_name} "
         "where parent_id = any($1) and record_date = any($2) order by length(record_id), record_id",
         (sorted({order_id for order_id, _ in orders}), sorted({day for _, day in orders})),
     )
@@ -116,7 +116,7 @@ class RelatedChanged:
         if part is None:
             return
         # An order that is being written becomes visible before it is looked for, or is cleaned after this.
-        take_turns(cursor, RAW)
+        take_turns(cursor, RAW_ORDERS.table.qualified_name)
         if not is_there(cursor, RAW_ORDERS.table):
             return
         after = _versions(table, part)
@@ -134,7 +134,7 @@ class RelatedChanged:
             from (
                 select parent_id, record_date from related_changed
                 union
-                select parent_id, record_date from {table.qualified_name}
+                select parent_id, record_date from {table.sql_name}
                 where record_id in (select record_id from related_changed)
             ) as changed
             join {RAW} as orders on orders.order_id = changed.parent_id
@@ -156,7 +156,7 @@ class RelatedChanged:
 
 def _versions(table: Table, part: Days) -> str:
     return (
-        f"select record_id, parent_id, record_date, md5(payload::text) as version from {table.qualified_name} "
+        f"select record_id, parent_id, record_date, md5(payload::text) as version from {table.sql_name} "
         f"where {table.where(part)}"
     )
 

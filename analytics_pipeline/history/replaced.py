@@ -18,7 +18,7 @@ from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection
 
-DAYS, REPLACED = MATERIALISED_DAYS.qualified_name, REPLACED_ORDERS.qualified_name
+DAYS, REPLACED = MATERIALISED_DAYS.sql_name, REPLACED_ORDERS.sql_name
 SALES = CLEAN_SALES.table.qualified_name
 
 
@@ -42,7 +42,7 @@ class ReplacedKept:
             cursor.execute(
                 "create temporary table records_replaced on commit drop as "
                 "select distinct on (order_id) order_id, order_date, extracted_at, payload::text as payload "
-                f"from {table.qualified_name} join {DAYS} as days on days.table_name = $1 and days.day = order_date "
+                f"from {table.sql_name} join {DAYS} as days on days.table_name = $1 and days.day = order_date "
                 f"where {table.where(part)} and days.code_version <> $2 order by order_id, extracted_at desc",
                 (SALES, self.writing.code_version),
             )
@@ -52,7 +52,7 @@ class ReplacedKept:
         if part is None:
             return
         cursor.execute(
-            f"delete from records_replaced as old using {table.qualified_name} as new "
+            f"delete from records_replaced as old using {table.sql_name} as new "
             f"where new.order_id = old.order_id and {table.where(part, 'new')} and new.payload::text = old.payload"
         )
         cursor.execute("select order_id, order_date, payload from records_replaced")
@@ -73,7 +73,7 @@ class ReplacedKept:
             "from records_replaced join replaced_days using (order_id) "
             f"join {DAYS} as days on days.table_name = $1 and days.day = replaced_days.day "
             f"where {part.where('replaced_days.day')} "
-            f"or not exists (select from {table.qualified_name} as new where new.order_id = records_replaced.order_id) "
+            f"or not exists (select from {table.sql_name} as new where new.order_id = records_replaced.order_id) "
             "on conflict (order_id) do nothing",
             (SALES,),
         )

@@ -20,13 +20,13 @@ from analytics_pipeline.tables.history import (
 from analytics_pipeline.tables.shape import MONEY, Table, postgres_type
 from analytics_pipeline.warehouse.drivers import Connection
 
-DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
+DAYS, CHANGES = MATERIALISED_DAYS.sql_name, ORDER_CHANGES.sql_name
 
 _TEMPORARY = ("computed", "days_before", "numbers_before", "pending", "first_numbers", "numbers_after")
 _REPORTED = f"""
-        select mart, day, key, metric, value, published_at as since from {PUBLICATIONS.qualified_name}
+        select mart, day, key, metric, value, published_at as since from {PUBLICATIONS.sql_name}
         union all
-        select mart, day, key, metric, new_value, restated_at from {RESTATEMENTS.qualified_name}
+        select mart, day, key, metric, new_value, restated_at from {RESTATEMENTS.sql_name}
 """
 """Every value that a number ever had, and since when."""
 
@@ -88,7 +88,7 @@ class NumbersOnRecord:
         )
         self.cursor.execute(
             f"""
-            insert into {PUBLICATIONS.qualified_name} (mart, day, key, metric, value, published_at, run_id)
+            insert into {PUBLICATIONS.sql_name} (mart, day, key, metric, value, published_at, run_id)
             select $1, numbers.day, key, metric, value, days.published_at, $3
             from numbers_after as numbers
             join {DAYS} as days on days.table_name = $2 and days.day = numbers.day
@@ -125,12 +125,12 @@ class NumbersOnRecord:
             return
         self.cursor.execute(
             f"create temporary table renamed on commit drop as select distinct {self.table.day_column} as day, "
-            f"concat_ws(' ', {', '.join(rest)}) as old_key, {_key(rest)} as new_key from {self.table.qualified_name} "
+            f"concat_ws(' ', {', '.join(rest)}) as old_key, {_key(rest)} as new_key from {self.table.sql_name} "
             f"where {self.table.day_column} in ({each_day(self.ranges)})"
         )
         for table in (PUBLICATIONS, RESTATEMENTS):
             self.cursor.execute(
-                f"update {table.qualified_name} as stored set key = new_key from renamed "
+                f"update {table.sql_name} as stored set key = new_key from renamed "
                 "where stored.mart = $1 and stored.day = renamed.day and stored.key = old_key "
                 "and old_key <> new_key and strpos(old_key, '\\') = 0",
                 (self.table.name,),
@@ -150,7 +150,7 @@ class NumbersOnRecord:
         currency = "currency" if "currency" in rest else "null::text"
         return (
             f"select {self.table.day_column} as day, {_key(rest)} as key, "
-            f"{currency} as currency, metric, value from {self.rows.qualified_name} as rows "
+            f"{currency} as currency, metric, value from {self.rows.sql_name} as rows "
             f"cross join lateral (values {values}) as numbers (metric, value) "
             f"where {self.table.day_column} in (select day from computed)"
         )
@@ -164,7 +164,7 @@ class NumbersOnRecord:
         listed = ", ".join(f"'{name}'" for name in LEDGER_MEASURES)
         watched = ", ".join(f"'{name}'" for name in self.watched)
         return f"""
-            insert into {RESTATEMENTS.qualified_name} (
+            insert into {RESTATEMENTS.sql_name} (
                 mart, day, key, metric, old_value, new_value, difference, explained, restated_at, run_id, cause,
                 order_ids, is_of_closed_day
             )

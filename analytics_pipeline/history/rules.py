@@ -45,7 +45,7 @@ def keep_rules(database: Database, shop: Shop) -> None:
     rules = rules_of(shop)
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"insert into {CODE_VERSIONS.qualified_name} "
+            f"insert into {CODE_VERSIONS.sql_name} "
             "(hash, timezone, currency, cut, mapping, rules, first_seen_at) "
             "values ($1, $2, $3, $4, $5, $6::text::json, clock_timestamp()) on conflict (hash) do nothing",
             (code_version(shop), rules.timezone, rules.currency, rules.cut, rules.mapping, rules.text),
@@ -60,7 +60,7 @@ def other_rules(database: Database, shop: Shop) -> list[OtherRules]:
     now = rules_of(shop)
     kept = {
         row["hash"]: Rules(row["timezone"], row["currency"], row["cut"], row["mapping"], "")
-        for row in query(database, f"select hash, timezone, currency, cut, mapping from {CODE_VERSIONS.qualified_name}")
+        for row in query(database, f"select hash, timezone, currency, cut, mapping from {CODE_VERSIONS.sql_name}")
     }
     found: dict[str, set[date]] = {}
     for table in (RAW, SALES):
@@ -98,6 +98,6 @@ def _difference(table: str, made: Rules, now: Rules) -> str | None:
 def _days_made_by(database: Database, table: str, made: str) -> list[date]:
     rows = query(
         database,
-        f"select day from {MATERIALISED_DAYS.qualified_name} where table_name = '{table}' and code_version = '{made}'",
+        f"select day from {MATERIALISED_DAYS.sql_name} where table_name = '{table}' and code_version = '{made}'",
     )
     return [row["day"] for row in rows]

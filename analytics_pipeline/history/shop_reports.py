@@ -22,7 +22,7 @@ from analytics_pipeline.warehouse.slices import exists, query
 WITNESS = Table("marts", "daily_witness", "", ())
 MOST_BESIDE = 372
 """Days that are read beside those of a run, newest first: a dozen requests. The others follow with the next runs."""
-REPORTS = SHOP_REPORTS.table.qualified_name
+REPORTS = SHOP_REPORTS.table.sql_name
 IS_PARTIAL = "strpos(explained_by, '\"not_loaded\"') > 0"
 """Whether a figure waits for refunds of orders on days that are not loaded."""
 
@@ -65,11 +65,9 @@ def due_days(database: Database, days: Days, metrics: Sequence[str], zone: ZoneI
         zone: The shop's time zone.
     """
     listed = "{" + ",".join(sorted(metrics)) + "}"
-    changes = ORDER_CHANGES.qualified_name
-    days_of_sales = f"{MATERIALISED_DAYS.qualified_name} where table_name = '{CLEAN_SALES.table.qualified_name}'"
-    partial = (
-        f"select business_day from {WITNESS.qualified_name} where {IS_PARTIAL}" if exists(database, WITNESS) else ""
-    )
+    changes = ORDER_CHANGES.sql_name
+    days_of_sales = f"{MATERIALISED_DAYS.sql_name} where table_name = '{CLEAN_SALES.table.qualified_name}'"
+    partial = f"select business_day from {WITNESS.sql_name} where {IS_PARTIAL}" if exists(database, WITNESS) else ""
     rows = query(
         database,
         f"""
@@ -86,7 +84,7 @@ def due_days(database: Database, days: Days, metrics: Sequence[str], zone: ZoneI
             ) as moved
             group by day
         )
-        select sales.day from {MATERIALISED_DAYS.qualified_name} as sales
+        select sales.day from {MATERIALISED_DAYS.sql_name} as sales
         left join reports on reports.day = sales.day
         left join changed on changed.day = sales.day
         where sales.table_name = '{CLEAN_SALES.table.qualified_name}'
@@ -163,7 +161,7 @@ def witness_lines(database: Database, zone: ZoneInfo) -> Iterator[str]:
             count(distinct business_day) filter (where {IS_PARTIAL}) as partial_days,
             count(distinct business_day) filter (where shop_says is null and by_its_rules <> 0) as absent,
             count(distinct business_day) filter (where is_late) as late
-        from {WITNESS.qualified_name}
+        from {WITNESS.sql_name}
         """,
     )[0]
     if found["as_of"] is None:

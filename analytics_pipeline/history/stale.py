@@ -16,7 +16,7 @@ from analytics_pipeline.warehouse.drivers import Connection
 from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline.warehouse.turns import take_turns
 
-STALE = STALE_DAYS.qualified_name
+STALE = STALE_DAYS.sql_name
 FAILURES_TO_PARK = 3
 DAYS_OF_A_RUN = 31
 MOVED, RULES = "moved", "rules"
@@ -70,7 +70,7 @@ class StaleUnmarked:
         if part is not None:
             lock_list(cursor)
             cursor.execute(
-                f"delete from {STALE} as stale using {MATERIALISED_DAYS.qualified_name} as days "
+                f"delete from {STALE} as stale using {MATERIALISED_DAYS.sql_name} as days "
                 f"where days.table_name = $1 and days.day = stale.day and {part.where('stale.day')} "
                 "and stale.seen_at < days.as_of and not (stale.reason = $2 and stale.failures > 0) "
                 "and not ($3 and stale.needs_dimensions is true)",
@@ -168,7 +168,7 @@ def forget_finished(cursor: Connection, unfinished: Iterable[date], as_of: datet
 
 def lock_list(cursor: Connection) -> None:
     """Wait for whoever else changes the list: two that lock rows in different orders would wait for each other."""
-    take_turns(cursor, STALE)
+    take_turns(cursor, STALE_DAYS.qualified_name)
 
 
 def listed_days(database: Database) -> dict[date, datetime]:
@@ -248,7 +248,7 @@ def days_to_load(
         database,
         "select day, max(failures) as failures, bool_or(failures = 0 and failed_run_id is not null) as is_unanswered, "
         f"bool_and(reason = '{RELATED}') as is_to_be_cleaned "
-        f"from {STALE} where not exists (select from {DAY_PROOFS.qualified_name} as proofs "
+        f"from {STALE} where not exists (select from {DAY_PROOFS.sql_name} as proofs "
         "where proofs.day = stale_days.day and proofs.state = 'unproved' and proofs.again_at > clock_timestamp()) "
         "group by day having max(parked_at) is null "
         "and coalesce(max(again_at), '-infinity') <= clock_timestamp() order by day",

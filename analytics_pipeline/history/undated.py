@@ -20,7 +20,7 @@ from analytics_pipeline.warehouse.drivers import Connection, fetched
 from analytics_pipeline.warehouse.slices import exists, query
 
 Row = dict[str, Any]
-NAME = UNDATED_ORDERS.qualified_name
+NAME = UNDATED_ORDERS.sql_name
 _JUDGED = [column for column in UNDATED_ORDERS.columns if not column.name.endswith("_seen_at")]
 JUDGED_SCHEMA = pa.schema([pa.field(column.name, column.type, nullable=column.is_nullable) for column in _JUDGED])
 """Columns of orders that were judged."""
@@ -42,7 +42,7 @@ class UndatedKept:
         if part is not None:
             cursor.execute(
                 f"delete from {NAME} as kept using "
-                f"(select order_id from {table.qualified_name} where {table.where(part)}) as new "
+                f"(select order_id from {table.sql_name} where {table.where(part)}) as new "
                 "where new.order_id = kept.order_id"
             )
 

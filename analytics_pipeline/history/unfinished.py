@@ -13,7 +13,7 @@ from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import Ask, query
 
-DAYS, CHANGES = MATERIALISED_DAYS.qualified_name, ORDER_CHANGES.qualified_name
+DAYS, CHANGES = MATERIALISED_DAYS.sql_name, ORDER_CHANGES.sql_name
 RAW, ORDERS, SALES = (contract.table.qualified_name for contract in (RAW_ORDERS, CLEAN_ORDERS, CLEAN_SALES))
 
 _NOT_CLEANED = f"""

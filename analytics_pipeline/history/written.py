@@ -48,7 +48,7 @@ class DaysWritten:
         )
         cursor.execute(
             f"""
-            insert into {MATERIALISED_DAYS.qualified_name} as stored
+            insert into {MATERIALISED_DAYS.sql_name} as stored
                 (table_name, day, first_written_at, written_at, run_id, as_of, code_version)
             select $1, written.day, clock_timestamp(), clock_timestamp(), $2, stamps.as_of, $3
             from ({each_day((part - self.beside).ranges)}) as written
@@ -62,8 +62,7 @@ class DaysWritten:
         )
         # Days beside are as they were but for an order that moved; they count as half written meanwhile.
         cursor.execute(
-            f"update {MATERIALISED_DAYS.qualified_name} set run_id = $2 "
-            f"where table_name = $1 and {self.beside.where('day')}",
+            f"update {MATERIALISED_DAYS.sql_name} set run_id = $2 where table_name = $1 and {self.beside.where('day')}",
             (table.qualified_name, self.writing.run_id),
         )
 
@@ -93,7 +92,7 @@ def read_as_of(database: Database, table: Table, days: Days) -> dict[date, datet
     """Return when the extraction behind each of some days began, where that is known."""
     rows = query(
         database,
-        f"select day, as_of from {MATERIALISED_DAYS.qualified_name} where table_name = '{table.qualified_name}' "
+        f"select day, as_of from {MATERIALISED_DAYS.sql_name} where table_name = '{table.qualified_name}' "
         f"and {days.where('day')} and as_of is not null",
     )
     return {row["day"]: row["as_of"] for row in rows}
@@ -103,8 +102,7 @@ def written_days(database: Database, table: Table) -> dict[date, datetime | None
     """Return the days of a table that have been written, each with the time its extraction began."""
     rows = query(
         database,
-        f"select day, as_of from {MATERIALISED_DAYS.qualified_name} "
-        f"where table_name = '{table.qualified_name}' order by day",
+        f"select day, as_of from {MATERIALISED_DAYS.sql_name} where table_name = '{table.qualified_name}' order by day",
     )
     return {row["day"]: row["as_of"] for row in rows}
 
@@ -113,7 +111,7 @@ def days_written_by(database: Database, table: Table, run_id: str) -> list[date]
     """Return the days of a table that a run was the last one to write."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"select day from {MATERIALISED_DAYS.qualified_name} where table_name = $1 and run_id = $2",
+            f"select day from {MATERIALISED_DAYS.sql_name} where table_name = $1 and run_id = $2",
             (table.qualified_name, run_id),
         )
         return [row[0] for row in cursor.fetchall()]

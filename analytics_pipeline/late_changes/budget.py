@@ -32,12 +32,12 @@ def read_budget(database: Database, shop: Shop, now: datetime) -> Budget:
         database,
         f"""
         select
-            (select coalesce(sum(requests), 0)::bigint from {EXTRACTIONS.qualified_name}
+            (select coalesce(sum(requests), 0)::bigint from {EXTRACTIONS.sql_name}
              where as_of {week.format("as_of")})
             + coalesce(sum(requests - requests_again), 0)::bigint as others,
             coalesce(sum(requests_again), 0)::bigint as in_the_week,
             coalesce(sum(requests_again) filter (where as_of {day.format("as_of")}), 0)::bigint as in_the_day
-        from {POLLS.qualified_name} where as_of {week.format("as_of")}
+        from {POLLS.sql_name} where as_of {week.format("as_of")}
         """,
     )[0]
     a_day = max(float(FEWEST_A_DAY), shop.late_changes.reread_share * int(found["others"]) / WINDOW_DAYS)
@@ -95,7 +95,7 @@ def _calls_by_day(database: Database, shop: Shop) -> dict[date, int]:
     for name in shop.orders.follow:
         table = related_contract(name, is_followed=True).table
         if exists(database, table):
-            asked = f"select record_date as day, count(distinct parent_id) as calls from {table.qualified_name}"
+            asked = f"select record_date as day, count(distinct parent_id) as calls from {table.sql_name}"
             for row in query(database, f"{asked} group by record_date"):
                 calls[row["day"]] = calls.get(row["day"], 0) + row["calls"]
     return calls

@@ -143,8 +143,7 @@ def _stored_records(database: Database, ids: Sequence[str]) -> dict[str, list[tu
     if ids and exists(database, RAW_ORDERS.table):
         with database.connect() as connection, closing(connection.cursor()) as cursor:
             cursor.execute(
-                f"select order_id, order_date, payload::text from {RAW_ORDERS.table.qualified_name} "
-                "where order_id = any($1)",
+                f"select order_id, order_date, payload::text from {RAW_ORDERS.table.sql_name} where order_id = any($1)",
                 (list(ids),),
             )
             for order_id, day, payload in cursor.fetchall():
@@ -168,8 +167,8 @@ def first_orders(database: Database, orders: Mapping[str, date]) -> set[str]:
         return set()
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"select order_id from {CLEAN_ORDERS.table.qualified_name} as orders "
-            f"join {CLEAN_CUSTOMERS.table.qualified_name} as customers using (customer_id) "
+            f"select order_id from {CLEAN_ORDERS.table.sql_name} as orders "
+            f"join {CLEAN_CUSTOMERS.table.sql_name} as customers using (customer_id) "
             "where order_date = any($1) and order_id = any($2) and order_date <= first_order_date",
             (sorted(set(orders.values())), list(orders)),
         )
@@ -185,7 +184,7 @@ def _stored_states(database: Database, stored: Mapping[str, list[tuple[date, str
     schema = pa.schema([CLEAN_SALES.table.arrow_schema.field(name) for name in names])
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"select {', '.join(names)} from {CLEAN_SALES.table.qualified_name} "
+            f"select {', '.join(names)} from {CLEAN_SALES.table.sql_name} "
             "where order_date = any($1) and order_id = any($2)",
             (sorted({versions[0][0] for versions in stored.values()}), list(stored)),
         )
@@ -214,5 +213,5 @@ def _stored_keys(database: Database, table: Table, key: str, wanted: Sequence[st
     if not wanted or not exists(database, table):
         return []
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(f"select distinct {key} from {table.qualified_name} where {key} = any($1)", (list(wanted),))
+        cursor.execute(f"select distinct {key} from {table.sql_name} where {key} = any($1)", (list(wanted),))
         return [stored for (stored,) in cursor.fetchall()]

@@ -202,7 +202,7 @@ def record(
         related = cursors_at_commit(cursor, found.related)
         known = ", ".join(f"date '{day}'" for day in loaded) or "null"
         cursor.execute(
-            f"select min(as_of) from {MATERIALISED_DAYS.qualified_name} "
+            f"select min(as_of) from {MATERIALISED_DAYS.sql_name} "
             f"where table_name = $1 and (day in ({known})) is not true",
             (RAW_ORDERS.table.qualified_name,),
         )
@@ -215,7 +215,7 @@ def record(
         renew(cursor, found.again.held, as_of, found.again.basis)
         days, held = len({stale.day for stale in found.stale}), len(found.again.held)
         cursor.execute(
-            f"insert into {POLLS.qualified_name} (polled_at, asked_since, newest_change, orders_seen, orders_changed, "
+            f"insert into {POLLS.sql_name} (polled_at, asked_since, newest_change, orders_seen, orders_changed, "
             "days_marked, as_of, requests, requests_again, days_held, related) "
             "values (clock_timestamp(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::json)",
             (
@@ -252,7 +252,7 @@ class _Feed:
 
 def _cursor(database: Database) -> datetime | None:
     """Return the newest change stamp of the last poll; before the first one, what every loaded day knows for sure."""
-    last = query(database, f"select newest_change from {POLLS.qualified_name} order by polled_at desc limit 1")
+    last = query(database, f"select newest_change from {POLLS.sql_name} order by polled_at desc limit 1")
     if last and last[0]["newest_change"] is not None:
         stamp: datetime = last[0]["newest_change"]
         return stamp
@@ -264,8 +264,8 @@ def _cursor(database: Database) -> datetime | None:
         f"""
         select min(newest) as stamp from (
             select max(updated_at) as newest
-            from {MATERIALISED_DAYS.qualified_name} as days
-            join {CLEAN_ORDERS.table.qualified_name} as orders on orders.order_date = days.day
+            from {MATERIALISED_DAYS.sql_name} as days
+            join {CLEAN_ORDERS.table.sql_name} as orders on orders.order_date = days.day
             where days.table_name = '{RAW_ORDERS.table.qualified_name}' and orders.updated_at <= days.as_of
             group by days.run_id
         ) as loads
@@ -279,9 +279,9 @@ def _loads_since_the_last_poll(database: Database) -> list[datetime]:
     """Return when the extractions began of days that no poll has known as loaded: it has left out their changes."""
     found = query(
         database,
-        f"select min(as_of) as began from {MATERIALISED_DAYS.qualified_name} "
+        f"select min(as_of) as began from {MATERIALISED_DAYS.sql_name} "
         f"where table_name = '{RAW_ORDERS.table.qualified_name}' "
-        f"and first_written_at > (select max(polled_at) from {POLLS.qualified_name})",
+        f"and first_written_at > (select max(polled_at) from {POLLS.sql_name})",
     )
     return [row["began"] for row in found if row["began"] is not None]
 
@@ -291,7 +291,7 @@ def _differing_in_number(client: ShopClient, database: Database, days: Sequence[
     rows = query(
         database,
         "select order_date as day, count(distinct order_id) as orders "
-        f"from {RAW_ORDERS.table.qualified_name} group by order_date",
+        f"from {RAW_ORDERS.table.sql_name} group by order_date",
     )
     stored = {row["day"]: row["orders"] for row in rows}
 
@@ -319,7 +319,7 @@ def _orders_of_the_second_before(database: Database, shop: Shop, days: Sequence[
         with database.connect() as connection, closing(connection.cursor()) as cursor:
             for day in days:
                 cursor.execute(
-                    f"select count(*) from {CLEAN_ORDERS.table.qualified_name} "
+                    f"select count(*) from {CLEAN_ORDERS.table.sql_name} "
                     "where order_date = $1 and ordered_at >= $2::timestamptz - interval '1 second'",
                     (day - timedelta(days=1), start_of_day(day, shop.zone)),
                 )
@@ -334,8 +334,8 @@ def _days_as_counted(database: Database) -> dict[date, int]:
     """
     rows = query(
         database,
-        f"select extractions.first_day as day, extractions.source_count as orders from {EXTRACTIONS.qualified_name} "
-        f"join {MATERIALISED_DAYS.qualified_name} as days on days.run_id = extractions.run_id "
+        f"select extractions.first_day as day, extractions.source_count as orders from {EXTRACTIONS.sql_name} "
+        f"join {MATERIALISED_DAYS.sql_name} as days on days.run_id = extractions.run_id "
         f"and days.day = extractions.first_day and days.table_name = '{RAW_ORDERS.table.qualified_name}' "
         "where extractions.first_day = extractions.last_day and extractions.source_count is not null",
     )

@@ -83,7 +83,7 @@ class RelatedComparison:
         if ids and exists(self._database, self._table):
             with self._database.connect() as connection, closing(connection.cursor()) as cursor:
                 cursor.execute(
-                    f"select record_id, record_date, payload::text from {self._table.qualified_name} "
+                    f"select record_id, record_date, payload::text from {self._table.sql_name} "
                     "where record_id = any($1)",
                     (list(ids),),
                 )
@@ -144,8 +144,8 @@ def cursors_at_commit(cursor: Connection, cursors: Cursors) -> str | None:
     bounded = {}
     for name, stamp in cursors.items():
         cursor.execute(
-            f"select min(as_of) from {MATERIALISED_DAYS.qualified_name} where table_name = $1 "
-            f"and first_written_at > coalesce((select max(polled_at) from {POLLS.qualified_name}), '-infinity')",
+            f"select min(as_of) from {MATERIALISED_DAYS.sql_name} where table_name = $1 "
+            f"and first_written_at > coalesce((select max(polled_at) from {POLLS.sql_name}), '-infinity')",
             (related_contract(name).table.qualified_name,),
         )
         first = cursor.fetchone()[0]
@@ -154,7 +154,7 @@ def cursors_at_commit(cursor: Connection, cursors: Cursors) -> str | None:
 
 
 def _last_cursors(database: Database) -> dict[str, datetime]:
-    last = query(database, f"select related from {POLLS.qualified_name} order by polled_at desc limit 1")
+    last = query(database, f"select related from {POLLS.sql_name} order by polled_at desc limit 1")
     text = last[0]["related"] if last else None
     return {name: datetime.fromisoformat(stamp) for name, stamp in json.loads(text or "{}").items()}
 
@@ -163,14 +163,14 @@ def _first_loads_since_the_last_poll(database: Database, table: Table) -> list[d
     """Return when the extraction began of days that no poll has known as loaded: it has left out their changes."""
     found = query(
         database,
-        f"select min(as_of) as began from {MATERIALISED_DAYS.qualified_name} "
+        f"select min(as_of) as began from {MATERIALISED_DAYS.sql_name} "
         f"where table_name = '{table.qualified_name}' "
-        f"and first_written_at > (select max(polled_at) from {POLLS.qualified_name})",
+        f"and first_written_at > (select max(polled_at) from {POLLS.sql_name})",
     )
     return [row["began"] for row in found if row["began"] is not None]
 
 
 def _days_of_gone(database: Database, table: Table, days: Days, came: Collection[str]) -> set[date]:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(f"select record_id, record_date from {table.qualified_name} where {table.where(days)}")
+        cursor.execute(f"select record_id, record_date from {table.sql_name} where {table.where(days)}")
         return {day for record_id, day in cursor.fetchall() if record_id not in came}

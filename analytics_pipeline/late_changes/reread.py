@@ -100,7 +100,7 @@ def _differing(
 def _stored_ids(database: Database, days: Days) -> dict[str, date]:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"select order_id, order_date from {RAW_ORDERS.table.qualified_name} where order_date between $1 and $2",
+            f"select order_id, order_date from {RAW_ORDERS.table.sql_name} where order_date between $1 and $2",
             (days.first, days.last),
         )
         return dict(cursor.fetchall())

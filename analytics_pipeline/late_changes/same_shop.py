@@ -48,7 +48,7 @@ def ask_for_stored_orders(client: ShopClient, database: Database) -> Sample:
 def _sampled(database: Database) -> dict[date, Sequence[tuple[str, str]]]:
     if not exists(database, RAW_ORDERS.table):
         return {}
-    raw = RAW_ORDERS.table.qualified_name
+    raw = RAW_ORDERS.table.sql_name
     days = [row["day"] for row in query(database, f"select distinct order_date as day from {raw} order by 1")]
     chosen = dict.fromkeys([days[0], days[len(days) // 2], days[-1]]) if days else {}
     return {

@@ -15,6 +15,7 @@ from sqlglot.errors import ParseError, SqlglotError
 
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.marts.header import fault
+from analytics_pipeline.tables.shape import LAYERS
 
 DIALECT = "postgres"
 FIRST_DAY, LAST_DAY, SHOP_CURRENCY, SHOP_TIMEZONE = "first_day", "last_day", "shop_currency", "shop_timezone"
@@ -98,10 +99,13 @@ def line_of(node: exp.Expr, default: int = 1) -> int:
 def cut(query: exp.Query) -> list[str]:
     """Return a statement for Postgres, cut at its parameters: text, parameter, text and so on.
 
-    To write it anew for each slice would take longer than Postgres needs to compute one.
+    To write it anew for each slice would take longer than Postgres needs to compute one. Its tables are the shop's own:
+    see `tables.shape.Table.sql_name`.
     """
 
     def marked(node: exp.Expression) -> exp.Expression:
+        if isinstance(node, exp.Table | exp.Column) and node.text("db") in LAYERS:
+            node.set("db", exp.to_identifier(f"@{node.text('db')}", quoted=True))
         is_parameter = isinstance(node, exp.Placeholder) and node.name in PARAMETERS
         return exp.Literal.string(f"{MARK}{node.name}{MARK}") if is_parameter else node
 

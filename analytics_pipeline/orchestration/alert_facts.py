@@ -87,7 +87,7 @@ def gather(
 def _last_poll(database: Database) -> datetime | None:
     if not exists(database, POLLS):
         return None
-    polled_at: datetime | None = query(database, f"select max(polled_at) as at from {POLLS.qualified_name}")[0]["at"]
+    polled_at: datetime | None = query(database, f"select max(polled_at) as at from {POLLS.sql_name}")[0]["at"]
     return polled_at
 
 
@@ -130,7 +130,7 @@ def _parked_days(database: Database) -> Iterator[ParkedDay]:
         cursor.execute(
             "select day, min(parked_at), string_agg(reason, ', ' order by reason), max(failures)::bigint, "
             "(array_agg(failed_run_id order by parked_at desc) filter (where failed_run_id is not null))[1] "
-            f"from {STALE_DAYS.qualified_name} where parked_at is not null group by day order by day"
+            f"from {STALE_DAYS.sql_name} where parked_at is not null group by day order by day"
         )
         rows = cursor.fetchall()
     return (ParkedDay(*row) for row in rows)

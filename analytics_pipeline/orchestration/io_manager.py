@@ -186,7 +186,7 @@ def _stream(database: Database, table: Table, part: Days | None, columns: list[s
 
 def _row_count(database: Database, table: Table) -> int:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(f"select count(*) from {table.qualified_name}")
+        cursor.execute(f"select count(*) from {table.sql_name}")
         return int(cursor.fetchone()[0])
 
 

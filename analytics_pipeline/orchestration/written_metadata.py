@@ -99,7 +99,7 @@ def figures_by_day(database: Database, table: Table, part: Days) -> Figures:
     by_currency = ", currency" if table.plotted else ""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute(
-            f"select {table.day_column}::text, count(*){by_currency}{sums} from {table.qualified_name} "
+            f"select {table.day_column}::text, count(*){by_currency}{sums} from {table.sql_name} "
             f"where {table.where(part)} group by {table.day_column}{by_currency}"
         )
         for day, rows, *measured in cursor.fetchall():

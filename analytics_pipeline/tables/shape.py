@@ -9,6 +9,11 @@ import pyarrow as pa
 
 from analytics_pipeline.days import Days
 
+LAYERS = ("raw", "clean", "ops", "marts", "features", "seeds")
+"""What comes from where: each shop of a database has a schema for each."""
+OF_THE_SHOP = '"@'
+"""Begins the name of a layer in statements. Which schema that is, the connection knows: see `Table.sql_name`."""
+
 MONEY = pa.decimal128(19, 4)
 STAMP = pa.timestamp("us", tz="UTC")
 TEXT = pa.string()
@@ -35,6 +40,16 @@ POSTGRES_TYPES: dict[pa.DataType, str] = {
 def postgres_type(kind: pa.DataType) -> str:
     """Return how Postgres spells an Arrow type; KeyError for one that no column has."""
     return f"numeric({kind.precision},{kind.scale})" if pa.types.is_decimal(kind) else POSTGRES_TYPES[kind]
+
+
+def in_sql(layer: str, name: str) -> str:
+    """Return a table in the text of a statement; see `Table.sql_name`. A schema that is no layer stays as it is."""
+    return f"{schema_in_sql(layer)}.{name}"
+
+
+def schema_in_sql(layer: str) -> str:
+    """Return a layer's schema in the text of a statement, as `in_sql` does."""
+    return f'{OF_THE_SHOP}{layer}"' if layer in LAYERS else layer
 
 
 @dataclass(frozen=True)
@@ -103,8 +118,17 @@ class Table:
 
     @property
     def qualified_name(self) -> str:
-        """`schema.name`, as in SQL."""
+        """`layer.name`, for values and messages; in statements `sql_name`."""
         return f"{self.schema}.{self.name}"
+
+    @property
+    def sql_name(self) -> str:
+        """The table in the text of a statement, as in `"@ops".polls`.
+
+        Each connection puts the schema of its shop in place of the layer (`warehouse.drivers`), so that no statement
+        reads or writes another shop's table: a name without the mark is a schema that a server may not have.
+        """
+        return in_sql(self.schema, self.name)
 
     @property
     def arrow_schema(self) -> pa.Schema:

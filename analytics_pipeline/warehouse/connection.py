@@ -8,7 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 import psycopg
@@ -35,17 +35,28 @@ UNIQUE_VIOLATION = "23505"
 
 @dataclass(frozen=True)
 class Database:
-    """One database on one server.
+    """One database on one server, as one shop has it.
 
     Attributes:
+        namespace: Begins the names of the shop's schemas, as `de` those of `de_raw` and `de_marts`; None for the shop
+            with the plain names.
         url: `postgresql://user:password@host:port/database?options`; holds the password, so it is never shown: see
             `label`.
     """
 
     url: str
+    namespace: str | None = None
 
     def __repr__(self) -> str:
         return f"Database({self.label})"
+
+    def of(self, namespace: str | None) -> "Database":
+        """Return the database as another shop has it."""
+        return replace(self, namespace=namespace)
+
+    def schema(self, layer: str) -> str:
+        """Return the name of the shop's schema of a layer."""
+        return f"{self.namespace}_{layer}" if self.namespace else layer
 
     @property
     def name(self) -> str:
@@ -97,6 +108,7 @@ class Database:
         """
         with self._lent(drivers.begin, is_kept=not autocommit if is_kept is None else is_kept) as connection:
             connection.autocommit = autocommit
+            drivers.mean(connection, self.namespace)
             yield connection
 
     @contextmanager

@@ -1,7 +1,7 @@
 """The two drivers: connections opened, kept and closed, rows fetched, and errors that quote nobody's.
 
-psycopg asks and writes, all of a transaction on one connection; ADBC reads tables as Arrow batches. Which server and
-which database is `connection`'s part.
+psycopg asks and writes, all of a transaction on one connection; ADBC reads tables as Arrow batches. A layer in a
+statement becomes the schema of a shop here. Which server, database and shop is `connection`'s part.
 """
 
 import atexit
@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from threading import Lock
 from typing import Any, cast
 
@@ -21,11 +22,40 @@ from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.numeric import Int8Dumper
 from psycopg.types.string import StrDumper, TextLoader
 
+from analytics_pipeline.tables.shape import LAYERS, OF_THE_SHOP
+
 Connection = Any
 """A DB-API connection, or a cursor of one: psycopg's, or ADBC's where tables are read."""
 Begin = Callable[[str], Connection]
 """Opens a connection of one kind to a URL."""
 DRIVER_ERRORS = (psycopg.Error, adbc_driver_manager.Error)
+
+
+_LAYER = re.compile(f'{re.escape(OF_THE_SHOP)}({"|".join(LAYERS)})"')
+
+
+def in_schemas(statement: str, namespace: str | None) -> str:
+    """Return a statement whose layers are the schemas of one shop, as in `"ops".polls` or `"de_ops".polls`."""
+    return _LAYER.sub(rf'"{namespace}_\1"' if namespace else r'"\1"', statement)
+
+
+@cache
+def _cursors(namespace: str | None) -> type[psycopg.RawCursor[Any]]:
+    """Return the kind of cursor that means one shop's schemas by layers."""
+
+    class OfOneShop(psycopg.RawCursor[Any]):
+        def execute(self, query: Any, *arguments: Any, **settings: Any) -> "OfOneShop":  # noqa: ANN401 - psycopg's
+            return super().execute(in_schemas(query, namespace), *arguments, **settings)
+
+        def copy(self, statement: Any, *arguments: Any, **settings: Any) -> Any:  # noqa: ANN401 - as above
+            return super().copy(in_schemas(statement, namespace), *arguments, **settings)
+
+    return OfOneShop
+
+
+def mean(connection: Connection, namespace: str | None) -> None:
+    """Have the cursors that a connection gives from now on mean the schemas of one shop by layers."""
+    connection.cursor_factory = _cursors(namespace)
 
 
 class _InUtc(TimestamptzLoader):

@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 import psycopg
 
 from analytics_pipeline.errors import TableBusyError, TableMismatchError
-from analytics_pipeline.tables.shape import Column, Table
+from analytics_pipeline.tables.shape import Column, Table, schema_in_sql
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection, sqlstate
 
@@ -21,10 +21,11 @@ SECONDS_TO_WAIT = 30
 def ensure_schema(database: Database, schema: str) -> None:
     """Create a schema when it is missing, in a transaction of its own, so that no other one waits for the caller's."""
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute("select 1 from pg_namespace where nspname = $1", (schema,))
-        if cursor.fetchone() is None:
+        name = schema_in_sql(schema)
+        cursor.execute(f"select to_regnamespace('{name}') is null")
+        if cursor.fetchone()[0]:
             wait_for_turn(connection, cursor)
-            cursor.execute(f"create schema if not exists {schema}")
+            cursor.execute(f"create schema if not exists {name}")
             connection.commit()
 
 
@@ -110,19 +111,19 @@ def _added(cursor: Connection, table: Table) -> list[str]:
 def create_statements(table: Table) -> list[str]:
     """Return the DDL of a new table and its comments; the schema is there: see `ensure_schema`."""
     columns = ", ".join(_definition(column) for column in table.columns)
-    return [f"create table {table.qualified_name} ({columns})", *comment_statements(table)]
+    return [f"create table {table.sql_name} ({columns})", *comment_statements(table)]
 
 
 def comment_statements(table: Table) -> list[str]:
     """Return the DDL of a table's comments."""
-    described = f"comment on table {table.qualified_name} is {_text(table.description)}"
+    described = f"comment on table {table.sql_name} is {_text(table.description)}"
     return [described, *(_comment(table, column) for column in table.columns)]
 
 
 def key_statements(table: Table) -> list[str]:
     """Return the DDL of a table's primary key and indexes."""
-    key = [f"alter table {table.qualified_name} add primary key ({', '.join(table.key)})"] if table.key else []
-    return [*key, *(f"create index on {table.qualified_name} ({column})" for column in table.indexes)]
+    key = [f"alter table {table.sql_name} add primary key ({', '.join(table.key)})"] if table.key else []
+    return [*key, *(f"create index on {table.sql_name} ({column})" for column in table.indexes)]
 
 
 def migration_statements(
@@ -153,13 +154,13 @@ def migration_statements(
         if found is None:
             filled = "" if column.filler is None else f" default {_text(column.filler)}"
             statements += [
-                f"alter table {table.qualified_name} add column {_definition(column)}{filled}",
+                f"alter table {table.sql_name} add column {_definition(column)}{filled}",
                 _comment(table, column),
             ]
         elif found[0] != column.postgres_type:
             raise _mismatch(table, f"its column {column.name} is {found[0]}, the contract says {column.postgres_type}")
         elif column.is_nullable and not found[1]:
-            statements.append(f"alter table {table.qualified_name} alter column {column.name} drop not null")
+            statements.append(f"alter table {table.sql_name} alter column {column.name} drop not null")
     wanted = {column.name for column in table.columns}
     for name, (_, is_nullable) in stored.items():
         if name not in wanted and not is_nullable:
@@ -168,7 +169,7 @@ def migration_statements(
             )
     if key is not None and set(key[1]) < set(table.key):
         statements.append(
-            f"alter table {table.qualified_name} drop constraint {key[0]}, add primary key ({', '.join(table.key)})"
+            f"alter table {table.sql_name} drop constraint {key[0]}, add primary key ({', '.join(table.key)})"
         )
     return statements
 
@@ -184,9 +185,8 @@ def stored_columns(cursor: Connection, table: Table) -> dict[str, tuple[str, boo
     """Return type and nullability of each stored column, by name; None where there is no table."""
     cursor.execute(
         "select a.attname, format_type(a.atttypid, a.atttypmod), not a.attnotnull or a.atthasdef "
-        "from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace "
-        "where n.nspname = $1 and c.relname = $2 and a.attnum > 0 and not a.attisdropped order by a.attnum",
-        (table.schema, table.name),
+        f"from pg_attribute a where a.attrelid = to_regclass('{table.sql_name}') "
+        "and a.attnum > 0 and not a.attisdropped order by a.attnum"
     )
     rows = cursor.fetchall()
     return {name: (kind, is_nullable) for name, kind, is_nullable in rows} or None
@@ -197,8 +197,8 @@ def stored_key(cursor: Connection, table: Table) -> tuple[str, tuple[str, ...]] 
     cursor.execute(
         "select quote_ident(k.conname), (select array_agg(a.attname::text order by a.attnum) from pg_attribute a "
         "where a.attrelid = k.conrelid and a.attnum = any(k.conkey)) "
-        "from pg_constraint k where k.contype = 'p' and k.conrelid = to_regclass($1)",
-        (table.qualified_name,),
+        "from pg_constraint k where k.contype = 'p' and k.conrelid = "
+        f"to_regclass('{table.sql_name}')"
     )
     rows = cursor.fetchall()
     return (rows[0][0], tuple(rows[0][1])) if rows else None
@@ -209,7 +209,7 @@ def _definition(column: Column) -> str:
 
 
 def _comment(table: Table, column: Column) -> str:
-    return f"comment on column {table.qualified_name}.{column.name} is {_text(column.description)}"
+    return f"comment on column {table.sql_name}.{column.name} is {_text(column.description)}"
 
 
 def _text(value: str) -> str:

@@ -99,16 +99,15 @@ def refuse_readers(cursor: Connection, table: Table, change: ShapeChange) -> Non
         TableMismatchError: There is one; the message names it.
     """
     cursor.execute(
-        """
+        f"""
         select distinct reader.oid::regclass::text, a.attname::text
         from pg_depend as needs
         join pg_rewrite as rule on rule.oid = needs.objid and needs.classid = 'pg_rewrite'::regclass
         join pg_class as reader on reader.oid = rule.ev_class and reader.oid <> needs.refobjid
         join pg_attribute as a on a.attrelid = needs.refobjid and a.attnum = needs.refobjsubid
-        where needs.refclassid = 'pg_class'::regclass and needs.refobjid = to_regclass($1)
+        where needs.refclassid = 'pg_class'::regclass and needs.refobjid = to_regclass('{table.sql_name}')
         order by 1, 2
-        """,
-        (table.qualified_name,),
+        """
     )
     read: dict[str, list[str]] = {}
     for view, column in cursor.fetchall():
@@ -142,10 +141,11 @@ def reshape(cursor: Connection, table: Table, change: ShapeChange, rows: Table) 
         TableMismatchError: Something is made of what would be dropped.
         TableBusyError: Others have been reading the table all the time.
     """
-    name, key = table.qualified_name, stored_key(cursor, table)
+    name, key = table.sql_name, stored_key(cursor, table)
     is_new_key = change.is_of_the_key(table)
     added = [*change.added, *(column for column, _ in change.retyped)]
-    with patiently(cursor, f"{name} gets another shape ({change}) and has been in use"), _nothing_needed(table, change):
+    busy = f"{table.qualified_name} gets another shape ({change}) and has been in use"
+    with patiently(cursor, busy), _nothing_needed(table, change):
         cursor.execute(f"lock table {name} in access exclusive mode")
         cursor.execute(f"delete from {name}")
         parts = [f"drop constraint {key[0]}"] if key and is_new_key else []
@@ -155,7 +155,7 @@ def reshape(cursor: Connection, table: Table, change: ShapeChange, rows: Table) 
         for part in parts:
             cursor.execute(f"alter table {name} {part}")
     names = ", ".join(column.name for column in table.columns)
-    cursor.execute(f"insert into {name} ({names}) select {names} from {rows.qualified_name}")
+    cursor.execute(f"insert into {name} ({names}) select {names} from {rows.sql_name}")
     for statement in (*(key_statements(table) if is_new_key else ()), *comment_statements(table)):
         cursor.execute(statement)
 

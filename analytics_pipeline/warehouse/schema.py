@@ -122,10 +122,11 @@ def packaged_schema() -> Schema:
 
 def read_stored(database: Database) -> Stored:
     """Return what a database says of itself; one query where it has been opened before."""
-    names = ", ".join(f"('{table.qualified_name}')" for table in OPS_TABLES)
-    missing = f"select name, null as value from (values {names}) as wanted (name) where to_regclass(name) is null"
+    names = ", ".join(f"('{table.qualified_name}', '{table.sql_name}')" for table in OPS_TABLES)
+    wanted = f"(values {names}) as wanted (name, in_sql)"
+    missing = f"select name, null as value from {wanted} where to_regclass(in_sql) is null"
     try:
-        rows = query(database, f"select name, value from {INSTALLATION.qualified_name} union all {missing}")
+        rows = query(database, f"select name, value from {INSTALLATION.sql_name} union all {missing}")
     except psycopg.Error as error:
         if sqlstate(error) != UNDEFINED_TABLE:
             raise
@@ -231,7 +232,7 @@ def _keep(cursor: Connection, facts: Mapping[str, str]) -> None:
         cursor.execute(statement)
     for name, value in facts.items():
         cursor.execute(
-            f"insert into {INSTALLATION.qualified_name} (name, value, set_at) values ($1, $2, clock_timestamp()) "
+            f"insert into {INSTALLATION.sql_name} (name, value, set_at) values ($1, $2, clock_timestamp()) "
             "on conflict (name) do update set value = excluded.value, set_at = excluded.set_at "
             "where installation.value <> excluded.value",
             (name, value),

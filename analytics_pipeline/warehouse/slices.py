@@ -21,7 +21,7 @@ from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables.shape import DAY, Table
 from analytics_pipeline.warehouse.connection import UNIQUE_VIOLATION, Database
 from analytics_pipeline.warehouse.copying import copy_rows
-from analytics_pipeline.warehouse.drivers import Connection, fetched, sqlstate
+from analytics_pipeline.warehouse.drivers import Connection, fetched, in_schemas, sqlstate
 from analytics_pipeline.warehouse.layout import ensure_schema, ensure_table
 from analytics_pipeline.warehouse.numerics import asked, typed
 from analytics_pipeline.warehouse.turns import take_turns
@@ -211,7 +211,7 @@ def replace_rows(cursor: Connection, table: Table, rows: Rows, part: Days | None
 
 def delete_rows(cursor: Connection, table: Table, part: Days | None) -> None:
     """Delete a slice, several, or all rows, in the caller's transaction."""
-    cursor.execute(f"delete from {table.qualified_name}" + (f" where {table.where(part)}" if part is not None else ""))
+    cursor.execute(f"delete from {table.sql_name}" + (f" where {table.where(part)}" if part is not None else ""))
 
 
 def put_rows(cursor: Connection, table: Table, rows: Rows, part: Days | None) -> int:
@@ -226,10 +226,10 @@ def put_rows(cursor: Connection, table: Table, rows: Rows, part: Days | None) ->
         return _merge(cursor, table, rows.rows)
     if isinstance(rows, Query):
         names = ", ".join(column.name for column in table.columns)
-        cursor.execute(f"insert into {table.qualified_name} ({names}) {rows.sql}")
+        cursor.execute(f"insert into {table.sql_name} ({names}) {rows.sql}")
         return int(cursor.rowcount)
     _refuse_other_types(table, rows.schema)
-    return copy_rows(cursor, table.qualified_name, rows if part is None else _within(table, rows, part))
+    return copy_rows(cursor, table.sql_name, rows if part is None else _within(table, rows, part))
 
 
 def _within(table: Table, rows: pa.Table | pa.RecordBatchReader, part: Days) -> pa.RecordBatchReader:
@@ -261,11 +261,11 @@ def _refuse_other_types(table: Table, given: pa.Schema) -> None:
 
 def _merge(cursor: Connection, table: Table, rows: pa.RecordBatchReader) -> int:
     staged = f"changed_{table.name}"
-    cursor.execute(f"create temporary table {staged} (like {table.qualified_name}) on commit drop")
+    cursor.execute(f"create temporary table {staged} (like {table.sql_name}) on commit drop")
     written = copy_rows(cursor, staged, rows)
     column = table.merge_column
-    cursor.execute(f"delete from {table.qualified_name} where {column} in (select {column} from {staged})")
-    cursor.execute(f"insert into {table.qualified_name} select * from {staged}")
+    cursor.execute(f"delete from {table.sql_name} where {column} in (select {column} from {staged})")
+    cursor.execute(f"insert into {table.sql_name} select * from {staged}")
     return written
 
 
@@ -303,7 +303,7 @@ def read(
         in_order: Whether days come one after the other; sorting takes longer than reading.
     """
     wanted = table.columns if columns is None else tuple(table.column(name) for name in columns)
-    statement = f"select {', '.join(asked(column.name, column.type) for column in wanted)} from {table.qualified_name}"
+    statement = f"select {', '.join(asked(column.name, column.type) for column in wanted)} from {table.sql_name}"
     if part is not None:
         statement += f" where {table.where(part)}"
     if in_order and table.day_column and (part is None or len(part) > 1):
@@ -311,7 +311,7 @@ def read(
     schema = pa.schema([pa.field(column.name, column.type) for column in wanted])
     with database.reading() as cursor:
         try:
-            cursor.execute(statement)
+            cursor.execute(in_schemas(statement, database.namespace))
         except adbc_driver_manager.Error as error:
             if sqlstate(error) not in {UNDEFINED_TABLE, INVALID_SCHEMA}:
                 raise
@@ -361,7 +361,7 @@ def newest_change(database: Database, table: Table) -> datetime | None:
     if not exists(database, table):
         return None
     stamp: datetime | None = query(
-        database, f"select max(changed_at) as stamp from {table.qualified_name} where changed_at <= extracted_at"
+        database, f"select max(changed_at) as stamp from {table.sql_name} where changed_at <= extracted_at"
     )[0]["stamp"]
     return stamp
 
@@ -374,5 +374,5 @@ def exists(database: Database, table: Table) -> bool:
 
 def is_there(cursor: Connection, table: Table) -> bool:
     """Return whether the table has been created, in the caller's transaction."""
-    cursor.execute(f"select to_regclass('{table.qualified_name}') is not null")
+    cursor.execute(f"select to_regclass('{table.sql_name}') is not null")
     return bool(cursor.fetchone()[0])

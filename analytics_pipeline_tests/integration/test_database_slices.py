@@ -13,7 +13,7 @@ from analytics_pipeline.errors import ContractError
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import Changes, Query, exists, newest_change, read, read_table, write
-from analytics_pipeline.warehouse.turns import exclusive, take_turns
+from analytics_pipeline.warehouse.turns import exclusive, key_of_lock, take_turns
 from analytics_pipeline_tests.integration.loaded import wait_until
 from analytics_pipeline_tests.integration.tables import (
     STAMPED,
@@ -241,7 +241,8 @@ def test_writers_of_one_table_wait_for_each_other_and_readers_do_not(stored: Dat
 
 
 def test_a_named_lock_is_held_by_one_until_its_block_ends(database: Database) -> None:
-    free = "select pg_try_advisory_lock(hashtextextended('clean orders', 1)) as free"
+    key = key_of_lock(1).replace("$1", "'clean orders'")
+    free = f"select pg_try_advisory_lock({key}) as free"
     with exclusive(database, "clean orders"):
         assert value(database, free) is False
         with exclusive(database, "another"):

@@ -168,7 +168,7 @@ class FieldAudit:
 
     def _stored_newest_day(self) -> date | None:
         """Return the newest loaded business day; None for a list without days, and before the first one."""
-        day, name = self._table.day_column, self._table.qualified_name
+        day, name = self._table.day_column, self._table.sql_name
         if day is None or not exists(self._database, self._table):
             return None
         newest: date | None = query(self._database, f"select max({day}) as day from {name}")[0]["day"]

@@ -212,7 +212,7 @@ def _stored_records(database: Database, contract: Contract) -> int:
     """Return how many different customers or products are stored."""
     if not exists(database, contract.table):
         return 0
-    name, key = contract.table.qualified_name, contract.table.arrow_schema.names[0]
+    name, key = contract.table.sql_name, contract.table.arrow_schema.names[0]
     stored: int = query(database, f"select count(distinct {key}) as n from {name}")[0]["n"]
     return stored
 

@@ -47,8 +47,8 @@ def mart_checks(cannot_tell: Collection[str] = ()) -> tuple[StoredCheck, ...]:
             "marts/daily_revenue",
             "Each money column of a day and currency equals the sum of the ledger's events of that day.",
             _differences(
-                _sums(money, "marts.daily_revenue where event_date {slice}"),
-                _sums(money, "clean.sales where event_date {slice}"),
+                _sums(money, '"@marts".daily_revenue where event_date {slice}'),
+                _sums(money, '"@clean".sales where event_date {slice}'),
                 money,
             ),
         ),
@@ -59,9 +59,9 @@ def mart_checks(cannot_tell: Collection[str] = ()) -> tuple[StoredCheck, ...]:
             """
             select day::date::text as example, 1 as difference
             from generate_series(timestamp '{first_day}', timestamp '{last_day}', interval '1 day') as series(day)
-            where not exists (select from marts.daily_revenue where event_date = day::date)
+            where not exists (select from "@marts".daily_revenue where event_date = day::date)
             and exists (
-                select from ops.materialised_days as days
+                select from "@ops".materialised_days as days
                 where table_name = 'clean.sales' and days.day = series.day::date
             )
             """,
@@ -71,8 +71,8 @@ def mart_checks(cannot_tell: Collection[str] = ()) -> tuple[StoredCheck, ...]:
             "marts/daily_product_sales",
             "Gross sales, discounts, returns and net sales of a day equal the sums of the ledger's events of that day.",
             _differences(
-                _sums(goods, "marts.daily_product_sales where event_date {slice}"),
-                _sums(goods, "clean.sales where event_date {slice}"),
+                _sums(goods, '"@marts".daily_product_sales where event_date {slice}'),
+                _sums(goods, '"@clean".sales where event_date {slice}'),
                 goods,
             ),
         ),
@@ -83,8 +83,8 @@ def mart_checks(cannot_tell: Collection[str] = ()) -> tuple[StoredCheck, ...]:
             "marts/daily_revenue",
             "Units, gross sales, discounts, returns and net sales of all products sum up to daily_revenue's.",
             _differences(
-                _sums(additive, "marts.daily_product_sales where event_date {slice}"),
-                _sums(additive, "marts.daily_revenue where event_date {slice}"),
+                _sums(additive, '"@marts".daily_product_sales where event_date {slice}'),
+                _sums(additive, '"@marts".daily_revenue where event_date {slice}'),
                 additive,
             ),
             compared_with=("marts/daily_product_sales",),

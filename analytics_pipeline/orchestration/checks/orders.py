@@ -12,21 +12,21 @@ ORDER_CHECKS = (
         f"""
         select order_id as example, 1 as difference
         from (
-            select distinct order_date, order_id, 'raw' as place from raw.orders where order_date {{slice}}
-            union all select order_date, order_id, 'kept' from clean.orders where order_date {{slice}}
-            union all select order_date, order_id, 'kept' from ops.quarantine
+            select distinct order_date, order_id, 'raw' as place from "@raw".orders where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from "@clean".orders where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from "@ops".quarantine
             where order_date {{slice}} and kind = 'order'
-            union all select order_date, order_id, 'kept' from ops.exclusions where order_date {{slice}}
+            union all select order_date, order_id, 'kept' from "@ops".exclusions where order_date {{slice}}
         ) as places
         group by order_date, order_id
         having count(*) filter (where place = 'raw') <> 1 or count(*) filter (where place = 'kept') <> 1
         union all
         select order_id, 1
-        from ops.exclusions as moved
+        from "@ops".exclusions as moved
         where order_date {{slice}} and reason = '{MOVED}' and order_id not in (
-            select order_id from clean.orders
-            union all select order_id from ops.quarantine where kind = 'order'
-            union all select order_id from ops.exclusions where reason <> '{MOVED}'
+            select order_id from "@clean".orders
+            union all select order_id from "@ops".quarantine where kind = 'order'
+            union all select order_id from "@ops".exclusions where reason <> '{MOVED}'
         )
         """,
     ),
@@ -40,7 +40,7 @@ ORDER_CHECKS = (
             select
                 order_id, order_total,
                 gross_sales - discounts - returns + shipping + charges + taxes + outside_sales as parts
-            from clean.orders where order_date {slice}
+            from "@clean".orders where order_date {slice}
         ) as orders
         where order_total <> parts
         """,
@@ -54,17 +54,17 @@ ORDER_CHECKS = (
         select
             orders.order_id as example, abs(orders.gross_sales - coalesce(lines.gross_sales, 0)) + abs(orders.discounts
             - coalesce(lines.discounts, 0)) + abs(orders.returns - coalesce(lines.returns, 0)) as difference
-        from clean.orders
+        from "@clean".orders
         left join (
             select
                 order_id, sum(quantity) as units, sum(gross_sales) as gross_sales, sum(discounts) as discounts,
                 sum(returns) as returns
             from (
                 select order_id, quantity, gross_sales, discounts, returns
-                from clean.order_lines where order_date {slice}
+                from "@clean".order_lines where order_date {slice}
                 union all
                 select order_id, quantity, gross_sales, discounts, returns
-                from clean.sales where order_date {slice} and right(event_type, 8) = '_charged'
+                from "@clean".sales where order_date {slice} and right(event_type, 8) = '_charged'
             ) as parts
             group by order_id
         ) as lines on lines.order_id = orders.order_id
@@ -84,12 +84,12 @@ ORDER_CHECKS = (
         select
             coalesce(orders.order_id, events.order_id) as example,
             coalesce(orders.order_total - orders.refunded_total, 0) - coalesce(events.added_up, 0) as difference
-        from (select * from clean.orders where order_date {slice}) as orders
+        from (select * from "@clean".orders where order_date {slice}) as orders
         full join (
             select
                 order_id, sum(gross_sales) as gross_sales, sum(discounts) as discounts,
                 sum(total_sales + outside_sales) as added_up
-            from clean.sales where order_date {slice} group by order_id
+            from "@clean".sales where order_date {slice} group by order_id
         ) as events on events.order_id = orders.order_id
         where orders.order_id is null or (
             orders.gross_sales, orders.discounts, orders.order_total - orders.refunded_total
@@ -107,7 +107,7 @@ ORDER_CHECKS = (
         select
             order_id || ' #' || event_number as example, abs(net_sales - (gross_sales - discounts - returns)) +
             abs(total_sales - (net_sales + shipping + charges + taxes)) as difference
-        from clean.sales
+        from "@clean".sales
         where order_date {slice}
         and (net_sales <> gross_sales - discounts - returns or total_sales <> net_sales + shipping + charges + taxes)
         """,
@@ -120,9 +120,9 @@ ORDER_CHECKS = (
         select
             customer_id || ' stands for ' || count(distinct email_hash) || ' different e-mail addresses' as example,
             0 as difference
-        from clean.orders
+        from "@clean".orders
         where email_hash is not null and customer_key in (
-            select customer_id from clean.orders where order_date {slice} and customer_id is not null
+            select customer_id from "@clean".orders where order_date {slice} and customer_id is not null
         )
         group by customer_id
         having count(distinct email_hash) >= 3 and count(distinct email_hash) > count(*) / 2.0
@@ -138,8 +138,8 @@ REFERENCE_CHECKS = (
         "Each customer id of an order is one of clean/customers.",
         """
         select distinct orders.customer_id as example, 0 as difference
-        from clean.orders
-        left join clean.customers on customers.customer_id = orders.customer_id
+        from "@clean".orders
+        left join "@clean".customers on customers.customer_id = orders.customer_id
         where orders.order_date {slice} and orders.customer_id is not null and customers.customer_id is null
         """,
         compared_with=("clean/customers",),
@@ -151,8 +151,8 @@ REFERENCE_CHECKS = (
         "Each product id of a line is one of clean/products.",
         """
         select distinct lines.product_id as example, 0 as difference
-        from clean.order_lines as lines
-        left join clean.products on products.product_id = lines.product_id
+        from "@clean".order_lines as lines
+        left join "@clean".products on products.product_id = lines.product_id
         where lines.order_date {slice} and products.product_id is null
         """,
         compared_with=("clean/products",),

@@ -30,10 +30,10 @@ _WITNESS = StoredCheck(
     "Each figure of the shop's own daily report is ours, or the difference has a name; figures that it lacks are null.",
     "select concat(business_day, ' ', metric, ' ', currency, ': the shop says ', coalesce(shop_says::text, 'nothing'), "
     "', ours by its rules ', by_its_rules) as example, coalesce(unexplained, -by_its_rules) as difference "
-    "from marts.daily_witness where business_day {slice} "
+    'from "@marts".daily_witness where business_day {slice} '
     "and (unexplained <> 0 or (shop_says is null and by_its_rules <> 0))",
     is_blocking=False,
-    compared="select count(distinct business_day) as compared from marts.daily_witness where business_day {slice} "
+    compared='select count(distinct business_day) as compared from "@marts".daily_witness where business_day {slice} '
     "and unexplained is not null and not is_late",
 )
 

@@ -19,7 +19,7 @@ def _has_its_order(table: str) -> StoredCheck:
         f"""
         select record_id as example, 1 as difference
         from {table.replace("/", ".")} as related
-        where record_date {{slice}} and not exists (select from raw.orders where order_id = related.parent_id)
+        where record_date {{slice}} and not exists (select from "@raw".orders where order_id = related.parent_id)
         """,
         compared_with=("raw/orders", "clean/sales"),
         is_blocking=False,

@@ -143,7 +143,7 @@ def days_to_examine(database: Database, table: Table, asked: Days | None, run_id
         return []
     found = query(
         database,
-        f"select min({table.day_column}) as first, max({table.day_column}) as last from {table.qualified_name}",
+        f"select min({table.day_column}) as first, max({table.day_column}) as last from {table.sql_name}",
     )[0]
     return [Days(found["first"], found["last"])] if found["first"] else []
 

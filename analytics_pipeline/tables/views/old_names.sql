@@ -4,17 +4,17 @@ declare
     renamed record;
     reader record;
 begin
-    create or replace view ops.looks as
+    create or replace view "@ops".looks as
     select
         polled_at as looked_at, asked_since, newest_change, orders_seen, orders_changed, days_marked, as_of, requests,
         requests_again, days_held
-    from ops.polls;
-    create or replace view ops.vanished_orders as
+    from "@ops".polls;
+    create or replace view "@ops".vanished_orders as
     select order_id, order_date, deleted_at as vanished_at, run_id, extracted_at, payload, reappeared_at
-    from ops.deleted_orders;
-    create or replace view ops.definitions as
+    from "@ops".deleted_orders;
+    create or replace view "@ops".definitions as
     select hash, timezone, currency, cut, mapping, rules, first_seen_at
-    from ops.code_versions;
+    from "@ops".code_versions;
     for renamed in
         select * from (values
             ('looks', 'polls'), ('vanished_orders', 'deleted_orders'), ('definitions', 'code_versions')
@@ -24,9 +24,9 @@ begin
             select case when rights.grantee = 0 then 'public' else rights.grantee::regrole::text end as name
             from pg_class as relation
             cross join aclexplode(relation.relacl) as rights
-            where relation.oid = ('ops.' || renamed.new)::regclass and rights.privilege_type = 'SELECT'
+            where relation.oid = ('"@ops".' || renamed.new)::regclass and rights.privilege_type = 'SELECT'
         loop
-            execute format('grant select on ops.%I to %s', renamed.old, reader.name);
+            execute format('grant select on "@ops".%I to %s', renamed.old, reader.name);
         end loop;
     end loop;
 end;
