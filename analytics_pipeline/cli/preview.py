@@ -142,7 +142,7 @@ def preview_orders(client: ShopClient, day: date) -> OrdersPreview:
     """
     extraction = extract_orders(client, day, day)
     raw = _read(extraction)
-    children = ask_for_children(client, raw, day)
+    children = ask_for_children(client, raw, day, day)
     cleaned = clean_orders(raw, client.shop, EmailKey(secrets.token_bytes()), children=children)
     faults = cleaned.quarantine["column_name"] + ": " + cleaned.quarantine["reason"]
     documents, profile = _profiled(raw, client.shop.orders)

@@ -4,6 +4,7 @@ Records are compared, not what they come to: a poll asks whether an order has to
 key. Which days a differing one affects, and why, follows from its events (`transforms.changes`), as in the write.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -34,7 +35,7 @@ from analytics_pipeline.transforms.changes import REFUND, OrderState, states
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.raw import UndatedRecord, keys_of
 from analytics_pipeline.transforms.records import decoded
-from analytics_pipeline.transforms.related import NO_CHILDREN, Children
+from analytics_pipeline.transforms.related import NO_CHILDREN, Children, Order
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import fetched
 from analytics_pipeline.warehouse.slices import exists
@@ -125,6 +126,7 @@ class Comparison:
     def _followed(self, rows: Sequence[Row], children: Children) -> tuple[Children, list[Row]]:
         """Ask for what belongs to orders whose records are the same; return it, and the orders of which it differs."""
         differing = []
+        found: defaultdict[str, dict[Order, list[str]]] = defaultdict(dict)
         for row in rows:
             order, document = (row["order_id"], row["order_date"]), decoded(row["payload"])
             for name, calls in self._calls.items():
@@ -133,8 +135,8 @@ class Comparison:
                 stored, shown = children.of(name, order), calls.ask(row["order_id"], document)
                 if len(stored) != len(shown) or not all(map(is_same_record, stored, shown)):
                     differing.append(row)
-                    children = children.having(name, order, shown)
-        return children, list({id(row): row for row in differing}.values())
+                    found[name][order] = shown
+        return children.having(found), list({id(row): row for row in differing}.values())
 
 
 def _stored_records(database: Database, ids: Sequence[str]) -> dict[str, list[tuple[date, str]]]:

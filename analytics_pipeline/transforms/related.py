@@ -33,9 +33,10 @@ class Children:
         """Return the payloads of a list that belong to an order."""
         return self.by_list.get(name, {}).get(order, ())
 
-    def having(self, name: str, order: Order, payloads: Sequence[str]) -> "Children":
-        """Return the same with other records of a list for an order."""
-        return Children({**self.by_list, name: {**self.by_list.get(name, {}), order: payloads}})
+    def having(self, found: Mapping[str, Mapping[Order, Sequence[str]]]) -> "Children":
+        """Return the same with other records for some orders, given by list; all orders are copied."""
+        merged = {name: {**self.by_list.get(name, {}), **by_order} for name, by_order in found.items()}
+        return Children({**self.by_list, **merged})
 
 
 NO_CHILDREN = Children()

@@ -10,14 +10,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from analytics_pipeline.cli.children import ask_for_children
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.following import order_calls
-from analytics_pipeline.sources.lists import extract_days, extract_orders
+from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
-from analytics_pipeline.transforms.raw import related_list
-from analytics_pipeline.transforms.records import decoded
-from analytics_pipeline.transforms.related import NO_CHILDREN, Children, orders_of
 from analytics_pipeline_tests.dialects.base import Figures
 
 ZERO = Decimal(0)
@@ -48,7 +45,7 @@ def cleaned(name: str, environment: Mapping[str, str], first: date, last: date) 
         table = pa.Table.from_batches(list(extraction), schema=extraction.schema)
         raw: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
         assert extraction.source_count is None or extraction.agrees
-        return clean_orders(raw, client.shop, children=children_of(client, raw, first, last))
+        return clean_orders(raw, client.shop, children=ask_for_children(client, raw, first, last))
 
 
 def client_of(name: str, environment: Mapping[str, str]) -> ShopClient:
@@ -60,23 +57,6 @@ def client_of(name: str, environment: Mapping[str, str]) -> ShopClient:
 
     known = {**os.environ, **environment}
     return ShopClient(load_shop(name), environment=known, sleep=wait, clock=lambda: time.monotonic() + waited[0])
-
-
-def children_of(client: ShopClient, raw: pd.DataFrame, first: date, last: date) -> Children:
-    """The records that belong to orders, of all lists beside them and of follow-up calls."""
-    found, orders = NO_CHILDREN, dict(orders_of(raw))
-    for name in client.shop.orders.related:
-        for batch in extract_days(client, related_list(client.shop, name), first, last):
-            for row in batch.to_pylist():
-                if row["parent_id"] in orders:
-                    order = (row["parent_id"], orders[row["parent_id"]])
-                    found = found.having(name, order, [*found.of(name, order), row["payload"]])
-    for name, calls in order_calls(client).items():
-        for order_id, order_date, payload in zip(raw["order_id"], raw["order_date"], raw["payload"], strict=True):
-            document = decoded(payload)
-            if calls.is_asked(order_id, document):
-                found = found.having(name, (order_id, order_date), calls.ask(order_id, document))
-    return found
 
 
 def figures_by_day(clean: CleanOrders) -> dict[date, dict[str, Any]]:

@@ -17,14 +17,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from analytics_pipeline.cli.children import ask_for_children
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.tables.promises import violations
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
-from analytics_pipeline.transforms.related import NO_CHILDREN, Children
-from analytics_pipeline_tests.dialects.cleaning import children_of, client_of
+from analytics_pipeline.transforms.related import Children, Order
+from analytics_pipeline_tests.dialects.cleaning import client_of
 from analytics_pipeline_tests.dialects.playing import DAYS, serving
 from analytics_pipeline_tests.dialects.test_descriptions import NAMES
 
@@ -86,7 +87,7 @@ def sent(request: pytest.FixtureRequest) -> Sent:
         extraction = extract_orders(client, DAYS[0], DAYS[-1])
         table = pa.Table.from_batches(list(extraction), schema=extraction.schema)
         raw: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
-        found = children_of(client, raw, DAYS[0], DAYS[-1])
+        found = ask_for_children(client, raw, DAYS[0], DAYS[-1])
         rows = list(zip(raw["order_id"], raw["order_date"], raw["payload"], strict=True))
         lists = {
             one: {order_id: list(found.of(one, (order_id, day))) for order_id, day, _ in rows}
@@ -118,7 +119,8 @@ def damaged(record: Any, path: tuple[str | int, ...], value: object) -> Any:  # 
 
 def cleaned(sent: Sent, drawn: list[tuple[int, int, int]]) -> CleanOrders:
     """Clean one order as it is, and some of which the order or a record that belongs to it is damaged in one place."""
-    rows, children = [], NO_CHILDREN
+    rows = []
+    children: dict[str, dict[Order, list[str]]] = {name: {} for name in sent.children}
     for number, (which, where, what) in enumerate([(0, 0, -1), *drawn]):
         order_id, day, document = sent.orders[which % len(sent.orders)]
         key = f"{order_id}-{number}"
@@ -129,17 +131,12 @@ def cleaned(sent: Sent, drawn: list[tuple[int, int, int]]) -> CleanOrders:
         places = [place for place in places_of(whole) if len(place) > 1]
         if what >= 0:
             whole = damaged(whole, places[where % len(places)], HOSTILE[what % len(HOSTILE)])
-        children = _with(children, key, day, {name: whole[name] for name in belongs})
+        for name in belongs:
+            children[name][key, day] = [json.dumps(one) for one in whole[name]]
         payload = json.dumps(whole["order"])
         rows.append({"order_id": key, "order_date": day, "extracted_at": EXTRACTED_AT, "payload": payload})
     raw = pa.Table.from_pylist(rows, schema=RAW_ORDERS.table.arrow_schema)
-    return clean_orders(raw.to_pandas(types_mapper=pd.ArrowDtype), sent.shop, children=children)
-
-
-def _with(children: Children, key: str, day: date, belongs: dict[str, list[object]]) -> Children:
-    for name, found in belongs.items():
-        children = children.having(name, (key, day), [json.dumps(one) for one in found])
-    return children
+    return clean_orders(raw.to_pandas(types_mapper=pd.ArrowDtype), sent.shop, children=Children(children))
 
 
 def test_hostile_orders_are_right_or_in_quarantine_and_nothing_is_lost(sent: Sent) -> None:

@@ -24,7 +24,7 @@ from analytics_pipeline.sources.lists import extract_days, extract_orders
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.raw import related_list
-from analytics_pipeline.transforms.related import NO_CHILDREN
+from analytics_pipeline.transforms.related import Children
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
 from analytics_pipeline_tests.unit.sources.conftest import Bench, description
 
@@ -475,7 +475,7 @@ def test_refunds_of_a_list_of_their_own_count_though_the_order_lists_none(kitche
     batches = extract_days(kitchen.bench.client(recipe), related_list(recipe, "refunds"), DAY, DAY)
     payloads = [row["payload"] for batch in batches for row in batch.to_pylist()]
     kitchen.fake.answers("/orders", Reply({"orders": [given]}))
-    clean = clean_orders(kitchen.raw(recipe), recipe, children=NO_CHILDREN.having("refunds", ("A", DAY), payloads))
+    clean = clean_orders(kitchen.raw(recipe), recipe, children=Children({"refunds": {("A", DAY): payloads}}))
     assert sums(clean) == amounts(gross_sales="20", returns="4", total_sales="16")
 
 
