@@ -246,7 +246,7 @@ def raw_rows(records: Sequence[Hostile], rows: RecordRows, path: str) -> pd.Data
     found, total = envelope_reader(path, ["total"])(body_of(records, path))
     assert isinstance(found, list)
     assert len(found) == total == len(records)
-    batch = rows.batch(found, "page")
+    batch = rows.batch(found, rows.values(found), "page")
     assert batch.num_rows == len(records)
     frame: pd.DataFrame = pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype)
     return frame

@@ -101,10 +101,15 @@ def record_reader(paths: Sequence[str]) -> Reader:
     return _record_reader(tuple(paths))
 
 
+def reads_strictly(paths: Sequence[str]) -> bool:
+    """Whether a reader of these paths refuses any record that is no JSON; else it reads such a one tolerantly."""
+    nested = any(path.startswith(f"{other}.") for path in paths for other in paths)
+    return all(map(is_plain_path, paths)) and not nested
+
+
 @lru_cache(maxsize=KEPT_READERS)
 def _record_reader(paths: tuple[str, ...]) -> Reader:
-    nested = any(path.startswith(f"{other}.") for path in paths for other in paths)
-    if all(map(is_plain_path, paths)) and not nested:
+    if reads_strictly(paths):
         return _struct_reader(paths)
     searches = [compile_path(path) for path in paths]
 

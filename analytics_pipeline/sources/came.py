@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
-from analytics_pipeline.decoding.envelope import record_reader
-from analytics_pipeline.decoding.mapping import decode, id_text, without
+from analytics_pipeline.decoding.mapping import decode, without
+from analytics_pipeline.transforms.raw import Values
 
 _MASK = (1 << 64) - 1
 Key = str | tuple[int, int]
@@ -26,7 +26,8 @@ class _Id:
 class Came:
     """The ids of a list, page by page.
 
-    A version of a record is told from another by its change stamp where one is described, else by its whole text.
+    A version of a record is told from another by its change stamp where it has one, else by its whole text. A record
+    without an id that can be read is one of its own.
 
     Attributes:
         pages: Pages so far that had records.
@@ -35,17 +36,12 @@ class Came:
         versions_beside: Other versions that came on the same page as an id.
     """
 
-    def __init__(self, id_path: str | None, stamp_path: str | None, volatile: Sequence[str] = ()) -> None:
-        """Takes the paths of the id and the change stamp of a record, and the fields that make no other version of it.
-
-        Without an id's path each record is one of its own.
-        """
+    def __init__(self, volatile: Sequence[str] = ()) -> None:
+        """Takes the fields that make no other version of a record."""
         self._volatile = volatile
         self.pages = 0
         self.shifted = self.changed = self.versions_beside = 0
         self._ids: dict[Key, _Id] = {}
-        self._has_id, self._has_stamp = id_path is not None, stamp_path is not None
-        self._read = record_reader(tuple(path for path in (id_path, stamp_path) if path is not None))
 
     def __contains__(self, record_id: object) -> bool:
         return record_id in self._ids
@@ -60,13 +56,13 @@ class Came:
         found = self._ids.get(record_id)
         return found.marks if found else 0
 
-    def look_at(self, records: Sequence[bytes]) -> None:
-        """Notes the records of the next page."""
+    def look_at(self, records: Sequence[bytes], values: Sequence[Values | None]) -> None:
+        """Notes the records of the next page, with what `RecordRows.values` reads of them."""
         if records:
             self.pages += 1
         texts: dict[Key, bytes] = {}
-        for position, record in enumerate(records):
-            key, mark = self._key_and_mark(bytes(record), position)
+        for position, (record, read) in enumerate(zip(records, values, strict=True)):
+            key, mark = self._key_and_mark(record, read, position)
             known = self._ids.get(key)
             text = texts.setdefault(key, record)
             if known is None:
@@ -83,15 +79,10 @@ class Came:
                 self.changed += 1
             known.page, known.mark = self.pages, mark
 
-    def _key_and_mark(self, record: bytes, position: int) -> tuple[Key, int]:
-        if not self._has_id:
+    def _key_and_mark(self, record: bytes, read: Values | None, position: int) -> tuple[Key, int]:
+        name, _, stamp = read or (None, None, None)
+        if name is None:  # an odd record is judged elsewhere
             return (self.pages, position), mark_of(record)
-        try:
-            value, *rest = self._read(record)
-            name = id_text(value)
-        except (ValueError, ArithmeticError, RecursionError):  # an odd record is judged elsewhere
-            return (self.pages, position), mark_of(record)
-        stamp = rest[0] if self._has_stamp else None
         if stamp is None and self._volatile:
             return name, mark_of(self._lasting(record))
         return name, mark_of(record if stamp is None else repr(stamp).encode("utf-8", "replace"))

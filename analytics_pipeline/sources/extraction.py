@@ -85,7 +85,7 @@ class Extraction(Iterator[pa.RecordBatch]):
             bulk: The job whose file has the records; None: they come page by page.
         """
         self.schema = reading.schema
-        self.came = Came(reading.id_path, reading.version_path, reading.volatile)
+        self.came = Came(reading.volatile)
         self._counted = SourceCount()
         self.shop_time: datetime | None = None
         self._client = client
@@ -171,11 +171,12 @@ class Extraction(Iterator[pa.RecordBatch]):
             count = self._count(answer, beside, is_first=page is None)
             self._check_count(count, answer, is_first=page is None)
             before = self.came.distinct
-            self.came.look_at(records)
+            values = self._rows.values(records)
+            self.came.look_at(records, values)
             self._counted.look_at(count, records=len(records), before=before, after=self.came.distinct)
             if answer.body is None:
                 return
-            batch = self._rows.batch(records, answer.shown)
+            batch = self._rows.batch(records, values, answer.shown)
             if batch.num_rows:
                 yield batch
             largest, empty = max(largest, len(records)), 0 if records else empty + 1
@@ -189,8 +190,9 @@ class Extraction(Iterator[pa.RecordBatch]):
             self.shop_time = found.shop_time
             rest = iter(found.records)
             while records := list(islice(rest, _BULK_RECORDS)):
-                self.came.look_at(records)
-                batch = self._rows.batch(records, found.shown)
+                values = self._rows.values(records)
+                self.came.look_at(records, values)
+                batch = self._rows.batch(records, values, found.shown)
                 if batch.num_rows:
                     yield batch
             self._counted.said = found.records.records

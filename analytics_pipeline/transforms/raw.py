@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 
 from analytics_pipeline.days import business_day
-from analytics_pipeline.decoding.envelope import record_reader
+from analytics_pipeline.decoding.envelope import reads_strictly, record_reader
 from analytics_pipeline.decoding.mapping import compile_path, decode, id_text, parse_stamp
 from analytics_pipeline.decoding.tolerant import storable
 from analytics_pipeline.errors import AnswerError
@@ -29,6 +29,10 @@ NO_ID = "no-id:"
 EXAMPLES = 5
 MOST_UNDATED = 1_000
 """Records without a day that an extraction sets aside: with more of them the description is wrong."""
+
+Values = tuple[str | None, object, object]
+"""What is read of a record: its id, what its second column is made of, and its change stamp; None without a path."""
+_Row = tuple[str, date | datetime | None, bytes]
 
 _STAMP = pa.timestamp("us", tz="UTC")
 
@@ -138,33 +142,32 @@ class RecordRows:
         self.undated: list[UndatedRecord] = []
         self.odd = OddRecords()
         self._reading = reading
-        paths = [] if reading.id_path is None else [reading.id_path]
-        paths += [reading.stamp_field[1]] if reading.stamp_field else []
+        named = (reading.id_path, reading.stamp_field[1] if reading.stamp_field else None, reading.version_path)
+        paths = [path for path in named if path is not None]  # a reading that lacks one has none of those behind it
         self._places = count(1)
         self._parent = compile_path(reading.parent_path) if reading.parent_path else None
-        self._read_record = record_reader(tuple(paths))
-        self._look_up = [compile_path(path) for path in paths]
+        self._read_record, self._is_strict = record_reader(paths), reads_strictly(paths)
+        self._look_up = [compile_path(path) for path in paths[:2]]
         self._equals: Counter[tuple[str, object]] = Counter()
 
-    def batch(self, records: Sequence[bytes], shown: str) -> pa.RecordBatch:
-        """The rows of a page's records; `shown` is its URL for messages.
+    def values(self, records: Sequence[bytes]) -> list[Values | None]:
+        """What is read of each of a page's records; None of an odd one, which `batch` reads part by part."""
+        return [self._values(record) for record in records]
+
+    def batch(self, records: Sequence[bytes], values: Sequence[Values | None], shown: str) -> pa.RecordBatch:
+        """The rows of a page's records and what `values` reads of them; `shown` is its URL for messages.
 
         Raises:
             AnswerError: Too many records have no day.
         """
-        rows: list[tuple[str, date | datetime | None, bytes]] = []
+        rows: list[_Row] = []
         positions: list[int] = []
-        for position, record in enumerate(records, 1):
-            payload = record
-            try:
-                record_id, second = self._row(self._read_record(record))
-            except (ValueError, ArithmeticError, RecursionError):
-                found = self._odd_row(record, position, shown)
-                if found is None:
-                    continue
-                record_id, second, payload = found
-            if self._reading.keeps(second):
-                rows.append((record_id, second, payload))
+        for position, (record, read) in enumerate(zip(records, values, strict=True), 1):
+            row = self._row(record, read) or self._odd_row(record, position, shown)
+            if row is None:
+                continue
+            if self._reading.keeps(row[1]):
+                rows.append(row)
                 positions.append(position)
             else:
                 self.left_out += 1
@@ -205,13 +208,27 @@ class RecordRows:
         except ValueError:
             return None
 
-    def _row(self, values: Sequence[object]) -> tuple[str, date | datetime | None]:
-        if self._reading.id_path is None:
-            return str(next(self._places)), None
-        value, *stamps = values
-        return id_text(value), self._reading.second_column(stamps[0]) if stamps else None
+    def _values(self, record: bytes) -> Values | None:
+        try:
+            record_id, stamp, version = (*self._read_record(record), None, None, None)[:3]
+            if not self._is_strict and storable(record)[1]:
+                return None
+            return None if self._reading.id_path is None else id_text(record_id), stamp, version
+        except (ValueError, ArithmeticError, RecursionError):
+            return None
 
-    def _odd_row(self, record: bytes, position: int, shown: str) -> tuple[str, date | datetime | None, bytes] | None:
+    def _row(self, record: bytes, values: Values | None) -> _Row | None:
+        """The row of a record that is as described; None of an odd one."""
+        if values is None:
+            return None
+        record_id, stamp, _ = values
+        try:
+            second = self._reading.second_column(stamp) if self._reading.stamp_field else None
+        except (ValueError, ArithmeticError, RecursionError):
+            return None
+        return str(next(self._places)) if record_id is None else record_id, second, record
+
+    def _odd_row(self, record: bytes, position: int, shown: str) -> _Row | None:
         """The row of a record that breaks a rule, with what can be read of it; None when it was set aside."""
         reading, payload = self._reading, self._storable(record, position, shown)
         if reading.id_path is None:

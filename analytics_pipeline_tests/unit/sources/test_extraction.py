@@ -276,6 +276,16 @@ def test_text_that_is_no_unicode_is_kept_escaped_with_its_bytes(fake: FakeShop, 
     assert extraction.odd.escaped == 1
 
 
+def test_text_that_is_no_json_is_kept_escaped_where_a_value_is_an_expression_too(fake: FakeShop, bench: Bench) -> None:
+    record = b'{"id": 1, "created_at": "2026-01-31T08:00:00Z", "note": NaN}'
+    fake.answers("/orders", Reply(b'{"orders": [%s]}' % record))
+    fields = {"order_id": "id", "created_at": "placed_at || created_at"}
+    extraction = extract_orders(bench.client(shop_of(fake.url, orders={"fields": fields})), DAY, DAY)
+    [row] = rows(extraction)
+    assert (row["order_id"], json.loads(row["payload"])) == ("1", {"_escaped": record.decode()})
+    assert extraction.odd.escaped == 1
+
+
 @pytest.mark.parametrize("body", ['{"orders": [{"id": NaN}', '{"orders": [{"id": NaN]}', '{"orders": [NaN 1]}', "NaN"])
 def test_an_answer_without_a_whole_outline_is_asked_for_again_and_told_without_content(
     fake: FakeShop, bench: Bench, body: str

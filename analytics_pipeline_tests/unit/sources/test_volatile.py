@@ -39,8 +39,8 @@ def test_a_field_that_is_not_there_costs_nothing() -> None:
 
 
 def came(record: dict[str, object], *volatile: str) -> str:
-    found = Came("id", None, volatile)
-    found.look_at([json.dumps(record).encode()])
+    found = Came(volatile)
+    found.look_at([json.dumps(record).encode()], [("A", None, None)])
     return fingerprint({"A": found.marks("A")}, ["A"])
 
 
