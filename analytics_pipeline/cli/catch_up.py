@@ -19,7 +19,7 @@ from analytics_pipeline.orchestration.running import days_in_flight, end_dead_ru
 from analytics_pipeline.orchestration.sensors import describe_poll
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import loadable_days
-from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.opening import open_source
 
 
 @click.command(
@@ -45,8 +45,8 @@ def command(parked: bool) -> None:  # noqa: FBT001 - click's way
     with open_instance(settings) as instance:
         end_dead_runs(instance)
         in_flight = days_in_flight(instance)
-    with excerpts_apart(database, "catch-up"), ShopClient(shop) as client:
-        found = poll(client, database, catalogue.daily_marts, in_flight=in_flight)
+    with excerpts_apart(database, "catch-up"), open_source(shop, database) as source:
+        found = poll(source, database, catalogue.daily_marts, in_flight=in_flight)
     if found is None:
         click.echo("No business day is loaded yet: analytics-pipeline run")
         return

@@ -7,7 +7,7 @@ from analytics_pipeline.history.binding import binding_of, rebind
 from analytics_pipeline.late_changes.same_shop import ask_for_stored_orders
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
-from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.opening import open_source
 from analytics_pipeline.warehouse.connection import create_database, data_database
 from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
 
@@ -36,8 +36,8 @@ def command() -> None:
     if bound.fits(shop):
         click.echo(f"{database.label} is bound to {shop.name} already")
         return
-    with ShopClient(shop) as client:
-        sample = ask_for_stored_orders(client, database)
+    with open_source(shop, database) as source:
+        sample = ask_for_stored_orders(source, database)
     if sample.asked and not sample.found:
         raise click.ClickException(
             f"{shop.name} has none of {sample.asked} orders that {database.label} holds of {bound.name}: it is another "

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.decoding.mapping import compile_path, decode
-from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.lists import extract_orders
+from analytics_pipeline.sources.source import Source
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
@@ -28,7 +28,7 @@ class Sample:
     found: int
 
 
-def ask_for_stored_orders(client: ShopClient, database: Database) -> Sample:
+def ask_for_stored_orders(source: Source, database: Database) -> Sample:
     """Ask the shop for a few of the stored orders, by their days; ids alone prove nothing, since shops count from 1.
 
     Raises:
@@ -37,11 +37,11 @@ def ask_for_stored_orders(client: ShopClient, database: Database) -> Sample:
     asked = found = 0
     for day, stored in _sampled(database).items():
         there: dict[str, list[object]] = {}
-        for batch in extract_orders(client, day, day):
+        for batch in source.orders(Days(day, day)):
             for row in batch.to_pylist():
-                there.setdefault(row["order_id"], []).append(_moment(row["payload"], client))
+                there.setdefault(row["order_id"], []).append(_moment(row["payload"], source))
         asked += len(stored)
-        found += sum(_moment(payload, client) in there.get(order_id, []) for order_id, payload in stored)
+        found += sum(_moment(payload, source) in there.get(order_id, []) for order_id, payload in stored)
     return Sample(asked, found)
 
 
@@ -64,9 +64,9 @@ def _sampled(database: Database) -> dict[date, Sequence[tuple[str, str]]]:
     }
 
 
-def _moment(payload: str, client: ShopClient) -> object:
+def _moment(payload: str, source: Source) -> object:
     """Return when an order was placed, as the record says it."""
     try:
-        return compile_path(client.shop.orders.fields.created_at)(decode(payload))
+        return compile_path(source.shop.orders.fields.created_at)(decode(payload))
     except ValueError:
         return None

@@ -5,7 +5,7 @@ as Dagster shows those.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 
 import dagster as dg
@@ -15,6 +15,8 @@ from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.opening import open_source
+from analytics_pipeline.sources.source import Source
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.warehouse.connection import Database, create_database, data_database
 
@@ -75,6 +77,10 @@ class ShopResource(dg.ConfigurableResource[Shop]):
     def description(self) -> Shop:
         """The validated description."""
         return _described(self.reference)
+
+    def source(self, database: Database) -> AbstractContextManager[Source]:
+        """Open what the shop's records are read from, with the secrets that the description names."""
+        return open_source(self.description, database)
 
     @contextmanager
     def client(self) -> Iterator[ShopClient]:

@@ -36,8 +36,8 @@ def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) ->
         end_dead_runs(context.instance)
         stored, described = database.database(), shop.description
         in_flight = days_in_flight(context.instance)
-        with step_guard(stored, "late_changes", None), shop.client() as client:
-            found = poll(client, stored, catalogue.daily_marts, in_flight=in_flight)
+        with step_guard(stored, "late_changes", None), shop.source(stored) as source:
+            found = poll(source, stored, catalogue.daily_marts, in_flight=in_flight)
         if found is None:
             return dg.SkipReason("No business day is loaded yet.")
         today = business_day(datetime.now(UTC), described.zone)

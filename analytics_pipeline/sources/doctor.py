@@ -1,30 +1,17 @@
 """A quick look at whether a shop answers as it is described: one page of the last day's orders, in a sentence."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.lists import extract_orders
+from analytics_pipeline.sources.source import SourceCheck
 
 CLOCKS_DIFFER = timedelta(seconds=60)
 """A difference that travelling and rounding to seconds explain."""
 
 
-@dataclass(frozen=True)
-class ShopCheck:
-    """What the first page of the last day's orders showed.
-
-    Attributes:
-        summary: One sentence for people.
-        notes: Things worth a look that are no errors.
-    """
-
-    summary: str
-    notes: tuple[str, ...]
-
-
-def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
+def check_shop(client: ShopClient, *, now: datetime | None = None) -> SourceCheck:
     """Asks for the first page of the orders of yesterday or of `last_day` (two pages when the first has none of them).
 
     Args:
@@ -52,7 +39,7 @@ def check_shop(client: ShopClient, *, now: datetime | None = None) -> ShopCheck:
         )
     if client.base_url.startswith("http://") and shop.auth.type != "none" and not _is_loopback(client.base_url):
         notes.append("credentials travel unencrypted: use https:// in base_url")
-    return ShopCheck(summary, tuple(notes))
+    return SourceCheck(summary, tuple(notes))
 
 
 def _clock_notes(shop_time: datetime | None, now: datetime) -> list[str]:

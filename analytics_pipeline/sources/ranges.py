@@ -20,6 +20,7 @@ from analytics_pipeline.sources.came import fingerprint
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import Extraction
 from analytics_pipeline.sources.lists import extract_created, extract_days
+from analytics_pipeline.sources.records import Progress, Records
 from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.transforms.raw import DatedList, order_list
 
@@ -28,8 +29,6 @@ PROBES = 32
 """Parts of a range that are tried at most while none of them can be read."""
 LEAST_PIECES = 64
 ATTEMPTS = 2
-
-Progress = Callable[[Extraction], None]
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Part:
     first: date
     last: date
     rows: Spool
-    extractions: list[Extraction] = field(default_factory=list)
+    extractions: list[Records] = field(default_factory=list)
     source_count: int | None = None
     arrived: int = 0
     agrees: bool = False

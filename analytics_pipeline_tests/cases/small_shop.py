@@ -18,6 +18,7 @@ from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.orchestration.jobs import job_of_stale_days
 from analytics_pipeline.orchestration.running import RunSummary, run_days
+from analytics_pipeline.sources.api import ApiSource
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.history import MATERIALISED_DAYS
 from analytics_pipeline.warehouse.connection import Database
@@ -194,7 +195,7 @@ class Case:
         """Ask the shop once what changed, by default at noon after the last loaded day."""
         catalogue = build_catalogue(str(self.path))
         with ShopClient(catalogue.shop) as client:
-            return poll(client, self.database, catalogue.daily_marts, now=now or self._noon_after())
+            return poll(ApiSource(client), self.database, catalogue.daily_marts, now=now or self._noon_after())
 
     def _noon_after(self) -> datetime | None:
         if not exists(self.database, MATERIALISED_DAYS):

@@ -12,6 +12,7 @@ from analytics_pipeline.demo_shop import DemoShopSettings
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.orchestration.jobs import job_of_stale_days
+from analytics_pipeline.sources.api import ApiSource
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.history import LEDGER_MEASURES
 from analytics_pipeline_tests.conftest import Pipeline, at
@@ -70,7 +71,7 @@ def look_at(pipeline: Pipeline, *, retries: int = 4, in_flight: Collection[date]
     shop = catalogue.shop
     patient = shop.model_copy(update={"limits": shop.limits.model_copy(update={"retries": retries})})
     with ShopClient(patient) as client:
-        found = poll(client, pipeline.database, catalogue.daily_marts, in_flight=in_flight)
+        found = poll(ApiSource(client), pipeline.database, catalogue.daily_marts, in_flight=in_flight)
     assert found is not None
     return found
 

@@ -19,6 +19,7 @@ from analytics_pipeline.late_changes.poll import poll
 from analytics_pipeline.orchestration.jobs import job_of_stale_days
 from analytics_pipeline.orchestration.running import run_days
 from analytics_pipeline.shop.spec import packaged_path
+from analytics_pipeline.sources.api import ApiSource
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
@@ -91,7 +92,7 @@ def _morning_after(day: date) -> datetime:
 def _poll(description: Path, database: Database, clock: Callable[[], datetime]) -> None:
     catalogue = build_catalogue(str(description))
     with ShopClient(catalogue.shop) as client:
-        assert poll(client, database, catalogue.daily_marts, now=clock()) is not None
+        assert poll(ApiSource(client), database, catalogue.daily_marts, now=clock()) is not None
 
 
 def _total_sales(database: Database) -> dict[date, Decimal]:

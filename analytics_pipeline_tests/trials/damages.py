@@ -145,10 +145,14 @@ DAMAGES: tuple[Damage, ...] = (
         ("if len(days) == 1:", "if False:"),
     ),
     *_of(
-        "late_changes/poll.py",
+        "late_changes/asking.py",
         _POLLS,
         ("found.began_at - overlap)", "found.began_at + overlap)"),
         ("_loads_since_the_last_poll(self._database)]) - overlap", "_loads_since_the_last_poll(self._database)])"),
+    ),
+    *_of(
+        "late_changes/poll.py",
+        _POLLS,
         ("for day in gaps.days if day not in in_flight]", "for day in gaps.too_large if day not in in_flight]"),
         ("        mark(cursor, found.stale)\n", ""),
     ),

@@ -17,6 +17,7 @@ from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.history.maturity import lateness
 from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.sources.api import ApiSource
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.lists import extract_orders
 from analytics_pipeline.tables.contracts import RAW_ORDERS
@@ -37,7 +38,7 @@ SHOP = DemoShopSettings(opened=OPENED, orders_per_day=(40, 60), longest_refund_d
 def _poll(pipeline: Pipeline, now: datetime) -> Poll:
     catalogue = build_catalogue(str(pipeline.description))
     with ShopClient(catalogue.shop) as client:
-        found = poll(client, pipeline.database, catalogue.daily_marts, now=now)
+        found = poll(ApiSource(client), pipeline.database, catalogue.daily_marts, now=now)
     assert found is not None
     times = POLLS_STOOD_FOR // POLLS_OF_A_DAY
     execute(

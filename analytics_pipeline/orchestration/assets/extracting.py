@@ -14,8 +14,8 @@ from analytics_pipeline.history.stale import note_failure
 from analytics_pipeline.orchestration.assets.drift import FieldAudit
 from analytics_pipeline.orchestration.assets.proof import MOST_REASONS, DaysFound
 from analytics_pipeline.orchestration.assets.publish import ContractAudit
-from analytics_pipeline.sources.extraction import Extraction
 from analytics_pipeline.sources.ranges import DaysRead
+from analytics_pipeline.sources.records import Progress, Records
 from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.shape import Table
@@ -58,11 +58,11 @@ def count_refusals(database: Database, read: DaysRead, run_id: str) -> None:
         note_failure(database, Days(day, day), run_id, ())
 
 
-def reports(context: dg.AssetExecutionContext, contract: Contract) -> Callable[[Extraction], None]:
+def reports(context: dg.AssetExecutionContext, contract: Contract) -> Progress:
     """Return what reports on a long extraction, every few seconds."""
     reported = time.monotonic()
 
-    def report(extraction: Extraction) -> None:
+    def report(extraction: Records) -> None:
         nonlocal reported
         if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()

@@ -36,10 +36,8 @@ from analytics_pipeline.orchestration.assets.publish import ContractAudit, contr
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Endpoint
-from analytics_pipeline.sources.extraction import Extraction
-from analytics_pipeline.sources.following import Followed, follow
-from analytics_pipeline.sources.lists import extract_customers, extract_products
-from analytics_pipeline.sources.ranges import RangeReader
+from analytics_pipeline.sources.following import Followed
+from analytics_pipeline.sources.records import Records
 from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS
@@ -71,10 +69,9 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
         began = database_clock(stored)
         # Orders come in while today's list is read, so its count may differ.
         is_over = days.last < business_day(began, shop.description.zone)
-        with shop.client() as client, ExitStack() as stack:
-            reader = RangeReader(client, stack, is_over=is_over, progress=reports(context, RAW_ORDERS))
-            read = reader.read(days.first, days.last)
-            followed = follow(client, read, stack)
+        with shop.source(stored) as source, ExitStack() as stack:
+            orders = source.read_orders(days, stack, is_over=is_over, progress=reports(context, RAW_ORDERS))
+            read = orders.days
             keep_words(stored, "raw_orders", read, context.run.run_id)
             found = DaysFound(read, stored, days, began, shop.description.zone, is_over=is_over)
             audit = audited(RAW_ORDERS, found, fields)
@@ -84,12 +81,12 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                 return ExtractedOrders(
                     pa.RecordBatchReader.from_batches(RAW_ORDERS.table.arrow_schema, found.rows()),
                     as_of=dict.fromkeys(days, began),
-                    figures=found.extraction_figures(client.statistics),
+                    figures=found.extraction_figures(source.statistics),
                     ids=found.ids(),
                     proofs=found.proofs,
                     undated=judged_table(judge_undated(found.undated, today, shop.description)),
                     left=found.left(),
-                    followed=[_followed_rows(one, found, days) for one in followed],
+                    followed=[_followed_rows(one, found, days) for one in orders.followed],
                 )
 
             days_proved = found.days_result()
@@ -104,7 +101,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
                 results.append(days_proved)
             else:
                 yield days_proved
-            yield from publish(results, outputs(value, {**found.figures(), **costs(client.statistics)}))
+            yield from publish(results, outputs(value, {**found.figures(), **costs(source.statistics)}))
             count_refusals(stored, read, context.run.run_id)
             fields.record(context.run.run_id)
 
@@ -116,12 +113,11 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             stored = database.database()
             bind(stored, shop.description)
             endpoint: Endpoint = getattr(shop.description, name)
-            extract = {"customers": extract_customers, "products": extract_products}[name]
             newest = newest_change(stored, contract.table) if endpoint.changed_since else None
             since = newest - OVERLAP if newest else None
             fields = FieldAudit(contract, endpoint, stored)
-            with shop.client() as client, spool(contract.table.arrow_schema) as rows:
-                extraction = extract(client, since)
+            with shop.source(stored) as source, spool(contract.table.arrow_schema) as rows:
+                extraction = {"customers": source.customers, "products": source.products}[name](since)
                 before = _stored_records(stored, contract) if since is None else 0
 
                 def value() -> Any:  # noqa: ANN401  # what the IO manager takes
@@ -158,7 +154,7 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
 def _extracted(
     context: dg.AssetExecutionContext,
     contract: Contract,
-    extraction: Extraction,
+    extraction: Records,
     rows: Spool,
     *,
     value: Callable[[], Any],
@@ -217,13 +213,13 @@ def _stored_records(database: Database, contract: Contract) -> int:
     return stored
 
 
-def _lacks_some(extraction: Extraction, before: int) -> bool:
+def _lacks_some(extraction: Records, before: int) -> bool:
     """Return whether a whole list has fewer than the shop counts; without a count, below half of what is stored."""
     came, counted = extraction.came.distinct, extraction.source_count
     return before > 0 and not extraction.agrees and (2 * came < before if counted is None else came < counted)
 
 
-def _count_result(contract: Contract, extraction: Extraction, before: int) -> dg.AssetCheckResult:
+def _count_result(contract: Contract, extraction: Records, before: int) -> dg.AssetCheckResult:
     """Return how many customers or products came, and how many there should be.
 
     An empty list that nobody counted does not clear a table; one that lacks some of what was stored `before` takes
