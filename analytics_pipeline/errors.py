@@ -132,5 +132,54 @@ class UnforeseenError(DataError):
     """A step failed by an error that is none of these; the message reports its kind and place, and not its text."""
 
 
+class FolderUnavailableError(TransientError):
+    """A folder or bucket of files cannot be reached."""
+
+
+class FolderRefusedError(PermanentError):
+    """A folder or bucket of files is missing, or may not be read."""
+
+
+class GrowingFileError(TransientError):
+    """A file changed while it was read; nothing of it was taken."""
+
+
+class FileRefusedError(PermanentError):
+    """A file cannot be read as it is described; nothing of it was taken.
+
+    Attributes:
+        path: The file, as it is called in its folder.
+        line: The line at which reading ended, from 1; None where it is the whole file.
+    """
+
+    def __init__(self, message: str, *, path: str, line: int | None = None, excerpt: str | None = None) -> None:
+        super().__init__(f"{path}{'' if line is None else f', line {line}'}: {message}", excerpt=excerpt)
+        self.path, self.line = path, line
+
+
+class EmptyFileError(FileRefusedError):
+    """A file has no content at all."""
+
+
+class DamagedFileError(FileRefusedError):
+    """A file ends too early, or is not what its beginning promises."""
+
+
+class UnsafeFileError(FileRefusedError):
+    """A file would unpack into too much, or leads outside of its folder."""
+
+
+class MissingColumnError(FileRefusedError):
+    """A file lacks a column that the description reads, or has it twice.
+
+    Attributes:
+        column: The column.
+    """
+
+    def __init__(self, message: str, *, path: str, column: str, line: int | None = None) -> None:
+        super().__init__(message, path=path, line=line)
+        self.column = column
+
+
 class FeedError(TransientError):
     """The shop's list of changed orders is not known to be whole, after reading it several times."""

@@ -1,0 +1,108 @@
+"""What reading a file yields: chunks of rows with their lines, beside the rows that could not be read.
+
+How a format is read is in delimited.py and its neighbours; here is only what they have in common.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+UNREADABLE = "_unreadable"
+"""The only key of what stands for a value that is no number or date: {"_unreadable": "12,5O"}, taken for no value."""
+LONGEST_TEXT = 2_000
+"""Characters of a row that a fault keeps."""
+REASONS = {
+    "broken_quote": "a quote is opened and not closed, or closed within a text",
+    "too_few_columns": "the row has fewer columns than the header",
+    "too_many_columns": "the row has more columns than the header",
+    "nul_byte": "the row holds a NUL byte",
+    "wrong_encoding": "the row holds bytes that are not of the file's encoding",
+    "unreadable_number": "the value is no number as `numbers` describes it",
+    "unreadable_date": "the value is no date as `dates` describes it",
+    "no_json_object": "the line is no JSON object",
+    "merged_cells": "the row lies in cells that are merged over several rows: unmerge them",
+    "formula_error": "a formula gives an error in place of a value",
+    "total_row": "the row is a total",
+    "repeated_header": "the line repeats the header",
+    "blank_row": "the row is blank",
+}
+"""Why a row is a fault or left out, in words."""
+
+_DAMAGED = re.compile("[\ud800-\udfff]")
+Record = dict[str, Any]
+"""A row: text, None, or what JSON or Parquet know besides (whole numbers, Decimals, truth values, lists, objects)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A row, or a value of it, that could not be read, or a row that was left out on purpose.
+
+    Attributes:
+        line: The line of the file at which it begins, from 1; of Parquet the row.
+        reason: A key of `REASONS`.
+        text: What stands there, cut to `LONGEST_TEXT`.
+        column: The column of the value; None where it is the row.
+        last_line: The line at which it ends.
+        record: What could be read of the row, by column; of a row that is among the records, that record.
+    """
+
+    line: int
+    reason: str
+    text: str
+    column: str | None = None
+    last_line: int = 0
+    record: Record | None = None
+
+    @property
+    def message(self) -> str:
+        """Place and reason in words, without the content."""
+        last = f" to {self.last_line}" if self.last_line > self.line else ""
+        column = "" if self.column is None else f", column {self.column}"
+        return f"line {self.line}{last}{column}: {REASONS[self.reason]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A chunk of a file.
+
+    Attributes:
+        records: The rows that could be read.
+        lines: The line at which each begins.
+        faults: Rows that could not be read: they are not among the records.
+        unreadable: Values that could not be read, of rows that are among the records; see `UNREADABLE`.
+        excluded: Rows that were left out on purpose: totals, repeated headers, blank ones.
+    """
+
+    records: list[Record]
+    lines: list[int]
+    faults: list[Fault] = field(default_factory=list)
+    unreadable: list[Fault] = field(default_factory=list)
+    excluded: list[Fault] = field(default_factory=list)
+
+
+def record_of(names: Sequence[str], cells: Iterable[object]) -> Record:
+    """What can be read of a row with another number of cells than there are names."""
+    return {name: (None if cell == "" else cell) for name, cell in zip(names, cells, strict=False)}
+
+
+def shown(row: object) -> str:
+    """A row as the text of a fault."""
+    text = row if isinstance(row, str) else repr(row)
+    return text.rstrip("\r\n")[:LONGEST_TEXT]
+
+
+def is_blank(row: Mapping[str, object] | Sequence[object]) -> bool:
+    """Whether no cell of a row holds anything."""
+    cells = row.values() if isinstance(row, Mapping) else row
+    return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)
+
+
+def is_damaged(text: str) -> bool:
+    """Whether a text holds bytes that are not of the file's encoding."""
+    return not text.isascii() and _DAMAGED.search(text) is not None
+
+
+def storable(text: str) -> str:
+    """A text as Postgres can hold it: U+FFFD for a NUL byte, and for bytes that are not of the encoding."""
+    return _DAMAGED.sub("\ufffd", text).replace("\x00", "\ufffd")
