@@ -17,7 +17,7 @@ from analytics_pipeline.decoding.mapping import compile_path, decode
 from analytics_pipeline.profile.fields import Field, FieldProfile
 from analytics_pipeline.profile.mapped import expressions_of, mapped_paths, personal_paths
 from analytics_pipeline.profile.unfound import Unfound, unfound
-from analytics_pipeline.shop.spec import Endpoint, Shop
+from analytics_pipeline.shop.spec import Records, Shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import Extraction
 from analytics_pipeline.sources.lists import extract_customers, extract_orders, extract_products
@@ -194,7 +194,7 @@ def last_day_with_orders(client: ShopClient, until: date) -> date | None:
     first_day = client.shop.first_day
     if until < first_day:
         return None
-    if client.shop.orders.created_window is None:
+    if client.shop.api_orders.created_window is None:
         days = [max(batch.column("order_date").to_pylist()) for batch in extract_orders(client, first_day, until)]
         return max(days, default=None)
 
@@ -222,7 +222,7 @@ def _read(extraction: Extraction, pages: int | None = None) -> pd.DataFrame:
 
 
 def _of_dimension(
-    extraction: Extraction, raw: pd.DataFrame, endpoint: Endpoint, clean: int, unreadable: list[str]
+    extraction: Extraction, raw: pd.DataFrame, endpoint: Records, clean: int, unreadable: list[str]
 ) -> Preview:
     unread = [Fate("values that cannot be read", len(unreadable), tuple(unreadable[:EXAMPLES]))] if unreadable else []
     documents, profile = _profiled(raw, endpoint)
@@ -240,7 +240,7 @@ def _of_dimension(
     )
 
 
-def _profiled(raw: pd.DataFrame, endpoint: Endpoint) -> tuple[list[object], FieldProfile]:
+def _profiled(raw: pd.DataFrame, endpoint: Records) -> tuple[list[object], FieldProfile]:
     """Return the records as decoded values, and their profile; what cannot be decoded is reported by cleaning."""
     profile = FieldProfile(personal=personal_paths(mapped_paths(endpoint)))
     documents = []
@@ -251,11 +251,11 @@ def _profiled(raw: pd.DataFrame, endpoint: Endpoint) -> tuple[list[object], Fiel
     return documents, profile
 
 
-def _unfound(endpoint: Endpoint, profile: FieldProfile) -> tuple[Unfound, ...]:
+def _unfound(endpoint: Records, profile: FieldProfile) -> tuple[Unfound, ...]:
     return tuple(unfound(endpoint, profile.fields(), profile.records)) if not profile.notes else ()
 
 
-def _unmapped(endpoint: Endpoint, profile: FieldProfile) -> tuple[Field, ...]:
+def _unmapped(endpoint: Records, profile: FieldProfile) -> tuple[Field, ...]:
     read = mapped_paths(endpoint)
     return tuple(one for one in profile.fields() if one.path not in read and one.json_type not in HOLDERS)
 
@@ -272,7 +272,7 @@ def _values_of_orders(shop: Shop, documents: Sequence[object]) -> Columns:
     return {f"{prefix}{name}": values for prefix, columns in parts.items() for name, values in columns.items()}
 
 
-def _mapped(endpoint: Endpoint, values: Columns) -> tuple[MappedValue, ...]:
+def _mapped(endpoint: Records, values: Columns) -> tuple[MappedValue, ...]:
     expressions = {one.role: one.expression for one in expressions_of(endpoint)}
     return tuple(
         MappedValue(role, expressions[role], sum(value is not None for value in found), len(found))

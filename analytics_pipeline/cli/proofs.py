@@ -12,7 +12,7 @@ from analytics_pipeline.history.proofs import (
     read_proofs,
     related_in_doubt,
 )
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.spec import Orders, Shop
 from analytics_pipeline.warehouse.connection import Database
 
 MOST_SHOWN = 5
@@ -28,7 +28,7 @@ def proof_lines(database: Database, shop: Shop) -> Iterator[str]:
     parts = [f"{len(counted)} of {len(proofs)} days held against the shop's count"]
     if uncounted:
         faults = sorted({proof.reason for proof in uncounted if proof.basis != REPEAT and proof.reason})
-        is_described = shop.orders.count_place is not None
+        is_described = isinstance(shop.orders, Orders) and shop.orders.count_place is not None
         why = faults[-1] if is_described and faults else "the shop gives no count"
         parts.append(f"{len(uncounted)} not compared ({why})")
     if repeated:

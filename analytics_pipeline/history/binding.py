@@ -27,6 +27,8 @@ from analytics_pipeline.warehouse.slices import exists, query
 ID, NAME, BASE_URL, RESOLVED = "shop_id", "shop_name", "shop_base_url", "shop_base_url_hash"
 COMMENT = "Answers of the shop "
 """How the schema `raw` was marked before there was a table."""
+OF_FILES = "files:"
+"""Begins the address of a shop that is read from files; its folder follows."""
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 
@@ -131,6 +133,8 @@ def _keep(cursor: Connection, shop: Shop) -> None:
 
 def _described(shop: Shop) -> Binding:
     resolved = ""
+    if shop.base_url is None:
+        return Binding(shop.name, f"{OF_FILES}{shop.files.folder}" if shop.files else OF_FILES)
     if has_reference(shop.base_url):
         with suppress(MissingSecretError, ValueError):
             url = resolve(shop.base_url, os.environ, where="base_url").rstrip("/")

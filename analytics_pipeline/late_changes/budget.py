@@ -52,10 +52,11 @@ def read_budget(database: Database, shop: Shop, now: datetime) -> Budget:
 
 def pages_of(shop: Shop) -> Pages:
     """Return what reading days of a shop costs; a related list is taken to fit one page."""
-    has_count = shop.orders.count is not None or shop.orders.count_header is not None
-    size = getattr(shop.orders.pagination, "size", None) or PAGE
-    of_related = sum(1 if one.is_counted else 2 for one in shop.orders.related.values())
-    return Pages(size, of_related + (0 if has_count else 1), is_whole=shop.orders.created_window is None)
+    orders = shop.api_orders
+    has_count = orders.count is not None or orders.count_header is not None
+    size = getattr(orders.pagination, "size", None) or PAGE
+    of_related = sum(1 if one.is_counted else 2 for one in orders.related.values())
+    return Pages(size, of_related + (0 if has_count else 1), is_whole=orders.created_window is None)
 
 
 def held_days(

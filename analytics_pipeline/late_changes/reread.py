@@ -52,7 +52,8 @@ def reread(client: ShopClient, database: Database, ranges: Iterable[Days], loade
         ranges: The days; those among them that are not loaded are passed over.
         loaded: The loaded days.
     """
-    has_count = client.shop.orders.count is not None or client.shop.orders.count_header is not None
+    orders = client.shop.api_orders
+    has_count = orders.count is not None or orders.count_header is not None
     found, before = Reread(basis=COUNTED if has_count else NONE), client.statistics.requests
     for days in ranges:
         wanted = {day for day in days if day in loaded}

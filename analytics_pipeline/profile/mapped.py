@@ -11,7 +11,7 @@ from analytics_pipeline.decoding.expressions import PARENT, parse
 from analytics_pipeline.shop.charges import Charge
 from analytics_pipeline.shop.fields import EXTRA_PREFIX, VALUES
 from analytics_pipeline.shop.protocol import Model
-from analytics_pipeline.shop.spec import Endpoint, Orders
+from analytics_pipeline.shop.spec import Orders, Records
 
 PERSONAL_FIELDS = frozenset({"email", "name", "customer_id"})
 Roles = Mapping[str, str]
@@ -46,7 +46,7 @@ class Mapped:
         )
 
 
-def mapped_paths(endpoint: Endpoint) -> dict[str, str]:
+def mapped_paths(endpoint: Records) -> dict[str, str]:
     """Return every path that a list's description reads, with the key that reads it, such as `lines.unit_price`."""
     roles: dict[str, str] = {}
     for one in expressions_of(endpoint):
@@ -55,7 +55,7 @@ def mapped_paths(endpoint: Endpoint) -> dict[str, str]:
     return roles
 
 
-def expressions_of(endpoint: Endpoint) -> list[Mapped]:
+def expressions_of(endpoint: Records) -> list[Mapped]:
     """Return all expressions by which a list's description reads its records.
 
     What reads records of lists with a path of their own, which the order itself does not have, is left out.
@@ -73,7 +73,7 @@ def personal_paths(roles: Roles) -> set[str]:
     return {path for path, role in roles.items() if role.rpartition(".")[2] in PERSONAL_FIELDS}
 
 
-def _read(endpoint: Endpoint) -> Iterator[Mapped]:
+def _read(endpoint: Records) -> Iterator[Mapped]:
     fields: Model = getattr(endpoint, "fields")  # noqa: B009 - each kind of list has its own
     yield from _of_fields("", fields, _RECORD)
     if not isinstance(endpoint, Orders):

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from analytics_pipeline.profile.drift import KnownField
 from analytics_pipeline.profile.fields import ANY_KEY, Field
 from analytics_pipeline.profile.mapped import expressions_of
-from analytics_pipeline.shop.spec import Endpoint
+from analytics_pipeline.shop.spec import Records
 
 EXPECTED = frozenset({"currency", "total", "taxes", "discounts", "updated_at", "lines"})
 USUAL = frozenset({"customer_id", "email", "country", "shipping", "title", "category", "price", "name"})
@@ -51,7 +51,7 @@ class Unfound:
 
 
 def unfound(
-    endpoint: Endpoint, fields: Sequence[Field], records: int, known: Sequence[KnownField] = ()
+    endpoint: Records, fields: Sequence[Field], records: int, known: Sequence[KnownField] = ()
 ) -> list[Unfound]:
     """Return the mapped paths that none of some records has, nor any earlier one.
 

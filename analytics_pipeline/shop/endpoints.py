@@ -14,7 +14,7 @@ from analytics_pipeline.shop.bulk import Bulk
 from analytics_pipeline.shop.fields import as_text, mapped_names
 from analytics_pipeline.shop.paging import Pagination
 from analytics_pipeline.shop.placeholders import Draft
-from analytics_pipeline.shop.protocol import LATER, DottedPath, Nothing, RecordsPath, Text, Times
+from analytics_pipeline.shop.protocol import LATER, DottedPath, Model, Nothing, RecordsPath, Text, Times
 from analytics_pipeline.shop.requests import (
     ChangedSince,
     CountRequest,
@@ -29,30 +29,14 @@ from analytics_pipeline.shop.requests import (
 _SIZE = "size_param and size belong together: give both or none, or put {{size}} in params or body"
 
 
-class Endpoint(Request):
-    """What orders, customers and products share: where the list is and how it is paged.
+class Records(Model):
+    """What is said of the records of every list, wherever they are read from.
 
     Attributes:
-        given_places: Placeholders that whoever asks for such a list has values for, beside those of paging and
-            windows.
-        records: Path of the list in the answer, or `@` when the answer is the list.
-        pagination: How the list is paged.
-        count: Path of the shop's own count of the query's records.
-        count_header: Header with that count.
-        count_request: A request of its own for that count.
-        changed_since: How records are asked for that changed since a stamp.
         empty: Values that stand for nothing, by field.
         times: How the list writes stamps, where otherwise than the shop.
     """
 
-    given_places: ClassVar[frozenset[str]] = frozenset()
-
-    records: RecordsPath
-    pagination: Pagination
-    count: DottedPath | None = None
-    count_header: Text | None = None
-    count_request: CountRequest | None = None
-    changed_since: ChangedSince | None = None
     empty: Nothing = Field(default_factory=dict)
     times: Times | None = LATER
 
@@ -68,6 +52,39 @@ class Endpoint(Request):
             for name, values in self.empty.items()
             if name.startswith(prefix) and "." not in name.removeprefix(prefix)
         }
+
+    @model_validator(mode="after")
+    def _empty_names_mapped_fields(self) -> "Records":
+        for name in self.empty:
+            if name not in self.mapped_fields:
+                close = difflib.get_close_matches(name, self.mapped_fields, 1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise ValueError(f"empty names {name}, which is not mapped{hint}")
+        return self
+
+
+class Endpoint(Request, Records):
+    """A list that is asked for by requests: where it is and how it is paged.
+
+    Attributes:
+        given_places: Placeholders that whoever asks for such a list has values for, beside those of paging and
+            windows.
+        records: Path of the list in the answer, or `@` when the answer is the list.
+        pagination: How the list is paged.
+        count: Path of the shop's own count of the query's records.
+        count_header: Header with that count.
+        count_request: A request of its own for that count.
+        changed_since: How records are asked for that changed since a stamp.
+    """
+
+    given_places: ClassVar[frozenset[str]] = frozenset()
+
+    records: RecordsPath
+    pagination: Pagination
+    count: DottedPath | None = None
+    count_header: Text | None = None
+    count_request: CountRequest | None = None
+    changed_since: ChangedSince | None = None
 
     @property
     def body_paths(self) -> dict[str, str]:
@@ -120,11 +137,6 @@ class Endpoint(Request):
         twice = sorted(name for name, uses in Counter(self.query_names).items() if uses > 1)
         if twice:
             raise ValueError(f"the query parameter {', '.join(twice)} is set in more than one place")
-        for name in self.empty:
-            if name not in self.mapped_fields:
-                close = difflib.get_close_matches(name, self.mapped_fields, 1)
-                hint = f"; did you mean {close[0]}?" if close else ""
-                raise ValueError(f"empty names {name}, which is not mapped{hint}")
         if sum(one is not None for one in (self.count, self.count_header, self.count_request)) > 1:
             raise ValueError("give one of count, count_header and count_request")
         return self

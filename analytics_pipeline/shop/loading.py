@@ -18,7 +18,8 @@ from analytics_pipeline.errors import DescriptionError
 Described = TypeVar("Described", bound=BaseModel)
 KeyPath = tuple[str | int, ...]
 
-_UNIONS = {"auth", "pagination", "report"}  # pydantic adds what was chosen to the location of a fault below these
+_UNIONS, _AT_THE_TOP = {"pagination"}, {"auth", "report", "orders", "customers", "products"}
+"""Keys (some at the top alone) below which pydantic adds what was chosen to the location of a fault."""
 _MAY_HOLD_SECRETS = {"auth", "base_url", "headers", "params", "body"}
 _SHOWN_CHARACTERS = 80
 _MOST_LEVELS = 50
@@ -144,9 +145,10 @@ def _fault(model: type[BaseModel], root: yaml.Node, details: ErrorDetails) -> tu
 
 
 def _key_path(location: KeyPath) -> KeyPath:
-    return tuple(
-        step for position, step in enumerate(location) if position == 0 or location[position - 1] not in _UNIONS
-    )
+    chosen = {
+        place + 1 for place, step in enumerate(location) if step in _UNIONS or (place == 0 and step in _AT_THE_TOP)
+    }
+    return tuple(step for place, step in enumerate(location) if place not in chosen)
 
 
 def _dotted(path: KeyPath) -> str:

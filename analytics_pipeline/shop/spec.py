@@ -9,43 +9,29 @@ import difflib
 import json
 from datetime import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from analytics_pipeline.errors import DescriptionError
-from analytics_pipeline.shop.charges import Charges, named, placed_like
 from analytics_pipeline.shop.credentials import ApiKeyAuth, Auth, NoAuth, TokenHeader
-from analytics_pipeline.shop.endpoints import DatedEndpoint, Endpoint
-from analytics_pipeline.shop.fields import (
-    DESCRIPTIVE_LISTS,
-    DESCRIPTIVE_TEXTS,
-    EXTRA_PREFIX,
-    CustomerFields,
-    Extra,
-    ExtraName,
-    IncludesTax,
-    Lines,
-    OrderFields,
-    ProductFields,
-    Refunds,
-    mapped_names,
-)
+from analytics_pipeline.shop.endpoints import Endpoint, Records
+from analytics_pipeline.shop.fields import Refunds
+from analytics_pipeline.shop.files import FileList, FileOrders, Files
+from analytics_pipeline.shop.lists import Customers, Products, ShopCustomers, ShopOrders, ShopProducts
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.money import Money
+from analytics_pipeline.shop.orders import Orders
 from analytics_pipeline.shop.protocol import (
     LATER,
     Day,
     Errors,
-    Expression,
-    FieldPath,
     Fixed,
     LateChanges,
     Limits,
     Model,
     Name,
-    Reason,
     RequestBudget,
     Text,
     TimeOfDay,
@@ -53,15 +39,17 @@ from analytics_pipeline.shop.protocol import (
 )
 from analytics_pipeline.shop.quarantine import QuarantineLimits
 from analytics_pipeline.shop.references import resolve, with_defaults
-from analytics_pipeline.shop.related import Follow, ListName, Related
 from analytics_pipeline.shop.report import COUNTED, Report, ReportRules, ShopReport
 from analytics_pipeline.shop.untold import CannotTell
 from analytics_pipeline.shop.urls import base_url_fault
 
 __all__ = [
+    "Customers",
     "Endpoint",
     "Orders",
+    "Products",
     "QuarantineLimits",
+    "Records",
     "Shop",
     "Times",
     "load_shop",
@@ -72,120 +60,13 @@ __all__ = [
 
 SWEEP_DAYS = 90
 """After how many days any loaded day is read again, where the shop cannot be asked what changed."""
-LEAST_SHOWN_DAYS = 3
 _PACKAGED = Path(__file__).parent / "packaged"
 
 
-class Exclusion(Model):
-    """Records left out on purpose, with the reason they are counted under.
-
-    Attributes:
-        when: True of a record that is left out.
-        reason: What it is counted under.
-    """
-
-    when: Expression
-    reason: Reason
-
-
-class Orders(DatedEndpoint):
-    """The shop's orders.
-
-    Attributes:
-        exclude: Rules that leave orders out on purpose; the first that is true counts.
-        returns_when: True of a credit note: the whole record is goods taken back.
-        cancelled_when: True of a cancelled order, where the shop does not say when that was.
-        volatile: Paths in which two versions of an order may differ and be the same.
-        shown_days: How many days the shop shows an order: older ones are kept as they are, and not asked for.
-        fields: Paths of an order's fields.
-        lines: The order's lines.
-        extra: Further columns of clean.orders, by name.
-        includes_tax: Which amounts contain tax, field by field.
-        charges: Other charges than lines and shipping: tips, fees, duties, gift cards.
-        refunds: The order's refunds.
-        related: Lists of their own path that belong to orders, by name.
-        follow: Lists that are asked for order by order, by name.
-    """
-
-    exclude: Annotated[tuple[Exclusion, ...], Field(strict=False)] = ()
-    returns_when: Expression | None = None
-    cancelled_when: Expression | None = LATER
-    volatile: Annotated[tuple[FieldPath, ...], Field(strict=False, exclude_if=lambda paths: not paths)] = ()
-    shown_days: int | None = Field(default=None, ge=LEAST_SHOWN_DAYS, exclude_if=lambda days: days is None)
-    fields: OrderFields
-    lines: Lines
-    extra: dict[ExtraName, Extra] = Field(default_factory=dict, exclude_if=lambda extra: not extra)
-    includes_tax: IncludesTax | None = LATER
-    charges: Charges = ()
-    refunds: Refunds | None = None
-    related: dict[ListName, Related] = Field(default_factory=dict)
-    follow: dict[ListName, Follow] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _has_rates_where_taxes_differ(self) -> "Orders":
-        said = self.includes_tax
-        differs = said is not None and said.lines != said.discount and {said.lines, said.discount} != {None}
-        if differs and self.lines.fields.discount and not self.lines.fields.tax_rate:
-            raise ValueError("includes_tax says of lines and discount different things: map lines.fields.tax_rate")
-        return self
-
-    @property
-    def mapped_fields(self) -> list[str]:
-        """Names of all mapped fields, those of entries with their list in front: `lines.discount`."""
-        found = [*super().mapped_fields, *mapped_names("lines.", self.lines.fields)]
-        if self.refunds:
-            found += mapped_names("refunds.", self.refunds.fields)
-            found += mapped_names("refunds.lines.", self.refunds.lines.fields) if self.refunds.lines else []
-            found += [f"refunds.{name}" for name in named(self.refunds.charges)]
-        return [*found, *named(self.charges), *(f"{EXTRA_PREFIX}{name}" for name in self.extra)]
-
-    @property
-    def is_described(self) -> bool:
-        """Whether it maps fields that no figure is made of."""
-        return bool(self.extra) or any(getattr(self.fields, name) for name in (*DESCRIPTIVE_TEXTS, *DESCRIPTIVE_LISTS))
-
-    @property
-    def refund_charges(self) -> Charges:
-        """What refunds give back of charges, each with the place that it counts in."""
-        return placed_like(self.refunds.charges, self.charges) if self.refunds else ()
-
-    @property
-    def joined(self) -> dict[str, str]:
-        """The key of an order under which the records of each list are that belongs to orders, by the list's name."""
-        own = {name: related.into for name, related in self.related.items()}
-        return own | {name: follow.into for name, follow in self.follow.items()}
-
-    @model_validator(mode="after")
-    def _lists_have_names_of_their_own(self) -> "Orders":
-        twice = sorted(self.related.keys() & self.follow.keys())
-        if twice:
-            raise ValueError(f"{', '.join(twice)} is a name under related and under follow")
-        return self
-
-    @model_validator(mode="after")
-    def _gives_back_what_it_charges(self) -> "Orders":
-        placed_like(self.refunds.charges if self.refunds else (), self.charges)
-        return self
-
-
-class Customers(Endpoint):
-    """The shop's customers.
-
-    Attributes:
-        fields: Paths of a customer's fields.
-    """
-
-    fields: CustomerFields
-
-
-class Products(Endpoint):
-    """The shop's products.
-
-    Attributes:
-        fields: Paths of a product's fields.
-    """
-
-    fields: ProductFields
+def _require_one_kind(schema: dict[str, Any]) -> None:
+    """Say of the schema what a shop of an API has to have and one of files may lack."""
+    schema["required"] = [name for name in schema["required"] if name not in {"customers", "products"}]
+    schema["anyOf"] = [{"required": ["base_url", "customers", "products"]}, {"required": ["files"]}]
 
 
 class Shop(Model):
@@ -194,7 +75,7 @@ class Shop(Model):
     Attributes:
         name: Names the shop in messages and marks its database: small letters, digits, `_` and `-`.
         base_url: Where the API is, without query; `${NAME}` and `${NAME:-default}` are read from the
-            environment.
+            environment. A shop that is read from files has none.
         timezone: IANA name, such as Europe/Berlin: its midnights bound the business days.
         currency: Three letters: of orders that name none, and of rows of zeros.
         first_day: First business day there can be an order; the partitions begin here.
@@ -213,14 +94,17 @@ class Shop(Model):
         closed_until: Last business day of a closed period: its later changes land on the day they are seen.
         quarantine: How much of a day may be in quarantine.
         cannot_tell: Figures that the shop's records do not tell: null in marts, never 0.
+        files: Where the shop's files lie, of one that is read from files.
         orders: The list of orders.
-        customers: The list of customers.
-        products: The list of products.
+        customers: The list of customers; a shop that is read from files may have none.
+        products: The list of products; a shop that is read from files may have none.
         report: The shop's own daily figures, which are held against ours.
     """
 
+    model_config = ConfigDict(json_schema_extra=_require_one_kind)
+
     name: Name
-    base_url: Text
+    base_url: Text | None = None
     timezone: Text
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     first_day: Day
@@ -239,9 +123,10 @@ class Shop(Model):
     closed_until: Day | None = None
     quarantine: QuarantineLimits = QuarantineLimits()
     cannot_tell: CannotTell = ()
-    orders: Orders
-    customers: Customers
-    products: Products
+    files: Files | None = LATER
+    orders: ShopOrders
+    customers: ShopCustomers
+    products: ShopProducts
     report: ShopReport | None = None
 
     @property
@@ -250,21 +135,40 @@ class Shop(Model):
         return ZoneInfo(self.timezone)
 
     @property
+    def is_of_files(self) -> bool:
+        """Whether its orders are read from files."""
+        return isinstance(self.orders, FileOrders)
+
+    @property
+    def api_orders(self) -> Orders:
+        """The orders as a list of the API.
+
+        Raises:
+            DescriptionError: They are read from files.
+        """
+        if not isinstance(self.orders, Orders):
+            raise DescriptionError(f"shop {self.name}: its orders are read from files, not asked for")
+        return self.orders
+
+    @property
     def lists(self) -> dict[str, Endpoint]:
-        """Every list of the shop, by its key."""
+        """Every list that is asked for by requests, by its key."""
         of_orders = {f"orders.related.{name}": listed for name, listed in self.orders.related.items()}
         followed = {f"orders.follow.{name}": listed for name, listed in self.orders.follow.items()}
-        plain = {"orders": self.orders, "customers": self.customers, "products": self.products}
+        lists = {"orders": self.orders, "customers": self.customers, "products": self.products}
+        plain = {name: listed for name, listed in lists.items() if isinstance(listed, Endpoint)}
         report = {"report": self.report} if isinstance(self.report, Report) else {}
         return {**plain, **of_orders, **followed, **report}
 
-    def times_of(self, described: Endpoint | Refunds) -> Times:
+    def times_of(self, described: Records | Refunds) -> Times:
         """Return how a list writes stamps."""
         return described.times or self.times
 
     @property
     def notices_changes(self) -> bool:
-        """Whether the shop can be asked which orders changed, and says when they did."""
+        """Whether the shop can be asked which orders changed, and says when they did; files are looked at."""
+        if not isinstance(self.orders, Orders):
+            return True
         return self.orders.changed_since is not None and self.orders.fields.updated_at is not None
 
     @property
@@ -292,8 +196,8 @@ class Shop(Model):
 
     @field_validator("base_url")
     @classmethod
-    def _is_a_base_url(cls, text: str) -> str:
-        filled = with_defaults(text)
+    def _is_a_base_url(cls, text: str | None) -> str | None:
+        filled = with_defaults(text) if text is not None else None
         fault = base_url_fault(filled) if filled is not None else None
         if fault:
             raise ValueError(fault)
@@ -306,6 +210,26 @@ class Shop(Model):
         if not isinstance(described, dict) or "landed_by" not in described or "due_by" in described:
             return described
         return {("due_by" if key == "landed_by" else key): value for key, value in described.items()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_lack_lists_of_files(cls, described: object) -> object:
+        """A shop that is read from files knows its customers and products by its orders, where it lists none."""
+        if not isinstance(described, dict) or "files" not in described:
+            return described
+        return {"customers": {"files": []}, "products": {"files": []}, **described}
+
+    @model_validator(mode="after")
+    def _has_where_its_lists_are(self) -> "Shop":
+        lists = {"orders": self.orders, "customers": self.customers, "products": self.products}
+        of_files = [name for name, one in lists.items() if isinstance(one, FileList)]
+        if self.lists and self.base_url is None:
+            raise ValueError(f"base_url is missing: where the API is that has {', '.join(self.lists)}")
+        if of_files and self.files is None:
+            raise ValueError(f"files is missing: the folder in which the files of {', '.join(of_files)} lie")
+        if self.base_url is not None and not self.lists:
+            raise ValueError("base_url is given, and every list is read from files: take it out")
+        return self
 
     @model_validator(mode="after")
     def _is_due_after_the_daily_run_began(self) -> "Shop":

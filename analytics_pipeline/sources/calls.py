@@ -85,15 +85,23 @@ def plan_calls(
     page = next(orders, None)
     related = (related_list(shop, name) for name in shop.orders.related)
     lists = (
-        calls := _calls("orders", shop.orders, orders, page),
+        calls := _calls("orders", shop.api_orders, orders, page),
         *(_calls(one.name, one.endpoint, extract_days(client, one, first_day, last_day)) for one in related),
         *_calls_by_order(client, calls, page),
-        _calls("customers", shop.customers, extract_customers(client)),
-        _calls("products", shop.products, extract_products(client)),
+        *_calls_of_customers_and_products(client),
     )
     measured = (clock() - began) / max(client.statistics.requests, 1)
     budget = shop.request_budget.per_second
     return CallPlan(lists, max(measured, 1 / budget if budget else 0.0))
+
+
+def _calls_of_customers_and_products(client: ShopClient) -> Iterator[ListCalls]:
+    """Yield what these lists take, where they are lists of the API."""
+    customers, products = client.shop.customers, client.shop.products
+    if isinstance(customers, Endpoint):
+        yield _calls("customers", customers, extract_customers(client))
+    if isinstance(products, Endpoint):
+        yield _calls("products", products, extract_products(client))
 
 
 def _calls_by_order(client: ShopClient, orders: ListCalls, page: pa.RecordBatch | None) -> Iterator[ListCalls]:

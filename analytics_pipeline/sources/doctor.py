@@ -28,11 +28,11 @@ def check_shop(client: ShopClient, *, now: datetime | None = None) -> SourceChec
     next(extraction, None)
     counted = "gives no count" if extraction.source_count is None else f"counts {extraction.source_count}"
     summary = (
-        f"{client.base_url}{shop.orders.path} answers: {extraction.records} orders of {day} on the first page, "
+        f"{client.base_url}{shop.api_orders.path} answers: {extraction.records} orders of {day} on the first page, "
         f"the shop {counted}"
     )
     notes = _clock_notes(extraction.shop_time, moment)
-    window = shop.orders.created_window
+    window = shop.api_orders.created_window
     if extraction.outside_window and window is not None and window.format != "date":
         notes.append(
             f"{extraction.outside_window} orders were created on another day: check timezone, times and created_window"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.errors import DescriptionError, SettingsError
 from analytics_pipeline.shop.references import resolve
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.shop.urls import base_url_fault
@@ -14,7 +14,10 @@ def resolved_base_url(shop: Shop, environment: Mapping[str, str]) -> str:
 
     Raises:
         MissingSecretError, SettingsError: A variable of it is not set, or makes no URL of it.
+        DescriptionError: There is none: the shop is read from files.
     """
+    if shop.base_url is None:
+        raise DescriptionError(f"shop {shop.name}: it is read from files, and has no base_url to ask")
     url = resolve(shop.base_url, environment, where="base_url").strip()
     fault = base_url_fault(url)
     if fault:

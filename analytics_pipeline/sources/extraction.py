@@ -13,6 +13,7 @@ import pyarrow as pa
 from analytics_pipeline.decoding.envelope import envelope_reader, record_reader
 from analytics_pipeline.errors import ITS_WORDS, AnswerError, PaginationError, ShopRefusedError
 from analytics_pipeline.shop.bulk import Bulk
+from analytics_pipeline.shop.endpoints import Endpoint
 from analytics_pipeline.shop.paging import Offset
 from analytics_pipeline.shop.placeholders import Draft, PageRequest
 from analytics_pipeline.shop.requests import EVERYTHING, Query, drafted
@@ -92,7 +93,9 @@ class Extraction(Iterator[pa.RecordBatch]):
         self._reading = reading
         self._before = client.statistics.copy()
         self._rows = RecordRows(reading)
-        endpoint = reading.endpoint
+        if not isinstance(reading.endpoint, Endpoint):
+            raise TypeError("only a list that is asked for by requests has pages")
+        self._endpoint = endpoint = reading.endpoint
         read = envelope_reader(endpoint.records, tuple(endpoint.body_paths.values()))
         self._read_answer: Callable[[bytes], _Body] = lambda body: (read(body), body)
         last = getattr(endpoint.pagination, "last", None)
@@ -148,7 +151,7 @@ class Extraction(Iterator[pa.RecordBatch]):
         return self._client.statistics.since(self._before)
 
     def _pages(self, start: Draft) -> Iterator[pa.RecordBatch]:
-        style = self._reading.endpoint.pagination
+        style = self._endpoint.pagination
         guard = LoopGuard(self._client.shop.limits.max_pages)
         draft: Draft | None = first_request(style, start)
         page: Page | None = None
@@ -206,7 +209,7 @@ class Extraction(Iterator[pa.RecordBatch]):
         records: Sequence[bytes],
         largest: int,
     ) -> Page:
-        header = getattr(self._reading.endpoint.pagination, "pages_header", None)
+        header = getattr(self._endpoint.pagination, "pages_header", None)
         return Page(
             request,
             url=answer.url,
@@ -228,7 +231,7 @@ class Extraction(Iterator[pa.RecordBatch]):
 
     def _ask(self, request: PageRequest, before: Page | None) -> "Answer[_Body]":
         """One page; its body is None where the answer is the end of the list."""
-        style = self._reading.endpoint.pagination
+        style = self._endpoint.pagination
         ends = set(style.ends_at_status)
         if before is not None and (self._is_counted or page_number_reached(style, before)):
             ends |= _ENDS_OF_A_PROVED_LIST
@@ -255,7 +258,7 @@ class Extraction(Iterator[pa.RecordBatch]):
 
     def _repeats_at_the_end(self, page: Page | None, largest: int) -> bool:
         """Whether a page that comes again is the last one: described so, all counted ones are here, or it was empty."""
-        style = self._reading.endpoint.pagination
+        style = self._endpoint.pagination
         if getattr(style, "repeated_page_ends", False) or (page is not None and not page.records and largest):
             return True
         # A full first page that comes again and is all that is counted: the shop may not know the paging, and count
@@ -268,7 +271,7 @@ class Extraction(Iterator[pa.RecordBatch]):
 
         A count that the empty page does not repeat may be that of the page before alone.
         """
-        style = self._reading.endpoint.pagination
+        style = self._endpoint.pagination
         if isinstance(style, Offset):
             return False
         is_counted = self._is_counted and count == self.source_count and self.came.pages > 0
@@ -291,18 +294,18 @@ class Extraction(Iterator[pa.RecordBatch]):
             return [], {}
         (records, *values), body = answer.body
         if not isinstance(records, list):
-            path = self._reading.endpoint.records
+            path = self._endpoint.records
             what = "nothing or null" if records is None else type(records).__name__
             there = " and ".join(f"`{found}`" for found in lists_in(body))
             hint = f"; the answer has a list at {there}" if there else ""
             words = error_words(body, self._client.redact)[1]
             fault = f"{answer.asked}: no list of records at `{path}`, but {what}; check `records`{hint}.{words}"
             raise AnswerError(fault, excerpt=excerpt_of(body, self._client.redact))
-        return records, dict(zip(self._reading.endpoint.body_paths, values, strict=True))
+        return records, dict(zip(self._endpoint.body_paths, values, strict=True))
 
     def _check_count(self, count: int | None, answer: "Answer[_Body]", *, is_first: bool) -> None:
         """Refuses an answer without the count that is described, and one that says itself that it failed."""
-        place = self._reading.endpoint.count_place if is_first and count is None else None
+        place = self._endpoint.count_place if is_first and count is None else None
         body = answer.body[1] if answer.body else b""
         if place is None and not may_be_failure(body):
             return
@@ -319,7 +322,7 @@ class Extraction(Iterator[pa.RecordBatch]):
             raise AnswerError(fault, excerpt=excerpt)
 
     def _count(self, answer: "Answer[_Body]", beside: Mapping[str, object], *, is_first: bool) -> int | None:
-        endpoint = self._reading.endpoint
+        endpoint = self._endpoint
         if endpoint.count_request is not None:
             return requested_count(self._client, endpoint.count_request, self._query) if is_first else None
         value = answer.headers.get(endpoint.count_header) if endpoint.count_header else beside.get("count")

@@ -12,6 +12,7 @@ import pyarrow as pa
 from analytics_pipeline.errors import DescriptionError
 from analytics_pipeline.shop.endpoints import Endpoint
 from analytics_pipeline.shop.requests import EVERYTHING
+from analytics_pipeline.shop.spec import Customers, Products
 from analytics_pipeline.shop.windows import (
     changed_since_query,
     covering_query,
@@ -125,7 +126,7 @@ def extract_changed(client: ShopClient, listed: DatedList, changed_since: dateti
 
 
 def extract_customers(client: ShopClient, changed_since: datetime | None = None) -> Extraction:
-    """Reads customers as `CUSTOMERS_SCHEMA`; raises as `extract_orders`.
+    """Reads customers as `CUSTOMERS_SCHEMA`; raises as `extract_orders`, where they are a list of the API.
 
     Args:
         client: The shop's client.
@@ -134,18 +135,20 @@ def extract_customers(client: ShopClient, changed_since: datetime | None = None)
 
     `changed_at` is null where the shop gives no stamp or one that is none: cleaning judges the record.
     """
-    shop = client.shop
-    fields = shop.customers.fields
-    paths = (fields.customer_id, fields.updated_at)
-    return _extract_dimension(client, shop.customers, CUSTOMERS_SCHEMA, paths, changed_since)
+    described = client.shop.customers
+    if not isinstance(described, Customers):
+        raise DescriptionError(f"shop {client.shop.name}: its customers are not asked for at the API")
+    paths = (described.fields.customer_id, described.fields.updated_at)
+    return _extract_dimension(client, described, CUSTOMERS_SCHEMA, paths, changed_since)
 
 
 def extract_products(client: ShopClient, changed_since: datetime | None = None) -> Extraction:
     """Reads products as `PRODUCTS_SCHEMA`; otherwise as `extract_customers`."""
-    shop = client.shop
-    fields = shop.products.fields
-    paths = (fields.product_id, fields.updated_at)
-    return _extract_dimension(client, shop.products, PRODUCTS_SCHEMA, paths, changed_since)
+    described = client.shop.products
+    if not isinstance(described, Products):
+        raise DescriptionError(f"shop {client.shop.name}: its products are not asked for at the API")
+    paths = (described.fields.product_id, described.fields.updated_at)
+    return _extract_dimension(client, described, PRODUCTS_SCHEMA, paths, changed_since)
 
 
 def _extract_dimension(

@@ -13,8 +13,8 @@ from analytics_pipeline.transforms.raw import order_reading
 
 def can_count_orders(shop: Shop) -> bool:
     """Whether the shop counts the orders of exactly the business days that it is asked for."""
-    window = shop.orders.created_window
-    return shop.orders.is_counted and window is not None and window.format != "date" and window.to == "exclusive"
+    window = shop.api_orders.created_window
+    return shop.api_orders.is_counted and window is not None and window.format != "date" and window.to == "exclusive"
 
 
 def count_orders(client: ShopClient, first_day: date, last_day: date) -> int | None:
@@ -26,13 +26,13 @@ def count_orders(client: ShopClient, first_day: date, last_day: date) -> int | N
     Raises:
         ShopUnavailableError, ShopRefusedError, SettingsError, AnswerError: As `extract_orders`.
     """
-    shop = client.shop
-    if shop.orders.count_request is not None:
-        return requested_count(client, shop.orders.count_request, _window_query(shop, first_day, last_day))
-    paging = shop.orders.pagination
+    shop, orders = client.shop, client.shop.api_orders
+    if orders.count_request is not None:
+        return requested_count(client, orders.count_request, _window_query(shop, first_day, last_day))
+    paging = orders.pagination
     if getattr(paging, "size", None) in {None, 1}:
         return _counted_on_the_first_page(client, shop, first_day, last_day)
-    short = shop.orders.model_copy(update={"pagination": paging.model_copy(update={"size": 1})})
+    short = orders.model_copy(update={"pagination": paging.model_copy(update={"size": 1})})
     counted = _counted_on_the_first_page(client, shop.model_copy(update={"orders": short}), first_day, last_day)
     if counted == 1 and _counted_on_the_first_page(client, shop, first_day, last_day) != counted:
         return None
@@ -46,5 +46,5 @@ def _counted_on_the_first_page(client: ShopClient, shop: Shop, first_day: date, 
 
 
 def _window_query(shop: Shop, first_day: date, last_day: date) -> Query:
-    window = shop.orders.created_window
+    window = shop.api_orders.created_window
     return created_window_query(window, first_day, last_day, shop.zone) if window else EVERYTHING

@@ -13,7 +13,9 @@ import pyarrow as pa
 from analytics_pipeline.days import business_day
 from analytics_pipeline.decoding.mapping import compile_path, decode, id_text
 from analytics_pipeline.profile.fields import kind_of
-from analytics_pipeline.shop.spec import Customers, Products, Shop
+from analytics_pipeline.shop.endpoints import Records
+from analytics_pipeline.shop.fields import CustomerFields, ProductFields
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.shape import DAY, TEXT
@@ -47,7 +49,7 @@ def clean_customers(raw: pd.DataFrame, shop: Shop, emails: EmailKey) -> CleanDim
         shop: Maps the records.
         emails: Hashes the addresses.
     """
-    ids, fields, unreadable = _newest(raw, "customer_id", shop.customers, shop)
+    ids, fields, unreadable = _newest(raw, "customer_id", shop.customers, shop.customers.fields, shop)
     first_orders: list[datetime | None] = pa.array(fields.stamps("first_order_at")).to_pylist()
     first_days = [None if stamp is None else business_day(stamp, shop.zone) for stamp in first_orders]
     columns = {
@@ -68,7 +70,7 @@ def clean_products(raw: pd.DataFrame, shop: Shop) -> CleanDimension:
         raw: Rows of `raw/products` with Arrow dtypes; not changed. May be empty.
         shop: Maps the records.
     """
-    ids, fields, unreadable = _newest(raw, "product_id", shop.products, shop)
+    ids, fields, unreadable = _newest(raw, "product_id", shop.products, shop.products.fields, shop)
     columns = {
         "product_id": ids,
         "title": fields.texts("title"),
@@ -85,7 +87,7 @@ def _dimension(columns: Mapping[str, pd.Series], contract: Contract, unreadable:
 
 
 def _newest(
-    raw: pd.DataFrame, id_column: str, described: Customers | Products, shop: Shop
+    raw: pd.DataFrame, id_column: str, described: Records, mapped: CustomerFields | ProductFields, shop: Shop
 ) -> tuple[pd.Series, TypedColumns, list[str]]:
     """Return the ids, the fields of the newest version of each, and the list that unreadable values are noted in.
 
@@ -98,7 +100,7 @@ def _newest(
     newest = newest.drop_duplicates(id_column, keep="last").reset_index(drop=True)
     unreadable: list[str] = []
     documents = [_decoded(payload) for payload in newest["payload"]]
-    faults = _faults_of_ids(newest[id_column], documents, dict(described.fields)[id_column])
+    faults = _faults_of_ids(newest[id_column], documents, dict(mapped)[id_column])
     if faults:
         unreadable += [f"{newest[id_column].iat[place]}: {id_column}, {fault}" for place, fault in faults.items()]
         documents = [document for place, document in enumerate(documents) if place not in faults]
@@ -117,7 +119,7 @@ def _newest(
 
     columns: Columns = {}
     nothing = described.stands_for_nothing()
-    for field, path in described.fields:
+    for field, path in mapped:
         if path is not None:
             look_up = compile_path(path)
             values = [found(place, field, look_up, document) for place, document in enumerate(documents)]

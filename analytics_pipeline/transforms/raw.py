@@ -22,7 +22,7 @@ from analytics_pipeline.decoding.tolerant import storable
 from analytics_pipeline.errors import AnswerError
 from analytics_pipeline.shop.endpoints import DatedEndpoint
 from analytics_pipeline.shop.related import Follow, Related
-from analytics_pipeline.shop.spec import Endpoint, Shop
+from analytics_pipeline.shop.spec import Records, Shop
 
 NO_ID = "no-id:"
 """How the key of a record without an id begins."""
@@ -71,7 +71,7 @@ class Reading:
         volatile: Fields that make no other version of a record.
     """
 
-    endpoint: Endpoint
+    endpoint: Records
     schema: pa.Schema
     id_path: str | None
     stamp_field: tuple[str, str] | None
@@ -370,7 +370,7 @@ class DatedList:
 
 def order_list(shop: Shop) -> DatedList:
     """Return the shop's orders."""
-    return DatedList("orders", shop.orders, shop.orders.fields.created_at, partial(order_reading, shop))
+    return DatedList("orders", shop.api_orders, shop.orders.fields.created_at, partial(order_reading, shop))
 
 
 def related_list(shop: Shop, name: str) -> DatedList:
@@ -384,7 +384,7 @@ def followed_reading(follow: Follow) -> Reading:
     return Reading(follow, FOLLOWED_SCHEMA, None, None, lambda _: None, lambda _: True)
 
 
-def dimension_reading(shop: Shop, endpoint: Endpoint, schema: pa.Schema, paths: tuple[str, str | None]) -> Reading:
+def dimension_reading(shop: Shop, endpoint: Records, schema: pa.Schema, paths: tuple[str, str | None]) -> Reading:
     """How customers or products are read: by an id and perhaps a change stamp, whose paths are given in this order."""
     times, zone = shop.times_of(endpoint), shop.zone
 

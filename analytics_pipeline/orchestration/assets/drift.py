@@ -22,7 +22,7 @@ from analytics_pipeline.profile.drift import BACK, Comparison, FieldChange, Know
 from analytics_pipeline.profile.fields import ANY_KEY, FieldProfile
 from analytics_pipeline.profile.mapped import mapped_paths, personal_paths
 from analytics_pipeline.profile.unfound import unfound
-from analytics_pipeline.shop.spec import Endpoint
+from analytics_pipeline.shop.spec import Records
 from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.contracts import EXAMPLES, RAW_CUSTOMERS
 from analytics_pipeline.warehouse.connection import Database
@@ -73,7 +73,7 @@ class _Sample:
 class FieldAudit:
     """Looks at the records of one extraction, says how their fields differ from the known ones, and records it."""
 
-    def __init__(self, contract: Contract, endpoint: Endpoint, database: Database) -> None:
+    def __init__(self, contract: Contract, endpoint: Records, database: Database) -> None:
         """Read what is known, before anything is written.
 
         Args:
