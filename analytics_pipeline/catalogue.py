@@ -1,4 +1,4 @@
-"""One installation as a value: the shop, the shapes of its tables, its marts. Built once and handed on, never imported.
+"""One installation as a value: shops, shapes of their tables, marts. Built once and handed on, never imported.
 
 What is in the database is not known here, but for the columns of tables from outside that marts say they read.
 """
@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import psycopg
 
-from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.errors import DescriptionError, PipelineError, SettingsError
 from analytics_pipeline.marts.engine import LAYER, Mart, sql_columns
 from analytics_pipeline.marts.folders import MARTS_FOLDER, BrokenMart, Readable, names_outside, read_marts
 from analytics_pipeline.seeds import LAYER as SEEDS
@@ -33,7 +33,7 @@ Opening: TypeAlias = Callable[[], Database]
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What there is in one installation.
+    """What there is of one shop.
 
     Attributes:
         shop: The description of the shop.
@@ -41,6 +41,7 @@ class Catalogue:
         broken: Marts and seeds whose file is wrong, and marts that read them, with the reason; nothing computes them.
         seeds: CSV files of the user's own folder.
         outside: Tables that marts read and nobody here writes.
+        reference: Name of the packaged description, or the path of the description.
     """
 
     shop: Shop
@@ -48,6 +49,12 @@ class Catalogue:
     broken: tuple[BrokenMart, ...] = ()
     seeds: tuple[Seed, ...] = ()
     outside: tuple[Readable, ...] = ()
+    reference: str = ""
+
+    @property
+    def namespace(self) -> str | None:
+        """Begins the names of the shop's schemas and keys; None for the shop with the plain ones."""
+        return self.shop.namespace
 
     @cached_property
     def daily_marts(self) -> tuple[Table, ...]:
@@ -93,6 +100,72 @@ class Catalogue:
         return tuple(name.split("/")) in self.tables
 
 
+@dataclass(frozen=True)
+class BrokenShop:
+    """A description that is wrong, among several.
+
+    Attributes:
+        name: The file's name without its ending.
+        reason: What is wrong with it, with file, line and remedy.
+    """
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Installation:
+    """The shops of one installation; at most one has the plain names of schemas.
+
+    Attributes:
+        shops: Those whose descriptions are right.
+        broken: The others; they stop nobody else.
+    """
+
+    shops: tuple[Catalogue, ...]
+    broken: tuple[BrokenShop, ...] = ()
+
+
+def build_installation(
+    references: Sequence[str], project: Path | None = None, database: Opening | None = None
+) -> Installation:
+    """Read the descriptions of some shops, with their marts and seeds.
+
+    Args:
+        references: Names of packaged shop descriptions, or paths of some.
+        project: The user's own folder; none when None.
+        database: Opens the database in which tables from outside are looked up; asked only if a mart reads one.
+
+    Raises:
+        DescriptionError: The description of the only shop is wrong; of several, such a one is among the broken.
+        SettingsError: Two shops have the same name, or the same names of schemas.
+    """
+    shops: list[Catalogue] = []
+    broken: list[BrokenShop] = []
+    for reference in references:
+        try:
+            shops.append(build_catalogue(reference, project, database))
+        except DescriptionError as error:
+            if len(references) == 1:
+                raise
+            broken.append(BrokenShop(Path(reference).stem, str(error)))
+    _refuse_same_names(shops)
+    return Installation(tuple(shops), tuple(broken))
+
+
+def _refuse_same_names(shops: Sequence[Catalogue]) -> None:
+    seen: dict[tuple[str, str | None], str] = {}
+    for one in shops:
+        for what, value in {"name": one.shop.name, "namespace": one.namespace}.items():
+            other = seen.setdefault((what, value), one.reference)
+            if other != one.reference:
+                same = "no namespace" if value is None else f"the {what} {value}"
+                raise SettingsError(
+                    f"{other} and {one.reference} have {same}, so both would write the same tables. At most one shop "
+                    "has no `namespace:`, and names differ."
+                )
+
+
 def build_catalogue(shop_reference: str, project: Path | None = None, database: Opening | None = None) -> Catalogue:
     """Read a shop's description, the marts and the seeds.
 
@@ -105,11 +178,11 @@ def build_catalogue(shop_reference: str, project: Path | None = None, database: 
         DescriptionError: The description is wrong.
     """
     shop = load_shop(shop_reference)
-    return Catalogue(shop, *read_tables(project, database, shop))
+    return Catalogue(shop, *read_tables(project, database, shop), reference=shop_reference)
 
 
 def installed(settings: Settings) -> Catalogue:
-    """Return the catalogue of an installation; see `build_catalogue`."""
+    """Return the catalogue of an installation's only shop, or of the chosen one; see `build_catalogue`."""
     return build_catalogue(settings.shop, settings.project, partial(data_database, settings))
 
 

@@ -1,16 +1,17 @@
 """Everything that Dagster loads: assembly only.
 
-Importing this module reads the settings, the shop description, marts and seeds: no network, no secret, and no database
+Importing this module reads the settings, the shop descriptions, marts and seeds: no network, no secret, and no database
 but where a mart reads a table from outside, whose columns are looked up.
 """
 
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import dagster as dg
 
-from analytics_pipeline.catalogue import Catalogue, Opening, build_catalogue
+from analytics_pipeline.catalogue import Catalogue, Installation, Opening, build_installation
 from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
 from analytics_pipeline.orchestration.assets.anomalies import build_anomalies_asset
 from analytics_pipeline.orchestration.assets.clean import build_clean_assets
@@ -21,6 +22,7 @@ from analytics_pipeline.orchestration.assets.raw import build_raw_assets
 from analytics_pipeline.orchestration.assets.related import build_related_assets, followed_specs
 from analytics_pipeline.orchestration.assets.seeds import build_seed_assets, outside_specs
 from analytics_pipeline.orchestration.assets.shop_reports import build_report_assets
+from analytics_pipeline.orchestration.assets.shops import broken_shop_specs
 from analytics_pipeline.orchestration.checks.freshness import build_freshness_check
 from analytics_pipeline.orchestration.checks.marts import mart_checks
 from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
@@ -29,7 +31,8 @@ from analytics_pipeline.orchestration.checks.reconciliation import RECONCILIATIO
 from analytics_pipeline.orchestration.checks.related import related_checks
 from analytics_pipeline.orchestration.checks.stored import build_check
 from analytics_pipeline.orchestration.io_manager import PostgresIOManager
-from analytics_pipeline.orchestration.jobs import build_jobs, replay_quarantine
+from analytics_pipeline.orchestration.jobs import build_jobs, build_replay_job
+from analytics_pipeline.orchestration.namespaces import spec_in
 from analytics_pipeline.orchestration.partitions import daily_partitions
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.schedules import build_daily_schedule
@@ -39,44 +42,65 @@ from analytics_pipeline.warehouse.connection import data_database
 
 
 def build_definitions(
-    shop_reference: str, project: Path | None = None, database: Opening | None = None
+    shops: str | Sequence[str], project: Path | None = None, database: Opening | None = None
 ) -> dg.Definitions:
-    """Assemble the code location of one shop.
+    """Assemble the code location of one shop, or of several.
 
     Args:
-        shop_reference: Name of a packaged shop description, or the path of one.
+        shops: Names of packaged shop descriptions, or paths of some; of several at most one has no namespace.
         project: The user's own folder, whose marts and seeds stand beside the packaged marts; none when None.
         database: Opens the database in which tables from outside are looked up; asked only if a mart reads one.
 
     Raises:
-        DescriptionError: The description is wrong.
+        DescriptionError: The description of the only shop is wrong; of several, such a shop is left out and shown.
+        SettingsError: Two shops have the same names of tables.
     """
+    references = [shops] if isinstance(shops, str) else shops
     with warnings.catch_warnings():
         # Backfill policies, owners and code references are beta in Dagster; whoever starts a run need not read that
         # each time.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return _assemble(shop_reference, build_catalogue(shop_reference, project, database))
+        return _assemble(build_installation(references, project, database))
 
 
-def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
+def _assemble(installation: Installation) -> dg.Definitions:
+    plain = next((one.reference for one in installation.shops if one.namespace is None), None)
+    others = {one.namespace: one.reference for one in installation.shops if one.namespace is not None}
+    database = DatabaseResource(shop=plain, others=others)
+    outside = {spec.key: spec for one in installation.shops for spec in outside_specs(one.outside)}
+    shared = dg.Definitions(
+        assets=[*outside.values(), *broken_shop_specs(installation.broken)],
+        resources={
+            "database": database,
+            "shop": ShopResource(reference=plain or "", others=others),
+            IO_MANAGER: PostgresIOManager(database, *installation.shops),
+        },
+        # In one process a run of one day takes seconds; a process per step would import everything again for each.
+        executor=dg.in_process_executor,
+    )
+    return dg.Definitions.merge(*(_of_one_shop(catalogue) for catalogue in installation.shops), shared)
+
+
+def _of_one_shop(catalogue: Catalogue) -> dg.Definitions:
     shop, marts = catalogue.shop, catalogue.marts
     partitions = daily_partitions(shop)
     jobs = build_jobs(catalogue)
-    resource = DatabaseResource(shop=shop_reference)
+    specs = [
+        *followed_specs(shop),
+        *broken_mart_specs(catalogue.broken),
+        *history_specs(shop),
+    ]
     return dg.Definitions(
         assets=[
-            *build_raw_assets(partitions),
+            *build_raw_assets(partitions, shop),
             *build_related_assets(partitions, shop),
-            *followed_specs(shop),
             *build_clean_assets(partitions, shop),
             *build_mart_assets(marts, partitions, shop),
-            *broken_mart_specs(catalogue.broken),
-            *build_seed_assets(catalogue.seeds),
-            *outside_specs(catalogue.outside),
+            *build_seed_assets(catalogue.seeds, shop),
             *build_report_assets(partitions, shop),
-            *history_specs(shop),
             *build_anomalies_asset(partitions, catalogue),
+            *(spec_in(spec, shop) for spec in specs),
         ],
         asset_checks=[
             build_check("check_orders", ORDER_CHECKS, catalogue),
@@ -87,18 +111,11 @@ def _assemble(shop_reference: str, catalogue: Catalogue) -> dg.Definitions:
             *build_own_checks(catalogue),
             build_freshness_check(catalogue),
         ],
-        jobs=[*jobs, replay_quarantine],
+        jobs=[*jobs, build_replay_job(catalogue)],
         schedules=[build_daily_schedule(jobs[0], shop)],
         sensors=[build_late_changes_sensor(jobs[1:3], catalogue), *build_alert_sensors(catalogue)],
-        resources={
-            "database": resource,
-            "shop": ShopResource(reference=shop_reference),
-            IO_MANAGER: PostgresIOManager(resource, catalogue),
-        },
-        # In one process a run of one day takes seconds; a process per step would import everything again for each.
-        executor=dg.in_process_executor,
     )
 
 
 _settings = Settings.from_environment()
-defs = build_definitions(_settings.shop, _settings.project, partial(data_database, _settings))
+defs = build_definitions(_settings.shops, _settings.project, partial(data_database, _settings))

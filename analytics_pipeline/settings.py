@@ -6,8 +6,8 @@ are not settings: its description names their variables.
 """
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,6 +27,8 @@ UI_URL = "ANALYTICS_UI_URL"
 SHOPS = "shops"
 """Folder of the project folder for shop descriptions."""
 DEFAULT_SHOP = "demo"
+ALL_SHOPS = "all"
+"""What the name of a shop is where all of the project folder are meant, as they are without one."""
 DEFAULT_REPEAT_HOURS = 24
 DEFAULT_UI_URL = "http://127.0.0.1:3000"
 ROOT_HOME = Path("/var/lib/analytics-pipeline")
@@ -35,19 +37,19 @@ ROOT_HOME = Path("/var/lib/analytics-pipeline")
 
 @dataclass(frozen=True)
 class Settings:
-    """One installation: its state folder, its database server and its shop.
+    """One installation: its state folder, its database server and its shops.
 
     Attributes:
         home: State folder; holds the embedded server's data and Dagster's files.
         database_url: URL of a Postgres server, or None for the embedded one.
-        shop: Name of a packaged shop description, or the path of one.
+        shops: Names of packaged shop descriptions, or paths of some.
         email_key: Key of the e-mail hashes, or None for the one in the state folder; a secret.
         project: The user's own folder, with shops and marts beside the packaged ones, and seeds.
     """
 
     home: Path
     database_url: str | None
-    shop: str
+    shops: tuple[str, ...]
     email_key: str | None = field(default=None, repr=False)
     project: Path = field(default_factory=Path.cwd)
 
@@ -59,7 +61,7 @@ class Settings:
             environment: Variables by name; the process's own when None.
 
         Raises:
-            SettingsError: The project folder is none, or has several shops and none is chosen.
+            SettingsError: The project folder is none.
         """
         variables = os.environ if environment is None else environment
         home = variables.get(HOME) or default_home()
@@ -67,10 +69,26 @@ class Settings:
         return cls(
             home=Path(home).expanduser().absolute(),
             database_url=variables.get(DATABASE_URL) or None,
-            shop=_shop(variables.get(SHOP), project),
+            shops=_shops(variables.get(SHOP), project),
             email_key=variables.get(EMAIL_KEY) or None,
             project=project,
         )
+
+    @property
+    def shop(self) -> str:
+        """The shop, for what is done for one.
+
+        Raises:
+            SettingsError: There are several.
+        """
+        if len(self.shops) > 1:
+            names = ", ".join(Path(shop).stem for shop in self.shops)
+            raise SettingsError(f"{self.project / SHOPS} has several shops ({names}): choose one with --shop NAME.")
+        return self.shops[0]
+
+    def each(self) -> Iterator["Settings"]:
+        """Yield the settings of one shop after the other."""
+        yield from (replace(self, shops=(shop,)) for shop in self.shops)
 
     @property
     def dagster_home(self) -> Path:
@@ -147,11 +165,9 @@ def project_folder(environment: Mapping[str, str] | None = None) -> Path:
     return folder
 
 
-def _shop(named: str | None, project: Path) -> str:
-    """Return the chosen shop: a name is that of a description in the project folder first, then of a packaged one."""
+def _shops(named: str | None, project: Path) -> tuple[str, ...]:
+    """Return the chosen shops: a name is that of a description in the project folder first, then of a packaged one."""
     own = sorted((project / SHOPS).glob("*.yaml"))
-    if not named and len(own) > 1:
-        names = ", ".join(path.stem for path in own)
-        raise SettingsError(f"{project / SHOPS} has several shops ({names}): choose one by {SHOP}.")
-    chosen = [path for path in own if not named or path.stem == named]
-    return str(chosen[0]) if chosen else named or DEFAULT_SHOP
+    if named and named != ALL_SHOPS:
+        return (next((str(path) for path in own if path.stem == named), named),)
+    return tuple(map(str, own)) or (DEFAULT_SHOP,)

@@ -6,6 +6,7 @@ own instance.
 
 import atexit
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -24,8 +25,10 @@ from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
 from analytics_pipeline.orchestration.instance_storage import InstanceStorage, sqlalchemy_url
+from analytics_pipeline.orchestration.namespaces import named
 from analytics_pipeline.orchestration.running import RunSummary, open_instance, run_days
 from analytics_pipeline.settings import EMAIL_KEY, Settings
+from analytics_pipeline.tables.shape import LAYERS
 from analytics_pipeline.warehouse.connection import Database, create_database, instance_database
 from analytics_pipeline.warehouse.embedded import start_embedded_server
 from analytics_pipeline.warehouse.slices import query
@@ -33,6 +36,7 @@ from analytics_pipeline.warehouse.slices import query
 TESTS_KEY = "the key of the e-mail hashes of tests"
 DEMO_DESCRIPTION = Path(__file__).parent.parent / "analytics_pipeline" / "shop" / "packaged" / "demo.yaml"
 INSTANCE_TEMPLATE = "dagster_template"
+_OF_A_LAYER = re.compile(rf"\b({'|'.join(LAYERS)})\.")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -123,7 +127,7 @@ class Pipeline:
         description: Path of its description.
         definitions: The code location.
         instance: Dagster's instance.
-        database: The database of the tables.
+        database: The database of the tables, as the shop has it.
     """
 
     shop: RunningShop
@@ -134,11 +138,12 @@ class Pipeline:
 
     def run(self, first: date, last: date | None = None, *, job: str = "daily") -> RunSummary:
         """Run a job over some business days, as the command line does."""
-        return run_days(self.definitions, self.instance, Days(first, last or first), job_name=job)
+        job_name = named(job, self.database.namespace)
+        return run_days(self.definitions, self.instance, Days(first, last or first), job_name=job_name)
 
     def rows(self, sql: str) -> list[dict[str, object]]:
-        """Return the rows of a query; numerics come as text."""
-        return query(self.database, sql)
+        """Return the rows of a query, in which a layer means the shop's schema; numerics come as text."""
+        return query(self.database, _OF_A_LAYER.sub(lambda found: f"{self.database.schema(found[1])}.", sql))
 
 
 @pytest.fixture
@@ -180,6 +185,14 @@ def describe(shop: RunningShop, folder: Path, **changes: dict[str, object]) -> P
     path = folder / f"shop-{uuid.uuid4().hex[:8]}.yaml"
     path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     return path
+
+
+def in_namespace(description: Path, namespace: str) -> Path:
+    """Give a described shop a namespace, which is its name too."""
+    content = yaml.safe_load(description.read_text(encoding="utf-8"))
+    content |= {"name": namespace, "namespace": namespace}
+    description.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+    return description
 
 
 def with_login(url: str, login: str) -> str:

@@ -13,8 +13,7 @@ from analytics_pipeline.cli.returns import missing_returns
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.blocked import days_blocked_by
-from analytics_pipeline.job_names import DAILY
-from analytics_pipeline.orchestration.jobs import LAYERS
+from analytics_pipeline.job_names import DAILY, OF_A_LAYER
 from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day, last_complete_day
@@ -53,7 +52,11 @@ class Day(click.ParamType[date]):
 @click.option("--from", "first", type=Day(), help="First business day of a range.")
 @click.option("--to", "last", type=Day(), help="Last business day of the range, included; default: yesterday.")
 @click.option(
-    "--job", type=click.Choice([DAILY, *LAYERS]), default=DAILY, show_default=True, help="All layers, or one of them."
+    "--job",
+    type=click.Choice([DAILY, *OF_A_LAYER]),
+    default=DAILY,
+    show_default=True,
+    help="All layers, or one of them.",
 )
 @click.option("--plan", "is_planned", is_flag=True, help="Only say how many requests it takes, and how many minutes.")
 @shop_option

@@ -43,7 +43,7 @@ def judge_held_back(database: Database, shop: Shop, run_id: str) -> int:
 
 
 def _stale(database: Database) -> list[date]:
-    book = MATERIALISED_DAYS.qualified_name
+    book = MATERIALISED_DAYS.sql_name
     rows = query(
         database,
         f"select sales.day from {book} as sales left join {book} as judged "

@@ -277,11 +277,11 @@ def _loaded(cursor: Connection, days: Days | None) -> list[date]:
     """
     if days is None:
         return []
-    sales = CLEAN_SALES.table.qualified_name
+    sales = CLEAN_SALES.table
     cursor.execute(
         f"select day from {DAYS} where table_name = $1 and day between $2 and $3 "
-        f"union select event_date from {sales} where event_date between $2 and $3",
-        (sales, days.first, days.last),
+        f"union select event_date from {sales.sql_name} where event_date between $2 and $3",
+        (sales.qualified_name, days.first, days.last),
     )
     return [row[0] for row in cursor.fetchall()]
 

@@ -23,9 +23,9 @@ from analytics_pipeline.alerts.incidents import (
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.freshness import freshness, read_past, read_written_days
-from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES
-from analytics_pipeline.orchestration.checks.freshness import ON_TIME
-from analytics_pipeline.orchestration.jobs import LAYERS
+from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES, OF_A_LAYER
+from analytics_pipeline.orchestration.checks.freshness import on_time
+from analytics_pipeline.orchestration.namespaces import is_of, job_of
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
 from analytics_pipeline.plain import without_addresses
 from analytics_pipeline.shop.calendar import last_complete_day
@@ -37,7 +37,7 @@ if TYPE_CHECKING:  # dagster gives these types no public name
     from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
     from dagster_shared.error import SerializableErrorInfo
 
-WATCHED_JOBS = frozenset({DAILY, LATE_CHANGES, CHANGED_ORDERS, *LAYERS})
+WATCHED_JOBS = frozenset({DAILY, LATE_CHANGES, CHANGED_ORDERS, *OF_A_LAYER})
 LAST_RUNS = 200
 LONGEST_REASON = 400
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
@@ -65,8 +65,11 @@ def gather(
         open_incidents: Runs that they tell of already are not read again.
     """
     shop, tables = catalogue.shop, catalogue.due_names
-    runs = tuple(_ended_runs(instance))
-    checks = tuple(_failed_checks(instance, [key for key in check_keys if key != ON_TIME]))
+    namespace, aside = catalogue.namespace, on_time(shop)
+    runs = tuple(_ended_runs(instance, namespace))
+    checks = tuple(
+        _failed_checks(instance, [key for key in check_keys if is_of(key.asset_key, namespace) and key != aside])
+    )
     known = {incident.run_id for incident in open_incidents}
     days = {last_complete_day(shop, now)}
     days |= {date.fromisoformat(one.subject) for one in open_incidents if one.kind == DAY_LATE}
@@ -91,10 +94,10 @@ def _last_poll(database: Database) -> datetime | None:
     return polled_at
 
 
-def _ended_runs(instance: dg.DagsterInstance) -> Iterator[Run]:
+def _ended_runs(instance: dg.DagsterInstance, namespace: str | None) -> Iterator[Run]:
     for record in instance.get_run_records(dg.RunsFilter(statuses=ENDED), limit=LAST_RUNS):
         run = record.dagster_run
-        if run.job_name in WATCHED_JOBS and REFUSED not in run.tags:
+        if job_of(run.job_name, namespace) in WATCHED_JOBS and REFUSED not in run.tags:
             ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
             yield Run(
                 run_id=run.run_id,

@@ -12,7 +12,8 @@ import dagster as dg
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.freshness import last_freshness
 from analytics_pipeline.orchestration.alerting import evaluate
-from analytics_pipeline.orchestration.checks.freshness import ON_TIME, evaluation_of
+from analytics_pipeline.orchestration.checks.freshness import ON_TIME, evaluation_of, on_time
+from analytics_pipeline.orchestration.namespaces import named
 from analytics_pipeline.orchestration.resources import DatabaseResource
 
 SECONDS_BETWEEN_ALERTS = 60
@@ -35,17 +36,17 @@ def build_alert_sensors(
 
 def _freshness_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.SensorDefinition:
     @dg.sensor(
-        name=ON_TIME.name,
+        name=named(ON_TIME.name, catalogue.namespace),
         description="Evaluates the check of its name every few minutes; reports what has changed at once, else hourly.",
         minimum_interval_seconds=SECONDS_BETWEEN_EVALUATIONS,
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def tick(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult | dg.SkipReason:
         now = clock()
-        stored = database.database()
+        stored = database.of(catalogue.namespace).database()
         found = last_freshness(stored, catalogue.shop, now, catalogue.due_names)
         # The UI takes a result for none once the asset has been written after it.
-        written = context.instance.get_latest_materialization_event(ON_TIME.asset_key)
+        written = context.instance.get_latest_materialization_event(on_time(catalogue.shop).asset_key)
         answer = [found.day.isoformat(), found.is_due, written.timestamp if written else None, *found.missing]
         last = json.loads(context.cursor) if context.cursor else {}
         if last.get("answer") == answer and now - datetime.fromisoformat(last["reported_at"]) < REPORT_AGAIN:
@@ -60,7 +61,7 @@ def _freshness_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg
 
 def _alert_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.SensorDefinition:
     @dg.sensor(
-        name="alerts",
+        name=named("alerts", catalogue.namespace),
         description="Keeps incidents (failed runs, failed checks, parked days, late days) and reports them.",
         minimum_interval_seconds=SECONDS_BETWEEN_ALERTS,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -70,7 +71,8 @@ def _alert_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.Sen
             message = "the sensor alerts needs the code location that it is part of"
             raise dg.DagsterInvariantViolationError(message)
         keys = context.repository_def.asset_graph.asset_check_keys
-        done = evaluate(context.instance, database.database(), catalogue, clock(), check_keys=keys, log=context.log)
+        stored = database.of(catalogue.namespace).database()
+        done = evaluate(context.instance, stored, catalogue, clock(), check_keys=keys, log=context.log)
         opened, closed = len(done.decision.opened), len(done.decision.closed)
         return dg.SkipReason(f"incidents: {opened} opened, {closed} over; messages sent: {len(done.sent)}")
 

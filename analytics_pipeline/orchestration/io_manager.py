@@ -5,7 +5,7 @@ reading and writing.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import date
 from typing import Any, TypeAlias
@@ -30,6 +30,7 @@ from analytics_pipeline.history.publishing import publish_whole
 from analytics_pipeline.history.shop_reports import ReportsRead
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
+from analytics_pipeline.orchestration.namespaces import relative
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.written_metadata import (
@@ -60,7 +61,7 @@ COLUMNS = "columns"
 
 
 class PostgresIOManager(dg.IOManager):
-    """Stores `layer/name` as the Postgres table `layer.name`.
+    """Stores `layer/name` as the Postgres table `layer.name`, and a shop's `de/layer/name` as `de_layer.name`.
 
     Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id), or a `Query`
     that Postgres computes; `DailyQuery` for a mart by business day, which is computed for its stale days too;
@@ -73,9 +74,20 @@ class PostgresIOManager(dg.IOManager):
     `columns` names.
     """
 
-    def __init__(self, database: DatabaseResource, catalogue: Catalogue) -> None:
-        """Take the database and the installation, whose tables have the names of the assets."""
-        self._database, self._catalogue = database, catalogue
+    def __init__(self, database: DatabaseResource, *catalogues: Catalogue) -> None:
+        """Take the database and the shops, whose tables have the names of the assets."""
+        self._database, self._catalogue = database, catalogues[0]
+        self._shops = {catalogue.namespace: catalogue for catalogue in catalogues}
+
+    def of(self, namespace: str | None) -> "PostgresIOManager":
+        """Return what stores the tables of one of the shops."""
+        return PostgresIOManager(self._database.of(namespace), self._shops[namespace])
+
+    def _of_key(self, key: dg.AssetKey) -> "PostgresIOManager":
+        return self.of(key.path[0] if key.path[0] in self._shops else None)
+
+    def _path(self, key: dg.AssetKey) -> Sequence[str]:
+        return relative(key, self._catalogue.namespace).path
 
     def begin_orders(self, part: Days, cleaned: CleanedDays, run_id: str) -> AbstractContextManager[Staged]:
         """Begin to write the tables made of raw orders while these are cleaned; the step's first output commits them.
@@ -96,14 +108,17 @@ class PostgresIOManager(dg.IOManager):
             ContractError: The rows repeat a key, or lack a part of one.
             MartError: Postgres does not take a mart's statement.
         """
+        self._of_key(context.asset_key)._handle_output(context, obj)  # noqa: SLF001 - of this class
+
+    def _handle_output(self, context: dg.OutputContext, obj: Value) -> None:
         # Staged rows hold connections of their step, which has opened the warehouse.
         database = self._database.located() if isinstance(obj, StagedRows) else self._database.database()
-        mart = self._catalogue.mart(context.asset_key.path)
+        mart = self._catalogue.mart(self._path(context.asset_key))
         with step_guard(database, context.asset_key.to_user_string(), context.run_id), with_its_line(mart):
             self._write(context, database, obj)
 
     def _write(self, context: dg.OutputContext, database: Database, obj: Value) -> None:
-        table = self._catalogue.table(context.asset_key.path)
+        table = self._catalogue.table(self._path(context.asset_key))
         if isinstance(obj, DailyQuery):
             written = self._publish(context, database, table, obj)
         elif context.has_asset_partitions:
@@ -162,7 +177,10 @@ class PostgresIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - the annotation of the asset's argument decides
         """Read the run's slice, or the whole of an unpartitioned table."""
-        table = self._catalogue.table(context.asset_key.path)
+        return self._of_key(context.asset_key)._load_input(context)  # noqa: SLF001 - of this class
+
+    def _load_input(self, context: dg.InputContext) -> Any:  # noqa: ANN401 - as above
+        table = self._catalogue.table(self._path(context.asset_key))
         database = self._database.database()
         part = days_of(context.asset_partition_keys) if context.has_asset_partitions else None
         columns = (context.definition_metadata or {}).get(COLUMNS)

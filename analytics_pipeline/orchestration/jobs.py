@@ -4,6 +4,7 @@ The partitions of the first ones are those of the assets that they select; which
 or the caller's. `replay_quarantine` loads nothing: it marks days.
 """
 
+from collections.abc import Set as AbstractSet
 from datetime import date
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,9 +18,11 @@ from analytics_pipeline.history.quarantine import mark_quarantined_days
 from analytics_pipeline.history.stale import are_orders_alone, note_failure
 from analytics_pipeline.history.unfinished import unfinished_days
 from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES, REPLAY_QUARANTINE
-from analytics_pipeline.orchestration.checks.freshness import ON_TIME
+from analytics_pipeline.orchestration.checks.freshness import on_time
+from analytics_pipeline.orchestration.namespaces import SHOP, job_of, key_in, named
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
+from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.contracts import ANOMALIES, CLEAN_CUSTOMERS, CLEAN_PRODUCTS, RAW_CUSTOMERS, RAW_PRODUCTS
 from analytics_pipeline.tables.reports import SHOP_REPORTS
 from analytics_pipeline.warehouse.connection import Database
@@ -29,26 +32,22 @@ if TYPE_CHECKING:  # dagster gives these types no public name
 
 AssetJob: TypeAlias = "UnresolvedAssetJobDefinition"
 
-LAYERS = ("raw", "clean", "marts")
 ASKING_JOBS = frozenset({DAILY, LATE_CHANGES, CHANGED_ORDERS, "raw"})
 """Jobs that ask the shop."""
-_ANOMALIES = dg.AssetSelection.assets(dg.AssetKey(ANOMALIES.table.path))
-"""Judged from the marts: what is in `ops` otherwise is made with the clean tables."""
-_BETWEEN_RUNS = dg.AssetSelection.checks(ON_TIME)
-_CUSTOMERS_AND_PRODUCTS = dg.AssetSelection.assets(
-    *(dg.AssetKey(one.table.path) for one in (RAW_CUSTOMERS, RAW_PRODUCTS, CLEAN_CUSTOMERS, CLEAN_PRODUCTS))
-)
+_CUSTOMERS_AND_PRODUCTS = (RAW_CUSTOMERS, RAW_PRODUCTS, CLEAN_CUSTOMERS, CLEAN_PRODUCTS)
 
 
 def _failure_hook(catalogue: Catalogue) -> dg.HookDefinition:
-    @dg.failure_hook(required_resource_keys={"database"})
+    namespace = catalogue.namespace
+
+    @dg.failure_hook(name=named("count_failure", namespace), required_resource_keys={"database"})
     def count_failure(context: dg.HookContext) -> None:
         """Count a failed run against the stale days that it was to load; not called when the process is killed."""
         run = context.instance.get_run_by_id(context.run_id)
         days = days_of_run(run) if run else None
         if days is not None and run is not None and REFUSED not in run.tags:
             try:
-                database = context.resources.database.database()
+                database = context.resources.database.of(namespace).database()
             except (SettingsError, NewerSchemaError):  # none of this run's to write to
                 return
             note_failure(
@@ -57,55 +56,84 @@ def _failure_hook(catalogue: Catalogue) -> dg.HookDefinition:
                 context.run_id,
                 unfinished_days(database, catalogue.daily_marts),
                 is_transient=isinstance(context.op_exception, TransientError),
-                waits=context.job_name in {LATE_CHANGES, CHANGED_ORDERS},
+                waits=job_of(context.job_name, namespace) in {LATE_CHANGES, CHANGED_ORDERS},
             )
 
     return count_failure
 
 
 def build_jobs(catalogue: Catalogue) -> list[AssetJob]:
-    """Return the jobs, the daily one first, then the two for late changes."""
+    """Return a shop's jobs, the daily one first, then the two for late changes."""
     count_failure = _failure_hook(catalogue)
-    daily = dg.define_asset_job(
-        DAILY,
-        selection=dg.AssetSelection.all() - _BETWEEN_RUNS,
-        description="A business day from the shop's API to the marts, with every check.",
-        hooks={count_failure},
+    every = _groups(catalogue, "raw", "clean", "ops", "marts", "seeds") - _between_runs(catalogue)
+    anomalies = _tables(catalogue, ANOMALIES)  # judged from the marts; else `ops` is made with the clean tables
+    reports = _tables(catalogue, *([] if catalogue.shop.report is None else [SHOP_REPORTS]))  # asked of the shop
+    return [
+        _job(
+            catalogue,
+            DAILY,
+            every,
+            "A business day from the shop's API to the marts, with every check.",
+            hooks={count_failure},
+        ),
+        _job(
+            catalogue,
+            LATE_CHANGES,
+            every,
+            "Business days whose orders changed after they were loaded: all of them again, with every check.",
+            hooks={count_failure},
+        ),
+        _job(
+            catalogue,
+            CHANGED_ORDERS,
+            every - _tables(catalogue, *_CUSTOMERS_AND_PRODUCTS),
+            "The same where nothing but orders changed: customers and products are neither read nor checked.",
+            hooks={count_failure},
+        ),
+        *(
+            _job(
+                catalogue,
+                layer,
+                selection - _between_runs(catalogue),
+                f"The {layer} layer of a business day, with its checks.",
+            )
+            for layer, selection in {
+                "raw": _groups(catalogue, "raw") | reports,
+                "clean": _groups(catalogue, "clean", "ops") - anomalies - reports,
+                "marts": _groups(catalogue, "marts", "seeds") | anomalies,
+            }.items()
+        ),
+    ]
+
+
+def _groups(catalogue: Catalogue, *names: str) -> dg.AssetSelection:
+    return dg.AssetSelection.groups(*(named(name, catalogue.namespace) for name in names))
+
+
+def _tables(catalogue: Catalogue, *contracts: Contract) -> dg.AssetSelection:
+    return dg.AssetSelection.assets(*(key_in(one.table.path, catalogue.namespace) for one in contracts))
+
+
+def _between_runs(catalogue: Catalogue) -> dg.AssetSelection:
+    return dg.AssetSelection.checks(on_time(catalogue.shop))
+
+
+def _job(
+    catalogue: Catalogue,
+    name: str,
+    selection: dg.AssetSelection,
+    description: str,
+    hooks: AbstractSet[dg.HookDefinition] | None = None,
+) -> AssetJob:
+    shop = catalogue.shop
+    return dg.define_asset_job(
+        named(name, shop.namespace), selection=selection, description=description, hooks=hooks, tags={SHOP: shop.name}
     )
-    late_changes = dg.define_asset_job(
-        LATE_CHANGES,
-        selection=dg.AssetSelection.all() - _BETWEEN_RUNS,
-        description="Business days whose orders changed after they were loaded: all of them again, with every check.",
-        hooks={count_failure},
-    )
-    changed_orders = dg.define_asset_job(
-        CHANGED_ORDERS,
-        selection=dg.AssetSelection.all() - _CUSTOMERS_AND_PRODUCTS - _BETWEEN_RUNS,
-        description="The same where nothing but orders changed: customers and products are neither read nor checked.",
-        hooks={count_failure},
-    )
-    keys = () if catalogue.shop.report is None else (dg.AssetKey(SHOP_REPORTS.table.path),)
-    reports = dg.AssetSelection.assets(*keys)  # asked of the shop, as what is raw
-    selections = (
-        dg.AssetSelection.groups("raw") | reports,
-        dg.AssetSelection.groups("clean", "ops") - _ANOMALIES - reports,
-        dg.AssetSelection.groups("marts", "seeds") | _ANOMALIES,
-    )
-    layers = [_layer_job(name, selection) for name, selection in zip(LAYERS, selections, strict=True)]
-    return [daily, late_changes, changed_orders, *layers]
 
 
 def job_of_stale_days(database: Database, days: Days) -> str:
-    """Return the name of the job that loads stale days again: one that asks for nothing that need not be read."""
-    return CHANGED_ORDERS if are_orders_alone(database, days) else LATE_CHANGES
-
-
-def _layer_job(name: str, selection: dg.AssetSelection) -> AssetJob:
-    return dg.define_asset_job(
-        name,
-        selection=selection - _BETWEEN_RUNS,
-        description=f"The {name} layer of a business day, with its checks.",
-    )
+    """Return the name of the shop's job that loads stale days again: one that asks for nothing that need not be."""
+    return named(CHANGED_ORDERS if are_orders_alone(database, days) else LATE_CHANGES, database.namespace)
 
 
 class QuarantinedOrders(dg.Config):
@@ -116,28 +144,36 @@ class QuarantinedOrders(dg.Config):
     last_day: str | None = pydantic.Field(default=None, description="Only to this business day, included.")
 
 
-@dg.op(description="Marks the business days of quarantined orders in ops.stale_days.")
-def mark_days_of_quarantined_orders(
-    context: dg.OpExecutionContext, config: QuarantinedOrders, database: DatabaseResource
-) -> None:
-    """Mark the days; the sensor for late changes loads them again."""
-    marked = mark_quarantined_days(
-        database.database(),
-        reason=config.reason,
-        first_day=_day("first_day", config.first_day),
-        last_day=_day("last_day", config.last_day),
+def build_replay_job(catalogue: Catalogue) -> dg.JobDefinition:
+    """Return the job that brings quarantined orders back through the normal path."""
+    namespace, shop = catalogue.namespace, catalogue.shop
+
+    @dg.op(
+        name=named("mark_days_of_quarantined_orders", namespace),
+        description="Marks the business days of quarantined orders in ops.stale_days.",
     )
-    context.log.info("marked %s business days: %s", len(marked), ", ".join(map(str, marked)) or "none")
-    context.add_output_metadata({"days": len(marked)})
+    def mark_days_of_quarantined_orders(
+        context: dg.OpExecutionContext, config: QuarantinedOrders, database: DatabaseResource
+    ) -> None:
+        marked = mark_quarantined_days(
+            database.of(namespace).database(),
+            reason=config.reason,
+            first_day=_day("first_day", config.first_day),
+            last_day=_day("last_day", config.last_day),
+        )
+        context.log.info("marked %s business days: %s", len(marked), ", ".join(map(str, marked)) or "none")
+        context.add_output_metadata({"days": len(marked)})
 
+    @dg.job(
+        name=named(REPLAY_QUARANTINE, namespace),
+        description="Marks the days of quarantined orders, so that they are loaded again by the sensor for late "
+        "changes. Config: reason, first, last day.",
+        tags={SHOP: shop.name},
+    )
+    def replay_quarantine() -> None:
+        mark_days_of_quarantined_orders()
 
-@dg.job(
-    name=REPLAY_QUARANTINE,
-    description="Marks the days of quarantined orders, so that they are loaded again. Config: reason, first, last day.",
-)
-def replay_quarantine() -> None:
-    """Bring quarantined orders back through the normal path."""
-    mark_days_of_quarantined_orders()
+    return replay_quarantine
 
 
 def _day(name: str, text: str | None) -> date | None:

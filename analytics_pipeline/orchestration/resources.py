@@ -7,8 +7,10 @@ as Dagster shows those.
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import cache
+from typing import Any, Protocol, runtime_checkable
 
 import dagster as dg
+from pydantic import Field
 
 from analytics_pipeline.history.email_hashes import email_key
 from analytics_pipeline.history.opening import open_warehouse
@@ -27,14 +29,32 @@ def _created(database: Database) -> Database:
     return database
 
 
+@runtime_checkable
+class OfShops(Protocol):
+    """A resource of all shops of a code location, that steps have as the one of theirs."""
+
+    def of(self, namespace: str | None) -> Any:  # noqa: ANN401 - itself
+        """Return the resource as the shop of a namespace has it."""
+
+
 class DatabaseResource(dg.ConfigurableResource[Database]):
     """The database of the project's tables, as the environment says; created when missing.
 
     Attributes:
         shop: Name or path of the description of the shop that it has to hold; any when None.
+        namespace: The shop's; None for the one with the plain names.
+        others: Descriptions of the shops with namespaces, by namespace.
     """
 
     shop: str | None = None
+    namespace: str | None = None
+    others: dict[str, str] = Field(default_factory=dict)
+
+    def of(self, namespace: str | None) -> "DatabaseResource":
+        """Return the database as the shop of a namespace has it."""
+        if namespace == self.namespace:
+            return self
+        return DatabaseResource(shop=self.others[namespace or ""], namespace=namespace)
 
     def database(self) -> Database:
         """Return the database, starting the embedded server when it is the one and does not run.
@@ -53,7 +73,7 @@ class DatabaseResource(dg.ConfigurableResource[Database]):
         Raises:
             DatabaseUnavailableError, DatabaseRefusedError: As `database`.
         """
-        return _created(data_database(Settings.from_environment()))
+        return _created(data_database(Settings.from_environment())).of(self.namespace)
 
     def email_key(self) -> EmailKey:
         """Return the key of the e-mail hashes, which is made for a new database.
@@ -65,13 +85,19 @@ class DatabaseResource(dg.ConfigurableResource[Database]):
 
 
 class ShopResource(dg.ConfigurableResource[Shop]):
-    """The shop that a code location serves.
+    """The shop that a code location serves, or several.
 
     Attributes:
         reference: Name of a packaged shop description, or the path of one.
+        others: Descriptions of the shops with namespaces, by namespace.
     """
 
     reference: str
+    others: dict[str, str] = Field(default_factory=dict)
+
+    def of(self, namespace: str | None) -> "ShopResource":
+        """Return the shop of a namespace."""
+        return self if namespace is None else ShopResource(reference=self.others[namespace])
 
     @property
     def description(self) -> Shop:

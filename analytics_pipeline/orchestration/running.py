@@ -22,6 +22,7 @@ from analytics_pipeline.days import Days
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.proofs import DAYS_PROVED
 from analytics_pipeline.orchestration.code_location import location_tags
+from analytics_pipeline.orchestration.namespaces import runs_for
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.warehouse.lost import LIBRARIES, is_lost, sentence
 
@@ -171,9 +172,10 @@ def days_of_run(run: dg.DagsterRun) -> Days | None:
         return None
 
 
-def days_in_flight(instance: dg.DagsterInstance) -> set[date]:
-    """Return the business days that runs are waiting or working for."""
-    ranges = [days_of_run(run) for run in instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT))]
+def days_in_flight(instance: dg.DagsterInstance, namespace: str | None = None) -> set[date]:
+    """Return the business days that runs of a shop are waiting or working for."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=IN_FLIGHT))
+    ranges = [days_of_run(run) for run in runs if runs_for(run, namespace)]
     return {day for days in ranges if days is not None for day in days}
 
 

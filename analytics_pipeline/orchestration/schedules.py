@@ -3,6 +3,7 @@
 import dagster as dg
 
 from analytics_pipeline.orchestration.jobs import AssetJob
+from analytics_pipeline.orchestration.namespaces import named
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import refuse_missing_secrets
@@ -12,7 +13,7 @@ def build_daily_schedule(daily: AssetJob, shop: Shop) -> dg.ScheduleDefinition:
     """Return the schedule of yesterday's business day, at the hour that the shop description sets, in its zone."""
 
     @dg.schedule(
-        name="daily",
+        name=named("daily", shop.namespace),
         job=daily,
         cron_schedule=f"0 {shop.daily_run_hour} * * *",
         execution_timezone=shop.timezone,

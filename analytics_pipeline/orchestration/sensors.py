@@ -15,6 +15,7 @@ from analytics_pipeline.late_changes.gaps import describe_gap
 from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.jobs import AssetJob, job_of_stale_days
+from analytics_pipeline.orchestration.namespaces import named
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
 from analytics_pipeline.shop.calendar import loadable_days
@@ -22,9 +23,10 @@ from analytics_pipeline.shop.calendar import loadable_days
 
 def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) -> dg.SensorDefinition:
     """Return the sensor that asks the shop what changed, and has stale days loaded again by one of two jobs."""
+    namespace = catalogue.namespace
 
     @dg.sensor(
-        name="late_changes",
+        name=named("late_changes", namespace),
         jobs=jobs,
         minimum_interval_seconds=max(1, round(60 * catalogue.shop.late_changes.every_minutes)),
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -34,9 +36,10 @@ def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) ->
         context: dg.SensorEvaluationContext, shop: ShopResource, database: DatabaseResource
     ) -> dg.SensorResult | dg.SkipReason:
         end_dead_runs(context.instance)
-        stored, described = database.database(), shop.description
-        in_flight = days_in_flight(context.instance)
-        with step_guard(stored, "late_changes", None), shop.source(stored) as source:
+        of_shop = shop.of(namespace)
+        stored, described = database.of(namespace).database(), of_shop.description
+        in_flight = days_in_flight(context.instance, namespace)
+        with step_guard(stored, "late_changes", None), of_shop.source(stored) as source:
             found = poll(source, stored, catalogue.daily_marts, in_flight=in_flight)
         if found is None:
             return dg.SkipReason("No business day is loaded yet.")

@@ -18,6 +18,7 @@ from analytics_pipeline.shop.references import has_reference, is_secret_referenc
 TIME_OF_DAY_PATTERN = r"^([01]\d|2[0-3]):[0-5]\d$"
 ONE_REFERENCE = r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$"
 """What editors hold a secret against: one reference without a default."""
+NO_NAMESPACES = ("raw", "clean", "ops", "marts", "features", "seeds", "shops", "public", "information_schema")
 _PLAIN_JSON = ["string", "boolean", "integer"]
 _SECRET_NAME = re.compile(
     r"authorization|cookie|token|secret|passw|credential|(api|access|auth|consumer|private)[-_]?key|^key$",
@@ -79,6 +80,12 @@ def _time_of_day(value: object) -> time:
     return time.fromisoformat(value)
 
 
+def _namespace(text: str) -> str:
+    if text in NO_NAMESPACES or text.startswith("pg_"):
+        raise ValueError(f"must be none of {', '.join(NO_NAMESPACES)}, and not begin with pg_")
+    return text
+
+
 def _listed(values: object) -> object:
     return tuple(values) if isinstance(values, list) else (values,)
 
@@ -108,6 +115,7 @@ def _fixed_values(values: dict[str, str]) -> dict[str, str]:
 
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]*$")]
+Namespace = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,29}$"), AfterValidator(_namespace)]
 Reason = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\[\])?(\.[A-Za-z_][\w-]*(\[\])?)*$")]
 """A field of a record, or of the entries of a list in it: `stock`, `lines[].stock`."""

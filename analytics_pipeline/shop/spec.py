@@ -32,6 +32,7 @@ from analytics_pipeline.shop.protocol import (
     Limits,
     Model,
     Name,
+    Namespace,
     RequestBudget,
     Text,
     TimeOfDay,
@@ -74,6 +75,8 @@ class Shop(Model):
 
     Attributes:
         name: Names the shop in messages and marks its database: small letters, digits, `_` and `-`.
+        namespace: Begins the shop's schemas (`de_raw`, `de_marts`) and asset keys beside other shops; one has the
+            plain names.
         base_url: Where the API is, without query; `${NAME}` and `${NAME:-default}` are read from the
             environment. A shop that is read from files has none.
         timezone: IANA name, such as Europe/Berlin: its midnights bound the business days.
@@ -104,6 +107,7 @@ class Shop(Model):
     model_config = ConfigDict(json_schema_extra=_require_one_kind)
 
     name: Name
+    namespace: Namespace | None = LATER
     base_url: Text | None = None
     timezone: Text
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]

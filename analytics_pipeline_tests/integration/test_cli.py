@@ -367,13 +367,13 @@ def test_a_second_up_of_one_state_folder_is_refused(
 ) -> None:
     home = tmp_path / "home"
     monkeypatch.setenv("ANALYTICS_HOME", str(home))
-    with only_one(Settings(home, None, "demo"), 3001):
+    with only_one(Settings(home, None, ("demo",)), 3001):
         refused = call("up", "--port", "3002")
     assert refused.exit_code == 1
     assert (
         f"another `up` works in {home} already: process {os.getpid()}, http://127.0.0.1:3001. End it" in refused.output
     )
-    with only_one(Settings(home, None, "demo"), 3001):
+    with only_one(Settings(home, None, ("demo",)), 3001):
         pass
 
 

@@ -166,7 +166,7 @@ def test_the_shop_is_the_folders_only_one_or_the_named_one(tmp_path: Path) -> No
     two.touch()
     assert shop(**{SHOP: "two"}) == str(two)
     assert shop(**{SHOP: "elsewhere/two.yaml"}) == "elsewhere/two.yaml"
-    with pytest.raises(SettingsError, match=r"several shops \(one, two\): choose one by ANALYTICS_SHOP"):
+    with pytest.raises(SettingsError, match=r"several shops \(one, two\): choose one with --shop NAME"):
         shop()
 
 

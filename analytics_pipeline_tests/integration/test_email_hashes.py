@@ -25,7 +25,7 @@ HASHED = "customer_key, email_hash from clean.orders order by 1, 2"
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return Settings(tmp_path / "home", None, "demo")
+    return Settings(tmp_path / "home", None, ("demo",))
 
 
 def test_processes_that_start_at_once_make_one_key_that_only_its_owner_reads(settings: Settings) -> None:

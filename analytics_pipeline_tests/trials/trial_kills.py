@@ -77,7 +77,7 @@ class Installation:
     @property
     def database(self) -> Database:
         """The database; starts the embedded server where it does not run."""
-        return data_database(Settings(self.state, None, str(self.description)))
+        return data_database(Settings(self.state, None, (str(self.description),)))
 
     def command(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return run(*arguments, folder=self.home, **self.settings)

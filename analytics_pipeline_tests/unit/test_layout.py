@@ -33,10 +33,10 @@ STORED = {
 def test_a_table_is_made_with_types_nullability_and_escaped_comments() -> None:
     columns = "thing_id text not null, day date not null, amount numeric(19,4), payload json not null"
     assert create_statements(TABLE)[:2] == [
-        f"create table clean.things ({columns})",
-        "comment on table clean.things is 'It''s one row per thing.'",
+        f"create table {TABLE.sql_name} ({columns})",
+        f"comment on table {TABLE.sql_name} is 'It''s one row per thing.'",
     ]
-    assert "comment on column clean.things.amount is 'Amount; don''t sum it.'" in create_statements(TABLE)
+    assert f"comment on column {TABLE.sql_name}.amount is 'Amount; don''t sum it.'" in create_statements(TABLE)
 
 
 def test_a_table_that_fits_is_left_alone() -> None:
@@ -47,8 +47,8 @@ def test_a_column_that_may_be_null_is_added_with_its_comment() -> None:
     stored = {name: found for name, found in STORED.items() if name != "amount"}
 
     assert migration_statements(TABLE, stored) == [
-        "alter table clean.things add column amount numeric(19,4)",
-        "comment on column clean.things.amount is 'Amount; don''t sum it.'",
+        f"alter table {TABLE.sql_name} add column amount numeric(19,4)",
+        f"comment on column {TABLE.sql_name}.amount is 'Amount; don''t sum it.'",
     ]
 
 
@@ -103,9 +103,9 @@ def test_a_key_may_grow_by_a_column_that_old_rows_get_a_value_for_and_never_shri
     part = Column("part", TEXT, "Part.", filler="it's all")
     longer = replace(TABLE, columns=(*TABLE.columns, part), key=("thing_id", "part"))
     assert migration_statements(longer, STORED, ("old_key", ("thing_id",))) == [
-        "alter table clean.things add column part text not null default 'it''s all'",
-        "comment on column clean.things.part is 'Part.'",
-        "alter table clean.things drop constraint old_key, add primary key (thing_id, part)",
+        f"alter table {TABLE.sql_name} add column part text not null default 'it''s all'",
+        f"comment on column {TABLE.sql_name}.part is 'Part.'",
+        f"alter table {TABLE.sql_name} drop constraint old_key, add primary key (thing_id, part)",
     ]
     whole = {**STORED, "part": ("text", True)}
     assert migration_statements(longer, whole, ("new_key", ("part", "thing_id"))) == []

@@ -33,6 +33,7 @@ def build_anomalies_asset(partitions: dg.DailyPartitionsDefinition, catalogue: C
 
     @table_asset(
         table,
+        catalogue.shop,
         deps=[DAILY_REVENUE, *(dg.AssetKey(contract.table.path) for contract in made_of)],
         kinds={"pandas", "postgres"},
         check_specs=[*contract_specs(table), as_expected],

@@ -34,6 +34,7 @@ from analytics_pipeline.orchestration.assets.guard import guarded
 from analytics_pipeline.orchestration.assets.limits import QuarantineAudit, limit_specs
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, figure, publish, shown
 from analytics_pipeline.orchestration.io_manager import COLUMNS, PostgresIOManager
+from analytics_pipeline.orchestration.namespaces import SHOP, job_of, settings_in
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Shop
@@ -49,6 +50,7 @@ from analytics_pipeline.tables.contracts import (
     RAW_PRODUCTS,
 )
 from analytics_pipeline.tables.related import related_contract
+from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.transforms.accounting import Accounting, MoneyByCurrency
 from analytics_pipeline.transforms.dimensions import CleanDimension, clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
@@ -77,32 +79,6 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
     """
     tables = order_tables(described)
 
-    @dg.multi_asset(
-        name="clean_orders",
-        ins={"raw_orders": dg.AssetIn(key=RAW_ORDERS.table.path, metadata={COLUMNS: RAW_COLUMNS})},
-        outs={
-            name: dg.AssetOut(
-                key=contract.table.path,
-                description=contract.table.description,
-                metadata=table_metadata(contract.table) | code_at(Path(__file__)),
-                code_version=code_version(described),
-                group_name=contract.table.schema,
-                kinds={"pandas", "postgres"},
-                owners=[OWNER],
-                io_manager_key=IO_MANAGER,
-            )
-            for name, contract in tables.items()
-        },
-        deps=[dg.AssetKey(related_contract(name).table.path) for name in described.orders.related],
-        **by_day(partitions),
-        check_specs=[
-            *(spec for contract in tables.values() for spec in contract_specs(contract.table)),
-            _balance_spec(),
-            *([_readable_spec(dg.AssetKey(CLEAN_ORDERS.table.path))] if described.orders.is_described else []),
-            *limit_specs(),
-        ],
-    )
-    @guarded
     def clean_order_tables(
         context: dg.AssetExecutionContext,
         raw_orders: pa.RecordBatchReader,
@@ -135,7 +111,7 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
                 along,
                 moves.left,
                 related.marks,
-                are_orders_alone=context.job_name == CHANGED_ORDERS,
+                are_orders_alone=job_of(context.job_name, described.namespace) == CHANGED_ORDERS,
             )
             staged = stack.enter_context(postgres.begin_orders(part | along, cleaned_days, context.run.run_id))
             audits = {name: ContractAudit(contract) for name, contract in tables.items()}
@@ -178,10 +154,43 @@ def build_clean_assets(partitions: dg.DailyPartitionsDefinition, described: Shop
             yield from publish(results, _outputs(staged, tables))
 
     return [
-        clean_order_tables,
+        _step(partitions, described)(guarded(clean_order_tables, described.namespace)),
         _dimension(RAW_CUSTOMERS, CLEAN_CUSTOMERS, clean_customers, described),
         _dimension(RAW_PRODUCTS, CLEAN_PRODUCTS, lambda raw, shop, _: clean_products(raw, shop), described),
     ]
+
+
+def _step(partitions: dg.DailyPartitionsDefinition, described: Shop) -> Callable[[Any], dg.AssetsDefinition]:
+    """Return `dagster.multi_asset` for the tables made of raw orders."""
+    tables = order_tables(described)
+    settings: dict[str, Any] = {
+        "name": "clean_orders",
+        "ins": {"raw_orders": dg.AssetIn(key=RAW_ORDERS.table.path, metadata={COLUMNS: RAW_COLUMNS})},
+        "deps": [dg.AssetKey(related_contract(name).table.path) for name in described.orders.related],
+        "check_specs": [
+            *(spec for contract in tables.values() for spec in contract_specs(contract.table)),
+            _balance_spec(),
+            *([_readable_spec(dg.AssetKey(CLEAN_ORDERS.table.path))] if described.orders.is_described else []),
+            *limit_specs(),
+        ],
+    }
+    outs = {name: _out(contract.table, described) for name, contract in tables.items()}
+    return dg.multi_asset(outs=outs, **settings_in(settings, described), **by_day(partitions))
+
+
+def _out(table: Table, described: Shop) -> dg.AssetOut:
+    settings = {
+        "key": table.path,
+        "description": table.description,
+        "metadata": table_metadata(table) | code_at(Path(__file__)),
+        "code_version": code_version(described),
+        "group_name": table.schema,
+        "kinds": {"pandas", "postgres"},
+        "owners": [OWNER],
+        "io_manager_key": IO_MANAGER,
+        "tags": {SHOP: described.name},
+    }
+    return dg.AssetOut(**settings_in(settings, described))
 
 
 def _replaced_sales(replaced: pa.Table, shop: Shop, emails: EmailKey, database: Database) -> pa.Table:
@@ -249,6 +258,7 @@ def _dimension(
 
     @table_asset(
         clean.table,
+        described,
         ins={"raw": dg.AssetIn(key=raw.table.path)},
         kinds={"pandas", "postgres"},
         code_version=dimension_code_version(described, clean),

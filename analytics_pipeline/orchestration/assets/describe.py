@@ -12,6 +12,8 @@ import dagster as dg
 
 from analytics_pipeline.marts.engine import Mart
 from analytics_pipeline.orchestration.assets.guard import guarded
+from analytics_pipeline.orchestration.namespaces import SHOP, settings_in
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.shape import Table
 
 OWNER = "team:data"
@@ -22,11 +24,12 @@ BACKFILL_DAYS = 31
 """Business days of one run of a backfill."""
 
 
-def table_asset(table: Table, **settings: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:  # noqa: ANN401
+def table_asset(table: Table, shop: Shop, **settings: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:  # noqa: ANN401
     """Return `dagster.asset` for one table, with what all tables have in common.
 
     Args:
         table: Gives key, group, description and column schema.
+        shop: Whose table it is.
         settings: Further arguments of `dagster.asset`; they win over the common ones, and the metadata over where the
             code of the step is.
     """
@@ -37,14 +40,15 @@ def table_asset(table: Table, **settings: Any) -> Callable[[Callable[..., Any]],
         "group_name": table.schema,
         "owners": [OWNER],
         "io_manager_key": IO_MANAGER,
+        "tags": {SHOP: shop.name},
     }
-    described = common | settings
+    described = settings_in(common | settings, shop)
 
     def make(step: Callable[..., Any]) -> dg.AssetsDefinition:
         code = code_at(Path(inspect.getfile(step)), step.__code__.co_firstlineno)
         decorator: Callable[[Callable[..., Any]], dg.AssetsDefinition]
         decorator = dg.asset(**{**described, "metadata": code | described["metadata"]})
-        return decorator(guarded(step))
+        return decorator(guarded(step, shop.namespace))
 
     return make
 

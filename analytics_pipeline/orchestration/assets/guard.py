@@ -15,6 +15,8 @@ import dagster as dg
 from analytics_pipeline.days import business_day
 from analytics_pipeline.errors import DaysRefusedError, MissingSecretError
 from analytics_pipeline.history.excerpts import excerpts_apart
+from analytics_pipeline.orchestration.namespaces import relative, result_in
+from analytics_pipeline.orchestration.resources import OfShops
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
 from analytics_pipeline.shop.calendar import loadable_days, partition_days
 from analytics_pipeline.shop.spec import Shop
@@ -25,20 +27,26 @@ OF_DAGSTER = (dg.Failure, dg.RetryRequested, dg.DagsterError)
 """Dagster's own errors: those that steps raise have descriptions written here."""
 
 
-def guarded(step: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function of a step with a `context` and the resource `database`, failing as this module says."""
+def guarded(step: Callable[..., Any], namespace: str | None = None) -> Callable[..., Any]:
+    """Return the function of a step with a `context` and the resource `database`, failing as this module says.
+
+    It is given the resources of its shop, and what it says of tables is said of the shop's own.
+    """
 
     @wraps(step)
     def run(context: Any, **arguments: Any) -> Any:  # noqa: ANN401 - of whatever kind the step takes and gives
-        with _refusals_marked(context), step_guard(arguments["database"].database(), step.__name__, context.run.run_id):
-            _refuse_other_days(context, arguments)
-            return step(context, **arguments)
+        given = _of_shop(arguments, namespace)
+        with _refusals_marked(context), step_guard(given["database"].database(), step.__name__, context.run.run_id):
+            _refuse_other_days(context, given, namespace)
+            return result_in(step(context, **given), namespace)
 
     @wraps(step)
     def run_on(context: Any, **arguments: Any) -> Iterator[Any]:  # noqa: ANN401 - as above
-        with _refusals_marked(context), step_guard(arguments["database"].database(), step.__name__, context.run.run_id):
-            _refuse_other_days(context, arguments)
-            yield from step(context, **arguments)
+        given = _of_shop(arguments, namespace)
+        with _refusals_marked(context), step_guard(given["database"].database(), step.__name__, context.run.run_id):
+            _refuse_other_days(context, given, namespace)
+            for result in step(context, **given):
+                yield result_in(result, namespace)
 
     return run_on if inspect.isgeneratorfunction(step) else run
 
@@ -46,6 +54,10 @@ def guarded(step: Callable[..., Any]) -> Callable[..., Any]:
 def step_guard(database: Database, place: str, run_id: str | None) -> AbstractContextManager[None]:
     """Return the block in which a part of a step fails as this module says."""
     return excerpts_apart(database, place, run_id, passing=OF_DAGSTER)
+
+
+def _of_shop(arguments: dict[str, Any], namespace: str | None) -> dict[str, Any]:
+    return {name: value.of(namespace) if isinstance(value, OfShops) else value for name, value in arguments.items()}
 
 
 @contextmanager
@@ -58,7 +70,7 @@ def _refusals_marked(context: Any) -> Iterator[None]:  # noqa: ANN401 - of an as
         raise
 
 
-def _refuse_other_days(context: Any, arguments: dict[str, Any]) -> None:  # noqa: ANN401 - as above
+def _refuse_other_days(context: Any, arguments: dict[str, Any], namespace: str | None) -> None:  # noqa: ANN401 - as above
     """Refuse a run of days that have no partition: Dagster's GraphQL takes whatever it is given.
 
     Raises:
@@ -68,7 +80,11 @@ def _refuse_other_days(context: Any, arguments: dict[str, Any]) -> None:  # noqa
         return
     shop: Shop = arguments["shop"].description
     keys = getattr(context, "selected_asset_keys", ())  # a check has none
-    of_shop = loadable_days if any(key.path[0] == RAW_ORDERS.table.path[0] for key in keys) else partition_days
+    of_shop = (
+        loadable_days
+        if any(relative(key, namespace).path[0] == RAW_ORDERS.table.path[0] for key in keys)
+        else partition_days
+    )
     loadable = of_shop(shop, business_day(datetime.now(UTC), shop.zone))
     days = days_of_run(context.run)
     if days is None:

@@ -47,6 +47,7 @@ def broken_mart_specs(broken: Sequence[BrokenMart]) -> list[dg.AssetSpec]:
 def _mart_asset(mart: Mart, partitions: dg.DailyPartitionsDefinition, described: Shop) -> dg.AssetsDefinition:
     @table_asset(
         mart.table,
+        described,
         deps=[dg.AssetKey([layer, name]) for layer, name in mart.sources],
         description=description_of(mart),
         owners=list(mart.header.owners) or [OWNER],

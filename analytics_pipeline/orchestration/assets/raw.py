@@ -35,7 +35,7 @@ from analytics_pipeline.orchestration.assets.proof import DaysFound, days_spec
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
-from analytics_pipeline.shop.spec import Endpoint
+from analytics_pipeline.shop.spec import Endpoint, Shop
 from analytics_pipeline.sources.following import Followed
 from analytics_pipeline.sources.records import Records
 from analytics_pipeline.sources.spool import Spool, spool
@@ -53,10 +53,10 @@ OVERLAP = timedelta(days=1)
 records change while a long list is read."""
 
 
-def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.AssetsDefinition]:
+def build_raw_assets(partitions: dg.DailyPartitionsDefinition, described: Shop) -> list[dg.AssetsDefinition]:
     """Return raw/orders by business day, and raw/customers and raw/products as a whole."""
 
-    @_raw_asset(RAW_ORDERS, **by_day(partitions))
+    @_raw_asset(RAW_ORDERS, described, **by_day(partitions))
     def raw_orders(context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource) -> Iterator[Any]:
         days = days_of(context.partition_keys)
         stored = database.database()
@@ -106,7 +106,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition) -> list[dg.Assets
             fields.record(context.run.run_id)
 
     def dimension(contract: Contract, name: str) -> dg.AssetsDefinition:
-        @_raw_asset(contract)
+        @_raw_asset(contract, described)
         def raw_dimension(
             context: dg.AssetExecutionContext, shop: ShopResource, database: DatabaseResource
         ) -> Iterator[Any]:
@@ -136,7 +136,11 @@ def _followed_rows(followed: Followed, found: DaysFound, days: Days) -> tuple[Ta
     return table, pa.RecordBatchReader.from_batches(table.arrow_schema, rows)
 
 
-def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:  # noqa: ANN401
+def _raw_asset(
+    contract: Contract,
+    described: Shop,
+    **settings: Any,  # noqa: ANN401 - dagster's
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     table = contract.table
     checks = [
         *contract_specs(table),
@@ -148,7 +152,7 @@ def _raw_asset(contract: Contract, **settings: Any) -> Callable[[Callable[..., A
         description = "No other day was made by another time zone, currency or mapping than the description's of now."
         checks.append(dg.AssetCheckSpec(SAME_RULES, asset=dg.AssetKey(table.path), description=description))
         checks.append(days_spec(table))
-    return table_asset(table, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
+    return table_asset(table, described, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
 
 
 def _extracted(

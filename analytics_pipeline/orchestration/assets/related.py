@@ -41,15 +41,16 @@ from analytics_pipeline.transforms.raw import related_list
 
 def build_related_assets(partitions: dg.DailyPartitionsDefinition, described: Shop) -> list[dg.AssetsDefinition]:
     """Return one asset per related list of the shop, by business day."""
-    return [_related_asset(name, partitions) for name in described.orders.related]
+    return [_related_asset(name, partitions, described) for name in described.orders.related]
 
 
-def _related_asset(name: str, partitions: dg.DailyPartitionsDefinition) -> dg.AssetsDefinition:
+def _related_asset(name: str, partitions: dg.DailyPartitionsDefinition, described: Shop) -> dg.AssetsDefinition:
     contract = related_contract(name)
     table = contract.table
 
     @table_asset(
         table,
+        described,
         kinds={"api", "postgres"},
         pool=SHOP_POOL,
         check_specs=[

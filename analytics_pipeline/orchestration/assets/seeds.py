@@ -10,16 +10,18 @@ from analytics_pipeline.marts.folders import Readable
 from analytics_pipeline.orchestration.assets.describe import OWNER, code_at, table_asset, table_metadata
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.seeds import Seed, rows_of
+from analytics_pipeline.shop.spec import Shop
 
 
-def build_seed_assets(seeds: Sequence[Seed]) -> list[dg.AssetsDefinition]:
+def build_seed_assets(seeds: Sequence[Seed], shop: Shop) -> list[dg.AssetsDefinition]:
     """Return one asset per file."""
-    return [_seed_asset(seed) for seed in seeds]
+    return [_seed_asset(seed, shop) for seed in seeds]
 
 
-def _seed_asset(seed: Seed) -> dg.AssetsDefinition:
+def _seed_asset(seed: Seed, shop: Shop) -> dg.AssetsDefinition:
     @table_asset(
         seed.table,
+        shop,
         metadata=table_metadata(seed.table) | code_at(seed.path),
         code_version=hashlib.sha256(seed.path.read_bytes()).hexdigest()[:12],
         kinds={"csv", "postgres"},

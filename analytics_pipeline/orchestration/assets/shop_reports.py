@@ -44,6 +44,7 @@ def build_report_assets(partitions: dg.DailyPartitionsDefinition, shop: Shop) ->
 
     @table_asset(
         SHOP_REPORTS.table,
+        shop,
         deps=[dg.AssetKey(one.table.path) for one in (CLEAN_ORDERS, CLEAN_SALES, QUARANTINE, EXCLUSIONS)],
         kinds={"api", "postgres"},
         pool=SHOP_POOL,

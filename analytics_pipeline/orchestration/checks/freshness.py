@@ -12,10 +12,16 @@ import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.freshness import Freshness, describe, last_freshness
+from analytics_pipeline.orchestration.namespaces import key_in
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.shop.spec import Shop
 
 ON_TIME = dg.AssetCheckKey(dg.AssetKey(["marts", "daily_revenue"]), "yesterday_is_on_time")
+
+
+def on_time(shop: Shop) -> dg.AssetCheckKey:
+    """Return the check's key for one shop among several."""
+    return dg.AssetCheckKey(key_in(ON_TIME.asset_key, shop.namespace), ON_TIME.name)
 
 
 def build_freshness_check(
@@ -25,7 +31,7 @@ def build_freshness_check(
     shop = catalogue.shop
 
     @dg.asset_check(
-        asset=ON_TIME.asset_key,
+        asset=on_time(shop).asset_key,
         name=ON_TIME.name,
         description=(
             "Yesterday, in the shop's zone, is in every daily mart as the shop knew it once the day was over; holds "
@@ -34,7 +40,7 @@ def build_freshness_check(
         blocking=False,
     )
     def check(database: DatabaseResource) -> dg.AssetCheckResult:
-        found = last_freshness(database.database(), shop, clock(), catalogue.due_names)
+        found = last_freshness(database.of(shop.namespace).database(), shop, clock(), catalogue.due_names)
         return dg.AssetCheckResult(
             passed=not found.is_late, severity=dg.AssetCheckSeverity.ERROR, metadata=_figures(found, shop)
         )
@@ -45,7 +51,7 @@ def build_freshness_check(
 def evaluation_of(found: Freshness, shop: Shop) -> dg.AssetCheckEvaluation:
     """Return the check's result as an event that belongs to no run."""
     return dg.AssetCheckEvaluation(
-        asset_key=ON_TIME.asset_key,
+        asset_key=on_time(shop).asset_key,
         check_name=ON_TIME.name,
         passed=not found.is_late,
         severity=dg.AssetCheckSeverity.ERROR,

@@ -6,8 +6,10 @@ and by day.
 """
 
 from analytics_pipeline.orchestration.checks.stored import StoredCheck
+from analytics_pipeline.tables.shape import in_sql
 
 RECONCILIATION = "marts/daily_reconciliation"
+_IN_SQL = in_sql(*RECONCILIATION.split("/"))
 STEPS = {
     "source_orders_difference": (
         "the_shops_count_equals_raw",
@@ -44,9 +46,8 @@ RECONCILIATION_CHECKS = (
             RECONCILIATION,
             description,
             f"select business_day::text as example, {column} as difference "
-            f"from {RECONCILIATION.replace('/', '.')} where business_day {{slice}} and {column} <> 0",
-            compared=f"select count({column}) as compared from {RECONCILIATION.replace('/', '.')} "
-            "where business_day {slice}",
+            f"from {_IN_SQL} where business_day {{slice}} and {column} <> 0",
+            compared=f"select count({column}) as compared from {_IN_SQL} where business_day {{slice}}",
         )
         for column, (name, description) in STEPS.items()
     ),

@@ -3,6 +3,7 @@
 from analytics_pipeline.orchestration.checks.stored import StoredCheck
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.related import related_contract
+from analytics_pipeline.tables.shape import in_sql
 
 
 def related_checks(shop: Shop) -> tuple[StoredCheck, ...]:
@@ -18,7 +19,7 @@ def _has_its_order(table: str) -> StoredCheck:
         "are not loaded, or are gone; a record is joined as soon as its order comes.",
         f"""
         select record_id as example, 1 as difference
-        from {table.replace("/", ".")} as related
+        from {in_sql(*table.split("/"))} as related
         where record_date {{slice}} and not exists (select from "@raw".orders where order_id = related.parent_id)
         """,
         compared_with=("raw/orders", "clean/sales"),

@@ -20,6 +20,7 @@ from analytics_pipeline.history.unfinished import waiting_days
 from analytics_pipeline.history.written import days_written_by
 from analytics_pipeline.orchestration.assets.guard import guarded
 from analytics_pipeline.orchestration.assets.publish import figure, shown
+from analytics_pipeline.orchestration.namespaces import check_in, named, relative
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.tables.contracts import EXAMPLES
@@ -154,6 +155,7 @@ def build_check(name: str, checks: Sequence[StoredCheck], catalogue: Catalogue) 
     Checks about tables that the installation lacks, since their mart is broken, are left out.
     """
     checks = [one for one in checks if all(catalogue.has(table) for table in (one.table, *one.compared_with))]
+    namespace = catalogue.namespace
     specs = [
         dg.AssetCheckSpec(
             check.name,
@@ -165,12 +167,10 @@ def build_check(name: str, checks: Sequence[StoredCheck], catalogue: Catalogue) 
         for check in checks
     ]
 
-    @dg.multi_asset_check(name=name, specs=specs, can_subset=True)
-    @guarded
     def check(context: dg.AssetCheckExecutionContext, database: DatabaseResource) -> Iterator[dg.AssetCheckResult]:
         run = context.op_execution_context
         of_the_run = days_of(run.partition_keys) if run.has_partition_key or run.has_partition_key_range else None
-        chosen = {(key.asset_key, key.name) for key in context.selected_asset_check_keys}
+        chosen = {(relative(key.asset_key, namespace), key.name) for key in context.selected_asset_check_keys}
         stored = database.database()
 
         def examine(check: StoredCheck) -> dg.AssetCheckResult:
@@ -182,4 +182,7 @@ def build_check(name: str, checks: Sequence[StoredCheck], catalogue: Catalogue) 
         with ThreadPoolExecutor(CLAIMS_AT_A_TIME) as pool:
             yield from pool.map(examine, (check for check in checks if (check.key, check.name) in chosen))
 
-    return check
+    step = dg.multi_asset_check(
+        name=named(name, namespace), specs=[check_in(spec, namespace) for spec in specs], can_subset=True
+    )
+    return step(guarded(check, namespace))
