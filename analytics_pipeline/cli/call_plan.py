@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from analytics_pipeline.cli.figures import counted
 from analytics_pipeline.days import Days
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop
@@ -24,7 +25,7 @@ def tell_plan(settings: Settings, shop: Shop, days: Days) -> None:
         asked = client.statistics.requests
     for line in _lines(plan, days):
         click.echo(line)
-    click.echo(f"Asked for this: {asked} requests. Nothing was written.")
+    click.echo(f"Asked for this: {counted(asked, 'request')}. Nothing was written.")
     settings.home.mkdir(parents=True, exist_ok=True)
     kept = {"days": _key(days), "shop": settings.shop, "calls": plan.calls, "seconds": plan.seconds}
     (settings.home / KEPT).write_text(json.dumps(kept), encoding="utf-8")
@@ -34,7 +35,7 @@ def compare_with_plan(settings: Settings, days: Days, requests: Mapping[str, int
     """Say how many requests a run made, beside its plan if there is one; None for a run that asked for nothing."""
     if not requests:
         return None
-    made = f"{sum(requests.values())} requests to the shop"
+    made = f"{counted(sum(requests.values()), 'request')} to the shop"
     plan: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         plan = json.loads((settings.home / KEPT).read_text(encoding="utf-8"))
@@ -49,15 +50,16 @@ def _lines(plan: CallPlan, days: Days) -> Iterator[str]:
         yield f"{one.name:10} {_describe(one)}"
     least = "" if plan.is_whole else "at least "
     yield (
-        f"{days}: {least}{plan.calls} requests, {least}{_time(plan.seconds)} at {plan.seconds_a_call:.2f} s each "
-        f"(loads of changes alone take fewer for customers and products)"
+        f"{days}: {least}{counted(plan.calls, 'request')}, {least}{_time(plan.seconds)} at "
+        f"{plan.seconds_a_call:.2f} s each (loads of changes alone take fewer for customers and products)"
     )
 
 
 def _describe(one: ListCalls) -> str:
+    calls = counted(one.calls, "request")
     if one.records is None:
-        return f"at least {one.calls} requests: the shop gives no count, {one.page} records on the first page"
-    return f"{one.calls} requests for {one.records} records, {one.page} on the first page"
+        return f"at least {calls}: the shop gives no count, {counted(one.page, 'record')} on the first page"
+    return f"{calls} for {counted(one.records, 'record')}, {one.page} on the first page"
 
 
 def _time(seconds: float) -> str:
