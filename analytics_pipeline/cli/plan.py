@@ -55,6 +55,7 @@ def command(names: Sequence[str], cells: Path | None, *, is_all: bool, is_json: 
     _refuse_unknown(catalogue, names)
     pending = pending_steps(database, catalogue.shop) if is_created(database) else [f"the database {database.name}"]
     message: dict[str, Any] = {
+        "broken": [{"table": f"{one.layer}.{one.name}", "reason": one.reason} for one in catalogue.broken],
         "schema": pending,
         "marts": [],
         "not_stored": [],
@@ -72,7 +73,7 @@ def command(names: Sequence[str], cells: Path | None, *, is_all: bool, is_json: 
             if cells is not None:
                 _write(cells, plan)
             message["cells"] = list(plan.cells(None if is_all else MOST_SHOWN))
-    click.echo(json.dumps(message, indent=2) if is_json else "\n".join(_lines(message, catalogue, cells)))
+    click.echo(json.dumps(message, indent=2) if is_json else "\n".join(_lines(message, cells)))
     if pending or message["marts"] or message["orders"]:
         raise SystemExit(PENDING)
 
@@ -115,8 +116,8 @@ def _write(path: Path, plan: Plan) -> None:
         lines.writerows(plan.cells())
 
 
-def _lines(message: dict[str, Any], catalogue: Catalogue, cells: Path | None) -> list[str]:
-    lines = [f"BROKEN       {one.layer}.{one.name} is not computed: {one.reason}" for one in catalogue.broken]
+def _lines(message: dict[str, Any], cells: Path | None) -> list[str]:
+    lines = [f"BROKEN       {one['table']} is not computed: {one['reason']}" for one in message["broken"]]
     if message["schema"]:
         steps = ", ".join(message["schema"])
         return [

@@ -256,6 +256,11 @@ def test_the_command_says_it_in_words_and_brings_nothing_up_to_date(own: OwnMart
     own.write(own=OWN)
 
     settings_of_none = {**settings, "ANALYTICS_DATABASE_URL": own.database.named("nowhere").url}
+    (own.folder / "own.sql").write_text(OWN.replace("-- grain", "-- grian"), encoding="utf-8")
+    as_json = command_line.run("plan", "--json", folder=own.folder.parent, **settings_of_none)
+    [broken] = json.loads(as_json.stdout)["broken"]
+    assert (broken["table"], "own.sql: line" in broken["reason"]) == ("marts.own", True), broken
+    own.write(own=OWN)
     nowhere = command_line.run("plan", folder=own.folder.parent, **settings_of_none)
     assert (nowhere.returncode, "schema       pending: the database nowhere" in nowhere.stdout) == (4, True), nowhere
 
