@@ -157,16 +157,16 @@ def main() -> None:
     load_dotenv(Path(os.environ.get(PROJECT) or ".").expanduser() / ".env")  # the other one may have named it
 
 
-def typed_command() -> str:
-    """Return the command as it can be typed in the current folder: its path, where a shell would not find it."""
+def typed_command(folder: Path | None = None) -> str:
+    """Return the command as it is typed in a folder (None: the current one): its path, where no shell would find it."""
     script = Path(sys.executable).with_name(PROGRAM)
     found = shutil.which(PROGRAM)
     if found is not None and Path(found).exists() and script.exists() and Path(found).samefile(script):
         return PROGRAM
     if not script.exists():
         return f"{shlex.quote(sys.executable)} -m analytics_pipeline"
-    is_below = script.is_relative_to(Path.cwd())
-    return shlex.quote(str(script.relative_to(Path.cwd()) if is_below else script))
+    there = Path.cwd() if folder is None else folder.absolute()
+    return shlex.quote(str(script.relative_to(there) if script.is_relative_to(there) else script))
 
 
 def collect_as_usual() -> None:

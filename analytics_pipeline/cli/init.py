@@ -19,6 +19,13 @@ from analytics_pipeline.shop.spec import packaged_shops
 TEMPLATE = Path(__file__).parent / "project"
 EXAMPLE = "my-shop"
 """Name of the shop in the template's files; its variables begin with the same in capitals."""
+TO_DESCRIBE = f"Describe the shop's API in `shops/{EXAMPLE}.yaml`."
+DESCRIBED = (
+    f"The shop is the packaged `{EXAMPLE}`. A description of your own that begins with it: "
+    f"`analytics-pipeline shop init NAME --like {EXAMPLE}`."
+)
+"""What the README says in place of the sentence before, where the shop is a packaged one."""
+ITS_TOKEN = "MY_SHOP_TOKEN=\n"  # noqa: S105 - a line of the example, without a value
 SHOP_NAME = re.compile("[a-z][a-z0-9_-]*")
 
 
@@ -45,16 +52,21 @@ def command(folder: Path, shop: str) -> None:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     click.echo(f"{folder}: {', '.join(sorted(files))}\nNext: cd {shlex.quote(str(folder))}, and read its README.md.")
-    click.echo(f"It works by `{typed_command()}` and `dagster dev` there.")
+    click.echo(f"It works by `{typed_command(folder)}` and `dagster dev` there.")
 
 
 def project_files(shop: str) -> dict[str, str]:
     """Return the texts of a new folder by their paths in it; a packaged shop has its description in the package."""
     paths = {str(path.relative_to(TEMPLATE)): path for path in sorted(TEMPLATE.rglob("*")) if path.is_file()}
-    if shop in packaged_shops():
+    is_packaged = shop in packaged_shops()
+    if is_packaged:
         del paths[f"shops/{EXAMPLE}.yaml"]
     paths[INSTANCE_FILE] = instance_file()
-    files = {renamed(name, shop): renamed(path.read_text(encoding="utf-8"), shop) for name, path in paths.items()}
+    texts = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
+    if is_packaged:
+        texts["README.md"] = texts["README.md"].replace(TO_DESCRIBE, DESCRIBED)
+        texts[".env.example"] = texts[".env.example"].replace(ITS_TOKEN, "")
+    files = {renamed(name, shop): renamed(text, shop) for name, text in texts.items()}
     named = {name: f"{FIRST_LINE}\n{text}" for name, text in files.items() if name.startswith(f"{SHOPS}/")}
     return {**files, **named, FILE: schema_text()}
 

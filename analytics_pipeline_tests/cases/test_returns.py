@@ -38,5 +38,6 @@ def test_a_command_is_shown_as_a_shell_finds_it(tmp_path: Path, monkeypatch: pyt
     assert typed_command() == f"'{script}'"
     monkeypatch.chdir(tmp_path / "a clone")
     assert typed_command() == ".venv/bin/analytics-pipeline"
+    assert typed_command(Path("made/here")) == f"'{script}'"
     monkeypatch.setenv("PATH", str(programs))
     assert typed_command() == "analytics-pipeline"

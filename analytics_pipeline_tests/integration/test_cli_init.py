@@ -52,6 +52,9 @@ def test_a_packaged_shop_keeps_its_description_in_the_package() -> None:
     files = project_files("demo")
     assert [name for name in files if name.startswith("shops/")] == []
     assert "ANALYTICS_SHOP=demo" in files[".env.example"]
+    assert "DEMO_TOKEN" not in files[".env.example"]
+    assert "1. The shop is the packaged `demo`." in files["README.md"]
+    assert "Describe" not in files["README.md"]
 
 
 def test_dagster_loads_the_folder_with_its_shop_and_its_marts(project: Path, installed: Path) -> None:
