@@ -21,7 +21,9 @@ from analytics_pipeline.alerts.incidents import (
     open_failures,
 )
 from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import PipelineError
+from analytics_pipeline.history.blocked import days_blocked_by
 from analytics_pipeline.history.freshness import freshness, read_past, read_written_days
 from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES, OF_A_LAYER
 from analytics_pipeline.orchestration.checks.freshness import on_time
@@ -29,7 +31,7 @@ from analytics_pipeline.orchestration.namespaces import is_of, job_of
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
 from analytics_pipeline.plain import without_addresses
 from analytics_pipeline.shop.calendar import last_complete_day
-from analytics_pipeline.tables.history import POLLS, STALE_DAYS
+from analytics_pipeline.tables.history import BLOCKED_ORDERS, POLLS, STALE_DAYS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import exists, query
 
@@ -82,7 +84,9 @@ def gather(
         now=now,
         freshness=tuple(freshness(shop, now, written, tables=tables, day=day, past=past) for day in sorted(days)),
         reasons={
-            run.run_id: _reasons(instance, run.run_id, checks) for run in open_failures(runs) if run.run_id not in known
+            run.run_id: (*_blocked(database, run.run_id), *_reasons(instance, run.run_id, checks))
+            for run in open_failures(runs)
+            if run.run_id not in known
         },
     )
 
@@ -137,6 +141,14 @@ def _parked_days(database: Database) -> Iterator[ParkedDay]:
         )
         rows = cursor.fetchall()
     return (ParkedDay(*row) for row in rows)
+
+
+def _blocked(database: Database, run_id: str) -> Iterator[str]:
+    """Say which of a run's days quarantine stopped: the others may have been written by another run since."""
+    days = Days.of(days_blocked_by(database, run_id)).ranges if exists(database, BLOCKED_ORDERS) else []
+    if days:
+        named = ", ".join(map(str, days))
+        yield f"not written for what is in quarantine: {named}; see analytics-pipeline quarantine list --blocked"
 
 
 def _reasons(instance: dg.DagsterInstance, run_id: str, checks: Sequence[FailedCheck]) -> tuple[str, ...]:

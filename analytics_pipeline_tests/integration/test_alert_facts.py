@@ -14,6 +14,7 @@ from analytics_pipeline.orchestration.alert_facts import gather
 from analytics_pipeline.orchestration.running import PARTITION, RANGE_END, RANGE_START
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.schema import prepare
+from analytics_pipeline_tests.integration.tables import execute
 
 NOW = datetime(2025, 1, 1, 12, tzinfo=UTC)
 CUSTOMER = "jane.doe@example.com"
@@ -100,6 +101,20 @@ def test_errors_of_the_project_are_quoted_and_of_others_only_the_kind_is_reporte
     run_id = end_run(instance, error)
 
     assert facts_of(instance, database).reasons == {run_id: (reason,)}
+
+
+def test_days_that_quarantine_stopped_are_named_first(instance: dg.DagsterInstance, database: Database) -> None:
+    run_id = end_run(instance, dg.Failure("No."), tags={RANGE_START: "2025-01-01", RANGE_END: "2025-01-09"})
+    for day in ("2025-01-03", "2025-01-04", "2025-01-07"):
+        execute(
+            database,
+            "insert into ops.blocked_orders (order_date, order_id, kind, event_id, table_name, reason, column_name, "
+            f"run_id, blocked_at) values ('{day}', 'O', 'order', '', 'clean.orders', 'r', 'c', '{run_id}', now())",
+        )
+
+    [of_days, of_step] = facts_of(instance, database).reasons[run_id]
+    assert of_days.startswith("not written for what is in quarantine: 2025-01-03 to 2025-01-04, 2025-01-07; see ")
+    assert of_step == "step: No."
 
 
 def test_a_run_whose_process_died_gives_its_own_reason(instance: dg.DagsterInstance, database: Database) -> None:
