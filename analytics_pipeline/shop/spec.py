@@ -7,7 +7,9 @@ written: loading needs no environment.
 
 import difflib
 import json
+import logging
 from datetime import time
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -61,6 +63,7 @@ __all__ = [
 
 SWEEP_DAYS = 90
 """After how many days any loaded day is read again, where the shop cannot be asked what changed."""
+_LOG = logging.getLogger(__name__)
 _PACKAGED = Path(__file__).parent / "packaged"
 
 
@@ -213,6 +216,7 @@ class Shop(Model):
         """`landed_by` is what `due_by` was called before; it goes with the next release."""
         if not isinstance(described, dict) or "landed_by" not in described or "due_by" in described:
             return described
+        _warn_of_the_old_name()
         return {("due_by" if key == "landed_by" else key): value for key, value in described.items()}
 
     @model_validator(mode="before")
@@ -277,6 +281,12 @@ def packaged_shops() -> list[str]:
 def packaged_path(name: str) -> Path:
     """Return where a packaged description lies."""
     return _PACKAGED / f"{name}.yaml"
+
+
+@cache
+def _warn_of_the_old_name() -> None:
+    """Say it once a process, which loads a description many times."""
+    _LOG.warning("the key landed_by of the shop's description is due_by now; rename it, the next release refuses it")
 
 
 def load_shop(reference: str | Path) -> Shop:

@@ -99,10 +99,14 @@ def test_aliases_of_whole_parts_are_read(tmp_path: Path) -> None:
     assert load_shop(path) == load_shop("demo")
 
 
-def test_a_description_with_the_old_name_of_due_by_is_read_as_one_with_the_new(tmp_path: Path) -> None:
+def test_a_description_with_the_old_name_of_due_by_is_read_as_one_with_the_new_and_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     path = tmp_path / "shop.yaml"
     path.write_text(DEMO.replace("due_by:", "landed_by:"), encoding="utf-8")
-    assert load_shop(str(path)) == load_shop("demo")
+    assert load_shop(str(path)) == load_shop(str(path)) == load_shop("demo")
+    [message] = [record.getMessage() for record in caplog.records if "landed_by" in record.getMessage()]
+    assert "is due_by now; rename it" in message
 
 
 def test_a_syntax_error_gives_line_and_column(tmp_path: Path) -> None:
