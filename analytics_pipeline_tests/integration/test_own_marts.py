@@ -60,7 +60,27 @@ def test_rows_that_contradict_a_check_stop_what_reads_the_mart(own: Own) -> None
     [messages] = [one for one in failed.failures if one.startswith("check sales_are_small of marts/own")]
     assert "contradictions 3" in messages
     assert "examples 2025-01-01, 2025-01-02, 2025-01-03" in messages
+    assert "or the check (" in messages
+    assert "own.sql: line 3), and run the days again" in messages
     assert pipeline.rows("select best from marts.above") == []
+
+
+def test_a_check_that_cannot_be_computed_names_its_line(own: Own) -> None:
+    check = "-- check: can_be_divided: select event_date from marts.own where 1 / (net_sales - net_sales) > 0\n"
+    [failure] = ran(own(own=OWN.format(lines=check))).failures
+    assert "own.sql: line 3: the check can_be_divided cannot be computed: Postgres: division by zero" in failure
+
+
+def test_a_foreign_key_of_a_table_of_ones_own_is_named_with_what_to_do(own: Own) -> None:
+    pipeline = own(own=OWN.format(lines=""))
+    assert ran(pipeline).succeeded
+    execute(pipeline.database, "create table public.mine (day date references marts.own (event_date))")
+    execute(pipeline.database, "insert into public.mine select min(event_date) from marts.own")
+    [failure] = ran(pipeline).failures
+    assert 'marts.own: Postgres: update or delete on table "own" violates foreign key constraint' in failure
+    assert "drop it (alter table ... drop constraint ...), and run again. Nothing was written." in failure
+    execute(pipeline.database, "drop table public.mine")
+    assert ran(pipeline).succeeded
 
 
 def test_a_check_that_warns_stops_nothing_and_looks_at_the_runs_days_where_it_says_so(own: Own) -> None:

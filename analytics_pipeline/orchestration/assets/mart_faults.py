@@ -15,6 +15,7 @@ from analytics_pipeline.warehouse.drivers import sqlstate
 from analytics_pipeline.warehouse.slices import UNDEFINED_TABLE
 
 NOT_NULL_VIOLATION = "23502"
+FOREIGN_KEY_VIOLATION = "23503"
 SYNTAX_OR_NAMES = "42"
 """Class of the codes for statements that cannot be run."""
 ELSEWHERE = (INSUFFICIENT_PRIVILEGE, UNDEFINED_TABLE)
@@ -58,6 +59,12 @@ def _known(mart: Mart, error: psycopg.Error) -> PipelineError | None:
             "'(unknown)'), or leave them out. Nothing was written."
         )
         return _contract(mart, _line_of_column(mart, found[1]), message, getattr(error, "excerpt", None))
+    if code == FOREIGN_KEY_VIOLATION:
+        message = (
+            f"{mart.table.qualified_name}: {said}. A foreign key of a table of your own is in the way of rows that are "
+            "replaced: drop it (alter table ... drop constraint ...), and run again. Nothing was written."
+        )
+        return MartError(message, excerpt=getattr(error, "excerpt", None))
     if code.startswith(SYNTAX_OR_NAMES) and code not in ELSEWHERE:
         return MartError(str(fault(mart.path, _line_of_name(mart, said), f"{said} Nothing was written.")))
     return None

@@ -33,6 +33,7 @@ def _stored_check(mart: Mart, check: Check, catalogue: Catalogue) -> StoredCheck
         compared_with=tuple(filter(catalogue.has, others)),
         is_blocking=check.said.is_blocking,
         is_whole=not mart.is_daily,
+        place=f"{mart.path}: line {check.said.line}",
     )
 
 

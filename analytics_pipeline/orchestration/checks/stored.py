@@ -6,6 +6,7 @@ none. Its result shows how many there are, up to five examples, and the sum of t
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -16,6 +17,7 @@ import psycopg
 
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import Days
+from analytics_pipeline.errors import MartError
 from analytics_pipeline.history.unfinished import waiting_days
 from analytics_pipeline.history.written import days_written_by
 from analytics_pipeline.orchestration.assets.guard import guarded
@@ -30,6 +32,8 @@ from analytics_pipeline.warehouse.drivers import first_line, sqlstate
 from analytics_pipeline.warehouse.slices import UNDEFINED_TABLE, Ask, exists, query, snapshot
 
 CLAIMS_AT_A_TIME = 2
+FAULTS_OF_A_STATEMENT = {"21", "22", "42"}
+"""Classes of codes: more rows than one, a value that cannot be computed, syntax and names."""
 NOT_EXAMINED = "not_examined"
 
 
@@ -55,6 +59,8 @@ class StoredCheck:
     compared_with: tuple[str, ...] = ()
     is_blocking: bool = True
     is_whole: bool = False
+    place: str | None = None
+    """File and line of a check of a mart's file."""
     compared: str | None = None
     """A `select` of one number, `compared`: how many days of the slice could be compared at all."""
 
@@ -71,7 +77,7 @@ class StoredCheck:
         """
         if not ranges:
             return self.nothing_stored()
-        with snapshot(database) as ask:
+        with self._with_its_place(), snapshot(database) as ask:
             result = self._examine(ask, ranges)
             if result.passed or self.is_whole or NOT_EXAMINED in result.metadata:
                 return result
@@ -79,6 +85,21 @@ class StoredCheck:
             waiting = waiting_days(ask, [table.replace("/", ".") for table in compared])
             whole = Days.of(day for days in ranges for day in days if day not in waiting).ranges
             return self._examine(ask, whole) if whole else self.nothing_stored()
+
+    @contextmanager
+    def _with_its_place(self) -> Iterator[None]:
+        """Let Postgres' error over a check of a mart's file name the check and its line.
+
+        Raises:
+            MartError: Postgres does not compute it.
+        """
+        try:
+            yield
+        except psycopg.Error as error:
+            if self.place is None or (sqlstate(error) or "")[:2] not in FAULTS_OF_A_STATEMENT:
+                raise
+            message = f"{self.place}: the check {self.name} cannot be computed: {error}. Mend its select."
+            raise MartError(message, excerpt=getattr(error, "excerpt", None)) from None
 
     def _examine(self, ask: Ask, ranges: Sequence[Days]) -> dg.AssetCheckResult:
         # What is asserted of the whole table reads the same for each range, and is asked once.
@@ -113,6 +134,8 @@ class StoredCheck:
             "examples": found["examples"],
             "business_days": "all" if self.is_whole else ", ".join(map(str, ranges)),
         }
+        if self.place is not None and found["cases"]:
+            figures["remedy"] = f"mend what these rows are made of, or the check ({self.place}), and run the days again"
         if self.compared is not None:
             figures["compared_days"] = sum(
                 ask(self.compared.format(slice=f"between date '{days.first}' and date '{days.last}'"))[0]["compared"]
