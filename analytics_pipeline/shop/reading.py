@@ -14,7 +14,7 @@ Format = Literal["csv", "tsv", "json_lines", "parquet", "excel"]
 Encoding = Literal["auto", "utf-8", "utf-16", "windows-1252", "latin-1"]
 DateOrder = Literal["iso", "dmy", "mdy", "ymd"]
 ColumnType = Literal["text", "number", "date"]
-OWN_COLUMNS = frozenset({"rows", "_file", "_line", "_unreadable"})
+OWN_COLUMNS = frozenset({"rows", "_file", "_line", "_id", "_unreadable"})
 """Names that no column can have: the project adds them to what it reads."""
 
 

@@ -13,10 +13,21 @@ from typing import Any, TextIO
 from analytics_pipeline.errors import DamagedFileError
 from analytics_pipeline.shop.reading import Csv
 from analytics_pipeline.sources.files.opening import Content
-from analytics_pipeline.sources.files.rows import Fault, Rows, is_blank, is_damaged, record_of, shown, storable
-from analytics_pipeline.sources.files.shaping import Shaper, columns_of, is_total, readers_of
+from analytics_pipeline.sources.files.rows import (
+    Fault,
+    Rows,
+    is_blank,
+    is_damaged,
+    is_total,
+    leave_out,
+    record_of,
+    shown,
+    storable,
+    why_left_out,
+)
+from analytics_pipeline.sources.files.shaping import Shaper, columns_of, readers_of
 
-CHUNK = 2 << 20
+CHUNK = 256 << 10
 """Characters of a chunk, about."""
 MOST_LINES_OF_A_ROW = 500
 """Lines that one row may have, within quotes."""
@@ -219,19 +230,12 @@ class _Lines:
     def _is_row(self, row: list[str], lines: list[str], line: int) -> bool:
         """Whether a row can be read; otherwise it is among the faults, or left out."""
         text, last = "".join(lines), line + len(lines) - 1
-        if is_blank(row):
-            self.excluded.append(Fault(line, "blank_row", shown(text), last_line=last))
-        elif row == self._header:
-            self.excluded.append(Fault(line, "repeated_header", shown(text), last_line=last))
-        elif is_total([*row, *[""] * (self._width - len(row))]):
-            record = record_of(self._names, row)
-            self.excluded.append(Fault(line, "total_row", shown(text), last_line=last, record=record))
+        record = record_of(self._names, row)
+        if reason := why_left_out(row, self._header):
+            leave_out(self.excluded, Fault(line, reason, shown(text), last_line=last, record=record))
         elif reason := self._fault_of(row, text):
-            record = record_of(self._names, row)
             self.faults.append(Fault(line, reason, shown(storable(text)), last_line=last, record=record))
-        else:
-            return True
-        return False
+        return reason is None
 
     def _fault_of(self, row: list[str], text: str) -> str | None:
         if self._is_odd and "\x00" in text:

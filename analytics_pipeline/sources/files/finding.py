@@ -78,16 +78,6 @@ class Folder(Protocol):
         """Whether files can be read from any place at no cost."""
 
 
-def open_folder(place: str, base: Path) -> Folder:
-    """Return the folder that a description names.
-
-    Args:
-        place: A path, or a URL such as s3://bucket/prefix.
-        base: What a path that is not absolute begins at.
-    """
-    return LocalFolder((base / place).expanduser())
-
-
 class LocalFolder:
     """A folder of this machine."""
 

@@ -7,7 +7,6 @@ formats lie in a packed file is not known here.
 import hashlib
 import io
 import tempfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -16,18 +15,18 @@ from typing import IO
 from analytics_pipeline.errors import (
     DamagedFileError,
     EmptyFileError,
+    FolderUnavailableError,
     GrowingFileError,
     UnsafeFileError,
 )
 from analytics_pipeline.shop.reading import Format, Reading
 from analytics_pipeline.sources.files.encodings import EncodingJudge, Judged
 from analytics_pipeline.sources.files.finding import Found
-from analytics_pipeline.sources.files.packing import Unpacked, unpack
+from analytics_pipeline.sources.files.packing import BROKEN, GZIP, Unpacked, unpack
 
 BLOCK = 1 << 20
 LONGEST_LINE = 4 << 20
 """Bytes of a line; what has none for so long is no table."""
-_GIGABYTE = 10**9
 _SUFFIXES: dict[str, Format] = {
     "csv": "csv",
     "txt": "csv",
@@ -49,7 +48,7 @@ _NO_TABLES = {
     b"<?xml": "XML",
     b"7z\xbc\xaf": "a 7z archive",
     b"rar!": "a RAR archive",
-    b"bzh": "a bzip2 file: pack it with gzip or zip",
+    b"bzh91ay": "a bzip2 file: pack it with gzip or zip",
     b"\x28\xb5\x2f\xfd": "a zstd file: pack it with gzip or zip",
     b"\xfd7zxz": "an xz file: pack it with gzip or zip",
 }
@@ -177,23 +176,22 @@ def _passed_over(found: Found, reading: Reading, unpacked: Unpacked, kept: IO[by
 
 def _blocks(found: Found, unpacked: Unpacked, reading: Reading) -> Iterator[bytes]:
     """The content block by block, within the caps."""
-    size, most = 0, int(reading.largest_gb * _GIGABYTE)
+    size = 0
     while True:
         try:
             block = unpacked.stream.read(BLOCK)
-        except (EOFError, zlib.error, OSError) as error:
+        except BROKEN as error:
+            kind = type(error).__name__
             if unpacked.is_plain:
-                raise
-            fault = (
-                f"is packed and damaged after {size} bytes, or ends too early ({type(error).__name__}); copy it anew"
-            )
+                raise FolderUnavailableError(f"{found.path}: cannot be read after byte {size} ({kind})") from None
+            fault = f"is packed and damaged after {size} bytes, or ends too early ({kind}); copy it anew"
             raise DamagedFileError(fault, path=found.path) from None
         if not block:
             return
+        if not size and not unpacked.is_plain and block.startswith(GZIP):
+            raise UnsafeFileError("is packed more than once; unpack it yourself", path=found.path)
         size += len(block)
-        if size > most:
-            raise UnsafeFileError(f"has more than {reading.largest_gb:g} GB (largest_gb)", path=found.path)
-        unpacked.check_ratio(size)
+        unpacked.check_size(size, reading.largest_gb)
         yield block
 
 

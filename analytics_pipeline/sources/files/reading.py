@@ -3,10 +3,12 @@
 from collections.abc import Collection, Iterator
 from typing import Protocol
 
-from analytics_pipeline.errors import DamagedFileError
+from analytics_pipeline.shop.reading import Format
 from analytics_pipeline.sources.files.delimited import Delimited
+from analytics_pipeline.sources.files.excel_rows import ExcelRows
 from analytics_pipeline.sources.files.json_rows import JsonRows
 from analytics_pipeline.sources.files.opening import Content
+from analytics_pipeline.sources.files.parquet_rows import ParquetRows
 from analytics_pipeline.sources.files.rows import Rows
 from analytics_pipeline.sources.files.shaping import without_sums
 
@@ -19,7 +21,13 @@ class _Table(Protocol):
     def chunks(self) -> Iterator[Rows]: ...
 
 
-_TABLES: dict[str, type[_Table]] = {"csv": Delimited, "tsv": Delimited, "json_lines": JsonRows}
+_TABLES: dict[Format, type[_Table]] = {
+    "csv": Delimited,
+    "tsv": Delimited,
+    "json_lines": JsonRows,
+    "parquet": ParquetRows,
+    "excel": ExcelRows,
+}
 
 
 def read_rows(content: Content, needed: Collection[str] = ()) -> Iterator[Rows]:
@@ -36,8 +44,6 @@ def read_rows(content: Content, needed: Collection[str] = ()) -> Iterator[Rows]:
         MissingColumnError: A needed column is missing, or is there twice.
         FolderUnavailableError: Its folder cannot be reached.
     """
-    if content.format not in _TABLES:
-        raise DamagedFileError(f"is {content.format}, which is not read yet", path=content.found.path)
     table = _TABLES[content.format](content, needed)
     yield from without_sums(table.chunks, table.names, content.reading)
     content.check_unchanged()

@@ -5,7 +5,7 @@ How a format is read is in delimited.py and its neighbours; here is only what th
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 UNREADABLE = "_unreadable"
@@ -29,6 +29,11 @@ REASONS = {
 }
 """Why a row is a fault or left out, in words."""
 
+_TOTALS = re.compile(
+    r"(grand |sub-?)?totals?|sum|sums|summe|gesamt(summe|betrag|umsatz)?|zwischensumme|insgesamt|somme|totaux"
+    r"|totale|totaal|suma|razem|celkem|всего|итого|合计|合計|Σ",
+    re.IGNORECASE,
+)
 _DAMAGED = re.compile("[\ud800-\udfff]")
 Record = dict[str, Any]
 """A row: text, None, or what JSON or Parquet know besides (whole numbers, Decimals, truth values, lists, objects)."""
@@ -96,6 +101,32 @@ def is_blank(row: Mapping[str, object] | Sequence[object]) -> bool:
     """Whether no cell of a row holds anything."""
     cells = row.values() if isinstance(row, Mapping) else row
     return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)
+
+
+def why_left_out(row: Sequence[Any], header: Sequence[Any]) -> str | None:
+    """Why a row is left out on purpose, a key of `REASONS`; None of one that is not."""
+    if is_blank(row):
+        return "blank_row"
+    if [*row] == [*header]:
+        return "repeated_header"
+    return "total_row" if is_total([*row, *[None] * (len(header) - len(row))]) else None
+
+
+def is_total(row: Sequence[Any]) -> bool:
+    """Whether the first cell that holds something says that the row is a total, and another one holds nothing."""
+    first = next((cell for cell in row if cell is not None and str(cell).strip()), None)
+    if not isinstance(first, str) or not _TOTALS.fullmatch(first.strip().rstrip(":").strip()):
+        return False
+    return any(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in row)
+
+
+def leave_out(excluded: list[Fault], fault: Fault) -> None:
+    """Add a row to those that are left out; a blank one to the blank ones right before it."""
+    last = excluded[-1] if excluded else None
+    if last and last.reason == fault.reason == "blank_row" and last.last_line + 1 == fault.line:
+        excluded[-1] = replace(last, last_line=fault.last_line)
+    else:
+        excluded.append(fault)
 
 
 def is_damaged(text: str) -> bool:

@@ -3,10 +3,12 @@
 Exactly, by text alone: nothing is ever a float. What is none is `Unreadable`, and never null.
 """
 
+import math
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from typing import Any
 
 from analytics_pipeline.shop.reading import ColumnType, DateOrder, Numbers, Reading
 
@@ -26,6 +28,7 @@ _DAYS = {
 }
 _FIRST_YEAR, _LAST_YEAR = 1900, 2999
 _NOON = 12
+_LARGEST = 2**63
 _EXCEL_EPOCH, _EXCEL_EPOCH_1904 = datetime(1899, 12, 30), datetime(1904, 1, 1)  # noqa: DTZ001  # the shop's clock
 _FIRST_SERIAL, _LAST_SERIAL = 61, 401_769
 """From 1900-03-01, since Excel knows a 1900-02-29, to 2999-12-31."""
@@ -132,6 +135,37 @@ def _hour(hour: int, half: str | None) -> int:
 def _zone(zone: str | None) -> str:
     bare = (zone or "").strip()
     return bare if bare in {"", "Z"} or ":" in bare else f"{bare[:3]}:{bare[3:]}"
+
+
+def plain_value(value: Any) -> Any:  # noqa: ANN401  # any value of Parquet or Excel
+    """A value as JSON can hold it, numbers by their digits; what stands for no number is null."""
+    if value is None or isinstance(value, str | int | bool | Decimal):
+        return _storable_number(value) if isinstance(value, int | Decimal) else value
+    if isinstance(value, float):
+        return _of_float(value)
+    if isinstance(value, list | tuple):
+        return [plain_value(one) for one in value]
+    if isinstance(value, dict):
+        return {str(name): plain_value(one) for name, one in value.items()}
+    if isinstance(value, datetime | date):
+        return date_of(value)
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _storable_number(value: int | Decimal) -> int | Decimal | str | None:
+    if isinstance(value, int):
+        return value if isinstance(value, bool) or -_LARGEST <= value < _LARGEST else Decimal(value)
+    return None if value.is_nan() else value if value.is_finite() else str(value)
+
+
+def _of_float(value: float) -> int | Decimal | str | None:
+    """The shortest number that is the same in the file; a whole one without decimals, such as an id beside gaps."""
+    if math.isnan(value):
+        return None
+    if math.isinf(value):
+        return str(value)
+    exact = Decimal(repr(value))
+    return int(exact) if exact == exact.to_integral_value() and abs(exact) < _LARGEST else exact
 
 
 def number_of(value: object) -> str | None:
