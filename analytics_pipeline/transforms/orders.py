@@ -12,7 +12,6 @@ from decimal import Decimal
 from itertools import compress
 from types import MappingProxyType
 
-import msgspec
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -21,8 +20,8 @@ from analytics_pipeline.decoding.mapping import id_text
 from analytics_pipeline.shop.fields import IncludesTax
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables import contracts
-from analytics_pipeline.tables.contract import CURRENCY_PATTERN, Contract
-from analytics_pipeline.tables.contracts import CANCELLATION, MOVED, ORDER
+from analytics_pipeline.tables.contract import CURRENCY_PATTERN
+from analytics_pipeline.tables.contracts import CANCELLATION, MOVED
 from analytics_pipeline.tables.own_fields import orders_contract
 from analytics_pipeline.tables.shape import FLAG, MONEY, STAMP, TEXT
 from analytics_pipeline.transforms.accounting import Accounting, account, balances
@@ -38,7 +37,6 @@ from analytics_pipeline.transforms.money_back import HeldEvent, judge_money_back
 from analytics_pipeline.transforms.raw import NO_ID
 from analytics_pipeline.transforms.records import (
     ORDERS,
-    Fault,
     Faults,
     OrderReader,
     OrderRecords,
@@ -49,6 +47,7 @@ from analytics_pipeline.transforms.records import (
 )
 from analytics_pipeline.transforms.refunds import read_refunds
 from analytics_pipeline.transforms.related import NO_CHILDREN, Children, put_into_orders
+from analytics_pipeline.transforms.set_apart import exclusion_rows, fit, held_event_rows, quarantine_rows
 from analytics_pipeline.transforms.typed import TypedColumns
 from analytics_pipeline.transforms.values import (
     ORDER_LIMIT,
@@ -60,12 +59,9 @@ from analytics_pipeline.transforms.values import (
     places,
     repeated,
 )
-from analytics_pipeline.transforms.version import contract_version
 
 DIFFERS = "does not equal the sum of its parts"
 NO_CANCELLATIONS: Mapping[str, datetime] = MappingProxyType({})
-ONLY_IN_RAW = '"has a number or a nesting that only the whole record holds: see raw.orders"'
-_encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode  # a value that is none, as its text
 
 
 @dataclass(frozen=True)
@@ -135,13 +131,13 @@ def clean_orders(
     columns, unreadable = described(
         list(compress(documents, is_clean)), kept["order_id"].tolist(), amounts.of(np.flatnonzero(is_clean).tolist())
     )
-    clean = _fit(kept, orders_contract(shop), columns)
-    quarantine, exclusions = _quarantine(orders, faulty, shop), _exclusions(orders, records.excluded)
-    of_events = _held_events(orders, records, held, shop)
+    clean = fit(kept, orders_contract(shop), columns)
+    quarantine, exclusions = quarantine_rows(orders, faulty, shop), exclusion_rows(orders, records.excluded)
+    of_events = held_event_rows(orders, records, held, shop)
     return CleanOrders(
         orders=clean,
-        order_lines=_fit(lines[is_clean[lines["record"].to_numpy()]], contracts.CLEAN_ORDER_LINES),
-        sales=_fit(events, contracts.CLEAN_SALES),
+        order_lines=fit(lines[is_clean[lines["record"].to_numpy()]], contracts.CLEAN_ORDER_LINES),
+        sales=fit(events, contracts.CLEAN_SALES),
         quarantine=pd.concat([quarantine, of_events], ignore_index=True) if held else quarantine,
         exclusions=exclusions,
         balances=balances(orders, clean, quarantine, exclusions),
@@ -340,77 +336,3 @@ def _marked(orders: pd.DataFrame, held: Sequence[HeldEvent]) -> pd.DataFrame:
         has_quarantined_events=arrow_series(pa.array(of_events, type=FLAG), FLAG),
         cancelled_at=orders["cancelled_at"].where(is_cancelled),
     )
-
-
-def _quarantine(orders: pd.DataFrame, faulty: dict[int, Fault], shop: Shop) -> pd.DataFrame:
-    if not faulty:  # nearly always, as below
-        return _NO_QUARANTINE.copy(deep=False)
-    rows = orders.iloc[sorted(faulty)].reset_index(drop=True).rename(columns={"stated_total": "money_at_risk"})
-    return _held(rows.assign(kind=repeated(ORDER, len(rows), TEXT)), [faulty[place] for place in sorted(faulty)], shop)
-
-
-def _held_events(orders: pd.DataFrame, records: OrderRecords, held: Sequence[HeldEvent], shop: Shop) -> pd.DataFrame:
-    if not held:
-        return _NO_QUARANTINE.copy(deep=False)
-    rows = orders.drop(columns="payload").iloc[[event.record for event in held]].reset_index(drop=True)
-    rows["money_at_risk"] = arrow_series([event.money for event in held], MONEY)
-    for name, values in (
-        ("kind", [event.kind for event in held]),
-        ("event_id", [event.event_id for event in held]),
-        ("payload", [_as_sent(event, records, orders) for event in held]),
-    ):
-        rows[name] = arrow_series(values, TEXT)
-    return _held(rows, [event.fault for event in held], shop)
-
-
-def _as_sent(event: HeldEvent, records: OrderRecords, orders: pd.DataFrame) -> str:
-    """Return a refund as JSON, not each time the record that lists it; of a cancellation, the record."""
-    if event.place is None:
-        return str(orders["payload"].iat[event.record])
-    try:
-        return _encode(records.refunds_as_sent[event.place]).decode()
-    except (ValueError, OverflowError, RecursionError):
-        return ONLY_IN_RAW
-
-
-def _held(rows: pd.DataFrame, faults: Sequence[Fault], shop: Shop) -> pd.DataFrame:
-    """Give rows of orders, or of their events, the columns that tell what is wrong with each."""
-    for name, values in (
-        ("table_name", [fault.table for fault in faults]),
-        ("reason", [fault.reason for fault in faults]),
-        ("column_name", [fault.column for fault in faults]),
-        ("value", [fault.value for fault in faults]),
-    ):
-        rows[name] = arrow_series(values, TEXT)
-    if "event_id" not in rows:
-        rows["event_id"] = repeated("", len(rows), TEXT)
-    rows["contract_version"] = repeated(contract_version(shop), len(rows), TEXT)
-    return _fit(rows, contracts.QUARANTINE)
-
-
-def _exclusions(orders: pd.DataFrame, excluded: dict[int, str]) -> pd.DataFrame:
-    if not excluded:
-        return _NO_EXCLUSIONS.copy(deep=False)
-    rows = orders.drop(columns="order_total").rename(columns={"stated_total": "order_total"})
-    rows = rows.iloc[sorted(excluded)].reset_index(drop=True)
-    rows["reason"] = arrow_series([excluded[place] for place in sorted(excluded)], TEXT)
-    return _fit(rows, contracts.EXCLUSIONS)
-
-
-def _no_rows(contract: Contract) -> pd.DataFrame:
-    rows: pd.DataFrame = contract.table.arrow_schema.empty_table().to_pandas(types_mapper=pd.ArrowDtype)
-    return rows
-
-
-_NO_QUARANTINE, _NO_EXCLUSIONS = _no_rows(contracts.QUARANTINE), _no_rows(contracts.EXCLUSIONS)
-
-
-def _fit(
-    rows: pd.DataFrame, contract: Contract, beside: Mapping[str, pd.Series] = MappingProxyType({})
-) -> pd.DataFrame:
-    """Return the columns of a contract; those in `beside` are taken from there."""
-    columns = {
-        column.name: (beside[column.name] if column.name in beside else rows[column.name]).array
-        for column in contract.table.columns
-    }
-    return pd.DataFrame(columns, copy=False)
