@@ -6,7 +6,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 
 from analytics_pipeline.alerts.incidents import Decision, Incident
-from analytics_pipeline.tables.history import INCIDENTS
+from analytics_pipeline.tables.operations import INCIDENTS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection
 

@@ -25,7 +25,8 @@ from analytics_pipeline.orchestration.running import open_instance
 from analytics_pipeline.plain import plain
 from analytics_pipeline.settings import DATABASE_URL, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.tables.history import DAY_PROOFS, INCIDENTS, RELATED_PROOFS, STALE_DAYS
+from analytics_pipeline.tables.history import DAY_PROOFS, RELATED_PROOFS, STALE_DAYS
+from analytics_pipeline.tables.operations import INCIDENTS
 from analytics_pipeline.warehouse.connection import Database, data_database, instance_database
 from analytics_pipeline.warehouse.embedded import is_running
 from analytics_pipeline.warehouse.schema import read_stored, refuse_newer

@@ -17,7 +17,7 @@ from analytics_pipeline.settings import DATABASE_URL, HOME, SHOP
 from analytics_pipeline.shop.references import has_reference, resolve
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
-from analytics_pipeline.tables.history import INSTALLATION
+from analytics_pipeline.tables.operations import INSTALLATION
 from analytics_pipeline.tables.shape import schema_in_sql
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection

@@ -13,7 +13,7 @@ import pyarrow as pa
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.email_key import key_file, make_key, place_of_key, read_key
 from analytics_pipeline.settings import EMAIL_KEY, Settings
-from analytics_pipeline.tables.history import INSTALLATION
+from analytics_pipeline.tables.operations import INSTALLATION
 from analytics_pipeline.tables.shape import schema_in_sql
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.warehouse.connection import Database

@@ -14,7 +14,7 @@ import psycopg
 
 from analytics_pipeline.errors import PipelineError, UnforeseenError
 from analytics_pipeline.plain import plain_lines
-from analytics_pipeline.tables.history import ERROR_EXCERPTS
+from analytics_pipeline.tables.operations import ERROR_EXCERPTS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import exists, query

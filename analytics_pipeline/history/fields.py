@@ -8,7 +8,7 @@ from datetime import datetime
 import pyarrow as pa
 
 from analytics_pipeline.profile.drift import FieldChange, KnownField
-from analytics_pipeline.tables.history import FIELD_CHANGES, FIELDS
+from analytics_pipeline.tables.operations import FIELD_CHANGES, FIELDS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import fetched

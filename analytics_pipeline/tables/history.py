@@ -5,8 +5,16 @@ in them is deleted but what is no longer stale. Tables made of the shop's record
 """
 
 from analytics_pipeline.shop.charges import ChargeKind
+from analytics_pipeline.tables.operations import (
+    ERROR_EXCERPTS,
+    FIELD_CHANGES,
+    FIELDS,
+    INCIDENTS,
+    INSTALLATION,
+    RUN_ID,
+)
 from analytics_pipeline.tables.reports import HELD_BACK_SALES, SHOP_REPORTS
-from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, SHARE, STAMP, TEXT, TEXTS, Column, Table
+from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT, TEXTS, Column, Table
 
 OF_KINDS: dict[str, tuple[str, int, tuple[ChargeKind, ...]]] = {
     "tips": ("charges", 1, ("tip",)),
@@ -33,7 +41,6 @@ LEDGER_MEASURES = (
 """What an order adds to a business day, and to the columns of the same name in the marts."""
 
 _COUNTED = ("orders", "units_sold", "units_returned")
-_RUN_ID = "Dagster's id of the run."
 _KEY = "The rest of the row's grain, such as the currency; several values are joined by blanks, those within escaped."
 _CAUSE = (
     "Why: refund, cancellation, edit, late_order, deleted, left_out, quarantine_replay, backfill (history that was "
@@ -49,7 +56,7 @@ MATERIALISED_DAYS = Table(
         Column("day", DAY, "The business day."),
         Column("first_written_at", STAMP, "When the day was written for the first time."),
         Column("written_at", STAMP, "When it was written last."),
-        Column("run_id", TEXT, f"{_RUN_ID} The one that wrote it last."),
+        Column("run_id", TEXT, f"{RUN_ID} The one that wrote it last."),
         Column("as_of", STAMP, "The day is as the shop knew it then: when its extraction began.", is_nullable=True),
         Column("code_version", TEXT, "Hash of the description or statement that the rows were made with."),
         Column("through_change", COUNT, "Last row of ops.order_changes that a mart's day knows.", is_nullable=True),
@@ -93,7 +100,7 @@ EXTRACTIONS = Table(
     name="extractions",
     description="One row per extraction of orders that was written: what came, what the shop counts, what it cost.",
     columns=(
-        Column("run_id", TEXT, _RUN_ID),
+        Column("run_id", TEXT, RUN_ID),
         Column("first_day", DAY, "First business day asked for."),
         Column("last_day", DAY, "Last business day asked for, included."),
         Column("as_of", STAMP, "When the extraction began."),
@@ -178,7 +185,7 @@ DELETED_ORDERS = Table(
         Column("order_id", TEXT, "The order's id."),
         Column("order_date", DAY, "Business day of the order."),
         Column("deleted_at", STAMP, "When the extraction without it was written."),
-        Column("run_id", TEXT, _RUN_ID),
+        Column("run_id", TEXT, RUN_ID),
         Column("extracted_at", STAMP, "When the order was read for the last time."),
         Column("payload", TEXT, "The record as the shop sent it last.", is_json=True, is_personal=True),
         Column("reappeared_at", STAMP, "When an extraction found it again.", is_nullable=True),
@@ -275,7 +282,7 @@ ORDER_CHANGES = Table(
     columns=(
         Column("change_id", COUNT, "Number of the change, ascending."),
         Column("changed_at", STAMP, "When the change was written."),
-        Column("run_id", TEXT, _RUN_ID),
+        Column("run_id", TEXT, RUN_ID),
         Column("order_id", TEXT, "The order; null where a customer's record moved a first order.", is_nullable=True),
         Column("order_date", DAY, "Business day of the order.", is_nullable=True),
         Column("event_date", DAY, "Business day whose figures change."),
@@ -307,7 +314,7 @@ PUBLICATIONS = Table(
         Column("metric", TEXT, "Column of the mart."),
         Column("value", MONEY, "The number; null where the mart has none.", is_nullable=True),
         Column("published_at", STAMP, "When."),
-        Column("run_id", TEXT, _RUN_ID),
+        Column("run_id", TEXT, RUN_ID),
     ),
     key=("mart", "day", "key", "metric"),
 )
@@ -326,32 +333,12 @@ RESTATEMENTS = Table(
         Column("difference", MONEY, "New less old, where none counts as zero."),
         Column("explained", MONEY, "Sum of the orders' own changes, where they have this metric.", is_nullable=True),
         Column("restated_at", STAMP, "When."),
-        Column("run_id", TEXT, _RUN_ID),
+        Column("run_id", TEXT, RUN_ID),
         Column("cause", TEXT, f"{_CAUSE} Several are joined with a comma."),
         Column("order_ids", TEXTS, "The orders that did it."),
         Column("is_of_closed_day", FLAG, "Whether the day was closed (closed_until) when the number changed."),
     ),
     key=("mart", "day", "key", "metric", "restated_at"),
-)
-
-INCIDENTS = Table(
-    schema="ops",
-    name="incidents",
-    description="Everything that went wrong and that somebody is notified of: since when, notified when, over when.",
-    columns=(
-        Column("key", TEXT, "What went wrong, as a name: at most one incident of a key is open."),
-        Column("kind", TEXT, "run_failed, check_failed, day_parked, day_late or no_poll."),
-        Column("subject", TEXT, "The run's job and days, the check, or the business day."),
-        Column("opened_at", STAMP, "Since when."),
-        Column("last_sent_at", STAMP, "When it was last sent to a receiver; null while none has it.", is_nullable=True),
-        Column("sends", COUNT, "How often it was sent: at first, again, and that it is over."),
-        Column("closed_at", STAMP, "When it was seen to be over.", is_nullable=True),
-        Column("text", TEXT, "What happened, and what to do."),
-        Column("run_id", TEXT, f"{_RUN_ID} The last one it happened in.", is_nullable=True),
-        Column("over_sent_at", STAMP, "When its end was sent; logged where no receiver is set.", is_nullable=True),
-        Column("unreached", TEXTS, "Receivers that lack the last message, by their place in ANALYTICS_ALERT_URLS."),
-    ),
-    key=("key", "opened_at"),
 )
 
 BLOCKED_ORDERS = Table(
@@ -370,84 +357,11 @@ BLOCKED_ORDERS = Table(
         Column("currency", TEXT, "ISO 4217 code of the money at risk.", is_nullable=True),
         Column("money_at_risk", MONEY, "What it claims to add up to, or gives back.", is_nullable=True),
         Column("contract_version", TEXT, "Version of the rules that judged it.", is_nullable=True),
-        Column("run_id", TEXT, _RUN_ID),
+        Column("run_id", TEXT, RUN_ID),
         Column("blocked_at", STAMP, "When."),
     ),
     key=("order_date", "order_id", "kind", "event_id"),
     day_column="order_date",
-)
-
-_ENDPOINT = "The shop's list: orders, customers or products."
-_PATH = "The field; [] stands for the entries of a list, * for the keys of a map."
-
-FIELDS = Table(
-    schema="ops",
-    name="fields",
-    description="The fields of the shop's records and their types, as all profiles so far have seen them.",
-    columns=(
-        Column("endpoint", TEXT, _ENDPOINT),
-        Column("path", TEXT, _PATH),
-        Column("json_type", TEXT, "string, number, boolean, null, object or list."),
-        Column("first_seen_at", STAMP, "When it was seen first."),
-        Column("last_seen_at", STAMP, "When it was seen last."),
-        Column("records", COUNT, "Records that had it, of those looked at."),
-        Column("holders", COUNT, "Records that had the object or list that it lies in, since it was first seen."),
-        Column("share", SHARE, "Share of these that had it in the last profile."),
-        Column("example", TEXT, "A value, or its length where it may tell of a person.", is_nullable=True),
-        Column("missing_since", STAMP, "When it was first missed; null while it is there.", is_nullable=True),
-    ),
-    key=("endpoint", "path", "json_type"),
-)
-
-FIELD_CHANGES = Table(
-    schema="ops",
-    name="field_changes",
-    description="Every change of the fields of the shop's records since the first profile.",
-    columns=(
-        Column("endpoint", TEXT, _ENDPOINT),
-        Column("path", TEXT, _PATH),
-        Column("change", TEXT, "new, missing, retyped or back."),
-        Column("seen_at", STAMP, "When it was seen."),
-        Column("run_id", TEXT, _RUN_ID),
-        Column("role", TEXT, "Key of the description that reads the field, where one does.", is_nullable=True),
-        Column("message", TEXT, "The change in words."),
-        Column("example", TEXT, "A value, or its length where it may tell of a person.", is_nullable=True),
-    ),
-    key=("endpoint", "path", "change", "seen_at"),
-)
-
-ERROR_EXCERPTS = Table(
-    schema="ops",
-    name="error_excerpts",
-    description=(
-        "What errors quote: the shop's own words, values that broke a rule, texts of drivers. Personal data: it is in "
-        "no message, log or alert. Kept for 30 days, the newest 200."
-    ),
-    columns=(
-        Column("at", STAMP, "When it was kept."),
-        Column("run_id", TEXT, f"{_RUN_ID} Null outside of runs.", is_nullable=True),
-        Column("place", TEXT, "Where it happened: the step, or the command."),
-        Column("message", TEXT, "The error's message, which quotes nothing."),
-        Column("excerpt", TEXT, "What it would have quoted, cut at 2,000 characters.", is_personal=True),
-    ),
-    key=(),
-    indexes=("at",),
-)
-
-INSTALLATION = Table(
-    schema="ops",
-    name="installation",
-    description="Facts about this database that every process holds itself against, one row each.",
-    columns=(
-        Column(
-            "name",
-            TEXT,
-            "Which fact: shop_... is whose it is, schema_version the version of these tables, email_key a fingerprint.",
-        ),
-        Column("value", TEXT, "The fact; no secret."),
-        Column("set_at", STAMP, "When it was set."),
-    ),
-    key=("name",),
 )
 
 OPS_TABLES = (

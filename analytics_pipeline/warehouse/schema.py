@@ -18,7 +18,8 @@ import psycopg
 from analytics_pipeline import tables
 from analytics_pipeline.errors import DatabaseRefusedError, NewerSchemaError, TableMismatchError
 from analytics_pipeline.tables.contracts import CONTRACTS
-from analytics_pipeline.tables.history import INSTALLATION, OPS_TABLES
+from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.tables.operations import INSTALLATION
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.drivers import Connection, sqlstate
 from analytics_pipeline.warehouse.layout import (
