@@ -46,12 +46,16 @@ Route = Callable[[Asked], Reply]
 
 
 class FakeShop:
-    """Routes are functions from a request to a reply; every request is kept in `asked`; `date` is the `Date` header."""
+    """Routes are functions from a request to a reply; `fallback` answers where there is none.
+
+    Every request is kept in `asked`; `date` is the `Date` header.
+    """
 
     def __init__(self) -> None:
         self.routes: dict[str, Route] = {}
         self.asked: list[Asked] = []
         self.date: str | None = None
+        self.fallback: Route = lambda _: Reply({"error": "no such path"}, 404)
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
         self.server.daemon_threads = True
         self.server.block_on_close = False
@@ -97,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         asked = Asked(parts.path, query, headers, self.command, self.path, body)
         shop.asked.append(asked)
         route = shop.routes.get(parts.path)
-        reply = route(asked) if route else Reply({"error": "no such path"}, 404)
+        reply = route(asked) if route else shop.fallback(asked)
         if reply.drop:
             self.close_connection = True
             return

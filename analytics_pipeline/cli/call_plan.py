@@ -10,7 +10,7 @@ import click
 from analytics_pipeline.cli.figures import counted
 from analytics_pipeline.days import Days
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.spec import PageProducts, Shop
 from analytics_pipeline.sources.calls import CallPlan, ListCalls, plan_calls
 from analytics_pipeline.sources.client import ShopClient
 
@@ -25,6 +25,10 @@ def tell_plan(settings: Settings, shop: Shop, days: Days) -> None:
         asked = client.statistics.requests
     for line in _lines(plan, days):
         click.echo(line)
+    if isinstance(shop.products, PageProducts):
+        pages = shop.products.pages
+        least = f"{pages.pages_per_run / pages.per_second / MINUTE:.1f} minutes"
+        click.echo(f"Beside it {pages.pages_per_run} product pages at most, {least} at {pages.per_second:g} a second")
     click.echo(f"Asked for this: {counted(asked, 'request')}. Nothing was written.")
     settings.home.mkdir(parents=True, exist_ok=True)
     kept = {"days": _key(days), "shop": settings.shop, "calls": plan.calls, "seconds": plan.seconds}

@@ -6,7 +6,7 @@ For whoever wants to know before a run: `doctor` asks for one business day, and 
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 
 import pandas as pd
@@ -224,6 +224,19 @@ def _read(extraction: Extraction, pages: int | None = None) -> pd.DataFrame:
 def _of_dimension(
     extraction: Extraction, raw: pd.DataFrame, endpoint: Records, clean: int, unreadable: list[str]
 ) -> Preview:
+    found = preview_of(raw, endpoint, clean, unreadable)
+    return replace(found, source_count=extraction.source_count, other_days=extraction.outside_window)
+
+
+def preview_of(raw: pd.DataFrame, endpoint: Records, clean: int, unreadable: list[str]) -> Preview:
+    """Return what became of some customers or products.
+
+    Args:
+        raw: Their records.
+        endpoint: The description of the list.
+        clean: How many were cleaned.
+        unreadable: Their values that could not be read.
+    """
     unread = [Fate("values that cannot be read", len(unreadable), tuple(unreadable[:EXAMPLES]))] if unreadable else []
     documents, profile = _profiled(raw, endpoint)
     values: Columns = {
@@ -231,8 +244,8 @@ def _of_dimension(
     }
     return Preview(
         len(raw),
-        extraction.source_count,
-        extraction.outside_window,
+        None,
+        0,
         clean,
         tuple(unread),
         unfound=_unfound(endpoint, profile),

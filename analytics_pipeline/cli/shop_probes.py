@@ -18,7 +18,7 @@ from analytics_pipeline.cli.probes import Probe, Warned
 from analytics_pipeline.errors import AnswerError, ShopUnavailableError
 from analytics_pipeline.settings import DEFAULT_SHOP
 from analytics_pipeline.shop.calendar import last_awaited_day
-from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.shop.spec import PageProducts, Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.doctor import check_shop
 
@@ -45,7 +45,7 @@ def shop_probes(reference: str, day: date | None, *, seen: Seen = lambda _, __: 
 
     yield "orders", partial(_orders, connect, day, seen)
     yield "customers", partial(_dimension, connect, preview_customers, partial(seen, "customers"))
-    yield "products", partial(_dimension, connect, preview_products, partial(seen, "products"))
+    yield "products", partial(_products, connect, partial(seen, "products"))
 
 
 def offline_probes(reference: str) -> Iterator[Probe]:
@@ -127,6 +127,16 @@ def _dimension(
     seen(found)
     messages = [f"{found.records} records on the first page, {_counted(found)}", *map(str, found.quarantined)]
     return _describe(found, messages, is_odd=bool(found.quarantined))
+
+
+def _products(connect: Callable[[], ShopClient], seen: Callable[[Preview], None]) -> str:
+    with connect() as client:
+        shop = client.shop
+    if not isinstance(shop.products, PageProducts):
+        return _dimension(connect, preview_products, seen)
+    from analytics_pipeline.cli.pages import describe_pages  # noqa: PLC0415 - loads the parsers of HTML and XML
+
+    return describe_pages(shop, shop.products, seen)
 
 
 def _describe(found: Preview, messages: list[str], *, is_odd: bool) -> str:

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from analytics_pipeline.demo_shop.misbehaviour import Fault
 from analytics_pipeline.demo_shop.model import Customer, Order, Product
+from analytics_pipeline.demo_shop.pages import page_routes
 from analytics_pipeline.demo_shop.paging import Page, ParameterError, Query, Record, page_of, read_query
 from analytics_pipeline.demo_shop.records import customer_record, order_record, product_record, to_json
 from analytics_pipeline.demo_shop.report import MOST_DAYS, daily_report
@@ -51,6 +52,7 @@ def create_app(shop: DemoShop) -> Starlette:
             Route("/shop", _shop),
             Route("/reports/daily", _report),
             *(Route(f"/{endpoint.name}", endpoint.answer) for endpoint in lists),
+            *page_routes(),
         ],
         exception_handlers={HTTPException: _refused, ParameterError: _refused},
     )

@@ -20,6 +20,7 @@ from analytics_pipeline.history.extractions import Extracted, ExtractionFigures,
 from analytics_pipeline.history.first_orders import FirstOrdersMoved
 from analytics_pipeline.history.moves import LeftDaysListed
 from analytics_pipeline.history.order_changes import SalesChanged
+from analytics_pipeline.history.pages import ExtractedPages, PagesKept
 from analytics_pipeline.history.proofs import DayProof, ProofsHeld
 from analytics_pipeline.history.related import Joined, Marks, RelatedChanged, needs_dimensions
 from analytics_pipeline.history.replaced import ReplacedForgotten, ReplacedKept
@@ -153,6 +154,8 @@ def hooks_of(table: Table, value: object, catalogue: Catalogue, run_id: str) -> 
             RelatedChanged(needs_dimensions(catalogue.shop, value.name)),
             ProofsHeld(tuple(value.proofs)),
         )
+    if isinstance(value, ExtractedPages):
+        return (PagesKept(value.pages),)
     if table is CLEAN_CUSTOMERS.table:
         return (FirstOrdersMoved(Writing(run_id, version), catalogue.daily_marts),)
     return ()

@@ -25,6 +25,7 @@ from analytics_pipeline.history.hooks import (
     order_tables,
 )
 from analytics_pipeline.history.mart_days import mart_days
+from analytics_pipeline.history.pages import ExtractedPages
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.publishing import publish_whole
 from analytics_pipeline.history.shop_reports import ReportsRead
@@ -54,7 +55,9 @@ from analytics_pipeline.warehouse.slices import (
 )
 from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
 
-Value: TypeAlias = pd.DataFrame | Rows | ExtractedOrders | ExtractedRelated | ReportsRead | DailyQuery | StagedRows
+Value: TypeAlias = (
+    pd.DataFrame | Rows | ExtractedOrders | ExtractedRelated | ExtractedPages | ReportsRead | DailyQuery | StagedRows
+)
 """What an asset gives."""
 COLUMNS = "columns"
 """Input metadata: names of the columns to read, all when absent."""
@@ -65,7 +68,8 @@ class PostgresIOManager(dg.IOManager):
 
     Takes a pandas frame, an Arrow table, a stream of Arrow record batches, `Changes` (replace by id), or a `Query`
     that Postgres computes; `DailyQuery` for a mart by business day, which is computed for its stale days too;
-    `ExtractedOrders` for raw orders and `ExtractedRelated` for records related to them; `ReportsRead`, which names
+    `ExtractedOrders` for raw orders and `ExtractedRelated` for records related to them; `ExtractedPages`, products
+    that replace those of the same ids; `ReportsRead`, which names
     the days that it replaces; and `StagedRows`, which are there and are committed with those of the step's other
     tables. A partitioned asset replaces the slice of the
     run's business days in one transaction, another one the whole table; which hooks run inside is known by
@@ -162,7 +166,7 @@ class PostgresIOManager(dg.IOManager):
 
     def _write_whole(self, context: dg.OutputContext, database: Database, table: Table, obj: Value) -> int:
         """Replace the whole table."""
-        rows = _rows(table, obj)
+        rows = Changes(obj.rows) if isinstance(obj, ExtractedPages) else _rows(table, obj)
         if isinstance(rows, StagedRows):
             raise TypeError(f"a staged slice of {table.qualified_name} has business days")
         if isinstance(rows, Query):

@@ -1,4 +1,4 @@
-"""The lists of a shop: orders, customers and products, each asked for at the API or read from files."""
+"""The lists of a shop: orders, customers and products, each asked for at the API or read from files, or from pages."""
 
 from typing import Annotated
 
@@ -8,6 +8,7 @@ from analytics_pipeline.shop.endpoints import Endpoint
 from analytics_pipeline.shop.fields import CustomerFields, ProductFields
 from analytics_pipeline.shop.files import FileCustomers, FileList, FileOrders, FileProducts
 from analytics_pipeline.shop.orders import Orders
+from analytics_pipeline.shop.pages import PageProducts
 from analytics_pipeline.shop.protocol import Model
 
 
@@ -31,12 +32,14 @@ class Products(Endpoint):
     fields: ProductFields
 
 
-def _choice(of_api: type[Model], of_files: type[Model]) -> Discriminator:
+def _choice(of_api: type[Model], of_files: type[Model], of_pages: type[Model] | None = None) -> Discriminator:
     """Return what tells by its keys which kind of a list is described."""
 
     def choose(described: object) -> str:
-        has_files = isinstance(described, FileList) or (isinstance(described, dict) and "files" in described)
-        return (of_files if has_files else of_api).__name__
+        keys = described if isinstance(described, dict) else ()
+        if of_pages is not None and (isinstance(described, of_pages) or "pages" in keys):
+            return of_pages.__name__
+        return (of_files if isinstance(described, FileList) or "files" in keys else of_api).__name__
 
     return Discriminator(choose)
 
@@ -50,6 +53,8 @@ ShopCustomers = Annotated[
     _choice(Customers, FileCustomers),
 ]
 ShopProducts = Annotated[
-    Annotated[Products, Tag(Products.__name__)] | Annotated[FileProducts, Tag(FileProducts.__name__)],
-    _choice(Products, FileProducts),
+    Annotated[Products, Tag(Products.__name__)]
+    | Annotated[FileProducts, Tag(FileProducts.__name__)]
+    | Annotated[PageProducts, Tag(PageProducts.__name__)],
+    _choice(Products, FileProducts, PageProducts),
 ]

@@ -25,6 +25,7 @@ from analytics_pipeline.shop.lists import Customers, Products, ShopCustomers, Sh
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.money import Money
 from analytics_pipeline.shop.orders import Orders
+from analytics_pipeline.shop.pages import PageProducts
 from analytics_pipeline.shop.protocol import (
     LATER,
     Day,
@@ -50,6 +51,7 @@ __all__ = [
     "Customers",
     "Endpoint",
     "Orders",
+    "PageProducts",
     "Products",
     "QuarantineLimits",
     "Records",
@@ -103,7 +105,7 @@ class Shop(Model):
         files: Where the shop's files lie, of one that is read from files.
         orders: The list of orders.
         customers: The list of customers; a shop that is read from files may have none.
-        products: The list of products; a shop that is read from files may have none.
+        products: The list of products, or the pages that show them; a shop that is read from files may have none.
         report: The shop's own daily figures, which are held against ours.
     """
 
@@ -235,6 +237,8 @@ class Shop(Model):
             raise ValueError(f"base_url is missing: where the API is that has {', '.join(self.lists)}")
         if of_files and self.files is None:
             raise ValueError(f"files is missing: the folder in which the files of {', '.join(of_files)} lie")
+        if isinstance(self.products, PageProducts) and self.products.pages.url is None and self.base_url is None:
+            raise ValueError("products.pages.url is missing: scheme and host of the pages")
         if self.base_url is not None and not self.lists:
             raise ValueError("base_url is given, and every list is read from files: take it out")
         return self

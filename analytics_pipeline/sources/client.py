@@ -94,7 +94,10 @@ class ShopClient:
         verify: Whose certificates are trusted, as the HTTP library takes it.
         clock: Monotonic seconds.
         random: A random share between 0 and 1.
+        elsewhere: What is said of redirects that are not followed.
     """
+
+    elsewhere = "credentials stay with the shop's own origin. Set base_url to the address where the API is"
 
     def __init__(
         self,
@@ -223,16 +226,17 @@ class ShopClient:
                 fault = f"(HTTP {outcome.status}) would have the request made again by GET, without its body"
                 break
             try:
-                request = replace(request, url=resolve_link(outcome.location, against=request.url), params={})
+                request = replace(request, url=self._target(request.url, outcome.location), params={})
             except ValueError as error:
                 fault = self.redact.shown(str(error))
                 break
         else:
             fault = f"goes on after {_MAX_REDIRECTS} steps"
-        raise ShopRefusedError(
-            f"{start}: the shop's redirect {fault}; credentials stay with the shop's own origin. "
-            f"Set base_url to the address where the API is"
-        )
+        raise ShopRefusedError(f"{start}: the shop's redirect {fault}; {self.elsewhere}")
+
+    def _target(self, url: str, location: str) -> str:
+        """Where a redirect leads; a ValueError says in words why it is not followed."""
+        return resolve_link(location, against=url)
 
     def _get_token(self, tokens: Tokens) -> None:
         """Asks for a token.

@@ -82,6 +82,7 @@ class Pace:
         self._sleep = sleep
         self._clock = clock
         self._next_at: float | None = None
+        self._gap = 1 / budget.per_second if budget.per_second is not None else 0.0
         cost = budget.cost
         self._read_points = record_reader([cost.available, cost.restore_rate, cost.requested]) if cost else None
 
@@ -92,9 +93,14 @@ class Pace:
         reason, self.reason = self.reason, "pace"
         if seconds:
             self._sleep(seconds)
-        if self._budget.per_second is not None:
-            self._next_at = now + seconds + 1 / self._budget.per_second
+        if self._gap:
+            self._next_at = now + seconds + self._gap
         return reason, seconds
+
+    def rest(self, least: float = 0.0) -> None:
+        """Counts the time to the next request from now, the end of an answer, and lets it be at least so long."""
+        self._gap = max(self._gap, least)
+        self._next_at = max(self._next_at or 0.0, self._clock() + self._gap)
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Takes notice of the shop's own rate headers."""

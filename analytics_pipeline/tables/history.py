@@ -13,6 +13,7 @@ from analytics_pipeline.tables.operations import (
     INSTALLATION,
     RUN_ID,
 )
+from analytics_pipeline.tables.pages import PRODUCT_PAGES
 from analytics_pipeline.tables.reports import HELD_BACK_SALES, SHOP_REPORTS
 from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT, TEXTS, Column, Table
 
@@ -386,6 +387,7 @@ OPS_TABLES = (
     FIELDS,
     FIELD_CHANGES,
     ERROR_EXCERPTS,
+    PRODUCT_PAGES,
     INSTALLATION,
 )
 """All tables of the pipeline's own history; `warehouse.schema` makes them."""

@@ -15,7 +15,7 @@ from analytics_pipeline.decoding.mapping import compile_path, decode, id_text
 from analytics_pipeline.profile.fields import kind_of
 from analytics_pipeline.shop.endpoints import Records
 from analytics_pipeline.shop.fields import CustomerFields, ProductFields
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.spec import PageProducts, Shop
 from analytics_pipeline.tables import contracts
 from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.shape import DAY, TEXT
@@ -124,8 +124,15 @@ def _newest(
             look_up = compile_path(path)
             values = [found(place, field, look_up, document) for place, document in enumerate(documents)]
             columns[field] = without_nothing(values, nothing.get(field, frozenset()))
-    amounts = Amounts(shop, [shop.currency] * len(ids)).of()
+    amounts = Amounts(_as_written(described, shop), [shop.currency] * len(ids)).of()
     return newest[id_column], TypedColumns(columns, amounts, note, described.times), unreadable
+
+
+def _as_written(described: Records, shop: Shop) -> Shop:
+    """Return the shop that says how amounts are written: 19.99 on pages for people, though it be 1999 in the API."""
+    if not isinstance(described, PageProducts):
+        return shop
+    return shop.model_copy(update={"money": shop.money.model_copy(update={"unit": "major"})})
 
 
 def _decoded(payload: str) -> object:

@@ -31,6 +31,7 @@ ops/installation history whole
 ops/materialised_days history whole
 ops/order_changes history whole
 ops/polls history whole
+ops/product_pages history whole
 ops/publications history whole
 ops/quarantine ops daily
 ops/related_proofs history whole

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Iterator
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import pydantic
@@ -21,10 +21,11 @@ from analytics_pipeline.marts.folders import load_marts
 from analytics_pipeline.marts.header import KEYS
 from analytics_pipeline.orchestration.assets.limits import LITTLE
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME
-from analytics_pipeline.shop import bulk, credentials, protocol, report, requests, spec
+from analytics_pipeline.shop import bulk, credentials, pages, protocol, report, requests, spec
 from analytics_pipeline.shop.loading import read_description
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.history import OPS_TABLES
+from analytics_pipeline.tables.pages import PageState
 from analytics_pipeline.tables.reports import SHOP_REPORTS
 
 CHECKOUT = Path(__file__).parents[2]
@@ -270,6 +271,17 @@ def test_every_example_of_shops_is_a_valid_part_of_a_description(part: str, tmp_
     path.write_text(part, encoding="utf-8")
     parts = _parts()
     assert read_description(path, parts) != parts()
+
+
+def test_the_page_about_pages_names_every_key_and_its_example_can_be_used_as_it_is(tmp_path: Path) -> None:
+    page = DOCS / "pages.md"
+    assert {
+        codes_of(row["Key of `pages`"])[0] for row in rows_of(page, "Key of `pages`")
+    } == pages.Pages.model_fields.keys()
+    assert {codes_of(row["State"])[0] for row in rows_of(page, "State")} == set(get_args(PageState))
+    [part] = blocks_of(page, "yaml")
+    (tmp_path / "part.yaml").write_text(part, encoding="utf-8")
+    assert read_description(tmp_path / "part.yaml", _parts()) != _parts()()
 
 
 def test_the_changelog_reports_the_version_that_is_built(project: dict[str, object]) -> None:

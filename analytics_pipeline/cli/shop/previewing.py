@@ -18,12 +18,13 @@ from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.plain import plain
 from analytics_pipeline.profile.fields import Field
 from analytics_pipeline.shop.calendar import last_awaited_day
-from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.shop.spec import PageProducts, Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.tables.shape import MONEY
 
 MOST_ORDERS, MOST_FIELDS, WIDEST = 20, 40, 240
 ORDER_COLUMNS = ("order_id", "ordered_at", "units", "gross_sales", "discounts", "returns", "shipping", "taxes")
+TEXTS = {"order_id", "ordered_at", "event_date", "currency", "product_id", "title", "category"}
 UNITS = {"units_sold": "units", "units_returned": "quantity"}
 """Columns of orders and events that count what these figures do."""
 
@@ -43,9 +44,10 @@ def command(shop: str, day: date | None) -> None:
     """Show the orders of a business day as they would be stored, and what would not be.
 
     Orders, what their own totals prove, what would go into quarantine or be left out, the day's figures, and fields
-    that the description does not read. Nothing is written.
+    that the description does not read; of products from public pages those of one page. Nothing is written.
     """
-    with ShopClient(load_shop(chosen(shop))) as client:
+    described = load_shop(chosen(shop))
+    with ShopClient(described) as client:
         until = last_awaited_day(client.shop, datetime.now(UTC))
         of_day = day or last_day_with_orders(client, until)
         if of_day is None:
@@ -69,6 +71,22 @@ def command(shop: str, day: date | None) -> None:
     _say("Not read by the description", (_field(one) for one in found.unmapped[:MOST_FIELDS]))
     if len(found.unmapped) > MOST_FIELDS:
         click.echo(f"  and {len(found.unmapped) - MOST_FIELDS} more")
+    if isinstance(described.products, PageProducts):
+        _show_page(described, described.products)
+
+
+def _show_page(shop: Shop, products: PageProducts) -> None:
+    """Show the products of the first page that may be read."""
+    from analytics_pipeline.cli.pages import look_at_pages  # noqa: PLC0415 - loads the parsers of HTML and XML
+
+    found = look_at_pages(shop, products)
+    rows = found.cleaned.rows[["product_id", "title", "category", "price"]]
+    page = found.page
+    click.echo()
+    _show(_table("Products of a page", rows))
+    shown = [f"the products above are those of {page.url}"] if page else ["none may be read"]
+    _say("Product pages", [found.rules, found.listed, *found.crawl.listing.faults, *shown])
+    _say("What is wrong with the page", [page.reason] if page and page.reason else [])
 
 
 def _others(orders: pd.DataFrame) -> tuple[str, ...]:
@@ -95,7 +113,7 @@ def _table(title: str, rows: pd.DataFrame, columns: tuple[str, ...] = ()) -> Tab
     )
     names = columns or tuple(rows.columns)
     for name in names:
-        is_text = name in {"order_id", "ordered_at", "event_date", "currency"}
+        is_text = name in TEXTS
         table.add_column(name.replace("_", "\n", 1), justify="left" if is_text else "right", no_wrap=True)
     for row in rows[list(names)].head(MOST_ORDERS).itertuples(index=False):
         table.add_row(*(_shown(value) for value in row))

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import dagster as dg
 import pandas as pd
@@ -15,7 +15,6 @@ from analytics_pipeline.orchestration.assets.drift import FieldAudit
 from analytics_pipeline.orchestration.assets.proof import MOST_REASONS, DaysFound
 from analytics_pipeline.orchestration.assets.publish import ContractAudit
 from analytics_pipeline.sources.ranges import DaysRead
-from analytics_pipeline.sources.records import Progress, Records
 from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.shape import Table
@@ -58,11 +57,23 @@ def count_refusals(database: Database, read: DaysRead, run_id: str) -> None:
         note_failure(database, Days(day, day), run_id, ())
 
 
-def reports(context: dg.AssetExecutionContext, contract: Contract) -> Progress:
+class Counted(Protocol):
+    """What is read, and says how far it is."""
+
+    @property
+    def records(self) -> int:
+        """Records so far."""
+
+    @property
+    def source_count(self) -> int | None:
+        """How many there will be; None where nobody says so."""
+
+
+def reports(context: dg.AssetExecutionContext, contract: Contract) -> Callable[[Counted], None]:
     """Return what reports on a long extraction, every few seconds."""
     reported = time.monotonic()
 
-    def report(extraction: Records) -> None:
+    def report(extraction: Counted) -> None:
         nonlocal reported
         if time.monotonic() - reported >= SECONDS_BETWEEN_REPORTS:
             reported = time.monotonic()

@@ -35,7 +35,7 @@ from analytics_pipeline.orchestration.assets.proof import DaysFound, days_spec
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
-from analytics_pipeline.shop.spec import Endpoint, Shop
+from analytics_pipeline.shop.spec import Endpoint, PageProducts, Shop
 from analytics_pipeline.sources.following import Followed
 from analytics_pipeline.sources.records import Records
 from analytics_pipeline.sources.spool import Spool, spool
@@ -112,6 +112,12 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition, described: Shop) 
         ) -> Iterator[Any]:
             stored = database.database()
             bind(stored, shop.description)
+            if contract is RAW_PRODUCTS and isinstance(shop.description.products, PageProducts):
+                # The parsers of HTML and XML are loaded by shops with pages alone.
+                from analytics_pipeline.orchestration.assets.pages import products_of_pages  # noqa: PLC0415
+
+                yield from products_of_pages(context, shop.description, shop.description.products, stored)
+                return
             endpoint: Endpoint = getattr(shop.description, name)
             newest = newest_change(stored, contract.table) if endpoint.changed_since else None
             since = newest - OVERLAP if newest else None

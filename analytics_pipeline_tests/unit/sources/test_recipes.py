@@ -19,13 +19,16 @@ from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.late_changes.due import aged_days
 from analytics_pipeline.shop.calendar import loadable_days, partition_days
 from analytics_pipeline.shop.placeholders import merged
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.spec import PageProducts, Shop
 from analytics_pipeline.sources.lists import extract_days, extract_orders
+from analytics_pipeline.sources.pages.client import PageClient
+from analytics_pipeline.sources.pages.crawl import Crawl
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import CleanOrders, clean_orders
 from analytics_pipeline.transforms.raw import related_list
 from analytics_pipeline.transforms.related import Children
 from analytics_pipeline_tests.fake_shop import Asked, FakeShop, Reply
+from analytics_pipeline_tests.page_shop import PageShop, html, product
 from analytics_pipeline_tests.unit.sources.conftest import Bench, description
 
 DAY = date(2026, 1, 31)
@@ -123,6 +126,20 @@ def test_every_recipe_is_tried_here() -> None:
 
 
 # Asking
+
+
+def test_products_are_read_from_pages_where_there_is_no_list(kitchen: Kitchen) -> None:
+    keys = yaml.safe_load(recipes()["The shop has no list of products"])
+    keys["products"]["pages"]["url"] = kitchen.fake.url
+    pages = PageShop(kitchen.fake)
+    pages.robots = "User-agent: *\nDisallow: /\nUser-agent: garden-figures\nDisallow: /products/old/"
+    pages.pages = {f"/products/{name}": html(product(name)) for name in ("S1", "old/S2")}
+    shop, bench = Shop.model_validate({**description(kitchen.fake.url), **keys}), kitchen.bench
+    assert isinstance(shop.products, PageProducts)
+    with PageClient(shop, shop.products.pages, environment={}, sleep=bench.sleep, clock=lambda: bench.now) as client:
+        (batch,) = Crawl(client, shop, shop.products, {}, datetime.now(UTC))
+    assert batch["product_id"].to_pylist() == ["S1"]
+    assert bench.waits == [2.0, 2.0, 2.0]
 
 
 def test_closed_and_cancelled_orders_are_asked_for(kitchen: Kitchen) -> None:
