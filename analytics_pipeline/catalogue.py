@@ -13,13 +13,22 @@ import psycopg
 
 from analytics_pipeline.errors import DescriptionError, PipelineError, SettingsError
 from analytics_pipeline.marts.engine import LAYER, Mart, sql_columns
-from analytics_pipeline.marts.folders import MARTS_FOLDER, BrokenMart, Readable, names_outside, read_marts
+from analytics_pipeline.marts.folders import (
+    MARTS_FOLDER,
+    BrokenMart,
+    Readable,
+    files_of_all_shops,
+    names_outside,
+    read_marts,
+)
+from analytics_pipeline.marts.shops import ShopOfMarts, read_marts_of_all_shops
 from analytics_pipeline.seeds import LAYER as SEEDS
 from analytics_pipeline.seeds import Seed, read_seeds
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.contracts import CONTRACTS
+from analytics_pipeline.tables.history import OPS_TABLES
 from analytics_pipeline.tables.own_fields import orders_contract
 from analytics_pipeline.tables.related import related_contract
 from analytics_pipeline.tables.reports import SHOP_REPORTS
@@ -91,6 +100,22 @@ class Catalogue:
         )
         return {tuple(table.path): table for table in shapes}
 
+    @property
+    def of_marts(self) -> ShopOfMarts:
+        """The shop as marts over all shops read it."""
+        shop = self.shop
+        readable = {(table.schema, table.name): table for table in (*OPS_TABLES, *self.tables.values())}
+        return ShopOfMarts(
+            shop.name,
+            shop.namespace,
+            shop.timezone,
+            shop.currency,
+            shop.first_day,
+            shop.last_day,
+            readable,
+            {mart.table.name: mart for mart in self.marts},
+        )
+
     def table(self, path: Sequence[str]) -> Table:
         """Return the table of an asset key's parts; KeyError when nothing has its name."""
         return self.tables[tuple(path)]
@@ -120,10 +145,23 @@ class Installation:
     Attributes:
         shops: Those whose descriptions are right.
         broken: The others; they stop nobody else.
+        marts: Marts over all shops.
+        broken_marts: Those of them whose file is wrong.
     """
 
     shops: tuple[Catalogue, ...]
     broken: tuple[BrokenShop, ...] = ()
+    marts: tuple[Mart, ...] = ()
+    broken_marts: tuple[BrokenMart, ...] = ()
+
+    @cached_property
+    def shops_of_marts(self) -> tuple[ShopOfMarts, ...]:
+        """The shops as marts over all of them read them."""
+        return tuple(one.of_marts for one in self.shops)
+
+    def mart(self, path: Sequence[str]) -> Mart | None:
+        """Return the mart over all shops of an asset key's parts; None where it is none."""
+        return next((mart for mart in self.marts if mart.table.path == list(path)), None)
 
 
 def build_installation(
@@ -150,7 +188,15 @@ def build_installation(
                 raise
             broken.append(BrokenShop(Path(reference).stem, str(error)))
     _refuse_same_names(shops)
-    return Installation(tuple(shops), tuple(broken))
+    # One shop has no use for the packaged ones; a file of its own folder says itself that it is meant.
+    folders = [*([MARTS_FOLDER] if len(shops) > 1 else []), *([project / LAYER] if project is not None else [])]
+    files = files_of_all_shops(*folders) if folders and shops else []
+    return Installation(tuple(shops), tuple(broken), *read_marts_of_all_shops(files, [one.of_marts for one in shops]))
+
+
+def installation_of(settings: Settings) -> Installation:
+    """Return the shops of an installation; see `build_installation`."""
+    return build_installation(settings.shops, settings.project, partial(data_database, settings))
 
 
 def _refuse_same_names(shops: Sequence[Catalogue]) -> None:

@@ -13,6 +13,7 @@ import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue, Installation, Opening, build_installation
 from analytics_pipeline.orchestration.alert_sensors import build_alert_sensors
+from analytics_pipeline.orchestration.all_shops import build_all_shops
 from analytics_pipeline.orchestration.assets.anomalies import build_anomalies_asset
 from analytics_pipeline.orchestration.assets.clean import build_clean_assets
 from analytics_pipeline.orchestration.assets.describe import IO_MANAGER
@@ -74,12 +75,13 @@ def _assemble(installation: Installation) -> dg.Definitions:
         resources={
             "database": database,
             "shop": ShopResource(reference=plain or "", others=others),
-            IO_MANAGER: PostgresIOManager(database, *installation.shops),
+            IO_MANAGER: PostgresIOManager(database, *installation.shops, of_all=installation),
         },
         # In one process a run of one day takes seconds; a process per step would import everything again for each.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(*(_of_one_shop(catalogue) for catalogue in installation.shops), shared)
+    shops = [_of_one_shop(catalogue) for catalogue in installation.shops]
+    return dg.Definitions.merge(*shops, build_all_shops(installation), shared)
 
 
 def _of_one_shop(catalogue: Catalogue) -> dg.Definitions:

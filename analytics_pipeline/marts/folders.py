@@ -84,9 +84,24 @@ def names_outside(*folders: Path) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(found - {(layer, name) for layer, name in found if layer in OWN_LAYERS}))
 
 
+def files_of_all_shops(*folders: Path) -> list[Path]:
+    """Return the files of some folders with a line `shops: all`: no shop has these marts (`shops`)."""
+    return [path for path in _all_files(folders) if _is_of_all_shops(path)]
+
+
 def _files(folders: Iterable[Path]) -> list[Path]:
+    return [path for path in _all_files(folders) if not _is_of_all_shops(path)]
+
+
+def _all_files(folders: Iterable[Path]) -> list[Path]:
     apart = dict.fromkeys(folder.resolve() for folder in folders or (MARTS_FOLDER,))
     return [path for folder in apart for path in sorted(folder.glob("*.sql"))]
+
+
+def _is_of_all_shops(path: Path) -> bool:
+    with suppress(MartError):  # reported when the mart itself is read
+        return read_header(path, read_text(path)).is_of_all_shops
+    return False
 
 
 @cache

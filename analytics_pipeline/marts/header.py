@@ -11,7 +11,7 @@ from pathlib import Path
 
 from analytics_pipeline.errors import MartError
 
-KEYS = ("grain", "reads", "restatements", "check", "due", "owner")
+KEYS = ("grain", "reads", "restatements", "check", "due", "owner", "shops")
 """What a line of the comment begins with that is no description; only checks may be several."""
 KEYED = re.compile(r"(?P<key>[A-Za-z]+)(?: *\((?P<option>[^)]*)\))?:(?P<value>.*)")
 CONTINUES = "   "
@@ -51,6 +51,7 @@ class Header:
         is_due: Whether each day has to be there on time.
         owners: E-mail addresses and `team:name`; empty for the project's own.
         reads: Tables from outside that it reads, as (schema, name).
+        is_of_all_shops: Whether the tables that it reads are those of every shop.
         lines: Line of each key.
     """
 
@@ -61,6 +62,7 @@ class Header:
     is_due: bool
     owners: tuple[str, ...]
     reads: tuple[tuple[str, str], ...]
+    is_of_all_shops: bool
     lines: Mapping[str, int]
 
 
@@ -99,6 +101,7 @@ def read_header(path: Path, text: str) -> Header:
         is_due=_is_due(path, found.get("due")),
         owners=_owners(path, found.get("owner")),
         reads=_reads(path, found.get("reads")),
+        is_of_all_shops=_is_of_all_shops(path, found.get("shops")),
         lines={key: line.number for key, line in found.items() if key},
     )
 
@@ -165,6 +168,12 @@ def _is_due(path: Path, line: _Line | None) -> bool:
     if line is not None and line.value.strip() not in {"yes", "no"}:
         raise fault(path, line.number, "due is `no` where a day may be late, else `yes`.")
     return line is None or line.value.strip() == "yes"
+
+
+def _is_of_all_shops(path: Path, line: _Line | None) -> bool:
+    if line is not None and line.value.strip() != "all":
+        raise fault(path, line.number, "shops is `all`, or is left out: a mart is of one shop, or reads all of them.")
+    return line is not None
 
 
 def _owners(path: Path, line: _Line | None) -> tuple[str, ...]:

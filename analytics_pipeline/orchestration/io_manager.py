@@ -14,8 +14,9 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.catalogue import Catalogue, Installation
 from analytics_pipeline.days import Days
+from analytics_pipeline.history.all_shops import publish_of_shops
 from analytics_pipeline.history.hooks import (
     CleanedDays,
     ExtractedOrders,
@@ -29,6 +30,7 @@ from analytics_pipeline.history.pages import ExtractedPages
 from analytics_pipeline.history.publishing import publish as publish_mart
 from analytics_pipeline.history.publishing import publish_whole
 from analytics_pipeline.history.shop_reports import ReportsRead
+from analytics_pipeline.marts.engine import Mart
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
 from analytics_pipeline.orchestration.namespaces import relative
@@ -55,10 +57,9 @@ from analytics_pipeline.warehouse.slices import (
 )
 from analytics_pipeline.warehouse.staging import Staged, StagedRows, stage
 
-Value: TypeAlias = (
-    pd.DataFrame | Rows | ExtractedOrders | ExtractedRelated | ExtractedPages | ReportsRead | DailyQuery | StagedRows
-)
-"""What an asset gives."""
+FromShop: TypeAlias = ExtractedOrders | ExtractedRelated | ExtractedPages | ReportsRead
+Value: TypeAlias = pd.DataFrame | Rows | FromShop | DailyQuery | StagedRows | Mart
+"""What an asset gives; a mart that is over all shops."""
 COLUMNS = "columns"
 """Input metadata: names of the columns to read, all when absent."""
 
@@ -78,9 +79,9 @@ class PostgresIOManager(dg.IOManager):
     `columns` names.
     """
 
-    def __init__(self, database: DatabaseResource, *catalogues: Catalogue) -> None:
-        """Take the database and the shops, whose tables have the names of the assets."""
-        self._database, self._catalogue = database, catalogues[0]
+    def __init__(self, database: DatabaseResource, *catalogues: Catalogue, of_all: Installation | None = None) -> None:
+        """Take the database and the shops, whose tables have the names of the assets, and marts over all of them."""
+        self._database, self._catalogue, self._of_all = database, catalogues[0], of_all
         self._shops = {catalogue.namespace: catalogue for catalogue in catalogues}
 
     def of(self, namespace: str | None) -> "PostgresIOManager":
@@ -112,7 +113,21 @@ class PostgresIOManager(dg.IOManager):
             ContractError: The rows repeat a key, or lack a part of one.
             MartError: Postgres does not take a mart's statement.
         """
+        if isinstance(obj, Mart):
+            self._publish_of_shops(context, obj)
+            return
         self._of_key(context.asset_key)._handle_output(context, obj)  # noqa: SLF001 - of this class
+
+    def _publish_of_shops(self, context: dg.OutputContext, mart: Mart) -> None:
+        if self._of_all is None:
+            raise TypeError(f"{mart.table.qualified_name} is no shop's own mart")
+        database, shops = self._database.database(), self._of_all.shops_of_marts
+        part = days_of(context.asset_partition_keys) if context.has_asset_partitions else None
+        with step_guard(database, context.asset_key.to_user_string(), context.run_id), with_its_line(mart):
+            written = publish_of_shops(database, mart, shops, part, context.run_id)
+        context.add_output_metadata({"rows_written": written})
+        if part is not None:
+            report_by_day(context, figures_by_day(database, mart.table, part))
 
     def _handle_output(self, context: dg.OutputContext, obj: Value) -> None:
         # Staged rows hold connections of their step, which has opened the warehouse.

@@ -43,6 +43,15 @@ def daily_partitions(shop: Shop) -> dg.DailyPartitionsDefinition:
     )
 
 
+def partitions_of_all_shops(shops: Sequence[Shop]) -> dg.DailyPartitionsDefinition:
+    """Return one partition per day that one of the shops may have: the first one to today, by UTC.
+
+    No zone is more than a day ahead of UTC, so that each shop's yesterday is among them.
+    """
+    first = min(shop.first_day for shop in shops)
+    return BusinessDays(start_date=first.isoformat(), timezone="UTC", fmt=DAY_FORMAT, end_offset=1)
+
+
 def days_of(partition_keys: Sequence[str]) -> Days:
     """Return the range of days of a run's partition keys, which Dagster gives in order and without gaps."""
     return Days(date.fromisoformat(partition_keys[0]), date.fromisoformat(partition_keys[-1]))

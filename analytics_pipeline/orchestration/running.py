@@ -179,6 +179,12 @@ def days_in_flight(instance: dg.DagsterInstance, namespace: str | None = None) -
     return {day for days in ranges if days is not None for day in days}
 
 
+def days_in_flight_of(instance: dg.DagsterInstance, job_name: str) -> set[date]:
+    """Return the business days that runs of a job are waiting or working for."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job_name, statuses=IN_FLIGHT))
+    return {day for run in runs for day in days_of_run(run) or ()}
+
+
 def end_dead_runs(instance: dg.DagsterInstance) -> list[str]:
     """Mark the runs as failed whose process died, and free what they hold; a killed process cannot do so itself.
 

@@ -4,15 +4,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
+from analytics_pipeline.catalogue import build_installation
 from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.errors import SettingsError
-from analytics_pipeline.orchestration.running import days_in_flight, range_tags
+from analytics_pipeline.job_names import ALL_SHOPS
+from analytics_pipeline.orchestration.all_shops import stale_ranges
+from analytics_pipeline.orchestration.running import days_in_flight, range_tags, run_days
 from analytics_pipeline.tables.shape import LAYERS
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
@@ -50,6 +54,72 @@ def test_each_of_two_shops_is_right_to_the_cent_in_its_own_schemas(shops: dict[s
     assert {row["currency"] for row in american.rows("select currency from marts.daily_revenue")} == {"USD"}
     schemas = {str(row["name"]) for row in query(german.database, "select nspname as name from pg_namespace")}
     assert not schemas & {*LAYERS}
+
+
+OF_SHOPS = "select event_date, shop, currency, net_sales, gap from marts.daily_revenue_of_shops order by 1, 2, 3"
+
+
+def test_a_mart_over_all_shops_has_each_shops_figures_and_names_what_one_lacks(
+    shops: dict[str, Pipeline], database: Database
+) -> None:
+    german, american = shops["de"], shops["us"]
+    installation = build_installation([str(shop.description) for shop in shops.values()])
+
+    def compute() -> list[dict[str, Any]]:
+        warnings.clear()
+        for days in stale_ranges(database, installation):
+            summary = run_days(german.definitions, german.instance, days, job_name=ALL_SHOPS)
+            assert summary.succeeded, summary.failures
+            warnings.extend(summary.warnings)
+        assert stale_ranges(database, installation) == []
+        return query(database, OF_SHOPS)
+
+    warnings: list[str] = []
+    german.run(OPENED, LAST)
+    lacking = compute()
+    assert "us 2025-06-02 to " in warnings[0]
+    rows = german.rows("select event_date, currency, net_sales from marts.daily_revenue")
+    assert [row for row in lacking if row["shop"] == "de" and row["event_date"] <= LAST] == [
+        {**row, "shop": "de", "gap": None} for row in sorted(rows, key=lambda row: str(row["event_date"]))
+    ]
+    american_rows = [row for row in lacking if row["shop"] == "us"]
+    assert {(row["net_sales"], row["gap"], row["currency"]) for row in american_rows} == {(None, "not loaded", "USD")}
+    assert {OPENED, LAST} <= {row["event_date"] for row in american_rows}
+
+    american.run(OPENED)
+    found = {(row["event_date"], row["shop"]): row for row in compute() if row["event_date"] <= LAST}
+    assert warnings == []  # of that day
+    [paid] = american.rows("select net_sales from marts.daily_revenue")
+    assert found[OPENED, "us"]["net_sales"] == paid["net_sales"]
+    assert found[LAST, "us"]["gap"] == "not loaded"
+    assert [found[OPENED, "de"]] == [row for row in lacking if (row["event_date"], row["shop"]) == (OPENED, "de")]
+
+
+@pytest.mark.parametrize(
+    ("select", "grain", "said"),
+    [
+        ("sum(net_sales) as net_sales", "event_date, shop", "shops have their own currencies"),
+        ("currency, count(*) as orders", "event_date, currency", "a day that a shop lacks would count as 0"),
+    ],
+)
+def test_what_would_add_currencies_or_take_a_gap_for_0_is_refused(
+    select: str, grain: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "marts").mkdir()
+    names = [name for name in grain.split(", ") if name != "currency"]
+    columns = ", ".join([*names, *select.split(", ")])
+    lines = ", -- x\n".join(columns.split(", "))
+    group = ", ".join(str(place) for place in range(1, 1 + len(grain.split(", "))))
+    (tmp_path / "marts" / "together.sql").write_text(
+        f"-- What it is.\n-- grain: {grain}\n-- shops: all\nselect\n{lines} -- x\nfrom clean.sales\n"
+        f"where event_date between :first_day and :last_day group by {group}\n",
+        encoding="utf-8",
+    )
+
+    [broken] = build_installation(["demo"], tmp_path).broken_marts
+
+    assert said in broken.reason
+    assert "together.sql: line 2" in broken.reason
 
 
 def test_a_shop_that_is_down_stops_no_other(shops: dict[str, Pipeline]) -> None:
