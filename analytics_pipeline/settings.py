@@ -82,9 +82,13 @@ class Settings:
             SettingsError: There are several.
         """
         if len(self.shops) > 1:
-            names = ", ".join(Path(shop).stem for shop in self.shops)
-            raise SettingsError(f"{self.project / SHOPS} has several shops ({names}): choose one with --shop NAME.")
+            raise SettingsError(f"there are several shops ({', '.join(self.names)}): choose one with --shop NAME.")
         return self.shops[0]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the shops, as `--shop` takes them."""
+        return tuple(Path(shop).stem for shop in self.shops)
 
     def each(self) -> Iterator["Settings"]:
         """Yield the settings of one shop after the other."""

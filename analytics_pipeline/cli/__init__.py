@@ -129,13 +129,21 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's signature
         try:
             return super().invoke(ctx)
-        except PipelineError as error:
-            raise click.ClickException(str(error)) from error
+        except click.ClickException:
+            raise
         except Exception as error:
-            gone = lost_database(error)
-            if gone is None:
+            message = foreseen(error)
+            if message is None:
                 raise
-            raise click.ClickException(str(gone)) from error
+            raise click.ClickException(message) from error
+
+
+def foreseen(error: Exception) -> str | None:
+    """Return what an error says to a user in a line; None for one that nobody has foreseen."""
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    described = error if isinstance(error, PipelineError) else lost_database(error)
+    return None if described is None else str(described)
 
 
 def _write_examples(formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
@@ -176,14 +184,17 @@ def collect_as_usual() -> None:
 
 
 def shop_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--shop`, which stands in for ANALYTICS_SHOP."""
+    """Add `--shop`: it sets ANALYTICS_SHOP for all that reads settings, in the processes that this one starts too."""
 
     def choose(_: click.Context, __: click.Parameter, reference: str | None) -> None:
         if reference is not None:
             is_file = Path(reference).suffix != "" or len(Path(reference).parts) > 1
             os.environ[SHOP] = str(Path(reference).absolute()) if is_file else reference
 
-    help_text = "Name of a shop of the project folder or a packaged one, or a path; default: ANALYTICS_SHOP, else demo."
+    help_text = (
+        "A shop of the project folder or a packaged one, or the path of its description. Default: all of the folder; "
+        "demo where it has none."
+    )
     return click.option(
-        "--shop", callback=choose, expose_value=False, is_eager=True, metavar="NAME|FILE", help=help_text
+        "--shop", callback=choose, expose_value=False, is_eager=True, metavar="NAME|FILE|all", help=help_text
     )(command)

@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import click
 
 from analytics_pipeline.catalogue import installed
-from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.cli.shops import each_shop
 from analytics_pipeline.days import business_day
 from analytics_pipeline.history.excerpts import excerpts_apart
 from analytics_pipeline.history.stale import days_that_need_dimensions, days_to_load, is_to_wait, parked_days, unpark
@@ -27,24 +28,23 @@ from analytics_pipeline.sources.opening import open_source
     cls=Command,
     examples=(
         "analytics-pipeline catch-up",
-        "analytics-pipeline catch-up --parked --shop my-shop.yaml",
+        "analytics-pipeline catch-up --parked --shop my-shop",
     ),
 )
 @click.option("--parked", is_flag=True, help="Also load the days that were given up after three failures.")
-@shop_option
-def command(parked: bool) -> None:  # noqa: FBT001 - click's way
+@each_shop
+def command(settings: Settings, parked: bool) -> None:  # noqa: FBT001 - click's way
     """Ask the shop which orders changed since the last poll, and load their business days again.
 
     Days are loaded oldest first, contiguous ones in one run. The exit code is 1 when the shop could not be asked or a
     run failed; the days of a failed run stay stale. It is 3 when something that was written has to be looked at.
     """
-    settings = Settings.from_environment()
     catalogue = installed(settings)
     shop = catalogue.shop
     database = open_database(settings, shop)
     with open_instance(settings) as instance:
         end_dead_runs(instance)
-        in_flight = days_in_flight(instance)
+        in_flight = days_in_flight(instance, shop.namespace)
     with excerpts_apart(database, "catch-up"), open_source(shop, database) as source:
         found = poll(source, database, catalogue.daily_marts, in_flight=in_flight)
     if found is None:

@@ -17,17 +17,20 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick,
 
 from analytics_pipeline.alerts.record import read_open
 from analytics_pipeline.catalogue import Catalogue, installed
+from analytics_pipeline.cli.opening import shop_database
 from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
 from analytics_pipeline.history.freshness import describe, last_freshness
 from analytics_pipeline.history.proofs import PROVED, read_proofs, related_in_doubt
 from analytics_pipeline.history.stale import parked_days
+from analytics_pipeline.job_names import DAILY
+from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.orchestration.running import open_instance
 from analytics_pipeline.plain import plain
 from analytics_pipeline.settings import DATABASE_URL, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.tables.history import DAY_PROOFS, RELATED_PROOFS, STALE_DAYS
 from analytics_pipeline.tables.operations import INCIDENTS
-from analytics_pipeline.warehouse.connection import Database, data_database, instance_database
+from analytics_pipeline.warehouse.connection import Database, instance_database
 from analytics_pipeline.warehouse.embedded import is_running
 from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
 from analytics_pipeline.warehouse.slices import exists
@@ -111,7 +114,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
             if not with_daemon:
                 remedy += f", or a server of your own ({DATABASE_URL}), which also runs between the commands of cron"
             raise DatabaseUnavailableError(f"the embedded database does not run, so nothing else does: {remedy}")
-        database = data_database(settings)
+        database = shop_database(settings, shop)
         catalogue = installed(settings)
         health.problems += [f"{one.layer}.{one.name} is not computed: {one.reason}" for one in catalogue.broken]
         refuse_newer(database, read_stored(database))
@@ -162,7 +165,7 @@ def _look_at_tables(health: Health, database: Database, catalogue: Catalogue, no
 
 
 def last_ticks(instance: dg.DagsterInstance, shop: Shop, now: datetime) -> Iterator[LastTick]:
-    """Yield the last tick of each schedule and sensor of the code location, and what is wrong with it."""
+    """Yield the last tick of each schedule and sensor of the shop, and what is wrong with it."""
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
     for name, longest in _longest_silences(shop, now).items():
         state = states.get(name)
@@ -198,8 +201,10 @@ def _longest_silences(shop: Shop, now: datetime) -> dict[str, timedelta]:
     """Return how long ago the last tick of each schedule and sensor may have been."""
     from analytics_pipeline.definitions import defs  # noqa: PLC0415 - reads the shop that the options have chosen
 
-    found = {"daily": now - _last_time(shop, now - SCHEDULE_GRACE) + timedelta(minutes=1)}
+    found = {named(DAILY, shop.namespace): now - _last_time(shop, now - SCHEDULE_GRACE) + timedelta(minutes=1)}
     for sensor in defs.sensors or ():
+        if sensor.tags.get(SHOP) not in {None, shop.name}:
+            continue
         seconds = getattr(sensor, "minimum_interval_seconds", None) or 30
         found[sensor.name] = MISSED_TICKS * timedelta(seconds=seconds) + GRACE
     return found

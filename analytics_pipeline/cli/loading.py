@@ -10,18 +10,19 @@ import dagster as dg
 from analytics_pipeline.catalogue import Catalogue, installed
 from analytics_pipeline.cli import collect_as_usual
 from analytics_pipeline.cli.figures import counted, orders_and_money
-from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.cli.opening import open_database, shop_database
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.quarantine import Row, Selection, reasons
 from analytics_pipeline.orchestration.alerting import evaluate
 from analytics_pipeline.orchestration.jobs import ASKING_JOBS
+from analytics_pipeline.orchestration.namespaces import named
 from analytics_pipeline.orchestration.running import RunSummary, open_instance, run_days
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import refuse_missing_secrets
 from analytics_pipeline.tables.contracts import QUARANTINE
-from analytics_pipeline.warehouse.connection import Database, data_database
+from analytics_pipeline.warehouse.connection import Database
 
 WITHOUT_MARTS = ("raw", "clean")
 """Jobs that compute no mart."""
@@ -31,29 +32,30 @@ def load_days(settings: Settings, days: Days, *, job_name: str, is_alerting: boo
     """Run a job over some days and show each step as it ends, on standard error.
 
     Args:
-        settings: The installation.
+        settings: The installation, with one shop.
         days: The business days.
-        job_name: Name of the job.
+        job_name: Name of the job, without the shop's namespace.
         is_alerting: Whether to look for incidents afterwards and to report them, and marts that are broken as doubts.
 
     Raises:
         PipelineError: The shop description is wrong, a secret of it is not set, or the database is out of reach or
             another shop's.
     """
+    shop = load_shop(settings.shop)
     if job_name in ASKING_JOBS:
-        refuse_missing_secrets(load_shop(settings.shop))
+        refuse_missing_secrets(shop)
     started = time.monotonic()
 
     def report(line: str) -> None:
         click.echo(f"{time.monotonic() - started:6.1f} s {line}", err=True)
 
     report(f"opening database and instance for {days}")
-    open_database(settings, load_shop(settings.shop))
+    open_database(settings, shop)
     with open_instance(settings) as instance:
         from analytics_pipeline.definitions import defs  # noqa: PLC0415 - reads the shop that the options have chosen
 
         collect_as_usual()
-        summary = run_days(defs, instance, days, job_name=job_name, report=report)
+        summary = run_days(defs, instance, days, job_name=named(job_name, shop.namespace), report=report)
         if is_alerting:
             catalogue = installed(settings)
             report_incidents(settings, catalogue, instance, defs)
@@ -88,7 +90,7 @@ def report_incidents(
     try:
         done = evaluate(
             instance,
-            data_database(settings),
+            shop_database(settings, catalogue.shop),
             catalogue,
             datetime.now(UTC),
             check_keys=definitions.resolve_asset_graph().asset_check_keys,

@@ -5,11 +5,13 @@ from datetime import UTC, date, datetime
 
 import click
 
-from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.call_plan import compare_with_plan, tell_plan
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
+from analytics_pipeline.cli.opening import shop_database
 from analytics_pipeline.cli.returns import missing_returns
+from analytics_pipeline.cli.shops import each_shop
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.blocked import days_blocked_by
@@ -18,7 +20,6 @@ from analytics_pipeline.orchestration.running import RunSummary
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day, last_complete_day
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.warehouse.connection import data_database
 
 CLEANING = (DAILY, "clean")
 """Jobs that decide what goes into quarantine."""
@@ -43,7 +44,7 @@ class Day(click.ParamType[date]):
     examples=(
         "analytics-pipeline run",
         "analytics-pipeline run --date 2026-11-22",
-        "analytics-pipeline run --from 2026-01-01 --to 2026-10-31 --shop my-shop.yaml",
+        "analytics-pipeline run --from 2026-01-01 --to 2026-10-31 --shop my-shop",
         "analytics-pipeline run --from 2026-01-01 --plan",
         "analytics-pipeline run --from 2026-01-01 --job marts",
     ),
@@ -59,19 +60,20 @@ class Day(click.ParamType[date]):
     help="All layers, or one of them.",
 )
 @click.option("--plan", "is_planned", is_flag=True, help="Only say how many requests it takes, and how many minutes.")
-@shop_option
-def command(day: date | None, first: date | None, last: date | None, job: str, *, is_planned: bool) -> None:
+@each_shop
+def command(
+    settings: Settings, day: date | None, first: date | None, last: date | None, job: str, *, is_planned: bool
+) -> None:
     """Load business days from the shop to the marts, with all checks.
 
-    Days can be loaded again at any time: each replaces what stood there. Without a day it is yesterday, or the
-    `last_day` of a shop that has ended. The exit code is 0 when every step and every check passed but for warnings; 3
-    when all was written and something has to be looked at; else 1, with the reason and the run's id. Where quarantine
-    blocks some days of a range, the others are written.
+    Days can be loaded again at any time: each replaces what stood there. Without a day it is each shop's own yesterday,
+    or the `last_day` of a shop that has ended. The exit code is 0 when every step and every check passed but for
+    warnings; 3 when all was written and something has to be looked at; else 1, with the reason and the run's id. Where
+    quarantine blocks some days of a range, the others are written.
 
     With --plan the shop is asked for its counts and a page of each list, and nothing is written; the run of the same
     days says afterwards how many requests it made.
     """
-    settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     days = chosen_days(shop, day, first, last, datetime.now(UTC))
     if is_planned:
@@ -95,16 +97,18 @@ def _run(settings: Settings, days: Days, job: str) -> RunSummary:
         click.echo(f"{days}: done in {seconds:.1f} s, {summary.checks} checks, run {summary.run_id}")
         if compared := compare_with_plan(settings, days, summary.requests, seconds):
             click.echo(compared)
-        if job == DAILY and (missing := missing_returns(data_database(settings), load_shop(settings.shop), days)):
+        shop = load_shop(settings.shop)
+        database = shop_database(settings, shop)
+        if job == DAILY and (missing := missing_returns(database, shop, days)):
             click.echo(missing)
         if job in CLEANING:
-            click.echo(quarantine_line(data_database(settings), days))
+            click.echo(quarantine_line(database, days))
     return summary
 
 
 def _run_the_others(settings: Settings, days: Days, run_id: str, job: str) -> None:
     """Write the days of a range that quarantine did not block; what the shop sent of them is stored already."""
-    database = data_database(settings)
+    database = shop_database(settings, load_shop(settings.shop))
     blocked = days_blocked_by(database, run_id) if job in CLEANING else []
     if not blocked:
         return

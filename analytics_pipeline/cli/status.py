@@ -1,15 +1,16 @@
 """`analytics-pipeline status`: how far the tables are, whether they add up, what changed, and what they leave out."""
 
-import json
 from datetime import UTC, date, datetime
 
 import click
 
 from analytics_pipeline.catalogue import installed
-from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.exit_codes import FAILED
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.cli.shops import Answer, each_shop
 from analytics_pipeline.history.freshness import freshness_line
 from analytics_pipeline.history.planning import outdated_marts
 from analytics_pipeline.history.shop_reports import witness_lines
@@ -28,26 +29,29 @@ from analytics_pipeline.warehouse.slices import exists, query
     cls=Command,
     examples=(
         "analytics-pipeline status",
-        "analytics-pipeline status --shop my-shop.yaml",
+        "analytics-pipeline status --shop my-shop",
         "analytics-pipeline status --check --json",
     ),
 )
 @click.option("--check", "is_check", is_flag=True, help="Only say whether all is well; the exit code is 1 when not.")
 @click.option("--json", "is_json", is_flag=True, help="With --check: as JSON.")
 @click.option("--without-daemon", is_flag=True, help="With --check: cron calls the commands, so no daemon has to live.")
-@shop_option
-def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
+@each_shop
+def command(settings: Settings, *, is_check: bool, is_json: bool, without_daemon: bool) -> Answer | None:
     """Show the days loaded, how far they can still move, whether they add up, what changed and what is left out.
 
     With --check a few lines say whether all is well: when each schedule and sensor was last at work, what is late,
     unproved or parked, and open incidents. Nothing is started for that, no embedded database either.
     """
-    settings = Settings.from_environment()
     if is_check:
-        _check(settings, is_json=is_json, with_daemon=not without_daemon)
-        return
+        return _check(settings, is_json=is_json, with_daemon=not without_daemon)
     if is_json or without_daemon:
         raise click.UsageError("--json and --without-daemon go with --check")
+    _show(settings)
+    return None
+
+
+def _show(settings: Settings) -> None:
     catalogue = installed(settings)
     shop = catalogue.shop
     database = open_database(settings, shop)
@@ -79,22 +83,21 @@ def command(*, is_check: bool, is_json: bool, without_daemon: bool) -> None:
     click.echo(f"excluded     {orders_and_money(database, EXCLUSIONS.table, 'order_total')}")
 
 
-def _check(settings: Settings, *, is_json: bool, with_daemon: bool) -> None:
+def _check(settings: Settings, *, is_json: bool, with_daemon: bool) -> Answer | None:
     from analytics_pipeline.cli.health import check_health  # noqa: PLC0415 - Dagster takes a second to load
 
     health = check_health(settings, datetime.now(UTC), with_daemon=with_daemon)
     if is_json:
-        click.echo(json.dumps(health.as_json(), indent=2))
-    else:
-        for tick in health.ticks:
-            at = f"{tick.at:%Y-%m-%d %H:%M} UTC" if tick.at else "never"
-            click.echo(f"tick         {tick.name}: {at}, {tick.status}")
-        for problem in health.problems:
-            click.echo(f"NOT WELL     {problem}")
-        if health.ok:
-            click.echo("all is well")
+        return Answer(health.as_json(), 0 if health.ok else FAILED)
+    for tick in health.ticks:
+        at = f"{tick.at:%Y-%m-%d %H:%M} UTC" if tick.at else "never"
+        click.echo(f"tick         {tick.name}: {at}, {tick.status}")
+    for problem in health.problems:
+        click.echo(f"NOT WELL     {problem}")
     if not health.ok:
-        raise SystemExit(1)
+        raise SystemExit(FAILED)
+    click.echo("all is well")
+    return None
 
 
 def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> list[str]:

@@ -13,7 +13,7 @@ from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.history.freshness import last_freshness
 from analytics_pipeline.orchestration.alerting import evaluate
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME, evaluation_of, on_time
-from analytics_pipeline.orchestration.namespaces import named
+from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.orchestration.resources import DatabaseResource
 
 SECONDS_BETWEEN_ALERTS = 60
@@ -40,6 +40,7 @@ def _freshness_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg
         description="Evaluates the check of its name every few minutes; reports what has changed at once, else hourly.",
         minimum_interval_seconds=SECONDS_BETWEEN_EVALUATIONS,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        tags={SHOP: catalogue.shop.name},
     )
     def tick(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult | dg.SkipReason:
         now = clock()
@@ -65,6 +66,7 @@ def _alert_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.Sen
         description="Keeps incidents (failed runs, failed checks, parked days, late days) and reports them.",
         minimum_interval_seconds=SECONDS_BETWEEN_ALERTS,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        tags={SHOP: catalogue.shop.name},
     )
     def tick(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
         if context.repository_def is None:

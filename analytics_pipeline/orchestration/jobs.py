@@ -132,8 +132,8 @@ def _job(
 
 
 def job_of_stale_days(database: Database, days: Days) -> str:
-    """Return the name of the shop's job that loads stale days again: one that asks for nothing that need not be."""
-    return named(CHANGED_ORDERS if are_orders_alone(database, days) else LATE_CHANGES, database.namespace)
+    """Return which of `job_names.JOBS` loads stale days again: one that asks for nothing that need not be."""
+    return CHANGED_ORDERS if are_orders_alone(database, days) else LATE_CHANGES
 
 
 class QuarantinedOrders(dg.Config):

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from analytics_pipeline.orchestration.jobs import AssetJob
-from analytics_pipeline.orchestration.namespaces import named
+from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import refuse_missing_secrets
@@ -18,6 +18,7 @@ def build_daily_schedule(daily: AssetJob, shop: Shop) -> dg.ScheduleDefinition:
         cron_schedule=f"0 {shop.daily_run_hour} * * *",
         execution_timezone=shop.timezone,
         default_status=dg.DefaultScheduleStatus.RUNNING,
+        tags={SHOP: shop.name},
         description=f"Yesterday's business day, at {shop.daily_run_hour:02}:00 in {shop.timezone}.",
     )
     def daily_schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:

@@ -15,7 +15,7 @@ from analytics_pipeline.late_changes.gaps import describe_gap
 from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.jobs import AssetJob, job_of_stale_days
-from analytics_pipeline.orchestration.namespaces import named
+from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
 from analytics_pipeline.shop.calendar import loadable_days
@@ -30,6 +30,7 @@ def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) ->
         jobs=jobs,
         minimum_interval_seconds=max(1, round(60 * catalogue.shop.late_changes.every_minutes)),
         default_status=dg.DefaultSensorStatus.RUNNING,
+        tags={SHOP: catalogue.shop.name},
         description="Asks the shop which orders changed since the last poll, and loads their business days again.",
     )
     def late_changes(
@@ -57,7 +58,8 @@ def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) ->
         context.log.info(describe_poll(found, ranges))
         return dg.SensorResult(
             run_requests=[
-                dg.RunRequest(job_name=job_of_stale_days(stored, days), tags=range_tags(days)) for days in ranges
+                dg.RunRequest(job_name=named(job_of_stale_days(stored, days), namespace), tags=range_tags(days))
+                for days in ranges
             ]
         )
 

@@ -27,6 +27,7 @@ from dagster_shared.error import SerializableErrorInfo
 
 from analytics_pipeline.cli import main
 from analytics_pipeline.cli.health import last_ticks
+from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline_tests.cases.conftest import case, small_shop
 from analytics_pipeline_tests.cases.small_shop import Case
@@ -38,8 +39,16 @@ SHOP = load_shop("demo")
 SENSORS = ("late_changes", "yesterday_is_on_time", "alerts")
 
 
+@pytest.fixture(scope="module")
+def definitions() -> dg.Definitions:
+    return build_definitions("demo")
+
+
 @pytest.fixture
-def stored(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
+def stored(
+    tmp_path: Path, definitions: dg.Definitions, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setattr("analytics_pipeline.definitions.defs", definitions)
     with dg.DagsterInstance.local_temp(str(tmp_path)) as opened:
         yield opened
 

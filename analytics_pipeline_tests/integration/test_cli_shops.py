@@ -1,0 +1,107 @@
+"""The commands over two shops of a folder, in two zones: each shop's own days, and one that fails stops no other."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from analytics_pipeline.cli import main
+from analytics_pipeline.cli.exit_codes import FAILED
+from analytics_pipeline.definitions import build_definitions
+from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
+from analytics_pipeline.shop.calendar import last_complete_day
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import query
+from analytics_pipeline_tests.conftest import describe, in_namespace
+
+ZONES = {"de": ("Europe/Berlin", "EUR"), "us": ("America/New_York", "USD")}
+
+Call = Callable[..., Result]
+
+
+@pytest.fixture
+def shops(tmp_path: Path) -> Iterator[dict[str, RunningShop]]:
+    """Two shops, described in the folder of the user."""
+    opened = datetime.now(UTC).date() - timedelta(days=4)
+    folder = tmp_path / "shops"
+    folder.mkdir()
+    with ExitStack() as stack:
+        running = {
+            name: stack.enter_context(
+                serve(DemoShopSettings(opened=opened, orders_per_day=(5, 8), timezone=zone, currency=currency))
+            )
+            for name, (zone, currency) in ZONES.items()
+        }
+        for name, shop in running.items():
+            in_namespace(describe(shop, tmp_path), name).rename(folder / f"{name}.yaml")
+        yield running
+
+
+@pytest.fixture
+def call(shops: dict[str, RunningShop], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Calls a command in the folder."""
+    monkeypatch.setenv("ANALYTICS_PROJECT", str(tmp_path))
+    monkeypatch.setenv("ANALYTICS_SHOP", "all")  # what a command sets is as before after the test
+    definitions = build_definitions([str(path_of(tmp_path, name)) for name in shops])
+    monkeypatch.setattr("analytics_pipeline.definitions.defs", definitions)
+    return lambda *arguments: CliRunner().invoke(main, arguments)
+
+
+def path_of(folder: Path, name: str) -> Path:
+    return folder / "shops" / f"{name}.yaml"
+
+
+def yesterday(folder: Path, name: str) -> date:
+    return last_complete_day(load_shop(path_of(folder, name)), datetime.now(UTC))
+
+
+def loaded_days(database: Database, name: str) -> list[date]:
+    table = 'select distinct order_date as day from "@raw".orders'
+    return [row["day"] for row in query(database.of(name), table)]
+
+
+@pytest.mark.usefixtures("instance")
+def test_of_two_shops_one_that_is_down_is_named_and_the_other_is_loaded_to_its_own_yesterday(
+    call: Call, shops: dict[str, RunningShop], database: Database, tmp_path: Path
+) -> None:
+    shops["us"].stop()
+
+    done = call("run")
+
+    assert done.exit_code == FAILED, done.output
+    assert "1 of 2 shops failed: us" in done.stderr
+    assert loaded_days(database, "de") == [yesterday(tmp_path, "de")]
+    assert f"{yesterday(tmp_path, 'de')}: done in " in done.stdout.partition("== us")[0]
+    later = call("catch-up")
+    assert " orders seen" in later.stdout.partition("== us")[0]
+    assert "No business day is loaded yet" in later.stdout.partition("== us")[2]
+    shown = call("status")
+    assert shown.exit_code == 0, shown.output
+    german, _, american = shown.stdout.partition("== us")
+    assert "shop         de (Europe/Berlin, EUR)" in german
+    assert f"loaded       {yesterday(tmp_path, 'de')} to {yesterday(tmp_path, 'de')}" in german
+    assert "shop         us (America/New_York, USD)" in american
+    assert "loaded       nothing yet" in american
+    assert [call("status", "--shop", name).exit_code for name in (*ZONES, "fr")] == [0, 0, FAILED]
+
+
+@pytest.mark.usefixtures("instance")
+def test_a_shop_whose_description_is_wrong_is_named_with_its_fault_and_the_others_are_shown(
+    call: Call, tmp_path: Path
+) -> None:
+    path_of(tmp_path, "us").write_text("name: us\n", encoding="utf-8")
+
+    shown = call("status")
+    watched = call("status", "--check", "--json", "--without-daemon")
+
+    assert (shown.exit_code, watched.exit_code) == (FAILED, FAILED)
+    assert "shop         de" in shown.stdout
+    assert f"Error: us: {path_of(tmp_path, 'us')}: the shop description is wrong" in shown.stderr
+    answers = json.loads(watched.stdout)
+    assert [answers[name]["shop"] for name in ZONES] == ["de", str(path_of(tmp_path, "us"))]
+    assert "the shop description is wrong" in answers["us"]["problems"][0]
