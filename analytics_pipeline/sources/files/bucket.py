@@ -48,7 +48,10 @@ class Bucket:
         """See `Folder`; a prefix below which there is nothing is an empty folder."""
         fits = name_matcher(pattern)
         with self._faults():
-            listed = self._files.get_file_info(fs.FileSelector(self._root, allow_not_found=True, recursive=True))
+            try:
+                listed = self._files.get_file_info(fs.FileSelector(self._root, recursive=True))
+            except FileNotFoundError:  # of a bucket that is missing it is another error
+                return []
         found = []
         for info in listed:
             name = info.path.removeprefix(f"{self._root}/")
@@ -71,13 +74,11 @@ class Bucket:
         return _version(info)
 
     @contextmanager
-    def _faults(self, path: str | None = None) -> Iterator[None]:
+    def _faults(self, path: str = "") -> Iterator[None]:
         """Turn what the library raises into ours; its text may hold keys, so only AWS' word for the fault is said."""
         try:
             yield
         except FileNotFoundError:
-            if path is None:
-                raise FolderRefusedError(f"{self}: there is no such bucket; check files.folder") from None
             raise FileRefusedError(f"is not there any more ({self})", path=path) from None
         except OSError as error:
             found = _REASON.search(str(error))
