@@ -238,7 +238,7 @@ def _models(module: object) -> Iterator[type[pydantic.BaseModel]]:
     ),
 )
 def test_shops_names_every_key_of_a_description(model: type[pydantic.BaseModel]) -> None:
-    text = (DOCS / "shops.md").read_text(encoding="utf-8")
+    text = "".join((DOCS / name).read_text(encoding="utf-8") for name in ("shops.md", "files.md"))
     messages = {word for code in codes_of(text) for word in re.findall(r"\w+", code)}
     keys = {field.alias or name for name, field in model.model_fields.items()}
     assert {word for key in keys for word in key.split(".")} - messages == set()

@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -90,19 +91,27 @@ class LocalFolder:
         return str(self._root)
 
     def list(self, pattern: str) -> list[Found]:
-        """See `Folder`; what is no plain file is passed over, and so are files that vanish meanwhile."""
+        """See `Folder`; what is no plain file is passed over, and so is one that vanishes meanwhile."""
         fits = name_matcher(pattern)
         found = []
         for name in self._names(deepest(pattern)):
             if fits(name) and not is_unfinished(name):
-                try:
-                    state = (self._root / name).stat()
-                except FileNotFoundError:
-                    continue
-                if stat.S_ISREG(state.st_mode):
-                    modified = datetime.fromtimestamp(state.st_mtime, UTC)
-                    found.append(Found(name, state.st_size, modified, _version(state), self))
+                with suppress(FileRefusedError):
+                    found.append(self.at(name))
         return sorted(found, key=lambda one: one.path)
+
+    def at(self, name: str) -> Found:
+        """The file of that name.
+
+        Raises:
+            FileRefusedError: There is none, or it may not be read.
+            FolderUnavailableError: The folder cannot be reached.
+        """
+        with self._faults(name):
+            state = (self._root / name).stat()
+        if not stat.S_ISREG(state.st_mode):
+            raise FileRefusedError("is no file", path=name)
+        return Found(name, state.st_size, datetime.fromtimestamp(state.st_mtime, UTC), _version(state), self)
 
     def _names(self, levels: int | None) -> Iterator[str]:
         """Names of what lies in the folder, down to so many levels below it."""

@@ -73,7 +73,7 @@ def reader_of(kind: ColumnType, reading: Reading) -> Cached | None:
 def number_reader(numbers: Numbers) -> Canonical:
     """What reads numbers: with a decimal and a thousands sign, a currency, a minus before or after, or in brackets."""
     group = re.escape(numbers.group) if numbers.group else None
-    whole = rf"\d{{1,3}}(?:{group}\d{{3}})+|\d+" if group else r"\d+"
+    whole = rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+|\d+" if group else r"\d+"
     signs = "|".join(re.escape(sign.translate(_SPACES)) for sign in sorted(numbers.signs, key=len, reverse=True))
     currency = rf"(?:{signs})" if signs else r"(?!)"
     pattern = re.compile(

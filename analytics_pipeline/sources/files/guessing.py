@@ -1,0 +1,258 @@
+"""What a file seems to be: its format, how numbers and dates are written, which column is what, and what is unsure.
+
+A guess for the first lines of a description (`describing.py`); reading goes by the description alone. The whole file
+is looked at: one date of January the 31st says more than a thousand of the first days of a month.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from analytics_pipeline.shop.reading import Reading
+from analytics_pipeline.sources.files.finding import Found, LocalFolder
+from analytics_pipeline.sources.files.opening import Content, opened
+from analytics_pipeline.sources.files.packing import members
+from analytics_pipeline.sources.files.reading import read_rows
+from analytics_pipeline.sources.files.roles import Kind, Role, rivals, roles_of
+from analytics_pipeline.sources.files.rows import REASONS, counted
+from analytics_pipeline.sources.files.styles import (
+    CURRENCIES,
+    CURRENCY_SIGNS,
+    Values,
+    guess_dates,
+    guess_numbers,
+    has_short_years,
+    is_value,
+    signs_of,
+)
+
+_DELIMITERS = (",", ";", "\t", "|")
+_SNIFFED_LINES, _SNIFFED_TEXT = 200, 1 << 18
+_IDS = frozenset({"order_id", "customer_id", "product_id", "line_id"})
+"""Roles of columns that stay texts, also where all of them are numbers."""
+Doubt = tuple[str, str]
+"""What is unsure: the role that it is about, or `dates`, `numbers` or nothing, and the words."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a file.
+
+    Attributes:
+        name: Its name.
+        kind: What stands in it.
+        empty: Rows in which it is empty.
+    """
+
+    name: str
+    kind: Kind
+    empty: int
+
+
+@dataclass(frozen=True)
+class Guess:
+    """What a file seems to be.
+
+    Attributes:
+        path: The file.
+        encoding: How its text is written, for people; None of Parquet and Excel.
+        reading: The keys of `shop.reading.Reading` that read it.
+        columns: Its columns.
+        roles: Which column is what.
+        rows: How many rows could be read.
+        first_day: The first day in the column that is taken for the order's day.
+        currency: The currency that signs or a column name.
+        negative: How many rows have a quantity below zero.
+        has_times: Whether the order's day has a time of day, and None of UTC or an offset.
+        doubts: What is unsure.
+    """
+
+    path: Path
+    encoding: str | None
+    reading: Mapping[str, Any]
+    columns: tuple[Column, ...]
+    roles: Mapping[Role, str]
+    rows: int
+    first_day: date | None
+    currency: str | None
+    negative: int
+    has_times: bool
+    doubts: tuple[Doubt, ...]
+
+
+def guess(path: Path) -> Guess:
+    """Guess what a file of this machine is.
+
+    Raises:
+        FileRefusedError: It cannot be read as a table at all; the message says why.
+    """
+    outer = LocalFolder(path.parent).at(path.name)
+    parts = members(outer, Reading())
+    doubts: list[Doubt] = []
+    if len(parts) > 1:
+        doubts.append(("", f"the zip holds {len(parts)} files; looked at is {parts[0].path}"))
+    found = parts[0] if parts else outer
+    form = _form(found, doubts)
+    with opened(found, Reading.model_validate(form)) as content:
+        values, rows = _values(content, doubts)
+        encoding = content.encoding.name if content.encoding else None
+        if content.encoding and content.encoding.doubt:
+            doubts.append(("", f"the encoding is taken for {encoding}: {content.encoding.doubt}"))
+        kind = content.format
+    judged = _judged(path, encoding, {"format": kind, **form}, values, rows)
+    return replace(judged, doubts=(*doubts, *judged.doubts))
+
+
+def _form(found: Found, doubts: list[Doubt]) -> dict[str, Any]:
+    """The keys that say where the table is: delimiter and header, or sheet and row."""
+    with opened(found, Reading()) as content:
+        if content.format in {"csv", "tsv"}:
+            return _csv_form(content, doubts)
+    return {}
+
+
+def _csv_form(content: Content, doubts: list[Doubt]) -> dict[str, Any]:
+    text = content.text()
+    try:
+        lines = list(islice(iter(lambda: text.readline(_SNIFFED_TEXT), ""), _SNIFFED_LINES))
+    finally:
+        text.detach()
+    tables = {one: list(csv.reader(lines, delimiter=one)) for one in _DELIMITERS}
+    widths = {one: _width(rows) for one, rows in tables.items()}
+    delimiter = max(_DELIMITERS, key=lambda one: (widths[one][0] > 1, widths[one][1], widths[one][0]))
+    width, _ = widths[delimiter]
+    if width < 2:  # noqa: PLR2004
+        doubts.append(("", "only one column is seen: the delimiter is unsure"))
+    row, line = _header_row(lines, delimiter, width)
+    form: dict[str, Any] = {} if delimiter == "," else {"delimiter": delimiter}
+    if line > 1:
+        form["header_row"] = line
+        doubts.append(("", f"the names of the columns are taken from line {line}"))
+    if any(map(is_value, row)):
+        form = {key: one for key, one in form.items() if key != "header_row"}
+        form["header"] = [f"column_{number}" for number in range(1, width + 1)]
+        doubts.append(("", "there is no line of names: name the columns under csv.header"))
+    if delimiter == "\t":
+        form.pop("delimiter")
+        return {"format": "tsv"} | ({"csv": form} if form else {})
+    return {"format": "csv"} | ({"csv": form} if form else {})
+
+
+def _width(rows: Sequence[Sequence[str]]) -> tuple[int, float]:
+    """The number of columns that most rows have, and the share of rows that have it."""
+    counts = Counter(len(row) for row in rows if any(row))
+    width, count = max(counts.items(), key=lambda one: (one[1], one[0]), default=(0, 0))
+    return width, count / max(sum(counts.values()), 1)
+
+
+def _header_row(lines: Sequence[str], delimiter: str, width: int) -> tuple[list[str], int]:
+    """The first row that is as wide as most, and its line."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    begin = 1
+    for row in reader:
+        if len(row) == width and sum(bool(cell.strip()) for cell in row) * 2 > width:
+            return row, begin
+        begin = reader.line_num + 1
+    return [], 1
+
+
+def _values(content: Content, doubts: list[Doubt]) -> tuple[dict[str, Values], int]:
+    """The different values of each column, and the number of rows."""
+    values: dict[str, Values] = {}
+    reasons: Counter[str] = Counter()
+    rows = 0
+    for chunk in read_rows(content):
+        rows += len(chunk.records)
+        reasons.update(fault.reason for fault in (*chunk.faults, *chunk.excluded, *chunk.unreadable))
+        for name in dict.fromkeys(name for record in chunk.records for name in record):
+            seen = values.setdefault(name, Values(empty=rows - len(chunk.records)))
+            seen.count([record.get(name) for record in chunk.records])
+    doubts += [("", f"{counted(count)}: {REASONS[reason]}") for reason, count in sorted(reasons.items())]
+    return values, rows
+
+
+def _judged(
+    path: Path, encoding: str | None, form: Mapping[str, Any], values: Mapping[str, Values], rows: int
+) -> Guess:
+    """Judge all values of all columns."""
+    signs = signs_of(values.values())
+    is_american = "$" in signs or "USD" in signs
+    dates = guess_dates(values, has_own_dates=form["format"] in {"parquet", "excel"}, is_american=is_american)
+    numbers = guess_numbers({name: seen for name, seen in values.items() if name not in dates.columns}, signs)
+    kinds: dict[str, Kind] = {
+        name: "date" if name in dates.columns else "number" if name in numbers.columns else "text" for name in values
+    }
+    roles = roles_of(kinds)
+    typed = {name: kinds[name] for role, name in roles.items() if kinds[name] != "text" and role not in _IDS}
+    reading: dict[str, Any] = {**form, "columns": typed}
+    if "number" in typed.values() and (described := numbers.described):
+        reading["numbers"] = described
+    if "date" in typed.values() and dates.order != "iso":
+        reading["dates"] = dates.order
+    day = values.get(roles.get("created_at", ""))
+    stamps = dates.canonical(day) if day and kinds[roles["created_at"]] == "date" else []
+    of_styles = [
+        *(("dates", f"{name}: {words}") for name, words in dates.doubts(typed)),
+        *(("numbers", f"{name}: {words}") for name, words in numbers.doubts(typed)),
+    ]
+    return Guess(
+        path,
+        encoding,
+        reading,
+        tuple(Column(name, kinds[name], seen.empty) for name, seen in values.items()),
+        roles,
+        rows,
+        min((date.fromisoformat(stamp[:10]) for stamp in stamps), default=None),
+        _currency(roles, values, signs),
+        numbers.negative(roles["quantity"]) if roles.get("quantity") in numbers.columns else 0,
+        any("T" in stamp and not stamp.endswith("Z") and stamp[-6] not in "+-" for stamp in stamps),
+        (*of_styles, *_doubts(roles, kinds, values)),
+    )
+
+
+def _currency(roles: Mapping[Role, str], values: Mapping[str, Values], signs: Sequence[str]) -> str | None:
+    """The only currency that a column of codes or the signs beside numbers name."""
+    codes = {text.strip().upper() for text in values[roles["currency"]].counts} if "currency" in roles else set()
+    found = {code for code in codes if code in CURRENCIES} or {CURRENCY_SIGNS.get(sign, sign) for sign in signs}
+    return found.pop() if len(found) == 1 else None
+
+
+def _doubts(roles: Mapping[Role, str], kinds: Mapping[str, Kind], values: Mapping[str, Values]) -> Iterator[Doubt]:
+    """What is unsure about which column is what, and what its empty cells mean."""
+    yield from ((role, words) for role, words in _MISSING.items() if role not in roles and role not in _EITHER)
+    for name in (name for name, seen in values.items() if has_short_years(seen)):
+        yield "created_at", f"{name} has years of two digits, which are not read: write four"
+    if others := rivals(kinds, roles):
+        yield "created_at", f"other columns hold dates, too: {', '.join(others)}"
+    if not _EITHER & roles.keys():
+        yield "unit_price", "no column seems to be the price"
+    elif "unit_price" not in roles:
+        words = "is taken for what the whole line costs; if it is the price of one unit, call it unit_price"
+        yield "line_total", f"{roles['line_total']} {words}"
+    if not {"customer_id", "email"} & roles.keys():
+        yield "customer_id", "no column seems to be the customer"
+    for role, consequence in _CONSEQUENCES.items():
+        if role in roles and (empty := values[roles[role]].empty):
+            yield role, f"{roles[role]} is empty in {counted(empty)}{consequence}"
+
+
+_EITHER: frozenset[Role] = frozenset({"unit_price", "line_total"})
+_MISSING: Mapping[Role, str] = {
+    "created_at": "no column seems to be the order's day",
+    "order_id": "no column seems to be an order's id: each row is an order of its own",
+    "quantity": "no column seems to be the quantity: each row is one unit",
+    "product_id": "no column seems to be the product: all rows are of one",
+}
+_CONSEQUENCES: Mapping[Role, str] = {
+    "created_at": ": quarantine",
+    "order_id": "",
+    "customer_id": "",
+    "unit_price": ": quarantine",
+    "line_total": ": quarantine",
+    "quantity": ": quarantine",
+}
