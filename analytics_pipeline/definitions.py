@@ -38,6 +38,7 @@ from analytics_pipeline.orchestration.partitions import daily_partitions
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.schedules import build_daily_schedule
 from analytics_pipeline.orchestration.sensors import build_late_changes_sensor
+from analytics_pipeline.orchestration.webhooks import build_webhook_sensors
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.warehouse.connection import data_database
 
@@ -115,7 +116,11 @@ def _of_one_shop(catalogue: Catalogue) -> dg.Definitions:
         ],
         jobs=[*jobs, build_replay_job(catalogue)],
         schedules=[build_daily_schedule(jobs[0], shop)],
-        sensors=[build_late_changes_sensor(jobs[1:3], catalogue), *build_alert_sensors(catalogue)],
+        sensors=[
+            build_late_changes_sensor(jobs[1:3], catalogue),
+            *build_webhook_sensors(jobs[1:3], catalogue),
+            *build_alert_sensors(catalogue),
+        ],
     )
 
 

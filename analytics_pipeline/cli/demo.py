@@ -25,6 +25,7 @@ from analytics_pipeline.warehouse.connection import Database, data_database, psq
 from analytics_pipeline.warehouse.slices import query
 
 SHOP_URL = "ANALYTICS_DEMO_SHOP_URL"
+CALLS_KEY = "ANALYTICS_DEMO_WEBHOOK_SECRET"
 SHOWN_DAYS = 7
 DAYS = 30
 """Refunds come up to 21 days after their order: with fewer days, the week that is shown would lack some returns."""
@@ -73,14 +74,20 @@ COLUMNS = {
     show_default=True,
     help="With --serve: share of requests that fail: 429, 500, 503, cut answers.",
 )
-def command(days: int, port: int, faults: float, *, is_served: bool) -> None:
+@click.option(
+    "--webhooks",
+    "calls_url",
+    metavar="URL",
+    help=f"With --serve: call this URL whenever an order changes, signed with {CALLS_KEY}.",
+)
+def command(days: int, port: int, faults: float, calls_url: str | None, *, is_served: bool) -> None:
     """Load the last 30 days of a demo shop into Postgres and show the last week.
 
     Starts the embedded Postgres (or takes the one of ANALYTICS_DATABASE_URL) and a demo shop's API on loopback, runs
     all layers and checks, and stops both again. The tables stay. With --serve nothing is loaded.
     """
     if is_served:
-        serve_demo_shop(port, faults)
+        serve_demo_shop(port, faults, calls=_calls(calls_url))
         return
     os.environ[SHOP] = DEFAULT_SHOP
     settings = Settings.from_environment()
@@ -111,6 +118,16 @@ def command(days: int, port: int, faults: float, *, is_served: bool) -> None:
     )
     if summary.doubts:
         raise SystemExit(DOUBTFUL)
+
+
+def _calls(url: str | None) -> tuple[str, str] | None:
+    """Return what the demo shop calls, and the secret that it signs with; None for nobody."""
+    if url is None:
+        return None
+    secret = os.environ.get(CALLS_KEY)
+    if not secret:
+        raise click.UsageError(f"--webhooks needs {CALLS_KEY}, the secret that calls are signed with")
+    return url, secret
 
 
 def _show_last_week(database: Database, currency: str) -> None:

@@ -1,5 +1,6 @@
 """`analytics-pipeline doctor`: everything that a run stands on, a line each."""
 
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import closing, suppress
@@ -20,6 +21,7 @@ from analytics_pipeline.errors import (
     ContractError,
     DatabaseRefusedError,
     DescriptionError,
+    MissingSecretError,
     PipelineError,
     SettingsError,
 )
@@ -33,6 +35,8 @@ from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database, create_database, data_database, instance_database
 from analytics_pipeline.warehouse.schema import packaged_schema, read_stored, refuse_newer
 from analytics_pipeline.warehouse.slices import query
+from analytics_pipeline.webhooks.due import describe_traffic, read_traffic
+from analytics_pipeline.webhooks.signatures import keys_of
 
 OLDEST_SERVER = 140000
 PACKAGES = (
@@ -103,6 +107,8 @@ def _database_probes(settings: Settings) -> Iterator[Probe]:
     with suppress(DescriptionError):  # which has a line of its own
         shop = load_shop(settings.shop)
         yield "holds", lambda: _holds(data_database(settings), shop)
+        if shop.webhooks is not None:
+            yield "webhooks", lambda: _webhooks(data_database(settings).of(shop.namespace), shop)
 
 
 def _described(settings: Settings) -> Shop | None:
@@ -192,6 +198,20 @@ def _holds(database: Database, shop: Shop) -> str:
     if bound is None:
         return "no shop yet: the first run binds it"
     return f"the shop {bound.name}; {describe_rules(database, shop)}"
+
+
+def _webhooks(database: Database, shop: Shop) -> str:
+    """Say what calls came lately, and whether they could be taken here."""
+    traffic = read_traffic(database)
+    line = describe_traffic(traffic, shop.zone)
+    if shop.webhooks is not None:
+        try:
+            keys_of(shop.webhooks, os.environ)
+        except MissingSecretError as error:
+            line += f"; {error} before `up --webhooks`"
+    if traffic.are_all_refused:
+        return Warned(f"every call is refused, see whether the secret is the shop's: {line}")
+    return line
 
 
 def _instance(database: Database) -> str:

@@ -34,6 +34,7 @@ from analytics_pipeline.warehouse.connection import Database, instance_database
 from analytics_pipeline.warehouse.embedded import is_running
 from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
 from analytics_pipeline.warehouse.slices import exists
+from analytics_pipeline.webhooks.due import describe_traffic, read_traffic
 
 MISSED_TICKS = 3
 GRACE = timedelta(minutes=5)
@@ -119,6 +120,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
         health.problems += [f"{one.layer}.{one.name} is not computed: {one.reason}" for one in catalogue.broken]
         refuse_newer(database, read_stored(database))
         _look_at_tables(health, database, catalogue, now)
+        _look_at_calls(health, database, catalogue.shop)
         if with_daemon:
             with instance_database(database).connect():  # opening the instance would make it
                 pass
@@ -162,6 +164,12 @@ def _look_at_tables(health: Health, database: Database, catalogue: Catalogue, no
         health.incidents = [f"{incident.kind} {plain(incident.subject)}" for incident in found[:LISTED]]
         if found:
             health.problems.append(f"open incidents: {len(found)}, such as {health.incidents[0]}")
+
+
+def _look_at_calls(health: Health, database: Database, shop: Shop) -> None:
+    traffic = read_traffic(database) if shop.webhooks is not None else None
+    if traffic is not None and traffic.are_all_refused:
+        health.problems.append(f"webhooks: every call is refused: {describe_traffic(traffic, shop.zone)}")
 
 
 def last_ticks(instance: dg.DagsterInstance, shop: Shop, now: datetime) -> Iterator[LastTick]:

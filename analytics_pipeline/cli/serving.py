@@ -19,15 +19,16 @@ def demo_settings(shop: Shop) -> DemoShopSettings:
     return DemoShopSettings(opened=shop.first_day, longest_refund_days=21)
 
 
-def serve_demo_shop(port: int, faults: float) -> None:
+def serve_demo_shop(port: int, faults: float, *, calls: tuple[str, str] | None = None) -> None:
     """Serve the demo shop's API on 127.0.0.1 until Ctrl-C.
 
     Args:
         port: 0 takes a free one.
         faults: Share of requests that fail.
+        calls: URL that is called whenever an order changes, and the secret that signs the calls.
     """
     try:
-        run_forever(replace(demo_settings(load_shop(DEFAULT_SHOP)), fault_share=faults), port)
+        run_forever(replace(demo_settings(load_shop(DEFAULT_SHOP)), fault_share=faults), port, calls=calls)
     except OSError as error:
         raise click.ClickException(
             f"port {port} of 127.0.0.1 cannot be used ({error.strerror}); give another one with --port"

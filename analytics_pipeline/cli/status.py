@@ -22,6 +22,7 @@ from analytics_pipeline.tables.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDE
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database, psql_line
 from analytics_pipeline.warehouse.slices import exists, query
+from analytics_pipeline.webhooks.due import describe_traffic, read_traffic
 
 
 @click.command(
@@ -75,6 +76,8 @@ def _show(settings: Settings) -> None:
         *history_lines(database, shop, now),
     ):
         click.echo(line)
+    if shop.webhooks is not None:
+        click.echo(f"webhooks     {describe_traffic(read_traffic(database), shop.zone)}")
     for line in witness_lines(database, shop.zone) if shop.report is not None else ():
         click.echo(line)
     click.echo(f"quarantine   {orders_and_money(database, QUARANTINE.table, 'money_at_risk')}")

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import secrets
 import socket
 import sys
 import tempfile
@@ -15,21 +16,25 @@ import click
 import yaml
 
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.cli.demo import SHOP_URL
+from analytics_pipeline.cli.demo import CALLS_KEY, SHOP_URL
 from analytics_pipeline.cli.guard import host_of
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.processes import Processes
 from analytics_pipeline.cli.serving import DEFAULT_PORT, demo_settings
 from analytics_pipeline.demo_shop import serve
+from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.orchestration.code_location import LOCATION
 from analytics_pipeline.orchestration.running import end_dead_runs, open_instance
 from analytics_pipeline.settings import DEFAULT_SHOP, UI_URL, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import psql_line
+from analytics_pipeline.webhooks.receiver import how_to_describe
+from analytics_pipeline.webhooks.signatures import keys_of
 
 SECONDS_TO_LOAD = 300.0
 SECONDS_BETWEEN_TRIES = 0.05
 LONGEST_SOCKET = 100
+DEFAULT_WEBHOOKS_PORT = 3080
 LOOPBACK = "127.0.0.1"
 SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
 """How long a poll of the shop may take: the first one after a long history asks for many changes."""
@@ -42,6 +47,7 @@ SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
         "analytics-pipeline up",
         "analytics-pipeline up --port 3001 --shop my-shop.yaml",
         "analytics-pipeline up --allowed-host ui.example.com",
+        "analytics-pipeline up --webhooks",
     ),
 )
 @click.option(
@@ -54,8 +60,21 @@ SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
     metavar="NAME",
     help="Name by which a proxy passes requests on; may be given several times. That of ANALYTICS_UI_URL is allowed.",
 )
+@click.option(
+    "--webhooks",
+    "takes_calls",
+    is_flag=True,
+    help="Also take the shop's calls, on a port of its own.",
+)
+@click.option(
+    "--webhooks-port",
+    type=click.IntRange(1, 65535),
+    default=DEFAULT_WEBHOOKS_PORT,
+    show_default=True,
+    help="Port of the calls on 127.0.0.1, for a proxy that speaks TLS.",
+)
 @shop_option
-def command(port: int, allowed_hosts: tuple[str, ...]) -> None:
+def command(port: int, allowed_hosts: tuple[str, ...], webhooks_port: int, *, takes_calls: bool) -> None:
     """Start the Dagster UI and daemon on loopback, until Ctrl-C.
 
     The daemon runs the daily schedule. The embedded Postgres is started when it is the configured one, and so is the
@@ -64,25 +83,34 @@ def command(port: int, allowed_hosts: tuple[str, ...]) -> None:
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     hosts = _hosts(allowed_hosts)
+    calls_port = webhooks_port if takes_calls else None
+    if takes_calls:
+        _prepare_for_calls(settings, shop)
     with only_one(settings, port) as lock:
-        _refuse_used_port(port)
+        _refuse_used_port(port, "--port")
+        if calls_port is not None:
+            _refuse_used_port(calls_port, "--webhooks-port")
         os.environ.setdefault(SENSOR_SECONDS, "1800")
         os.environ.setdefault(UI_URL, f"http://{LOOPBACK}:{port}")
-        with open_instance(settings) as instance, _demo_shop(settings, shop):
+        with open_instance(settings) as instance, _demo_shop(settings, shop, calls_port):
             end_dead_runs(instance)
             click.echo(f"database  {open_database(settings, shop).label}")
             click.echo(f"UI        http://{LOOPBACK}:{port}   (Ctrl-C ends it)")
             click.echo(f"psql      {psql_line(settings)}")
-            raise SystemExit(_serve(Processes([lock]), port, hosts))
+            if calls_port is not None:
+                click.echo(f"webhooks  {_url_of_calls(shop, calls_port)}   (by your proxy: docs/webhooks.md)")
+            raise SystemExit(_serve(Processes([lock]), port, hosts, calls_port))
 
 
-def _serve(processes: Processes, port: int, hosts: list[str]) -> int:
-    """Run the code server, the daemon and the web server until one of them ends or somebody asks for the end."""
+def _serve(processes: Processes, port: int, hosts: list[str], calls_port: int | None) -> int:
+    """Run the code server, the daemon and the web servers until one of them ends or somebody asks for the end."""
     with tempfile.TemporaryDirectory(prefix="up-", dir=_short_folder()) as folder:
         at, workspace = Path(folder, "code"), Path(folder, "workspace.yaml")
         place = {"location_name": LOCATION, "socket": str(at)}
         workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": place}]}), encoding="utf-8")
         python = [sys.executable, "-m"]
+        if calls_port is not None:  # first: what is called meanwhile waits for the others
+            processes.start([*python, "analytics_pipeline.cli.receiver", str(calls_port)])
         code_server = ["--socket", str(at), "--module-name", LOCATION, "--location-name", LOCATION]
         quiet = ["--log-level", "warning", "--use-python-environment-entry-point"]
         processes.start([*python, "dagster", "code-server", "start", *code_server, *quiet])
@@ -149,20 +177,40 @@ def only_one(settings: Settings, port: int) -> Iterator[int]:
         yield lock.fileno()
 
 
-def _refuse_used_port(port: int) -> None:
+def _prepare_for_calls(settings: Settings, shop: Shop) -> None:
+    """Refuse what calls could not be taken with, before anything is started; the demo shop gets a secret of its own.
+
+    Raises:
+        SettingsError, MissingSecretError: As `keys_of`.
+    """
+    if settings.shop == DEFAULT_SHOP and not os.environ.get(CALLS_KEY):
+        os.environ[CALLS_KEY] = secrets.token_urlsafe(32)
+    if shop.webhooks is None:
+        raise SettingsError(how_to_describe(shop))
+    keys_of(shop.webhooks, os.environ)
+
+
+def _url_of_calls(shop: Shop, port: int) -> str:
+    return f"http://{LOOPBACK}:{port}/webhooks/{shop.name}"
+
+
+def _refuse_used_port(port: int, option: str) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
         except OSError as error:
             raise click.ClickException(
-                f"port {port} of {LOOPBACK} cannot be used ({error.strerror}); give another one with --port"
+                f"port {port} of {LOOPBACK} cannot be used ({error.strerror}); give another one with {option}"
             ) from error
 
 
 @contextmanager
-def _demo_shop(settings: Settings, shop: Shop) -> Iterator[None]:
-    """Serve the demo shop meanwhile, when it is the configured one and nobody has said where it is."""
+def _demo_shop(settings: Settings, shop: Shop, calls_port: int | None) -> Iterator[None]:
+    """Serve the demo shop meanwhile, when it is the configured one and nobody has said where it is.
+
+    It calls where calls are taken.
+    """
     if settings.shop != DEFAULT_SHOP or os.environ.get(SHOP_URL):
         yield
         return
@@ -173,4 +221,6 @@ def _demo_shop(settings: Settings, shop: Shop) -> Iterator[None]:
     with running:
         os.environ[SHOP_URL] = running.url
         click.echo(f"demo shop {running.url}")
+        if calls_port is not None:
+            running.call(_url_of_calls(shop, calls_port), os.environ[CALLS_KEY])
         yield

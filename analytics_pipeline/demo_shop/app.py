@@ -53,6 +53,8 @@ def create_app(shop: DemoShop) -> Starlette:
             Route("/reports/daily", _report),
             *(Route(f"/{endpoint.name}", endpoint.answer) for endpoint in lists),
             *page_routes(),
+            Route("/orders", _place, methods=["POST"]),
+            Route("/orders/{order_id}", _edit, methods=["POST"]),
         ],
         exception_handlers={HTTPException: _refused, ParameterError: _refused},
     )
@@ -185,6 +187,26 @@ async def _report(request: Request) -> Response:
         raise ParameterError(f"from must not lie after to, and a report has {MOST_DAYS} days at most")
     rows = daily_report(shop.orders_that_count_on(first, last), first, last, shop.settings)
     return Response(to_json({"days": rows}), media_type="application/json")
+
+
+async def _place(request: Request) -> Response:
+    """Place an order now."""
+    _check_key(request)
+    shop: DemoShop = request.app.state.shop
+    return Response(to_json(order_record(shop.place_order())), 201, media_type="application/json")
+
+
+async def _edit(request: Request) -> Response:
+    """Edit an order now."""
+    _check_key(request)
+    shop: DemoShop = request.app.state.shop
+    try:
+        changed = shop.edit_order(request.path_params["order_id"])
+    except KeyError:
+        return _error(404, "no such order")
+    except ValueError as error:
+        return _error(409, str(error))
+    return Response(to_json(order_record(changed)), media_type="application/json")
 
 
 def _check_key(request: Request) -> None:

@@ -104,7 +104,7 @@ def buyers(settings: DemoShopSettings, day: date, rng: Random) -> list[Buyer]:
     total, guests, new = days.order_count(settings, day), guest_count(settings, day), new_count(settings, day)
     who = [_customer(settings, day, number, is_new=True) for number in range(new)]
     who += [_guest(settings, day, number, rng) for number in range(guests)]
-    who += [_earlier_customer(settings, day, rng) for _ in range(total - guests - new)]
+    who += [earlier_customer(settings, day, rng) for _ in range(total - guests - new)]
     rng.shuffle(who)
     return who
 
@@ -115,7 +115,8 @@ def _customer(settings: DemoShopSettings, born: date, number: int, *, is_new: bo
     return Buyer(customer_id, person.email, person.country, is_new=is_new)
 
 
-def _earlier_customer(settings: DemoShopSettings, day: date, rng: Random) -> Buyer:
+def earlier_customer(settings: DemoShopSettings, day: date, rng: Random) -> Buyer:
+    """A customer whose account was opened before, recently more likely than long ago."""
     for _ in range(_DRAWS):
         born = max(day - timedelta(days=1 + int(rng.expovariate(1 / 60))), _first_open_day(settings))
         if count := new_count(settings, born):
@@ -133,7 +134,7 @@ def _guest(settings: DemoShopSettings, day: date, number: int, rng: Random) -> B
         person = _guest_person(settings, seen, rng.randrange(max(1, guest_count(settings, seen))))
         return Buyer(None, _written_another_way(person.email, rng), person.country)
     if happens(rng, 0.05) and day > _first_open_day(settings):
-        customer = _earlier_customer(settings, day, rng)
+        customer = earlier_customer(settings, day, rng)
         return Buyer(None, customer.email, customer.country)
     person = _guest_person(settings, day, number)
     return Buyer(None, person.email, person.country)

@@ -45,7 +45,7 @@ def generate_day(settings: DemoShopSettings, day: date) -> ShopDay:
     histories, registrations = [], []
     opening = days.starts_at(day, settings.zone)
     for number, (moment, buyer) in enumerate(placed, start=1):
-        order = _place(settings, day, rng, order_id=f"D{day:%Y%m%d}-{number:04d}", moment=moment, buyer=buyer)
+        order = place(settings, day, rng, order_id=f"D{day:%Y%m%d}-{number:04d}", moment=moment, buyer=buyer)
         histories.append(history_of(settings, order, rng))
         if buyer.is_new and buyer.customer_id:
             registered_at = max(opening, moment - timedelta(seconds=rng.randint(1, 600)))
@@ -54,9 +54,10 @@ def generate_day(settings: DemoShopSettings, day: date) -> ShopDay:
     return ShopDay(tuple(in_the_shop(settings, history) for history in happened), tuple(registrations))
 
 
-def _place(
+def place(
     settings: DemoShopSettings, day: date, rng: Random, *, order_id: str, moment: datetime, buyer: Buyer
 ) -> Order:
+    """An order as somebody places it."""
     is_foreign = settings.foreign_currency is not None and happens(rng, settings.foreign_share)
     fate = rng.random()
     is_test = fate < settings.test_share

@@ -13,6 +13,7 @@ import click
 import uvicorn
 
 from analytics_pipeline.demo_shop.app import create_app
+from analytics_pipeline.demo_shop.calling import Calls
 from analytics_pipeline.demo_shop.settings import DemoShopSettings
 from analytics_pipeline.demo_shop.shop import DemoShop
 
@@ -30,10 +31,17 @@ class RunningShop:
         self._server = _server(shop)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), name="demo-shop", daemon=True)
         self._thread.start()
+        self._calls: list[Calls] = []
         self._wait_until_started()
 
+    def call(self, url: str, secret: str) -> None:
+        """Call a URL, from now on, whenever an order changes; see `calling`."""
+        self._calls.append(Calls(self.shop, url, secret))
+
     def stop(self) -> None:
-        """Close the port and end the thread; answers under way are dropped."""
+        """Close the port and end the thread; answers under way are dropped, and nobody is called any more."""
+        for calls in self._calls:
+            calls.stop()
         self._server.should_exit = self._server.force_exit = True
         self._thread.join(_PATIENCE_SECONDS)
         self._socket.close()
@@ -69,15 +77,24 @@ def serve(settings: DemoShopSettings, port: int = 0, *, now: Callable[[], dateti
     return RunningShop(DemoShop(settings) if now is None else DemoShop(settings, now), port)
 
 
-def run_forever(settings: DemoShopSettings, port: int) -> None:
+def run_forever(settings: DemoShopSettings, port: int, *, calls: tuple[str, str] | None = None) -> None:
     """Run a demo shop in the foreground, telling its URL, until Ctrl-C.
+
+    Args:
+        settings: which shop.
+        port: port on 127.0.0.1; 0 takes a free one.
+        calls: URL that is called whenever an order changes, and the secret that signs the calls.
 
     Raises:
         OSError: the port is taken.
     """
+    shop = DemoShop(settings)
     with contextlib.closing(_listen(port)) as listening, contextlib.suppress(KeyboardInterrupt):
         click.echo(f"The demo shop answers at {_url(listening)} (Ctrl-C ends it)")
-        _server(DemoShop(settings)).run([listening])
+        calling = Calls(shop, *calls) if calls else None
+        _server(shop).run([listening])
+        if calling is not None:
+            calling.stop()
 
 
 def _listen(port: int) -> socket.socket:

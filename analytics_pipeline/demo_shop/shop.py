@@ -12,7 +12,7 @@ from random import Random
 from threading import RLock
 from typing import Generic, TypeVar
 
-from analytics_pipeline.demo_shop import accounts, catalogue, days, silent, truth
+from analytics_pipeline.demo_shop import accounts, catalogue, days, placing, silent, truth
 from analytics_pipeline.demo_shop.accounts import FirstOrder
 from analytics_pipeline.demo_shop.fates import LONGEST_FATE
 from analytics_pipeline.demo_shop.generator import ShopDay, generate_day
@@ -103,6 +103,11 @@ class DemoShop:
         self._days: dict[date, _Kept[_DayNow]] = {}
         self._first_orders: _Kept[dict[str, FirstOrder]] | None = None
         self._customers: _Kept[tuple[Customer, ...]] | None = None
+        self._placed = 0
+
+    def now(self) -> datetime:
+        """The shop's time."""
+        return self._now()
 
     def misbehave(
         self, fault: Fault | str, *, share: float = 0.0, next_requests: int = 0, path: str | None = None
@@ -169,10 +174,37 @@ class DemoShop:
                 silent.changed_silently(one, moment, rng) if place in chosen else one
                 for place, one in enumerate(generated.histories)
             )
-            self._generated[day] = replace(generated, histories=histories)
-            self._days.pop(day, None)
-            self._first_orders = self._customers = None
+            self._become(day, histories)
             return [generated.histories[place].order_id for place in sorted(chosen)]
+
+    def place_order(self) -> Order:
+        """Place a sound order now, of a customer whom the shop knows."""
+        with self._lock:
+            moment = self._now().replace(microsecond=0)
+            day = days.business_day(moment, self.settings.zone)
+            histories = self._generate(day).histories
+            self._placed += 1
+            history = placing.placed_now(self.settings, day, moment, self._placed)
+            self._become(day, (*histories, history))
+            return history.versions[0]
+
+    def edit_order(self, order_id: str) -> Order:
+        """Change a quantity of an order, now or a second after its last change.
+
+        Raises:
+            KeyError: There is no such order.
+            ValueError: The edit would not stay; see `placing.edited_now`.
+        """
+        with self._lock:
+            now = self._now()
+            for day in self._days_between(EARLIEST, now):
+                histories = self._generate(day).histories
+                for place, history in enumerate(histories):
+                    if history.order_id == order_id and history.at(now) is not None:
+                        changed = placing.edited_now(history, now.replace(microsecond=0))
+                        self._become(day, (*histories[:place], changed, *histories[place + 1 :]))
+                        return changed.versions[-1]
+        raise KeyError(order_id)
 
     def changed_order_days(self, since: datetime, until: datetime = LATEST) -> set[date]:
         """The business days of the orders that are new, changed or deleted after `since`, up to `until` and to now."""
@@ -243,6 +275,12 @@ class DemoShop:
         if day not in self._generated:
             self._generated[day] = generate_day(self.settings, day)
         return self._generated[day]
+
+    def _become(self, day: date, histories: tuple[History, ...]) -> None:
+        """Put other histories in place of a day's, and forget what was known of the old ones."""
+        self._generated[day] = replace(self._generate(day), histories=histories)
+        self._days.pop(day, None)
+        self._first_orders = self._customers = None
 
     def _day(self, day: date, now: datetime) -> _Kept[_DayNow]:
         kept = self._days.get(day)

@@ -21,6 +21,7 @@ FAILURES_TO_PARK = 3
 DAYS_OF_A_RUN = 31
 MOVED, RULES = "moved", "rules"
 RELATED, RELATED_LIST = "related", "related_list"
+WEBHOOK = "webhook"
 FIRST_WAIT, LONGEST_WAIT = "15 minutes", "4 hours"
 """Between two attempts at a day for which the shop has not answered; in between as long as it has been stale."""
 REREAD, TODAY, UNFINISHED, MISSING = "reread", "today", "unfinished", "missing"
@@ -228,6 +229,7 @@ def days_to_load(
     most: int,
     today: date | None = None,
     loadable: Days | None = None,
+    among: Collection[date] | None = None,
     is_answering: bool = True,
 ) -> list[Days]:
     """Return what to load now: stale days, oldest first, contiguous ones in one run; an unproved one in its turn.
@@ -241,6 +243,7 @@ def days_to_load(
         most: Most days in all.
         today: The current business day.
         loadable: The days that can be loaded at all; others stay listed. All when None.
+        among: The days that are meant; all when None.
         is_answering: Whether the shop has just been asked and has answered. Otherwise one run is to find that out,
             where days have failed because it did not.
     """
@@ -258,6 +261,7 @@ def days_to_load(
         for row in rows
         if row["day"] not in in_flight
         and (loadable is None or row["day"] in loadable)
+        and (among is None or row["day"] in among)
         and not (row["is_to_be_cleaned"] and in_flight)
     ]
     free = {row["day"]: row["failures"] for row in eligible}

@@ -47,7 +47,7 @@ def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) ->
         today = business_day(datetime.now(UTC), described.zone)
         ranges = days_to_load(
             stored,
-            in_flight=in_flight,
+            in_flight=days_in_flight(context.instance, namespace),  # the sensor webhooks has not waited for the poll
             most=described.late_changes.most_days,
             today=today,
             loadable=loadable_days(described, today),

@@ -20,7 +20,7 @@ KeyPath = tuple[str | int, ...]
 
 _UNIONS, _AT_THE_TOP = {"pagination"}, {"auth", "report", "orders", "customers", "products"}
 """Keys (some at the top alone) below which pydantic adds what was chosen to the location of a fault."""
-_MAY_HOLD_SECRETS = {"auth", "base_url", "headers", "params", "body"}
+_MAY_HOLD_SECRETS = {"auth", "base_url", "headers", "params", "body", "webhooks"}
 _SHOWN_CHARACTERS = 80
 _MOST_LEVELS = 50
 _MOST_VALUES = 20_000

@@ -46,6 +46,7 @@ from analytics_pipeline.shop.references import resolve, with_defaults
 from analytics_pipeline.shop.report import COUNTED, Report, ReportRules, ShopReport
 from analytics_pipeline.shop.untold import CannotTell
 from analytics_pipeline.shop.urls import base_url_fault
+from analytics_pipeline.shop.webhooks import Webhooks
 
 __all__ = [
     "Customers",
@@ -107,6 +108,7 @@ class Shop(Model):
         customers: The list of customers; a shop that is read from files may have none.
         products: The list of products, or the pages that show them; a shop that is read from files may have none.
         report: The shop's own daily figures, which are held against ours.
+        webhooks: Calls by which the shop says that orders have changed.
     """
 
     model_config = ConfigDict(json_schema_extra=_require_one_kind)
@@ -137,6 +139,7 @@ class Shop(Model):
     customers: ShopCustomers
     products: ShopProducts
     report: ShopReport | None = None
+    webhooks: Webhooks | None = LATER
 
     @property
     def zone(self) -> ZoneInfo:

@@ -1,7 +1,8 @@
 """The tables in which the pipeline keeps its own history: what it wrote, what changed, what is stale or published.
 
 Shapes only. They are written by SQL in the transactions that they tell of (`history`), never by an asset, and nothing
-in them is deleted but what is no longer stale. Tables made of the shop's records stand in `contracts`.
+in them is deleted but what is no longer stale, and what says of itself how long it is kept. Tables made of the shop's
+records stand in `contracts`.
 """
 
 from analytics_pipeline.shop.charges import ChargeKind
@@ -16,6 +17,7 @@ from analytics_pipeline.tables.operations import (
 from analytics_pipeline.tables.pages import PRODUCT_PAGES
 from analytics_pipeline.tables.reports import HELD_BACK_SALES, SHOP_REPORTS
 from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, STAMP, TEXT, TEXTS, Column, Table
+from analytics_pipeline.tables.webhooks import WEBHOOK_CALLS, WEBHOOK_REFUSALS
 
 OF_KINDS: dict[str, tuple[str, int, tuple[ChargeKind, ...]]] = {
     "tips": ("charges", 1, ("tip",)),
@@ -251,6 +253,7 @@ STALE_DAYS = Table(
             "load it and did not, or it lies between loaded days), related (a stored record of a related list is new, "
             "changed or gone: the orders are to be cleaned with it), related_list (a related list of the day has other "
             "records in the shop), unproved (to be held against the shop again), "
+            "webhook (the shop has called: ops.webhook_calls), "
             "dimensions (loading it without customers and products has found a change that needs them).",
         ),
         Column("order_ids", TEXTS, "The orders that changed; empty for a day that is read again as a whole."),
@@ -388,6 +391,8 @@ OPS_TABLES = (
     FIELD_CHANGES,
     ERROR_EXCERPTS,
     PRODUCT_PAGES,
+    WEBHOOK_CALLS,
+    WEBHOOK_REFUSALS,
     INSTALLATION,
 )
 """All tables of the pipeline's own history; `warehouse.schema` makes them."""

@@ -17,7 +17,7 @@ ROOMS = (
     ("transforms", "marts", "seeds", "warehouse"),
     ("catalogue",),
     ("history", "sources"),
-    ("late_changes", "anomalies", "alerts"),
+    ("late_changes", "anomalies", "alerts", "webhooks"),
     ("orchestration",),
     ("definitions",),
     ("cli",),

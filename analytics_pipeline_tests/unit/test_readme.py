@@ -138,6 +138,7 @@ def test_the_readme_lists_every_setting() -> None:
         settings.ALERT_REPEAT_HOURS,
         settings.UI_URL,
         demo_command.SHOP_URL,
+        demo_command.CALLS_KEY,
     ]
 
 

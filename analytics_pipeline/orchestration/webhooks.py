@@ -1,0 +1,87 @@
+"""The sensor that loads the days which the shop's own calls have made stale, a few seconds after they have.
+
+What calls do is `webhooks`' part, which days are next `history.stale`'s. Polls (`sensors`) find what no call reports.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.days import business_day
+from analytics_pipeline.history.stale import days_to_load
+from analytics_pipeline.late_changes.poll import poll
+from analytics_pipeline.orchestration.assets.guard import step_guard
+from analytics_pipeline.orchestration.jobs import AssetJob, job_of_stale_days
+from analytics_pipeline.orchestration.namespaces import named
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
+from analytics_pipeline.shop.calendar import loadable_days
+from analytics_pipeline.webhooks.due import read_due
+from analytics_pipeline.webhooks.marking import judge_waiting
+
+NAME = "webhooks"
+SECONDS_BETWEEN_TICKS = 5
+SECONDS_BETWEEN_POLLS = 60.0
+"""However many calls name orders of which no day is known."""
+
+
+def build_webhook_sensors(jobs: Sequence[AssetJob], catalogue: Catalogue) -> list[dg.SensorDefinition]:
+    """Return the sensor `webhooks`, which has days loaded again by one of two jobs; none where no webhook is described.
+
+    Args:
+        jobs: The two jobs of stale days.
+        catalogue: The installation.
+    """
+    described = catalogue.shop.webhooks
+    if described is None:
+        return []
+    pause_seconds, namespace = described.pause_seconds, catalogue.namespace
+    polled_at = [-SECONDS_BETWEEN_POLLS]
+
+    @dg.sensor(
+        name=named(NAME, namespace),
+        jobs=jobs,
+        minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Loads the business days again that the shop's calls have made stale: a run a day, not one a call.",
+    )
+    def webhooks(
+        context: dg.SensorEvaluationContext, shop: ShopResource, database: DatabaseResource
+    ) -> dg.SensorResult | dg.SkipReason:
+        stored, of_shop = database.of(namespace).database(), shop.of(namespace)
+        due = read_due(stored, pause_seconds)
+        if due.is_waiting:
+            judge_waiting(stored, of_shop.description)
+            due = read_due(stored, pause_seconds)
+        needs_poll = due.needs_poll and time.monotonic() - polled_at[0] >= SECONDS_BETWEEN_POLLS
+        if not due.days and not needs_poll:
+            return dg.SkipReason("No call has made a day stale.")
+        end_dead_runs(context.instance)
+        in_flight = days_in_flight(context.instance, namespace)
+        if needs_poll:
+            polled_at[0] = time.monotonic()  # before it: a shop that does not answer is not asked at each tick
+            with step_guard(stored, NAME, None), of_shop.source(stored) as source:
+                poll(source, stored, catalogue.daily_marts, in_flight=in_flight)
+        today = business_day(datetime.now(UTC), of_shop.description.zone)
+        ranges = days_to_load(
+            stored,
+            in_flight=in_flight,
+            most=of_shop.description.late_changes.most_days,
+            today=today,
+            loadable=loadable_days(of_shop.description, today),
+            among=None if needs_poll else due.days,
+            is_answering=needs_poll,
+        )
+        if not ranges:
+            return dg.SkipReason("The days that calls have made stale are being loaded, or wait.")
+        context.log.info("loading %s", ", ".join(map(str, ranges)))
+        return dg.SensorResult(
+            run_requests=[
+                dg.RunRequest(job_name=job_of_stale_days(stored, days), tags=range_tags(days)) for days in ranges
+            ]
+        )
+
+    return [webhooks]

@@ -1,0 +1,164 @@
+"""The sensor that loads what calls have made stale, and calls of every kind to a receiver that is killed."""
+
+import random
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from analytics_pipeline.days import Days
+from analytics_pipeline.history.stale import days_to_load
+from analytics_pipeline.job_names import CHANGED_ORDERS
+from analytics_pipeline.orchestration.jobs import job_of_stale_days
+from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
+from analytics_pipeline.orchestration.running import range_tags
+from analytics_pipeline.settings import DATABASE_URL, SHOP
+from analytics_pipeline.shop.spec import load_shop
+from analytics_pipeline.webhooks.dialects import Call
+from analytics_pipeline.webhooks.marking import take_call
+from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.integration.calling import SECRET
+from analytics_pipeline_tests.integration.command_line import environment
+from analytics_pipeline_tests.integration.late import LOADED, MORNING, OPENED, database_time, written_since
+from analytics_pipeline_tests.integration.loaded import redescribed
+from analytics_pipeline_tests.integration.storm import Storm, events_since, killed_receiver
+from analytics_pipeline_tests.integration.tables import execute
+from analytics_pipeline_tests.integration.test_late_changes_sensor import days_of
+from analytics_pipeline_tests.integration.truth import agrees
+
+CALLS_KEY = "ANALYTICS_DEMO_WEBHOOK_SECRET"
+PAUSE = 3600
+
+
+def called(pipeline: Pipeline, *order_ids: str | None) -> list[str]:
+    """Have the shop call about orders that it has changed just now."""
+    shop, now = load_shop(pipeline.description), datetime.now(UTC)
+    calls = [Call(f"msg-{one}", f"{one}", "order.updated", order_id=one, changed_at=now) for one in order_ids]
+    return [take_call(pipeline.database, shop, one) for one in calls]
+
+
+def orders_of(pipeline: Pipeline, *days: object) -> list[str]:
+    listed = ", ".join(f"date '{day}'" for day in days)
+    rows = pipeline.rows(
+        f"select min(order_id) as id from raw.orders where order_date in ({listed}) group by order_date"
+    )
+    return [str(row["id"]) for row in rows]
+
+
+class Ticking:
+    """The sensor, whose ticks share what it remembers."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline, self._sensor = pipeline, pipeline.definitions.resolve_sensor_def("webhooks")
+
+    def requests(self) -> list[tuple[str, ...]]:
+        """Evaluate it once, as the daemon does: jobs and days of the runs that it asks for."""
+        resources = {
+            "database": DatabaseResource(),
+            "shop": ShopResource(reference=str(self._pipeline.description)),
+        }
+        repository = self._pipeline.definitions.get_repository_def()
+        context = dg.build_sensor_context(
+            instance=self._pipeline.instance, repository_def=repository, resources=resources
+        )
+        found: Any = self._sensor.evaluate_tick(context)
+        return [(str(one.job_name), *days_of([one.tags])) for one in found.run_requests or []]
+
+
+def paused(pipeline: Pipeline, folder: Path, seconds: int) -> Pipeline:
+    return redescribed(pipeline, folder, webhooks={"pause_seconds": seconds})
+
+
+def test_days_that_calls_have_marked_are_loaded_one_run_a_day_and_none_a_call(later: Pipeline, tmp_path: Path) -> None:
+    pipeline = paused(later, tmp_path, 0)
+    ticking = Ticking(pipeline)
+    assert ticking.requests() == []
+    days = [LOADED.replace(day=1), OPENED, OPENED.replace(day=OPENED.day + 1)]
+    called(pipeline, *orders_of(pipeline, *days))
+    called(pipeline, *orders_of(pipeline, *days))
+
+    asked = ticking.requests()
+
+    assert asked == [(CHANGED_ORDERS, f"{OPENED} {days[2]}"), (CHANGED_ORDERS, f"{days[0]} {days[0]}")]
+    job = pipeline.definitions.resolve_job_def(CHANGED_ORDERS)
+    pipeline.instance.create_run_for_job(
+        job, tags=range_tags(Days(OPENED, days[2])), status=dg.DagsterRunStatus.STARTED
+    )
+    assert ticking.requests() == asked[1:]
+
+
+def test_a_day_that_was_loaded_a_moment_ago_has_to_wait(later: Pipeline, tmp_path: Path) -> None:
+    pipeline = paused(later, tmp_path, PAUSE)
+    called(pipeline, *orders_of(pipeline, OPENED, LOADED))
+    execute(
+        pipeline.database,
+        f"update ops.materialised_days set as_of = as_of - interval '{PAUSE + 60} seconds' where day = '{OPENED}'",
+    )
+    assert Ticking(pipeline).requests() == [(CHANGED_ORDERS, f"{OPENED} {OPENED}")]
+
+
+def test_a_call_of_which_no_day_is_known_has_the_shop_asked_once_and_not_at_each_tick(
+    later: Pipeline, tmp_path: Path
+) -> None:
+    pipeline = paused(later, tmp_path, 0)
+    ticking = Ticking(pipeline)
+    assert called(pipeline, "of no known day") == ["poll"]
+
+    asked = ticking.requests()
+
+    assert asked
+    assert len(pipeline.rows("select * from ops.polls")) == 1
+    execute(pipeline.database, "delete from ops.stale_days")
+    assert ticking.requests() == []
+    assert called(pipeline, None) == ["poll"]
+    assert ticking.requests() == []  # a minute has to pass
+    assert len(pipeline.rows("select * from ops.polls")) == 1
+
+
+def test_without_webhooks_in_the_description_there_is_no_such_sensor(later: Pipeline, tmp_path: Path) -> None:
+    deaf = redescribed(later, tmp_path, webhooks={})
+    assert {one.name for one in later.definitions.sensors or ()} - {
+        one.name for one in deaf.definitions.sensors or ()
+    } == {"webhooks"}
+
+
+def test_calls_of_every_kind_to_a_receiver_that_is_killed_leave_every_day_right_and_reload_no_other(
+    later: Pipeline, tmp_path: Path
+) -> None:
+    shop = later.shop.shop
+    changed, unchanged = events_since(shop, MORNING), events_since(shop, datetime(2025, 1, 1, tzinfo=UTC))
+    chance = random.Random(5)  # noqa: S311 - no secret
+    genuine = [*unchanged, *chance.sample(unchanged, 30)]
+    forged = [(f"forged-{number}", body) for number, (_, body) in enumerate(chance.sample(unchanged, 15))]
+    settings = {DATABASE_URL: later.database.url, SHOP: str(later.description), CALLS_KEY: SECRET}
+    moment = database_time(later)
+
+    with killed_receiver(environment(ANALYTICS_HOME=str(tmp_path / "home"), **settings)) as receiver:
+        storm = Storm(f"http://127.0.0.1:{receiver.port}/webhooks/demo", SECRET, genuine, forged)
+        raging = threading.Thread(target=storm.rage, args=(chance,))
+        raging.start()
+        while storm.done < len(genuine) / 3:
+            time.sleep(0.005)
+        receiver.kill()
+        receiver.start()
+        raging.join()
+
+    assert storm.answers[0] > 0
+    assert storm.answers[401] == len(forged)
+    taken = {row["call_id"] for row in later.rows("select call_id from ops.webhook_calls")}
+    assert taken == {call_id for call_id, _ in genuine}
+    affected = shop.changed_order_days(MORNING) & set(Days(OPENED, LOADED))
+    assert 0 < len(affected) < len(Days(OPENED, LOADED))
+    assert {row["day"] for row in later.rows("select day from ops.stale_days")} == affected
+    for days in days_to_load(later.database, in_flight=(), most=1000):
+        assert later.run(days.first, days.last, job=job_of_stale_days(later.database, days)).succeeded
+    agrees(later, OPENED, LOADED)
+    assert written_since(later, "daily_product_sales", moment) >= affected
+    raw = later.rows(
+        f"select day from ops.materialised_days where table_name = 'raw.orders' and written_at > '{moment}'"
+    )
+    assert {row["day"] for row in raw} == affected
+    assert len(changed) < len(unchanged)

@@ -1,0 +1,1 @@
+"""Calls of shops, without a server."""
