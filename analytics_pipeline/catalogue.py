@@ -189,9 +189,14 @@ def build_installation(
             broken.append(BrokenShop(Path(reference).stem, str(error)))
     _refuse_same_names(shops)
     # One shop has no use for the packaged ones; a file of its own folder says itself that it is meant.
-    folders = [*([MARTS_FOLDER] if len(shops) > 1 else []), *([project / LAYER] if project is not None else [])]
+    folders = [*([MARTS_FOLDER] if len(references) > 1 else []), *([project / LAYER] if project is not None else [])]
     files = files_of_all_shops(*folders) if folders and shops else []
-    return Installation(tuple(shops), tuple(broken), *read_marts_of_all_shops(files, [one.of_marts for one in shops]))
+    marts, broken_marts = read_marts_of_all_shops(files, [one.of_marts for one in shops])
+    if broken:  # its rows would go, as if it had sold nothing
+        reason = f"the description of the shop {broken[0].name} is wrong: {broken[0].reason}"
+        lost = (BrokenMart(mart.table.name, f"{mart.path}: {reason}") for mart in marts)
+        return Installation(tuple(shops), tuple(broken), (), (*broken_marts, *lost))
+    return Installation(tuple(shops), (), marts, broken_marts)
 
 
 def installation_of(settings: Settings) -> Installation:

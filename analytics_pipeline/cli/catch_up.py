@@ -6,10 +6,11 @@ import click
 
 from analytics_pipeline.catalogue import installed
 from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.all_shops import compute_of_all_shops
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.opening import open_database
-from analytics_pipeline.cli.shops import each_shop
+from analytics_pipeline.cli.shops import each_shop_and_then
 from analytics_pipeline.days import business_day
 from analytics_pipeline.history.excerpts import excerpts_apart
 from analytics_pipeline.history.stale import days_that_need_dimensions, days_to_load, is_to_wait, parked_days, unpark
@@ -32,7 +33,7 @@ from analytics_pipeline.sources.opening import open_source
     ),
 )
 @click.option("--parked", is_flag=True, help="Also load the days that were given up after three failures.")
-@each_shop
+@each_shop_and_then(compute_of_all_shops)
 def command(settings: Settings, parked: bool) -> None:  # noqa: FBT001 - click's way
     """Ask the shop which orders changed since the last poll, and load their business days again.
 

@@ -6,12 +6,13 @@ from datetime import UTC, date, datetime
 import click
 
 from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.all_shops import compute_of_all_shops
 from analytics_pipeline.cli.call_plan import compare_with_plan, tell_plan
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED
 from analytics_pipeline.cli.loading import load_days, quarantine_line
 from analytics_pipeline.cli.opening import shop_database
 from analytics_pipeline.cli.returns import missing_returns
-from analytics_pipeline.cli.shops import each_shop
+from analytics_pipeline.cli.shops import each_shop_and_then
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.blocked import days_blocked_by
@@ -60,7 +61,7 @@ class Day(click.ParamType[date]):
     help="All layers, or one of them.",
 )
 @click.option("--plan", "is_planned", is_flag=True, help="Only say how many requests it takes, and how many minutes.")
-@each_shop
+@each_shop_and_then(compute_of_all_shops)
 def command(
     settings: Settings, day: date | None, first: date | None, last: date | None, job: str, *, is_planned: bool
 ) -> None:

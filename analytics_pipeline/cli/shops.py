@@ -17,6 +17,7 @@ from analytics_pipeline.cli import foreseen, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED, PENDING
 from analytics_pipeline.settings import Settings
 
+ALL_TOGETHER = "all shops"
 SEVEREST_FIRST = (FAILED, DOUBTFUL, PENDING)
 OF_ALL = (click.UsageError, click.Abort, click.exceptions.Exit)
 """What is no matter of one shop: options that make no sense, and the wish to end."""
@@ -35,7 +36,7 @@ class Answer:
     exit_code: int = 0
 
 
-Work = Callable[[Settings], Answer | None]
+Work = Callable[..., Answer | None]
 """Is given settings of one shop. It echoes what it has to say, or returns it where JSON is asked for."""
 
 
@@ -44,18 +45,34 @@ def each_shop(body: Callable[..., Answer | None]) -> Callable[..., None]:
 
     An option `is_json` of the command says that standard output is for JSON alone.
     """
-
-    @functools.wraps(body)
-    def command(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 - click's
-        def work(settings: Settings) -> Answer | None:
-            return body(settings, *arguments, **options)
-
-        for_each(Settings.from_environment(), work, is_json=bool(options.get("is_json")))
-
-    return shop_option(command)
+    return each_shop_and_then(None)(body)
 
 
-def for_each(settings: Settings, work: Work, *, is_json: bool = False) -> None:
+def each_shop_and_then(of_all: Work | None) -> Callable[[Callable[..., Answer | None]], Callable[..., None]]:
+    """Return `each_shop` for a command that has something to do for all shops together, where there are several.
+
+    Args:
+        of_all: Is given settings of all shops, and the command's options.
+    """
+
+    def decorate(body: Callable[..., Answer | None]) -> Callable[..., None]:
+        @functools.wraps(body)
+        def command(*arguments: Any, **options: Any) -> None:  # noqa: ANN401 - click's
+            def work(settings: Settings) -> Answer | None:
+                return body(settings, *arguments, **options)
+
+            def then(settings: Settings) -> Answer | None:
+                return of_all(settings, **options) if of_all is not None else None
+
+            is_json = bool(options.get("is_json"))
+            for_each(Settings.from_environment(), work, is_json=is_json, then=then if of_all else None)
+
+        return shop_option(command)
+
+    return decorate
+
+
+def for_each(settings: Settings, work: Work, *, is_json: bool = False, then: Work | None = None) -> None:
     """Do a work for one shop after the other, each under a heading where there are several.
 
     A shop whose work fails is named with the reason, and the others have their turn. What is returned of several shops
@@ -65,6 +82,7 @@ def for_each(settings: Settings, work: Work, *, is_json: bool = False) -> None:
         settings: Of all shops.
         work: What is done for one.
         is_json: Whether standard output is for JSON alone.
+        then: What is done for several shops together, after them.
 
     Raises:
         SystemExit: Some work has failed or is in doubt; with the severest exit code.
@@ -80,6 +98,9 @@ def for_each(settings: Settings, work: Work, *, is_json: bool = False) -> None:
     failed = [name for name, answer in answers.items() if answer.exit_code == FAILED]
     if failed:
         click.echo(f"\n{len(failed)} of {len(answers)} shops failed: {', '.join(failed)}", err=True)
+    if then is not None and not is_json:
+        click.echo(f"\n== {ALL_TOGETHER}")
+        answers[ALL_TOGETHER] = _answer(ALL_TOGETHER, settings, then)
     codes = {answer.exit_code for answer in answers.values()}
     severest = next((code for code in SEVEREST_FIRST if code in codes), 0)
     _end(Answer({name: answer.document for name, answer in answers.items()} if is_json else None, severest))

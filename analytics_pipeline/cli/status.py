@@ -6,11 +6,12 @@ import click
 
 from analytics_pipeline.catalogue import installed
 from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.all_shops import show_all_shops
 from analytics_pipeline.cli.exit_codes import FAILED
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.cli.opening import open_database
-from analytics_pipeline.cli.shops import Answer, each_shop
+from analytics_pipeline.cli.shops import Answer, each_shop_and_then
 from analytics_pipeline.history.freshness import freshness_line
 from analytics_pipeline.history.planning import outdated_marts
 from analytics_pipeline.history.shop_reports import witness_lines
@@ -25,6 +26,11 @@ from analytics_pipeline.warehouse.slices import exists, query
 from analytics_pipeline.webhooks.due import describe_traffic, read_traffic
 
 
+def _show_all(settings: Settings, *, is_check: bool, **_: object) -> None:
+    if not is_check:
+        show_all_shops(settings)
+
+
 @click.command(
     "status",
     cls=Command,
@@ -37,7 +43,7 @@ from analytics_pipeline.webhooks.due import describe_traffic, read_traffic
 @click.option("--check", "is_check", is_flag=True, help="Only say whether all is well; the exit code is 1 when not.")
 @click.option("--json", "is_json", is_flag=True, help="With --check: as JSON.")
 @click.option("--without-daemon", is_flag=True, help="With --check: cron calls the commands, so no daemon has to live.")
-@each_shop
+@each_shop_and_then(_show_all)
 def command(settings: Settings, *, is_check: bool, is_json: bool, without_daemon: bool) -> Answer | None:
     """Show the days loaded, how far they can still move, whether they add up, what changed and what is left out.
 

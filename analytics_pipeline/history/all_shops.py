@@ -85,6 +85,8 @@ def stale_days_of_shops(database: Database, mart: Mart, shops: Sequence[ShopOfMa
     A day that is over and that a shop lacks is among them once, so that the mart can name the gap.
     """
     plain, now = database.of(None), _written(database, mart, shops)
+    if not now:
+        return []
     for lacking in gaps(database, shops).values():
         now |= {day: {} for day in lacking if day not in now}
     if not exists(plain, mart.table) or not exists(plain, SHOP_DAYS_READ) or not exists(plain, MATERIALISED_DAYS):

@@ -38,7 +38,7 @@ def shops(tmp_path: Path) -> Iterator[dict[str, RunningShop]]:
             for name, (zone, currency) in ZONES.items()
         }
         for name, shop in running.items():
-            in_namespace(describe(shop, tmp_path), name).rename(folder / f"{name}.yaml")
+            in_namespace(describe(shop, tmp_path, limits={"retries": 0}), name).rename(folder / f"{name}.yaml")
         yield running
 
 
@@ -77,6 +77,9 @@ def test_of_two_shops_one_that_is_down_is_named_and_the_other_is_loaded_to_its_o
     assert "1 of 2 shops failed: us" in done.stderr
     assert loaded_days(database, "de") == [yesterday(tmp_path, "de")]
     assert f"{yesterday(tmp_path, 'de')}: done in " in done.stdout.partition("== us")[0]
+    together = done.stdout.partition("== all shops")[2]
+    assert f"{yesterday(tmp_path, 'de')}: marts.daily_revenue_of_shops done" in together
+    assert f"no_shop_lacks_a_day of marts/daily_revenue_of_shops: us {yesterday(tmp_path, 'us')}" in done.stderr
     later = call("catch-up")
     assert " orders seen" in later.stdout.partition("== us")[0]
     assert "No business day is loaded yet" in later.stdout.partition("== us")[2]
@@ -87,6 +90,8 @@ def test_of_two_shops_one_that_is_down_is_named_and_the_other_is_loaded_to_its_o
     assert f"loaded       {yesterday(tmp_path, 'de')} to {yesterday(tmp_path, 'de')}" in german
     assert "shop         us (America/New_York, USD)" in american
     assert "loaded       nothing yet" in american
+    assert "mart         marts.daily_revenue_of_shops: as the shops have their days" in american
+    assert f"GAP          us lacks {yesterday(tmp_path, 'us')}" in american
     assert [call("status", "--shop", name).exit_code for name in (*ZONES, "fr")] == [0, 0, FAILED]
 
 
@@ -101,6 +106,7 @@ def test_a_shop_whose_description_is_wrong_is_named_with_its_fault_and_the_other
 
     assert (shown.exit_code, watched.exit_code) == (FAILED, FAILED)
     assert "shop         de" in shown.stdout
+    assert "BROKEN       marts.daily_revenue_of_shops is not computed: " in shown.stdout
     assert f"Error: us: {path_of(tmp_path, 'us')}: the shop description is wrong" in shown.stderr
     answers = json.loads(watched.stdout)
     assert [answers[name]["shop"] for name in ZONES] == ["de", str(path_of(tmp_path, "us"))]
