@@ -13,12 +13,13 @@ from analytics_pipeline.cli.history import history_lines
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.shops import Answer, each_shop_and_then
 from analytics_pipeline.history.freshness import freshness_line
+from analytics_pipeline.history.pages import pages_line
 from analytics_pipeline.history.planning import outdated_marts
 from analytics_pipeline.history.shop_reports import witness_lines
 from analytics_pipeline.history.undated import undated_line
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day
-from analytics_pipeline.shop.spec import Shop
+from analytics_pipeline.shop.spec import PageProducts, Shop
 from analytics_pipeline.tables.contracts import EXCLUSIONS, QUARANTINE, RAW_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database, psql_line
@@ -86,6 +87,8 @@ def _show(settings: Settings) -> None:
         click.echo(f"webhooks     {describe_traffic(read_traffic(database), shop.zone)}")
     for line in witness_lines(database, shop.zone) if shop.report is not None else ():
         click.echo(line)
+    if isinstance(shop.products, PageProducts):
+        click.echo(pages_line(database, shop.zone))
     click.echo(f"quarantine   {orders_and_money(database, QUARANTINE.table, 'money_at_risk')}")
     for line in undated_line(database):
         click.echo(line)

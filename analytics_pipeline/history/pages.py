@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
@@ -21,6 +22,28 @@ def known_pages(database: Database) -> dict[str, Page]:
     names = ", ".join(column.name for column in PRODUCT_PAGES.columns)
     rows = query(database, f"select {names} from {_PAGES}")
     return {row["url"]: Page(**{**row, "product_ids": tuple(row["product_ids"])}) for row in rows}
+
+
+def pages_line(database: Database, zone: ZoneInfo) -> str:
+    """Say how far the shop's product pages are read, in a line for `status`."""
+    row = query(
+        database,
+        f"""
+        select
+            count(*) filter (where state <> 'forbidden') as listed,
+            count(read_at) as read,
+            min(read_at) as oldest,
+            count(*) filter (where state = 'faulty') as faulty,
+            count(*) filter (where state = 'failed') as failed
+        from {_PAGES} where listed_at = (select max(listed_at) from {_PAGES})
+        """,
+    )[0]
+    if not row["listed"]:
+        return "pages        no product page is listed: analytics-pipeline shop check"
+    oldest = f", the oldest reading of {row['oldest'].astimezone(zone):%Y-%m-%d %H:%M %Z}" if row["oldest"] else ""
+    odd = "".join(f", {row[name]} {name}" for name in ("faulty", "failed") if row[name])
+    where = " (ops.product_pages says why)" if odd else ""
+    return f"pages        {row['read']} of {row['listed']} product pages read{oldest}{odd}{where}"
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,17 @@
 """Products from public pages, run after run: nothing that was read is lost, and nothing passes silently."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from analytics_pipeline.history.pages import pages_line
 from analytics_pipeline.orchestration.assets.extracting import SOURCE_COUNT
 from analytics_pipeline.orchestration.assets.odd import READABLE_RECORDS
-from analytics_pipeline_tests.cases.small_shop import Case
+from analytics_pipeline_tests.cases.small_shop import BERLIN, Case
 from analytics_pipeline_tests.fake_shop import Reply
 from analytics_pipeline_tests.page_shop import PageShop, html, product, sitemap
 
@@ -30,7 +32,7 @@ class Loaded:
         return found.passed, found.severity, figures
 
 
-Load = Callable[[], Loaded]
+Load = Callable[..., Loaded]
 
 
 @pytest.fixture
@@ -46,10 +48,10 @@ def page_shop(case: Case) -> PageShop:
 
 @pytest.fixture
 def load(case: Case) -> Load:
-    """Materialise raw and clean products, and nothing else."""
+    """Materialise raw and clean products, and nothing else, in a job: `load("late_changes")`."""
 
-    def run() -> Loaded:
-        job = case.definitions.resolve_implicit_global_asset_job_def()
+    def run(name: str = "daily") -> Loaded:
+        job = case.definitions.resolve_job_def(name)
         result = job.execute_in_process(instance=case.instance, asset_selection=SELECTION, raise_on_error=False)
         return Loaded(result)
 
@@ -128,3 +130,26 @@ def test_prices_on_pages_are_no_cents_though_the_api_writes_cents(case: Case, pa
     case.describe(money={"unit": "minor"})
     load()
     assert prices(case) == {"P1": "1999.00", "P2": "5.25"}
+
+
+def test_runs_for_changed_orders_do_not_wait_for_pages_that_were_read_within_the_day(
+    case: Case, page_shop: PageShop, load: Load
+) -> None:
+    load()
+    page_shop.asked()
+    before = case.rows("select * from ops.product_pages order by url")
+    rested = load("late_changes")
+    assert rested.result.success
+    assert page_shop.asked() == []
+    assert case.rows("select * from ops.product_pages order by url") == before
+    passed, _, figures = rested.check(SOURCE_COUNT)
+    assert (passed, figures["pages_listed"], figures["pages_not_read_yet"]) == (False, 5, 2)
+    assert figures["stopped"].endswith("runs for changed orders read pages once a day")
+    assert pages_line(case.database, BERLIN).startswith(
+        "pages        3 of 5 product pages read, the oldest reading of 2"
+    )
+    with case.database.connect() as connection, closing(connection.cursor()) as cursor:
+        cursor.execute("update ops.product_pages set listed_at = listed_at - interval '20 hours'")
+        connection.commit()
+    load("late_changes")
+    assert page_shop.asked() == ["/robots.txt", "/sitemap.xml", "/p/P4", "/p/P5"]

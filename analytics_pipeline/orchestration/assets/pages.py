@@ -21,19 +21,29 @@ from analytics_pipeline.orchestration.assets.publish import ContractAudit, publi
 from analytics_pipeline.shop.pages import PageProducts
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.pages.client import PageClient
-from analytics_pipeline.sources.pages.crawl import Crawl
+from analytics_pipeline.sources.pages.crawl import Crawl, last_crawl
 from analytics_pipeline.sources.spool import spool
 from analytics_pipeline.tables.contracts import EXAMPLES, RAW_PRODUCTS
 from analytics_pipeline.tables.pages import Page
 from analytics_pipeline.warehouse.connection import Database
 
 Pages = Mapping[str, Page]
+A_DAY = timedelta(hours=20)
+"""After which a daily run comes, with an hour or more to spare."""
 
 
 def products_of_pages(
-    context: dg.AssetExecutionContext, shop: Shop, described: PageProducts, stored: Database
+    context: dg.AssetExecutionContext, shop: Shop, described: PageProducts, stored: Database, *, rests: bool
 ) -> Iterator[Any]:
     """Read the pages that are due, and yield the results of the checks and the products.
+
+    Args:
+        context: The step's.
+        shop: The shop.
+        described: What it says of its pages.
+        stored: Where the pages are kept.
+        rests: Whether nothing is read where another run has done so within the day: orders that changed are loaded
+            several times a day, and may not wait for pages each time.
 
     Raises:
         ShopUnavailableError: The shop did not answer, and no page has ever been read.
@@ -45,6 +55,9 @@ def products_of_pages(
     with spool(RAW_PRODUCTS.table.arrow_schema) as rows:
         with PageClient(shop, described.pages) as client:
             crawl = Crawl(client, shop, described, known, now)
+            last = last_crawl(known)
+            if rests and last is not None and now - last < A_DAY:
+                crawl.skip(f"read at {last:%Y-%m-%d %H:%M} UTC: runs for changed orders read pages once a day")
             for batch in crawl:
                 rows.write(batch)
                 audit.look_at(pa.Table.from_batches([batch]).to_pandas(types_mapper=pd.ArrowDtype))
@@ -55,7 +68,7 @@ def products_of_pages(
         listed = _listing_result(crawl, known, now - timedelta(days=described.pages.reread_days))
         results = [*audit.results(), listed, _pages_result(crawl), *fields.results()]
         metadata = {"records": crawl.records, "pages_asked": len(crawl.asked), **costs(crawl.statistics)}
-        yield from publish(results, outputs(lambda: ExtractedPages(rows.reader(), crawl.pages), metadata))
+        yield from publish(results, outputs(lambda: ExtractedPages(rows.reader(), crawl.changed), metadata))
         fields.record(context.run.run_id)
 
 
@@ -72,7 +85,7 @@ def _listing_result(crawl: Crawl, known: Pages, lately: datetime) -> dg.AssetChe
     listing = crawl.listing
     before = [page for page in _read(known) if page.listed_at >= lately]
     left = [page for page in before if page.url not in crawl.pages]
-    clears = crawl.fault is None and bool(before) and not listing.pages
+    clears = bool(before) and not crawl.pages.keys() - listing.forbidden
     shrank = crawl.fault is None and 2 * len(left) > len(before)
     states = Counter(page.state for page in crawl.pages.values())
     faults = [str(crawl.fault)] if crawl.fault else listing.faults
@@ -84,10 +97,10 @@ def _listing_result(crawl: Crawl, known: Pages, lately: datetime) -> dg.AssetChe
         severity=dg.AssetCheckSeverity.ERROR if clears else dg.AssetCheckSeverity.WARN,
         metadata=shown(
             {
-                "pages_listed": len(listing.pages),
+                "pages_listed": len(crawl.pages) - states["forbidden"],
                 "pages_not_read_yet": states["waiting"],
                 "pages_due_and_left_for_the_next_run": crawl.due - len(crawl.asked),
-                "pages_forbidden_by_robots_txt": len(listing.forbidden),
+                "pages_forbidden_by_robots_txt": states["forbidden"],
                 "pages_of_other_paths": listing.others,
                 "pages_of_other_hosts": listing.elsewhere,
                 "sitemaps": listing.sitemaps,

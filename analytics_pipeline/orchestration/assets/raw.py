@@ -18,6 +18,7 @@ from analytics_pipeline.history.rules import OtherRules, keep_rules, other_rules
 from analytics_pipeline.history.stale import ask_for
 from analytics_pipeline.history.undated import judged_table
 from analytics_pipeline.history.written import database_clock
+from analytics_pipeline.job_names import LATE_CHANGES
 from analytics_pipeline.orchestration.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.orchestration.assets.drift import FieldAudit, field_specs
 from analytics_pipeline.orchestration.assets.extracting import (
@@ -33,6 +34,7 @@ from analytics_pipeline.orchestration.assets.extracting import (
 from analytics_pipeline.orchestration.assets.odd import readable_result, readable_spec
 from analytics_pipeline.orchestration.assets.proof import DaysFound, days_spec
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish
+from analytics_pipeline.orchestration.namespaces import job_of
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.shop.spec import Endpoint, PageProducts, Shop
@@ -112,11 +114,13 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition, described: Shop) 
         ) -> Iterator[Any]:
             stored = database.database()
             bind(stored, shop.description)
-            if contract is RAW_PRODUCTS and isinstance(shop.description.products, PageProducts):
+            products = shop.description.products
+            if contract is RAW_PRODUCTS and isinstance(products, PageProducts):
                 # The parsers of HTML and XML are loaded by shops with pages alone.
                 from analytics_pipeline.orchestration.assets.pages import products_of_pages  # noqa: PLC0415
 
-                yield from products_of_pages(context, shop.description, shop.description.products, stored)
+                rests = job_of(context.job_name, shop.description.namespace) == LATE_CHANGES
+                yield from products_of_pages(context, shop.description, products, stored, rests=rests)
                 return
             endpoint: Endpoint = getattr(shop.description, name)
             newest = newest_change(stored, contract.table) if endpoint.changed_since else None

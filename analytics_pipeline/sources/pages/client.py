@@ -7,6 +7,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
+from http.cookiejar import DefaultCookiePolicy
 from importlib.metadata import version
 from random import random as random_share
 from typing import Any
@@ -30,9 +31,8 @@ LONGEST_URL = 2_000
 _ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.5"
 _ENDS = frozenset({304, *range(400, 500)} - {408, 429})
 """Statuses that are answers: the callers judge them."""
-_CANONICAL = re.compile(
-    r"https?://[A-Za-z0-9.-]+(?::\d+)?(?:/(?!\.)[A-Za-z0-9_~.,+-]*)+(?:\?[A-Za-z0-9_~.,+&=-]*)?", re.ASCII
-)
+_CANONICAL = re.compile(r"(?:/(?!\.)[A-Za-z0-9_~.,+-]*)+(?:\?[A-Za-z0-9_~.,+&=-]*)?", re.ASCII)
+"""Paths that are sent as they stand: what they mean depends on no escape and no dots."""
 
 
 class PageClient(ShopClient):
@@ -66,6 +66,7 @@ class PageClient(ShopClient):
         """
         agent = pages.user_agent or f"{PACKAGE}/{version(PACKAGE)}"
         super().__init__(_public(shop, pages, agent), environment=environment, sleep=sleep, clock=clock, random=random)
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # no page depends on those before it
         self.origin = origin_text(self.base_url)
         self.token = re.split(r"[/ ]", agent)[0]
         self.robots = Robots("", self.token)
@@ -93,10 +94,11 @@ class PageClient(ShopClient):
         Raises:
             ValueError: It leads to another host, or is no URL; in words.
         """
-        url = link if _CANONICAL.fullmatch(link) else _canonical(link, self.origin)
+        is_plain = link.startswith(f"{self.origin}/") and _CANONICAL.fullmatch(link, len(self.origin)) is not None
+        url = link if is_plain else resolve_link(_canonical(link, self.origin), against=self.origin)
         if len(url) > LONGEST_URL:
             raise ValueError(f"is longer than {LONGEST_URL} characters")
-        return resolve_link(url, against=self.origin)
+        return url
 
     def _target(self, url: str, location: str) -> str:
         target = self.address(_canonical(location, url))
@@ -115,8 +117,9 @@ def _canonical(link: str, against: str) -> str:
     """A link as the HTTP library will send it: `/a/../b` and `/%62` are `/b`, which robots.txt may forbid."""
     try:
         joined = requests.compat.urljoin(against, link.strip())
-        prepared = requests.Request("GET", joined).prepare().url
-        return parse_url(prepared or "").url
+        prepared = requests.PreparedRequest()
+        prepared.prepare_url(joined, None)
+        return parse_url(prepared.url or "").url
     except (ValueError, requests.RequestException):
         raise ValueError("is no http(s) URL") from None
 

@@ -18,7 +18,7 @@ from analytics_pipeline.sources.client import Answer
 from analytics_pipeline.sources.pages.client import PageClient
 from analytics_pipeline.sources.pages.robots import Robots
 from analytics_pipeline.sources.pages.sitemaps import Listing, read_listing
-from analytics_pipeline.sources.pages.structured import products_of, record_of
+from analytics_pipeline.sources.pages.structured import Found, products_of, record_of
 from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.tables.pages import Page
 from analytics_pipeline.transforms.raw import PRODUCTS_SCHEMA, RecordRows, dimension_reading
@@ -40,7 +40,8 @@ class Crawl(Iterator[pa.RecordBatch]):
     Attributes:
         schema: Arrow schema of the batches.
         listing: What the sitemaps list.
-        pages: Pages that a sitemap lists, by URL, with what became of them.
+        pages: Pages that a sitemap lists, by URL, with what became of them; where nothing could be asked, those that
+            it listed before.
         due: How many pages were due.
         asked: URLs of the pages that were asked for.
         stopped: Why fewer pages were asked for than were due and than a run may ask for; None otherwise.
@@ -71,8 +72,18 @@ class Crawl(Iterator[pa.RecordBatch]):
         self._rows, self._id = RecordRows(reading), compile_path(fields.product_id)
         self._batches = self._crawled()
 
+    def skip(self, reason: str) -> None:
+        """Ask for nothing, and have the pages as they were at the last crawl."""
+        self.stopped, self._batches = reason, iter(())
+        self._remember()
+
     def __next__(self) -> pa.RecordBatch:
         return next(self._batches)
+
+    @property
+    def changed(self) -> dict[str, Page]:
+        """Pages of which more is known than before, by URL."""
+        return {url: page for url, page in self.pages.items() if self._known.get(url) != page}
 
     @property
     def records(self) -> int:
@@ -96,8 +107,13 @@ class Crawl(Iterator[pa.RecordBatch]):
             self.listing = read_listing(self._client, pages, self._shop.zone, self._has_time)
         except ShopUnavailableError as error:
             self.fault = error
+            self._remember()
             return
         yield from self._visited(pages)
+
+    def _remember(self) -> None:
+        last = last_crawl(self._known)
+        self.pages = {url: page for url, page in self._known.items() if page.listed_at == last}
 
     def _has_time(self) -> bool:
         return self._client.clock() - self._started < self._described.pages.minutes_per_run * 60
@@ -144,7 +160,10 @@ class Crawl(Iterator[pa.RecordBatch]):
     def _read(self, page: Page, answer: Answer[bytes], body: bytes) -> tuple[Page, pa.RecordBatch]:
         record = self._described.pages.record
         content_type = answer.headers.get("Content-Type", "")
-        found = products_of(body, content_type, answer.url, self._shop.currency, record)
+        try:
+            found = products_of(body, content_type, answer.url, self._shop.currency, record)
+        except (ArithmeticError, LookupError, RecursionError, SyntaxError, ValueError) as error:
+            found = Found(faults=(f"it cannot be read ({type(error).__name__})",))
         kept, faults = self._with_ids(found.products)
         reasons = "; ".join(dict.fromkeys((*found.faults, *faults)))
         records = [record_of(product) for product in kept.values()]
@@ -191,6 +210,11 @@ def read_robots(client: PageClient, pages: Pages) -> Robots:
             f"minutes (pages.minutes_per_run)"
         )
     return robots
+
+
+def last_crawl(known: Mapping[str, Page]) -> datetime | None:
+    """Return when sitemaps were read last; None for never."""
+    return max((page.listed_at for page in known.values()), default=None)
 
 
 def listed(listing: Listing, known: Mapping[str, Page], now: datetime) -> dict[str, Page]:

@@ -103,7 +103,8 @@ def read_listing(client: PageClient, pages: Pages, zone: ZoneInfo, has_time: Cal
                 listing.lacks(f"more than {MOST_PAGES:,} product pages: the others are left out")
                 return listing
             if not has_time():
-                break
+                listing.lacks(f"the time of a run was over within sitemap {client.redact.shown(url)}")
+                return listing
     return listing
 
 
@@ -190,7 +191,7 @@ class _Entries:
         self._texts = {"loc": "", "lastmod": ""}
 
     def start(self, tag: str, _attributes: object) -> None:
-        name = etree.QName(tag).localname
+        name = tag.rpartition("}")[2]
         self.is_sitemap |= not self._above and name in {"urlset", "sitemapindex"}
         if name in {"url", "sitemap"}:
             self._texts = {"loc": "", "lastmod": ""}

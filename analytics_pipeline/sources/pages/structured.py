@@ -91,7 +91,7 @@ def _priced(products: list[Node], url: str, currency: str) -> Found:
     priced, faults = [], dict[str, None]()
     for product in products:
         price, fault = price_of(product, currency)
-        priced.append({**product, PAGE: url, PRICE: price})
+        priced.append({**product, PAGE: url, **({} if price is None else {PRICE: price})})
         if fault is not None:
             faults[fault] = None
     return Found(tuple(priced), tuple(faults))
@@ -123,7 +123,10 @@ class _Scripts:
 
 def _scripts(body: bytes, content_type: str) -> list[str]:
     """The texts of the page's JSON-LD, whatever the page's encoding."""
-    _, text = html_to_unicode(content_type or None, body, auto_detect_fun=_encoding_of)
+    try:
+        _, text = html_to_unicode(content_type or None, body, auto_detect_fun=_encoding_of)
+    except (LookupError, ValueError):  # it names something that encodes no text, such as base64
+        text = body.decode(_encoding_of(body), "replace")
     page = text.encode("utf-8", "replace")
     parser = etree.HTMLParser(target=_Scripts(), encoding="utf-8")
     try:

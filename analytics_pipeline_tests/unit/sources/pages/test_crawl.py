@@ -51,6 +51,8 @@ def test_a_slower_crawl_delay_counts_and_a_faster_one_does_not(
 def test_it_names_itself_and_sends_no_credentials(fake: FakeShop, page_shop: PageShop, bench: Bench) -> None:
     auth = {"type": "api_key", "header": "X-Key", "key": "${KEY}"}
     shop = shop_of(page_shop.url, auth=auth, headers={"X-Channel": "7"})
+    page = page_shop.pages["/p/S1"]
+    page_shop.routes["/p/S1"] = lambda _: Reply(page, headers={**HTML, "Set-Cookie": "basket=1; Path=/"})
     for agent, shown in ((None, "analytics-pipeline/"), ("garden-bot/2 (data@garden.example)", "garden-bot/2 (data")):
         page_shop.robots = (
             "User-agent: *\nDisallow: /\n\nUser-agent: garden-bot\nUser-agent: Analytics-Pipeline\nAllow: /"
@@ -60,7 +62,7 @@ def test_it_names_itself_and_sends_no_credentials(fake: FakeShop, page_shop: Pag
             assert len([*Crawl(client, shop, products, {}, datetime.now(UTC))]) == 3
         headers = {name.lower(): value for name, value in fake.asked[-1].headers.items()}
         assert headers["user-agent"].startswith(shown)
-        assert not {"x-key", "x-channel", "authorization"} & headers.keys()
+        assert not {"x-key", "x-channel", "authorization", "cookie"} & headers.keys()
 
 
 @pytest.mark.parametrize(

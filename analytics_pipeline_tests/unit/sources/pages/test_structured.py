@@ -83,6 +83,7 @@ def test_a_page_without_a_product_has_a_reason(page: bytes, content_type: str, r
         ("windows-1252", "text/html", '<meta charset="windows-1252">'),
         ("windows-1252", "text/html", ""),
         ("utf-16", "text/html", ""),
+        ("utf-8", "text/html", '<meta charset="base64">'),
         ("shift_jis", "text/html", '<meta http-equiv="Content-Type" content="text/html; charset=shift_jis">'),
     ],
 )
