@@ -183,18 +183,19 @@ def collect_as_usual() -> None:
     gc.set_threshold(*USUAL_THRESHOLD)
 
 
+def choose_shop(_: click.Context, __: click.Parameter, reference: str | None) -> None:
+    """Set ANALYTICS_SHOP, for all that reads settings, in processes that this one starts too; an option's callback."""
+    if reference is not None:
+        is_file = Path(reference).suffix != "" or len(Path(reference).parts) > 1
+        os.environ[SHOP] = str(Path(reference).absolute()) if is_file else reference
+
+
 def shop_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--shop`: it sets ANALYTICS_SHOP for all that reads settings, in the processes that this one starts too."""
-
-    def choose(_: click.Context, __: click.Parameter, reference: str | None) -> None:
-        if reference is not None:
-            is_file = Path(reference).suffix != "" or len(Path(reference).parts) > 1
-            os.environ[SHOP] = str(Path(reference).absolute()) if is_file else reference
-
+    """Add `--shop`, which says which shops the settings have."""
     help_text = (
         "A shop of the project folder or a packaged one, or the path of its description. Default: all of the folder; "
         "demo where it has none."
     )
     return click.option(
-        "--shop", callback=choose, expose_value=False, is_eager=True, metavar="NAME|FILE|all", help=help_text
+        "--shop", callback=choose_shop, expose_value=False, is_eager=True, metavar="NAME|FILE|all", help=help_text
     )(command)

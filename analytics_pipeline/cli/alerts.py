@@ -6,8 +6,9 @@ from analytics_pipeline.alerts.incidents import Incident
 from analytics_pipeline.alerts.messages import trial_message
 from analytics_pipeline.alerts.record import read_closed, read_open
 from analytics_pipeline.alerts.sending import receivers_of, send
-from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.cli.shops import each_shop
 from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database
@@ -24,13 +25,12 @@ SHOWN_CLOSED = 10
     ),
 )
 @click.option("--test", "is_test", is_flag=True, help=f"Send a test message to each URL of {ALERT_URLS}.")
-@shop_option
-def command(*, is_test: bool) -> None:
+@each_shop
+def command(settings: Settings, *, is_test: bool) -> None:
     """List the open incidents and the last ten that are over.
 
     With --test a message is sent to every receiver; the exit code is 1 when one of them cannot be reached.
     """
-    settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     if is_test:
         _test(shop)

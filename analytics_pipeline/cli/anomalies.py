@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
-from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.run import Day
+from analytics_pipeline.cli.shops import each_shop
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.contracts import ANOMALIES
@@ -32,10 +33,9 @@ Row = dict[str, Any]
 @click.option("--from", "first", type=Day(), help="First business day to report.")
 @click.option("--to", "last", type=Day(), help="Last business day to report, included.")
 @click.option("--all", "is_all", is_flag=True, help=f"All days that have findings, not the newest {SHOWN_DAYS}.")
-@shop_option
-def command(first: date | None, last: date | None, *, is_all: bool) -> None:
+@each_shop
+def command(settings: Settings, first: date | None, last: date | None, *, is_all: bool) -> None:
     """List the days whose figures were not as expected, newest first, with what makes the difference."""
-    settings = Settings.from_environment()
     database = open_database(settings, load_shop(settings.shop))
     if not exists(database, ANOMALIES.table):
         click.echo("nothing is judged yet: analytics-pipeline run")

@@ -1,8 +1,9 @@
-"""What `run --plan` says, and how a run came out beside it. The last plan is kept in the state folder."""
+"""What `run --plan` says, and how a run came out beside it. Each shop's last plan is kept in the state folder."""
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,7 +15,6 @@ from analytics_pipeline.shop.spec import PageProducts, Shop
 from analytics_pipeline.sources.calls import CallPlan, ListCalls, plan_calls
 from analytics_pipeline.sources.client import ShopClient
 
-KEPT = "call_plan.json"
 MINUTE = 60
 
 
@@ -32,7 +32,7 @@ def tell_plan(settings: Settings, shop: Shop, days: Days) -> None:
     click.echo(f"Asked for this: {counted(asked, 'request')}. Nothing was written.")
     settings.home.mkdir(parents=True, exist_ok=True)
     kept = {"days": _key(days), "shop": settings.shop, "calls": plan.calls, "seconds": plan.seconds}
-    (settings.home / KEPT).write_text(json.dumps(kept), encoding="utf-8")
+    _kept(settings).write_text(json.dumps(kept), encoding="utf-8")
 
 
 def compare_with_plan(settings: Settings, days: Days, requests: Mapping[str, int], seconds: float) -> str | None:
@@ -42,7 +42,7 @@ def compare_with_plan(settings: Settings, days: Days, requests: Mapping[str, int
     made = f"{counted(sum(requests.values()), 'request')} to the shop"
     plan: dict[str, Any] = {}
     with suppress(OSError, ValueError):
-        plan = json.loads((settings.home / KEPT).read_text(encoding="utf-8"))
+        plan = json.loads(_kept(settings).read_text(encoding="utf-8"))
     if plan.get("days") != _key(days) or plan.get("shop") != settings.shop:
         return made
     planned = f"planned: {plan['calls']}, {_time(plan['seconds'])} for the requests alone"
@@ -68,6 +68,10 @@ def _describe(one: ListCalls) -> str:
 
 def _time(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < MINUTE else f"{seconds / MINUTE:.1f} minutes"
+
+
+def _kept(settings: Settings) -> Path:
+    return settings.home / f"call_plan_{settings.names[0]}.json"
 
 
 def _key(days: Days) -> list[str]:

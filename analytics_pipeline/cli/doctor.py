@@ -13,10 +13,13 @@ import psycopg
 
 from analytics_pipeline.alerts.sending import fault_of, receivers_of
 from analytics_pipeline.catalogue import read_tables
-from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.exit_codes import FAILED
+from analytics_pipeline.cli.opening import shop_database
 from analytics_pipeline.cli.probes import Probe, Warned, all_pass
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.cli.shop_probes import shop_probes
+from analytics_pipeline.cli.shops import each_shop
 from analytics_pipeline.errors import (
     ContractError,
     DatabaseRefusedError,
@@ -32,6 +35,7 @@ from analytics_pipeline.history.rules import describe_rules
 from analytics_pipeline.seeds import Seed, rows_of
 from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.tables.shape import in_sql, schema_in_sql
 from analytics_pipeline.warehouse.connection import Database, create_database, data_database, instance_database
 from analytics_pipeline.warehouse.schema import packaged_schema, read_stored, refuse_newer
 from analytics_pipeline.warehouse.slices import query
@@ -39,6 +43,7 @@ from analytics_pipeline.webhooks.due import describe_traffic, read_traffic
 from analytics_pipeline.webhooks.signatures import keys_of
 
 OLDEST_SERVER = 140000
+CHECKED_LAYERS = ("raw", "clean", "ops", "marts")
 PACKAGES = (
     "analytics-pipeline",
     "dagster",
@@ -55,27 +60,26 @@ PACKAGES = (
     cls=Command,
     examples=(
         "analytics-pipeline doctor",
-        "analytics-pipeline doctor --shop my-shop.yaml",
+        "analytics-pipeline doctor --shop my-shop",
         "analytics-pipeline doctor --date 2026-01-31",
     ),
 )
-@shop_option
 @click.option(
     "--date",
     "day",
     type=Day(),
     help="Business day whose orders are cleaned without writing; the last one with orders by default.",
 )
-def command(day: date | None) -> None:
+@each_shop
+def command(settings: Settings, day: date | None) -> None:
     """Check shop, records, credentials, database, rights, time zone and versions, a line each.
 
     The exit code is 1 when one of them fails; a warning is no failure. Nothing is written, except that missing
     databases are created and that what a refusal of the shop says is kept (excerpts).
     """
-    settings = Settings.from_environment()
     click.echo(f"ok    {'versions':12} {_versions()}")
     passed = [
-        all_pass(probes, _keep_words)
+        all_pass(probes, partial(_keep_words, settings))
         for probes in (
             _mart_probes(settings),
             shop_probes(settings.shop, day),
@@ -84,14 +88,14 @@ def command(day: date | None) -> None:
         )
     ]
     if not all(passed):
-        raise SystemExit(1)
+        raise SystemExit(FAILED)
 
 
-def _keep_words(error: PipelineError) -> None:
+def _keep_words(settings: Settings, error: PipelineError) -> None:
     """Keep what the shop said when it refused, where the database can be reached."""
     if error.excerpt:
         with suppress(PipelineError):
-            keep(data_database(Settings.from_environment()), "doctor", str(error), error.excerpt)
+            keep(_of_shop(settings), "doctor", str(error), error.excerpt)
 
 
 def _mart_probes(settings: Settings) -> Iterator[Probe]:
@@ -100,15 +104,21 @@ def _mart_probes(settings: Settings) -> Iterator[Probe]:
 
 def _database_probes(settings: Settings) -> Iterator[Probe]:
     yield "database", lambda: _database(data_database(settings))
-    yield "rights", lambda: _rights(data_database(settings))
-    yield "schema", lambda: _schema(data_database(settings))
-    yield "e-mail key", lambda: describe_key(data_database(settings), settings)
+    yield "rights", lambda: _rights(_of_shop(settings))
+    yield "schema", lambda: _schema(_of_shop(settings))
+    yield "e-mail key", lambda: describe_key(_of_shop(settings), settings)
     yield "instance", lambda: _instance(instance_database(data_database(settings)))
     with suppress(DescriptionError):  # which has a line of its own
         shop = load_shop(settings.shop)
-        yield "holds", lambda: _holds(data_database(settings), shop)
+        yield "holds", lambda: _holds(_of_shop(settings), shop)
         if shop.webhooks is not None:
-            yield "webhooks", lambda: _webhooks(data_database(settings).of(shop.namespace), shop)
+            yield "webhooks", lambda: _webhooks(_of_shop(settings), shop)
+
+
+def _of_shop(settings: Settings) -> Database:
+    """Return the database as the shop has it; with the plain schemas where its description is wrong."""
+    shop = _described(settings)
+    return data_database(settings) if shop is None else shop_database(settings, shop)
 
 
 def _described(settings: Settings) -> Shop | None:
@@ -171,14 +181,15 @@ def _database(database: Database) -> str:
 def _rights(database: Database) -> str:
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         try:
-            for schema in ("raw", "clean", "ops", "marts"):
-                cursor.execute(f"create schema if not exists {schema}")
-                cursor.execute(f"create table {schema}.analytics_pipeline_doctor (one int)")
+            for layer in CHECKED_LAYERS:
+                cursor.execute(f"create schema if not exists {schema_in_sql(layer)}")
+                cursor.execute(f"create table {in_sql(layer, 'analytics_pipeline_doctor')} (one int)")
         except psycopg.ProgrammingError:
             connection.rollback()
             raise
         connection.rollback()
-    return "schemas and tables can be created in raw, clean, ops and marts"
+    *most, last = map(database.schema, CHECKED_LAYERS)
+    return f"schemas and tables can be created in {', '.join(most)} and {last}"
 
 
 def _schema(database: Database) -> str:

@@ -2,8 +2,9 @@
 
 import click
 
-from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.cli.shops import each_shop
 from analytics_pipeline.history.excerpts import read_excerpts
 from analytics_pipeline.plain import plain, plain_lines
 from analytics_pipeline.settings import Settings
@@ -22,13 +23,12 @@ SHOWN = 10
 )
 @click.option("--run", "run_id", metavar="ID", help="Only of runs whose ids begin so.")
 @click.option("--all", "is_all", is_flag=True, help=f"All that is kept, not the newest {SHOWN}.")
-@shop_option
-def command(run_id: str | None, *, is_all: bool) -> None:
+@each_shop
+def command(settings: Settings, run_id: str | None, *, is_all: bool) -> None:
     """Show what errors would have quoted: the shop's own words, or the values that broke a rule.
 
     It may be of a person, so it is in no message, log or alert. It is kept for 30 days (ops.error_excerpts).
     """
-    settings = Settings.from_environment()
     shop = load_shop(settings.shop)
     database = open_database(settings, shop)
     found = read_excerpts(database, run_id)

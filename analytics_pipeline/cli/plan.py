@@ -1,7 +1,6 @@
 """`analytics-pipeline plan`: what the next run would compute anew, and which published numbers that would change."""
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,16 +9,18 @@ from typing import Any
 import click
 
 from analytics_pipeline.catalogue import Catalogue, installed
-from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.exit_codes import PENDING
 from analytics_pipeline.cli.figures import cents, counted
+from analytics_pipeline.cli.opening import shop_database
+from analytics_pipeline.cli.shops import Answer, each_shop, of_one_shop
 from analytics_pipeline.history.opening import pending_steps
 from analytics_pipeline.history.planning import Plan, Planned, planned
 from analytics_pipeline.history.rules import other_rules
 from analytics_pipeline.marts.engine import Mart
 from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.warehouse.connection import data_database, is_created
+from analytics_pipeline.warehouse.connection import is_created
 
 MOST_SHOWN = 20
 COLUMNS = ("mart", "day", "key", "column", "old_value", "new_value", "difference", "cause")
@@ -38,20 +39,24 @@ COLUMNS = ("mart", "day", "key", "column", "old_value", "new_value", "difference
 @click.option("--mart", "names", multiple=True, metavar="NAME", help="Only this mart and those that it reads.")
 @click.option("--all", "is_all", is_flag=True, help=f"Every number that changes, not the first {MOST_SHOWN}.")
 @click.option(
-    "--cells", type=click.Path(dir_okay=False, path_type=Path), help="Write every number that changes as CSV."
+    "--cells",
+    type=click.Path(dir_okay=False, path_type=Path),
+    callback=of_one_shop,
+    help="Write every number that changes as CSV; of one shop.",
 )
 @click.option("--json", "is_json", is_flag=True, help="As JSON.")
-@shop_option
-def command(names: Sequence[str], cells: Path | None, *, is_all: bool, is_json: bool) -> None:
+@each_shop
+def command(
+    settings: Settings, names: Sequence[str], cells: Path | None, *, is_all: bool, is_json: bool
+) -> Answer | None:
     """Say which marts the next run computes anew, and which published numbers that changes. Nothing is written.
 
     A mart is computed anew, all its days, when its columns, their types or its grain are others than those of the
     stored table, or when its statement, or that of a mart below it, is another one. Runs wait while it is found out.
     The exit code is 0 where nothing is pending, and 4 where something is.
     """
-    settings = Settings.from_environment()
     catalogue = installed(settings)
-    database = data_database(settings)
+    database = shop_database(settings, catalogue.shop)
     _refuse_unknown(catalogue, names)
     pending = pending_steps(database, catalogue.shop) if is_created(database) else [f"the database {database.name}"]
     message: dict[str, Any] = {
@@ -73,9 +78,10 @@ def command(names: Sequence[str], cells: Path | None, *, is_all: bool, is_json: 
             if cells is not None:
                 _write(cells, plan)
             message["cells"] = list(plan.cells(None if is_all else MOST_SHOWN))
-    click.echo(json.dumps(message, indent=2) if is_json else "\n".join(_lines(message, cells)))
-    if pending or message["marts"] or message["orders"]:
-        raise SystemExit(PENDING)
+    if not is_json:
+        click.echo("\n".join(_lines(message, cells)))
+    is_pending = pending or message["marts"] or message["orders"]
+    return Answer(message if is_json else None, PENDING if is_pending else 0)
 
 
 @contextmanager

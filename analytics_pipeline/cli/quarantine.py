@@ -12,6 +12,7 @@ from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, counted
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.run import Day
+from analytics_pipeline.cli.shops import each_shop, for_each
 from analytics_pipeline.days import Days
 from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
@@ -57,10 +58,10 @@ def command() -> None:
 @_reason_option
 @_day_option
 @click.option("--blocked", "is_blocked", is_flag=True, help="What it would hold of days that were not written for it.")
-@shop_option
-def list_orders(reason: str | None, day: date | None, *, is_blocked: bool) -> None:
+@each_shop
+def list_orders(settings: Settings, reason: str | None, day: date | None, *, is_blocked: bool) -> None:
     """Describe the reasons with orders and money at risk, then the orders, newest first."""
-    database = _database()
+    database = _database(settings)
     selection = Selection(reason, day, day)
     table = BLOCKED_ORDERS if is_blocked else QUARANTINE.table
     found = quarantine.reasons(database, selection, table)
@@ -89,17 +90,29 @@ def list_orders(reason: str | None, day: date | None, *, is_blocked: bool) -> No
 @shop_option
 def show(order_id: str) -> None:
     """Show one order: what broke which rule, the money at risk, and the record as the shop sent it."""
-    now = contract_version(load_shop(Settings.from_environment().shop))
-    database = _database()
+    settings = Settings.from_environment()
+    holders: list[str] = []
+
+    def look(one: Settings) -> None:
+        if _show(one, order_id):
+            holders.append(one.shop)
+
+    for_each(settings, look)
+    if not holders:
+        raise click.ClickException(f"the order {plain(order_id)} is not in quarantine")
+
+
+def _show(settings: Settings, order_id: str) -> bool:
+    """Show an order of a shop; returns whether it is in quarantine."""
+    now = contract_version(load_shop(settings.shop))
+    database = _database(settings)
     found = quarantine.records(database, order_id)
     for row in undated_record(database, order_id):
         click.echo(f"order          {plain(row['order_id'])} of no day, first seen on {row['seen_on']}")
         click.echo(f"reason         {plain(row['reason'])}{', left out by a rule' if row['is_excluded'] else ''}")
         click.echo(f"money at risk  {_money(row)}")
         click.echo(_pretty(row["payload"]))
-        return
-    if not found:
-        raise click.ClickException(f"the order {plain(order_id)} is not in quarantine")
+        return True
     for row in found:
         click.echo(f"order          {plain(row['order_id'])} of {row['order_date']}, meant for {row['table_name']}")
         if row["kind"] != ORDER:
@@ -110,6 +123,7 @@ def show(order_id: str) -> None:
         click.echo(f"money at risk  {_money(row)}")
         click.echo(f"judged by      {_versions(row['contract_version'], now)}")
         click.echo(_pretty(row["payload"]))
+    return bool(found)
 
 
 @command.command(
@@ -128,8 +142,8 @@ def show(order_id: str) -> None:
 @click.option(
     "--stored", "is_stored", is_flag=True, help="Clean the stored answers again, without asking the shop for new ones."
 )
-@shop_option
-def replay(reason: str | None, day: date | None, order_id: str | None, *, is_stored: bool) -> None:
+@each_shop
+def replay(settings: Settings, reason: str | None, day: date | None, order_id: str | None, *, is_stored: bool) -> None:
     """Load the days of quarantined orders again, and say which orders came back.
 
     The days are loaded through the normal path and replaced as a whole. After a repair in the shop, the shop is asked
@@ -138,8 +152,7 @@ def replay(reason: str | None, day: date | None, order_id: str | None, *, is_sto
     """
     from analytics_pipeline.cli import loading, replaying  # noqa: PLC0415 - only this command of the three loads days
 
-    settings = Settings.from_environment()
-    database = _database()
+    database = _database(settings)
     held = quarantine.orders(database, Selection(reason, day, day, order_id))
     if not held:
         click.echo(_nothing(database))
@@ -157,8 +170,7 @@ def replay(reason: str | None, day: date | None, order_id: str | None, *, is_sto
         raise SystemExit(DOUBTFUL)
 
 
-def _database() -> Database:
-    settings = Settings.from_environment()
+def _database(settings: Settings) -> Database:
     return open_database(settings, load_shop(settings.shop))
 
 

@@ -3,29 +3,31 @@
 import click
 
 from analytics_pipeline.cli import Command, shop_option
+from analytics_pipeline.cli.opening import shop_database
 from analytics_pipeline.history.binding import binding_of, rebind
 from analytics_pipeline.late_changes.same_shop import ask_for_stored_orders
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.opening import open_source
-from analytics_pipeline.warehouse.connection import create_database, data_database
+from analytics_pipeline.warehouse.connection import create_database
 from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
 
 
 @click.command(
     "rebind",
     cls=Command,
-    examples=("analytics-pipeline rebind --shop my-shop.yaml",),
+    examples=("analytics-pipeline rebind --shop my-shop",),
 )
 @shop_option
 def command() -> None:
     """Confirm that the described shop is the one whose orders are stored, after its name or address has changed.
 
-    A few stored orders are asked for at the shop. The exit code is 1 when it has none of them, and nothing is written.
+    Of several shops one has to be named. A few stored orders are asked for at the shop; when it has none of them, the
+    exit code is 1 and nothing is written.
     """
     settings = Settings.from_environment()
     shop = load_shop(settings.shop)
-    database = data_database(settings)
+    database = shop_database(settings, shop)
     create_database(database)
     stored = read_stored(database)
     refuse_newer(database, stored)

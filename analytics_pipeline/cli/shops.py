@@ -15,6 +15,7 @@ import click
 
 from analytics_pipeline.cli import foreseen, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED, PENDING
+from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.settings import Settings
 
 ALL_TOGETHER = "all shops"
@@ -70,6 +71,19 @@ def each_shop_and_then(of_all: Work | None) -> Callable[[Callable[..., Answer | 
         return shop_option(command)
 
     return decorate
+
+
+def of_one_shop(_: click.Context, parameter: click.Parameter, value: Any) -> Any:  # noqa: ANN401 - click's
+    """Refuse an option, as its callback, where several shops are chosen.
+
+    Raises:
+        SettingsError: There are several, with their names.
+    """
+    if value is not None and len(shops := Settings.from_environment().names) > 1:
+        raise SettingsError(
+            f"{parameter.opts[0]} is for one shop, and there are {', '.join(shops)}: choose one with --shop NAME."
+        )
+    return value
 
 
 def for_each(settings: Settings, work: Work, *, is_json: bool = False, then: Work | None = None) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from analytics_pipeline.errors import MissingSecretError, SettingsError
-from analytics_pipeline.settings import DATABASE_URL, HOME, SHOP
+from analytics_pipeline.settings import DATABASE_URL, HOME
 from analytics_pipeline.shop.references import has_reference, resolve
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
@@ -148,16 +148,18 @@ def _refusal(database: Database, bound: Binding, shop: Shop) -> SettingsError:
     described = _described(shop)
     place = f" at {bound.base_url}" if bound.base_url is not None and bound.name == shop.name else ""
     other_place = f" at {described.base_url}" if place else ""
-    holds = f"{database.label} holds the shop {bound.name}{place}, not {shop.name}{other_place}; nothing was written. "
+    where = f" in {database.schema(RAW_ORDERS.table.schema)} and so on" if database.namespace else ""
+    is_not = f"not {shop.name}{other_place}; nothing was written. "
+    holds = f"{database.label} holds{where} the shop {bound.name}{place}, {is_not}"
     if place and not _has_orders(database):
         return SettingsError(
             f"{holds}No order is stored yet: `analytics-pipeline rebind` binds it to the address of the description."
         )
-    meant = "" if place else f"If {bound.name} is meant, name its description with --shop or {SHOP}. "
+    meant = "" if place else f"If {bound.name} is meant, name its description with --shop. "
     return SettingsError(
-        f"{holds}{meant}One database holds one shop: set {HOME} or {DATABASE_URL} to another place for {shop.name}. If "
-        "it is the same shop under another name or address, `analytics-pipeline rebind` asks it for stored orders and "
-        "binds it."
+        f"{holds}{meant}For {shop.name} beside it give the description a `namespace:` of its own, or set {HOME} or "
+        f"{DATABASE_URL} to another place. If it is the same shop under another name or address, `analytics-pipeline "
+        "rebind` asks it for stored orders and binds it."
     )
 
 

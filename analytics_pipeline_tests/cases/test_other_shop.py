@@ -66,7 +66,7 @@ def test_c17_another_shops_description_is_refused_before_anything_is_written(cas
         refused = command(case, *arguments)
         assert refused.exit_code == 1, refused.output
         assert "holds the shop small, not second" in refused.output
-        assert "If small is meant, name its description with --shop or ANALYTICS_SHOP." in refused.output
+        assert "If small is meant, name its description with --shop." in refused.output
     doctor = command(case, "doctor")
     assert "FAIL  holds" in doctor.output
     assert doctor.exit_code == 1

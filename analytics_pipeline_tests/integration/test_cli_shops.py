@@ -93,6 +93,25 @@ def test_of_two_shops_one_that_is_down_is_named_and_the_other_is_loaded_to_its_o
     assert "mart         marts.daily_revenue_of_shops: as the shops have their days" in american
     assert f"GAP          us lacks {yesterday(tmp_path, 'us')}" in american
     assert [call("status", "--shop", name).exit_code for name in (*ZONES, "fr")] == [0, 0, FAILED]
+    planned = json.loads(call("plan", "--json", "--shop", "all").stdout)
+    assert {name: plan["schema"] for name, plan in planned.items()} == {"de": [], "us": []}
+    for arguments in (["alerts"], ["anomalies"], ["excerpts"], ["quarantine", "list"]):
+        told = call(*arguments)
+        assert (told.exit_code, told.stdout.count("== ")) == (0, 2), told.output
+    assert "run_failed" in call("alerts").stdout.partition("== us")[2]
+    examined = call("doctor").stdout.partition("== us")
+    assert ["\nFAIL  shop" in part for part in (examined[0], examined[2])] == [False, True]
+    assert "schemas and tables can be created in us_raw, us_clean, us_ops and us_marts" in examined[2]
+
+
+def test_what_is_for_one_shop_names_those_there_are(call: Call) -> None:
+    for arguments in (["rebind"], ["shop", "preview"], ["plan", "--cells", "changes.csv"]):
+        refused = call(*arguments)
+        assert refused.exit_code == FAILED
+        assert "de, us" in refused.stderr
+        assert "choose one with --shop NAME" in refused.stderr
+    checked = call("shop", "check", "--offline")
+    assert (checked.exit_code, checked.stdout.count("ok    description")) == (0, 2)
 
 
 @pytest.mark.usefixtures("instance")

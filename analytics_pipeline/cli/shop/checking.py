@@ -6,13 +6,16 @@ from datetime import date
 import click
 
 from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.exit_codes import FAILED
 from analytics_pipeline.cli.preview import MappedValue, Preview
 from analytics_pipeline.cli.probes import all_pass
 from analytics_pipeline.cli.run import Day
-from analytics_pipeline.cli.shop.choosing import chosen
+from analytics_pipeline.cli.shop.choosing import shop_argument
 from analytics_pipeline.cli.shop_probes import offline_probes, shop_probes
+from analytics_pipeline.cli.shops import each_shop
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.plain import plain_lines
+from analytics_pipeline.settings import Settings
 
 WIDEST, MOST_WORDS = 48, 600
 
@@ -21,22 +24,25 @@ WIDEST, MOST_WORDS = 48, 600
     "check",
     cls=Command,
     examples=(
+        "analytics-pipeline shop check",
         "analytics-pipeline shop check garden-shop",
         "analytics-pipeline shop check ./shops/garden-shop.yaml --offline",
         "analytics-pipeline shop check garden-shop --date 2026-11-22",
     ),
     short_help="Check a description, offline and against the shop.",
 )
-@click.argument("shop", metavar="NAME|FILE")
+@shop_argument
 @click.option("--offline", "is_offline", is_flag=True, help="Only the file; the shop is not asked.")
 @click.option("--date", "day", type=Day(), help="Business day of the orders; the last one with orders by default.")
-def command(shop: str, day: date | None, *, is_offline: bool) -> None:
+@each_shop
+def command(settings: Settings, day: date | None, *, is_offline: bool) -> None:
     """Check a description: every fault of the file, then credentials, rights, clock, and the records of each list.
 
+    Without a name all descriptions of the project folder are checked.
     Of each mapped path it says in how many records it was found. The exit code is 1 when something fails; a warning is
     no failure. Nothing is written.
     """
-    reference = chosen(shop)
+    reference = settings.shop
     previews: list[tuple[str, Preview]] = []
     probes = (
         offline_probes(reference)
@@ -49,7 +55,7 @@ def command(shop: str, day: date | None, *, is_offline: bool) -> None:
         for line in _mapped(found.mapped):
             click.echo(f"  {line}")
     if not has_passed:
-        raise SystemExit(1)
+        raise SystemExit(FAILED)
 
 
 def _show_words(error: PipelineError) -> None:

@@ -1,13 +1,15 @@
 """Which description a command of `shop` means: a name of the project folder or the package, or a path."""
 
-import os
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
-from analytics_pipeline.settings import SHOP, Settings
+import click
+
+from analytics_pipeline.cli import choose_shop
 
 
-def chosen(reference: str) -> str:
-    """Return what `load_shop` takes: a name is that of a description in the project folder first."""
-    is_file = Path(reference).suffix != "" or len(Path(reference).parts) > 1
-    environment = {**os.environ, SHOP: str(Path(reference).absolute()) if is_file else reference}
-    return Settings.from_environment(environment).shop
+def shop_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add an argument that says what `--shop` does, which is left out where it is clear."""
+    return click.argument(
+        "named", required=False, callback=choose_shop, expose_value=False, is_eager=True, metavar="[NAME|FILE]"
+    )(command)

@@ -9,14 +9,15 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from analytics_pipeline.cli import Command
+from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.figures import cents, counted
 from analytics_pipeline.cli.preview import OrdersPreview, last_day_with_orders, preview_orders
 from analytics_pipeline.cli.run import Day
-from analytics_pipeline.cli.shop.choosing import chosen
+from analytics_pipeline.cli.shop.choosing import shop_argument
 from analytics_pipeline.errors import ShopRefusedError
 from analytics_pipeline.plain import plain
 from analytics_pipeline.profile.fields import Field
+from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.shop.spec import PageProducts, Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
@@ -38,15 +39,16 @@ UNITS = {"units_sold": "units", "units_returned": "quantity"}
     ),
     short_help="Show what a description makes of one business day.",
 )
-@click.argument("shop", metavar="NAME|FILE")
+@shop_argument
+@shop_option
 @click.option("--date", "day", type=Day(), help="The business day; the last one with orders by default.")
-def command(shop: str, day: date | None) -> None:
+def command(day: date | None) -> None:
     """Show the orders of a business day as they would be stored, and what would not be.
 
     Orders, what their own totals prove, what would go into quarantine or be left out, the day's figures, and fields
     that the description does not read; of products from public pages those of one page. Nothing is written.
     """
-    described = load_shop(chosen(shop))
+    described = load_shop(Settings.from_environment().shop)
     with ShopClient(described) as client:
         until = last_awaited_day(client.shop, datetime.now(UTC))
         of_day = day or last_day_with_orders(client, until)
