@@ -45,7 +45,7 @@ def shop_probes(reference: str, day: date | None, *, seen: Seen = lambda _, __: 
 
     yield "orders", partial(_orders, connect, day, seen)
     yield "customers", partial(_dimension, connect, preview_customers, partial(seen, "customers"))
-    yield "products", partial(_products, connect, partial(seen, "products"))
+    yield "products", lambda: _products(load_shop(reference), connect, partial(seen, "products"))
 
 
 def offline_probes(reference: str) -> Iterator[Probe]:
@@ -129,9 +129,7 @@ def _dimension(
     return _describe(found, messages, is_odd=bool(found.quarantined))
 
 
-def _products(connect: Callable[[], ShopClient], seen: Callable[[Preview], None]) -> str:
-    with connect() as client:
-        shop = client.shop
+def _products(shop: Shop, connect: Callable[[], ShopClient], seen: Callable[[Preview], None]) -> str:
     if not isinstance(shop.products, PageProducts):
         return _dimension(connect, preview_products, seen)
     from analytics_pipeline.cli.pages import describe_pages  # noqa: PLC0415 - loads the parsers of HTML and XML

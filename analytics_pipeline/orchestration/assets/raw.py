@@ -162,7 +162,9 @@ def _raw_asset(
         description = "No other day was made by another time zone, currency or mapping than the description's of now."
         checks.append(dg.AssetCheckSpec(SAME_RULES, asset=dg.AssetKey(table.path), description=description))
         checks.append(days_spec(table))
-    return table_asset(table, described, kinds={"api", "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings)
+    is_of_pages = contract is RAW_PRODUCTS and isinstance(described.products, PageProducts)
+    kinds = {"web" if is_of_pages else "api", "postgres"}
+    return table_asset(table, described, kinds=kinds, pool=SHOP_POOL, check_specs=checks, **settings)
 
 
 def _extracted(
