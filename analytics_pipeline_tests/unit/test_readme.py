@@ -13,6 +13,7 @@ import pydantic
 import pytest
 
 from analytics_pipeline import settings
+from analytics_pipeline.catalogue import build_installation
 from analytics_pipeline.cli import COMMANDS
 from analytics_pipeline.cli import demo as demo_command
 from analytics_pipeline.cli.init import TEMPLATE
@@ -168,10 +169,14 @@ def test_the_descriptions_and_the_mart_of_the_readme_can_be_used_as_they_are(tmp
 def test_the_page_about_marts_names_every_key_and_its_example_can_be_used_as_it_is(tmp_path: Path) -> None:
     messages = {code.partition(":")[0] for row in rows_of(DOCS / "marts.md", "Key") for code in codes_of(row["Key"])}
     assert messages == set(KEYS)
-    [statement] = blocks_of(DOCS / "marts.md", "sql")
+    statement, of_all_shops = blocks_of(DOCS / "marts.md", "sql")
     (tmp_path / "daily_orders.sql").write_text(statement, encoding="utf-8")
     [mart] = load_marts(tmp_path)
     assert [check.said.name for check in mart.checks] == ["orders_are_none_or_more", "few_orders_are_cancelled"]
+    (tmp_path / "marts").mkdir()
+    (tmp_path / "marts" / "sales_of_shops.sql").write_text(of_all_shops, encoding="utf-8")
+    found = build_installation(["demo"], tmp_path)
+    assert ([mart.table.name for mart in found.marts], found.broken_marts) == (["sales_of_shops"], ())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(CHECKOUT)))
