@@ -33,7 +33,7 @@ from analytics_pipeline.sources.files.rows import (
     shown,
     why_left_out,
 )
-from analytics_pipeline.sources.files.shaping import Shaper, columns_of
+from analytics_pipeline.sources.files.shaping import Shaper, columns_of, places_of_dates
 from analytics_pipeline.sources.files.types import plain_value
 
 CHUNK = 5_000
@@ -69,6 +69,7 @@ class ExcelRows:
             self._header, self._first_row = self._read_header(sheet, merged)
         self._merged = _joined([(top, bottom) for _, top, _, bottom in merged])
         self.names = columns_of(self._header, content.reading, needed, self._path, self._first_row - 1)
+        self._dates = places_of_dates(self.names, content.reading)
 
     def chunks(self) -> Iterator[Rows]:
         """Yield the rows from the first one on.
@@ -94,7 +95,7 @@ class ExcelRows:
             record = record_of(self.names, map(plain_value, cells))
             if self._is_merged(number):
                 result.faults.append(Fault(number, "merged_cells", text, last_line=number, record=record))
-            elif reason := why_left_out(cells, self._header):
+            elif reason := why_left_out(cells, self._header, self._dates):
                 leave_out(result.excluded, Fault(number, reason, text, last_line=number, record=record))
             elif len(cells) > width:
                 result.faults.append(Fault(number, "too_many_columns", text, last_line=number, record=record))

@@ -28,6 +28,7 @@ class JsonRows:
     def __init__(self, content: Content, needed: Collection[str]) -> None:
         """Reads nothing yet; `needed` are columns that at least one line has to have."""
         self._content = content
+        self._cells = OneByOne(content.reading)
         self._needed = {*needed, *content.reading.columns} - {*content.reading.optional}
 
     def chunks(self) -> Iterator[Rows]:
@@ -57,7 +58,6 @@ class JsonRows:
 
     def _rows(self, lines: list[str], first: int) -> Rows:
         rows = Rows([], [])
-        cells = OneByOne(self._content.reading)
         for number, line in enumerate(lines, first):
             if not line.strip():
                 if line.strip("\r\n"):
@@ -67,7 +67,7 @@ class JsonRows:
             if record is None:
                 rows.faults.append(Fault(number, _reason(line), shown(storable(line)), last_line=number))
                 continue
-            rows.unreadable.extend(cells.read(record, number))
+            rows.unreadable.extend(self._cells.read(record, number))
             rows.records.append(record)
             rows.lines.append(number)
         return rows

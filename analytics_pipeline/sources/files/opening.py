@@ -137,6 +137,8 @@ def format_of(path: str, start: bytes, reading: Reading) -> Format:
     named = _SUFFIXES.get(bare.rsplit(".", 1)[-1])
     guessed: Format = binary or named or ("json_lines" if lower.startswith(b"{") else "csv")
     kind = reading.format or guessed
+    if kind == "json_lines" and lower.startswith(b"["):
+        raise DamagedFileError("is one list of JSON, and no lines: write one object a line", path=path)
     if (binary or kind in _BINARY) and kind != binary:
         seen = binary or "no such file by its first bytes"
         raise DamagedFileError(f"is described or named as {kind}, and is {seen}; check format", path=path)

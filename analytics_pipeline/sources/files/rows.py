@@ -4,7 +4,7 @@ How a format is read is in delimited.py and its neighbours; here is only what th
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,21 +108,29 @@ def is_blank(row: Mapping[str, object] | Sequence[object]) -> bool:
     return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)
 
 
-def why_left_out(row: Sequence[Any], header: Sequence[Any]) -> str | None:
-    """Why a row is left out on purpose, a key of `REASONS`; None of one that is not."""
+def why_left_out(row: Sequence[Any], header: Sequence[Any], dates: Collection[int] = ()) -> str | None:
+    """Why a row is left out on purpose, a key of `REASONS`; None of one that is not. See `is_total` for `dates`."""
     if is_blank(row):
         return "blank_row"
     if [*row] == [*header]:
         return "repeated_header"
-    return "total_row" if is_total([*row, *[None] * (len(header) - len(row))]) else None
+    return "total_row" if is_total([*row, *[None] * (len(header) - len(row))], dates) else None
 
 
-def is_total(row: Sequence[Any]) -> bool:
-    """Whether the first cell that holds something says that the row is a total, and another one holds nothing."""
-    first = next((cell for cell in row if cell is not None and str(cell).strip()), None)
-    if not isinstance(first, str) or not _TOTALS.fullmatch(first.strip().rstrip(":").strip()):
+def is_total(row: Sequence[Any], dates: Collection[int] = ()) -> bool:
+    """Whether the first cell that holds something says that the row is a total, and another one holds nothing.
+
+    Args:
+        row: The cells.
+        dates: Places of the columns of dates: a row with a date is a sale, whatever its product is called.
+    """
+    first = next((place for place, cell in enumerate(row) if not is_blank([cell])), None)
+    if first is None or not isinstance(row[first], str):
         return False
-    return any(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in row)
+    if not _TOTALS.fullmatch(row[first].strip().rstrip(":").strip()):
+        return False
+    has_date = any(place != first and not is_blank([row[place]]) for place in dates if place < len(row))
+    return not has_date and any(is_blank([cell]) for cell in row)
 
 
 def leave_out(excluded: list[Fault], fault: Fault) -> None:

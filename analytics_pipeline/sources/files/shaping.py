@@ -123,7 +123,7 @@ class Shaper:
                 row[place] = plain_value(row[place])
         for row in rows:
             if "" in row:
-                row[:] = [None if cell == "" else cell for cell in row]
+                _empty_to_null(row)
         names = self.names
         records = [dict(zip(names, row)) for row in rows]  # noqa: B905  # strict costs a third more, of half a second
         return records, [self._fault(*one, lines, records) for one in sorted(bad)]
@@ -147,6 +147,13 @@ class Shaper:
 
     def _fault(self, row: int, place: int, text: str, lines: Sequence[int], records: Sequence[Record]) -> Fault:
         return Fault(lines[row], _REASONS[self._kinds[place]], text, self.names[place], lines[row], records[row])
+
+
+def _empty_to_null(row: list[Any]) -> None:
+    if row.count("") == 1:
+        row[row.index("")] = None
+    else:
+        row[:] = [None if cell == "" else cell for cell in row]
 
 
 class OneByOne:
@@ -180,6 +187,11 @@ def one_form(cell: object, reader: Cached, kind: ColumnType, *, is_1904: bool = 
     if kind == "number":
         return number_of(plain_value(cell))
     return date_of(cell if isinstance(cell, date) else plain_value(cell), is_1904=is_1904)
+
+
+def places_of_dates(names: Sequence[str], reading: Reading) -> list[int]:
+    """The places of the columns of dates."""
+    return [place for place, name in enumerate(names) if reading.columns.get(name) == "date"]
 
 
 def without_sums(chunks: Callable[[], Iterator[Rows]], names: Sequence[str], reading: Reading) -> Iterator[Rows]:

@@ -35,22 +35,15 @@ _FIRST_SERIAL, _LAST_SERIAL = 61, 401_769
 
 
 class Cached(dict[str, str | None]):
-    """The one form of each text of a column, remembered.
-
-    Attributes:
-        bad: Texts that are none of the type; they are remembered with None.
-    """
+    """The one form of each text of a column, remembered; None of one that is blank, or none of the type."""
 
     def __init__(self, canonical: Canonical) -> None:
         super().__init__()
         self._canonical = canonical
-        self.bad: set[str] = set()
 
     def __missing__(self, text: str) -> str | None:
         bare = text.translate(_SPACES).strip()
         found = self._canonical(bare) if bare else None
-        if bare and found is None:
-            self.bad.add(text)
         self[text] = found
         return found
 
@@ -58,7 +51,6 @@ class Cached(dict[str, str | None]):
         """Forget what is remembered, where it has become much."""
         if len(self) > _MOST_REMEMBERED:
             self.clear()
-            self.bad.clear()
 
 
 def reader_of(kind: ColumnType, reading: Reading) -> Cached | None:

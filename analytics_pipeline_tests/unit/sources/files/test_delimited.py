@@ -1,8 +1,12 @@
 """CSV and TSV: rows with their lines, what is no row, and what one broken quote may cost."""
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from analytics_pipeline.errors import DamagedFileError, MissingColumnError
 from analytics_pipeline.sources.files import delimited
@@ -79,6 +83,12 @@ def test_rows_with_other_numbers_of_columns_are_faults_with_what_they_hold(tmp_p
     assert found.lines == [4, 5]
 
 
+def test_a_delimiter_at_the_end_of_all_lines_makes_no_column(tmp_path: Path) -> None:
+    found = read_text(tmp_path, "a,b,\n1,2,\n3,4,\n")
+    assert (found.records, found.faults) == ([{"a": "1", "b": "2"}, {"a": "3", "b": "4"}], [])
+    assert read_text(tmp_path, "a,b,\n1,2,x\n").reasons == [(2, "too_many_columns")]
+
+
 def test_a_nul_byte_is_a_fault_of_its_row(tmp_path: Path) -> None:
     found = read_text(tmp_path, "a,b\n1,x\n2,\x00y\n3,z\n")
     assert (found.reasons, found.lines) == ([(3, "nul_byte")], [2, 4])
@@ -108,6 +118,10 @@ def test_a_last_row_of_nothing_but_sums_is_a_total_and_one_of_other_numbers_is_a
 def test_a_product_called_total_is_a_row(tmp_path: Path) -> None:
     found = read_text(tmp_path, "product,price\nTotal,1.00\nSum,2.00\n", columns={"price": "number"})
     assert len(found.records) == 2
+    text = "customer,product,date,price\n,Total,2026-01-01,1.00\n17,x,2026-01-01,2.00\n,Total,,3.00\n"
+    dated = read_text(tmp_path, text, columns={"date": "date", "price": "number"})
+    assert [record["product"] for record in dated.records] == ["Total", "x"]
+    assert [(one.line, one.reason) for one in dated.excluded] == [(4, "total_row")]
 
 
 def test_a_column_that_is_called_otherwise_is_refused_with_the_name_and_the_remedy(tmp_path: Path) -> None:
@@ -148,3 +162,51 @@ def test_a_header_may_stand_lower_be_given_or_be_all_there_is(tmp_path: Path) ->
     assert (alone.records, alone.faults) == ([], [])
     with pytest.raises(DamagedFileError, match="has no header"):
         read_text(tmp_path, "\n \n")
+
+
+DRAWN = settings(max_examples=80, deadline=None, derandomize=True, database=None)
+
+
+CELLS = st.text(st.sampled_from("ab1,;\"'\n\r\t =|ü€\u2028\x0b"), max_size=8)
+
+
+def test_what_the_csv_module_writes_is_read_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delimited, "CHUNK", 32)
+
+    def is_read(rows: list[list[str]], end: str) -> None:
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator=end, quoting=csv.QUOTE_ALL)
+        writer.writerows([["first", "second", "third"], *rows])
+        found = read_text(tmp_path, out.getvalue())
+        kept = [row for row in rows if any(cell.strip() for cell in row)]
+        assert [[value or "" for value in record.values()] for record in found.records] == kept
+        assert (found.faults, len(found.lines)) == ([], len(kept))
+
+    rows = st.lists(st.lists(CELLS, min_size=3, max_size=3), max_size=12)
+    DRAWN(given(rows=rows, end=st.sampled_from(["\n", "\r\n"]))(is_read))()
+
+
+def test_broken_lines_anywhere_cost_no_other_row_and_none_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def is_read(broken: dict[int, str], size: int) -> None:
+        monkeypatch.setattr(delimited, "CHUNK", size)
+        lines = [f'{number},"t, {number}",2026-01-01,{number}.50' for number in range(20)]
+        for place, line in sorted(broken.items(), reverse=True):
+            lines.insert(place, line)
+        text = "id,title,date,price\n" + "".join(f"{line}\n" for line in lines)
+        found = read_text(tmp_path, text, columns={"date": "date", "price": "number"})
+        assert [record["id"] for record in found.records] == [str(number) for number in range(20)]
+        assert {fault.line for fault in found.faults} == {at + 2 for at, line in enumerate(lines) if "bad" in line}
+
+    lines = [
+        'bad,"x,2026-01-01,1',
+        '"bad',
+        'bad"',
+        'bad,"x" y",2026-01-01,1',
+        "bad,1",
+        "bad,1,2026-01-01,2,3",
+        '"bad,""',
+    ]
+    places = st.dictionaries(st.integers(0, 20), st.sampled_from(lines), max_size=5)
+    DRAWN(given(broken=places, size=st.sampled_from([1, 60, 10**6]))(is_read))()

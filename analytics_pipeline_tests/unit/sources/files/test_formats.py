@@ -61,6 +61,14 @@ def test_a_line_that_is_no_object_is_a_fault_of_its_own(tmp_path: Path) -> None:
     assert found.reasons == [(2, "no_json_object"), (3, "no_json_object"), (4, "wrong_encoding")]
 
 
+def test_a_list_of_json_is_refused_since_it_has_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "sales.json").write_text(json.dumps([{"a": 1}, {"a": 2}], indent=1))
+    with pytest.raises(DamagedFileError, match=r"sales\.json: is one list of JSON.*one object a line"):
+        read(tmp_path / "sales.json")
+    (tmp_path / "sales.json").write_text('{"a": 1}\n{"a": 2}\n')
+    assert read(tmp_path / "sales.json").records == [{"a": 1}, {"a": 2}]
+
+
 def test_a_column_that_no_line_has_is_refused_and_one_that_some_lack_is_not(tmp_path: Path) -> None:
     path = tmp_path / "sales.jsonl"
     path.write_text('{"id": 1, "unit_price": 2}\n{"id": 2}\n')
