@@ -26,7 +26,7 @@ from analytics_pipeline.orchestration.assets.shop_reports import build_report_as
 from analytics_pipeline.orchestration.assets.shops import broken_shop_specs
 from analytics_pipeline.orchestration.checks.freshness import build_freshness_check
 from analytics_pipeline.orchestration.checks.marts import mart_checks
-from analytics_pipeline.orchestration.checks.orders import ORDER_CHECKS, REFERENCE_CHECKS
+from analytics_pipeline.orchestration.checks.orders import order_checks, reference_checks
 from analytics_pipeline.orchestration.checks.own import build_own_checks
 from analytics_pipeline.orchestration.checks.reconciliation import RECONCILIATION_CHECKS
 from analytics_pipeline.orchestration.checks.related import related_checks
@@ -88,7 +88,7 @@ def _assemble(installation: Installation) -> dg.Definitions:
 def _of_one_shop(catalogue: Catalogue) -> dg.Definitions:
     shop, marts = catalogue.shop, catalogue.marts
     partitions = daily_partitions(shop)
-    jobs = build_jobs(catalogue)
+    jobs, references = build_jobs(catalogue), reference_checks(shop)
     specs = [
         *followed_specs(shop),
         *broken_mart_specs(catalogue.broken),
@@ -106,8 +106,8 @@ def _of_one_shop(catalogue: Catalogue) -> dg.Definitions:
             *(spec_in(spec, shop) for spec in specs),
         ],
         asset_checks=[
-            build_check("check_orders", ORDER_CHECKS, catalogue),
-            build_check("check_references", REFERENCE_CHECKS, catalogue),
+            build_check("check_orders", order_checks(shop), catalogue),
+            *([build_check("check_references", references, catalogue)] if references else []),
             build_check("check_marts", mart_checks(shop.cannot_tell), catalogue),
             build_check("check_reconciliation", RECONCILIATION_CHECKS, catalogue),
             *([build_check("check_related", related_checks(shop), catalogue)] if shop.orders.related else []),

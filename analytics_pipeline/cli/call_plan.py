@@ -14,12 +14,18 @@ from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import PageProducts, Shop
 from analytics_pipeline.sources.calls import CallPlan, ListCalls, plan_calls
 from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.opening import open_directly
 
 MINUTE = 60
 
 
 def tell_plan(settings: Settings, shop: Shop, days: Days) -> None:
     """Ask the shop what reading some days takes, say so, and keep it for the run of the same days."""
+    if shop.is_of_files:
+        with open_directly(shop) as source:
+            found = source.check()
+        click.echo(f"{'; '.join([found.summary, *found.notes])}. Files are read once, and no request is made.")
+        return
     with ShopClient(shop) as client:
         plan = plan_calls(client, days.first, days.last)
         asked = client.statistics.requests

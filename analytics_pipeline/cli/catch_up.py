@@ -38,7 +38,8 @@ def command(settings: Settings, parked: bool) -> None:  # noqa: FBT001 - click's
     """Ask the shop which orders changed since the last poll, and load their business days again.
 
     Days are loaded oldest first, contiguous ones in one run. The exit code is 1 when the shop could not be asked or a
-    run failed; the days of a failed run stay stale. It is 3 when something that was written has to be looked at.
+    run failed; the days of a failed run stay stale. It is 3 when something that was written has to be looked at, or a
+    file of the shop is refused.
     """
     catalogue = installed(settings)
     shop = catalogue.shop
@@ -63,7 +64,7 @@ def command(settings: Settings, parked: bool) -> None:  # noqa: FBT001 - click's
         is_answering=found.requests > 0,
     )
     click.echo(describe_poll(found, ranges))
-    failed, doubtful = False, False
+    failed, doubtful = False, found.files is not None and bool(found.files.refused)
     waiting = list(ranges)
     while waiting:
         days = waiting.pop(0)

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from analytics_pipeline.cli.figures import cents
+from analytics_pipeline.cli.files import file_lines
 from analytics_pipeline.cli.held import held_line, overdue_note, read_held
 from analytics_pipeline.cli.proofs import proof_lines
 from analytics_pipeline.days import Days, business_day
@@ -42,8 +43,12 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
     """Yield the lines of `status`; the tables of the history are there."""
     yield f"maturity     {_maturity(database, shop, now)}"
     yield f"late changes {_looked(database, shop)}"
-    held = read_held(database, shop, now)
-    yield f"held         {held_line(held, shop)}"
+    note = ""
+    if not shop.is_of_files:  # each look holds the files against what is stored
+        held = read_held(database, shop, now)
+        yield f"held         {held_line(held, shop)}"
+        note = overdue_note(held.overdue)
+    yield from file_lines(database, shop, now)
     yield f"stale        {_stale(database)}{_waiting(database, shop)}"
     for days in gaps_of(shop, written_days(database, CLEAN_SALES.table), now).too_large:
         yield f"gap          {describe_gap(days)}"
@@ -52,7 +57,7 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
     deleted = _counted(deleted_count(database), "order")
     yield f"deleted      {deleted} that the shop no longer has (ops.deleted_orders)"
     yield from proof_lines(database, shop)
-    yield from _reconciliation(database, overdue_note(held.overdue))
+    yield from _reconciliation(database, note)
 
 
 def _maturity(database: Database, shop: Shop, now: datetime) -> str:

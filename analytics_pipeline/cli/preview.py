@@ -7,29 +7,28 @@ import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 
 import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.cli.children import ask_for_children
+from analytics_pipeline.days import Days
 from analytics_pipeline.decoding.mapping import compile_path, decode
 from analytics_pipeline.profile.fields import Field, FieldProfile
 from analytics_pipeline.profile.mapped import expressions_of, mapped_paths, personal_paths
 from analytics_pipeline.profile.unfound import Unfound, unfound
 from analytics_pipeline.shop.spec import Records, Shop
-from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.extraction import Extraction
-from analytics_pipeline.sources.lists import extract_customers, extract_orders, extract_products
+from analytics_pipeline.sources.api import ApiSource
+from analytics_pipeline.sources.records import Records as Read
+from analytics_pipeline.sources.source import Source
 from analytics_pipeline.transforms.dimensions import clean_customers, clean_products
 from analytics_pipeline.transforms.email import EmailKey
 from analytics_pipeline.transforms.orders import DIFFERS, CleanOrders, clean_orders
 from analytics_pipeline.transforms.records import Columns, Faults, OrderReader
-from analytics_pipeline.transforms.related import put_into_orders
+from analytics_pipeline.transforms.related import NO_CHILDREN, put_into_orders
 
 EXAMPLES = 3
-FIRST_SPAN, WIDER = 7, 8
-"""Days that are asked for after yesterday, and how much longer each further range is."""
 HOLDERS = {"object", "list"}
 STATED = ("discounts", "taxes", "total")
 """Totals that an order may state of itself."""
@@ -134,22 +133,22 @@ class OrdersPreview(Preview):
     unmapped: tuple[Field, ...] = ()
 
 
-def preview_orders(client: ShopClient, day: date) -> OrdersPreview:
-    """Ask for the orders of a business day and clean them.
+def preview_orders(source: Source, day: date) -> OrdersPreview:
+    """Read the orders of a business day and clean them.
 
     Raises:
-        PipelineError: As `extract_orders`.
+        PipelineError: As `Source.orders`.
     """
-    extraction = extract_orders(client, day, day)
+    shop, extraction = source.shop, source.orders(Days(day, day))
     raw = _read(extraction)
-    children = ask_for_children(client, raw, day, day)
-    cleaned = clean_orders(raw, client.shop, EmailKey(secrets.token_bytes()), children=children)
+    children = ask_for_children(source.client, raw, day, day) if isinstance(source, ApiSource) else NO_CHILDREN
+    cleaned = clean_orders(raw, shop, EmailKey(secrets.token_bytes()), children=children)
     faults = cleaned.quarantine["column_name"] + ": " + cleaned.quarantine["reason"]
-    documents, profile = _profiled(raw, client.shop.orders)
+    documents, profile = _profiled(raw, shop.orders)
     if len(documents) == len(raw):
         places = zip(raw["order_id"], raw["order_date"], strict=True)
-        put_into_orders(documents, places, children, client.shop, Faults())
-    mapped = _mapped(client.shop.orders, _values_of_orders(client.shop, documents))
+        put_into_orders(documents, places, children, shop, Faults())
+    mapped = _mapped(shop.orders, _values_of_orders(shop, documents))
     return OrdersPreview(
         len(raw),
         extraction.source_count,
@@ -157,73 +156,38 @@ def preview_orders(client: ShopClient, day: date) -> OrdersPreview:
         len(cleaned.orders),
         tuple(_fates(faults, cleaned.quarantine["order_id"])),
         tuple(_fates(cleaned.exclusions["reason"], cleaned.exclusions["order_id"])),
-        _unfound(client.shop.orders, profile),
+        _unfound(shop.orders, profile),
         tuple(_shared_ids(cleaned)),
         mapped,
         cleaned=cleaned,
         identities=tuple(_identities(mapped, cleaned)),
-        unmapped=_unmapped(client.shop.orders, profile),
+        unmapped=_unmapped(shop.orders, profile),
     )
 
 
-def preview_customers(client: ShopClient) -> Preview:
-    """Ask for the first page of customers and clean it; raises as `preview_orders`."""
-    extraction = extract_customers(client)
+def preview_customers(source: Source) -> Preview:
+    """Read the first page of customers, or all that files have, and clean it; raises as `preview_orders`."""
+    extraction = source.customers()
     raw = _read(extraction, pages=1)
-    cleaned = clean_customers(raw, client.shop, EmailKey(secrets.token_bytes()))
-    return _of_dimension(extraction, raw, client.shop.customers, len(cleaned.rows), cleaned.unreadable)
+    cleaned = clean_customers(raw, source.shop, EmailKey(secrets.token_bytes()))
+    return _of_dimension(extraction, raw, source.shop.customers, len(cleaned.rows), cleaned.unreadable)
 
 
-def preview_products(client: ShopClient) -> Preview:
-    """Ask for the first page of products and clean it; raises as `preview_orders`."""
-    extraction = extract_products(client)
+def preview_products(source: Source) -> Preview:
+    """Read the first page of products, or all that files have, and clean it; raises as `preview_orders`."""
+    extraction = source.products()
     raw = _read(extraction, pages=1)
-    cleaned = clean_products(raw, client.shop)
-    return _of_dimension(extraction, raw, client.shop.products, len(cleaned.rows), cleaned.unreadable)
+    cleaned = clean_products(raw, source.shop)
+    return _of_dimension(extraction, raw, source.shop.products, len(cleaned.rows), cleaned.unreadable)
 
 
-def last_day_with_orders(client: ShopClient, until: date) -> date | None:
-    """Return the last business day up to `until` on which the shop has an order, None when it has none.
-
-    Longer and longer ranges are asked for, back to the shop's first day, and the one that has orders is halved: a few
-    dozen requests for years. A shop that takes no window is read once, from end to end.
-
-    Raises:
-        PipelineError: As `extract_orders`.
-    """
-    first_day = client.shop.first_day
-    if until < first_day:
-        return None
-    if client.shop.api_orders.created_window is None:
-        days = [max(batch.column("order_date").to_pylist()) for batch in extract_orders(client, first_day, until)]
-        return max(days, default=None)
-
-    def has_orders(first: date, last: date) -> bool:
-        return any(batch.num_rows for batch in extract_orders(client, first, last))
-
-    last, span = until, 1
-    while not has_orders(first := max(first_day, last - timedelta(days=span - 1)), last):
-        if first == first_day:
-            return None
-        last, span = first - timedelta(days=1), FIRST_SPAN if span == 1 else span * WIDER
-    while first < last:
-        middle = first + (last - first) // 2
-        if has_orders(middle + timedelta(days=1), last):
-            first = middle + timedelta(days=1)
-        else:
-            last = middle
-    return last
-
-
-def _read(extraction: Extraction, pages: int | None = None) -> pd.DataFrame:
+def _read(extraction: Read, pages: int | None = None) -> pd.DataFrame:
     batches = [batch for _, batch in zip(range(pages), extraction, strict=False)] if pages else list(extraction)
     frame: pd.DataFrame = pa.Table.from_batches(batches, schema=extraction.schema).to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
 
-def _of_dimension(
-    extraction: Extraction, raw: pd.DataFrame, endpoint: Records, clean: int, unreadable: list[str]
-) -> Preview:
+def _of_dimension(extraction: Read, raw: pd.DataFrame, endpoint: Records, clean: int, unreadable: list[str]) -> Preview:
     found = preview_of(raw, endpoint, clean, unreadable)
     return replace(found, source_count=extraction.source_count, other_days=extraction.outside_window)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.proofs import (
     COUNT,
+    FILES,
     PROVED,
     REFUSED,
     REPEAT,
@@ -12,6 +13,7 @@ from analytics_pipeline.history.proofs import (
     read_proofs,
     related_in_doubt,
 )
+from analytics_pipeline.history.proving import NO_COUNT
 from analytics_pipeline.shop.spec import Orders, Shop
 from analytics_pipeline.warehouse.connection import Database
 
@@ -24,12 +26,16 @@ def proof_lines(database: Database, shop: Shop) -> Iterator[str]:
     proved = [proof for proof in proofs if proof.state == PROVED]
     counted = [proof for proof in proved if proof.basis == COUNT]
     repeated = [proof for proof in proved if proof.basis == REPEAT]
-    uncounted = [proof for proof in proofs if proof.state != REFUSED and proof.basis != COUNT]
+    uncounted = [proof for proof in proofs if proof.state != REFUSED and proof.basis not in {COUNT, FILES}]
+    of_files = [proof for proof in proved if proof.basis == FILES]
     parts = [f"{len(counted)} of {len(proofs)} days held against the shop's count"]
+    if shop.is_of_files:
+        parts = [f"{len(of_files)} of {len(proofs)} days have all that files have of them"]
     if uncounted:
         faults = sorted({proof.reason for proof in uncounted if proof.basis != REPEAT and proof.reason})
         is_described = isinstance(shop.orders, Orders) and shop.orders.count_place is not None
-        why = faults[-1] if is_described and faults else "the shop gives no count"
+        why = faults[-1] if is_described and faults else NO_COUNT
+        why = "no file has rows of them" if shop.is_of_files else why
         parts.append(f"{len(uncounted)} not compared ({why})")
     if repeated:
         parts.append(f"{len(repeated)} believed since the same came again on another day")

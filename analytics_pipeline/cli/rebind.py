@@ -8,7 +8,7 @@ from analytics_pipeline.history.binding import binding_of, rebind
 from analytics_pipeline.late_changes.same_shop import ask_for_stored_orders
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
-from analytics_pipeline.sources.opening import open_source
+from analytics_pipeline.sources.opening import open_directly
 from analytics_pipeline.warehouse.connection import create_database
 from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
 
@@ -38,7 +38,7 @@ def command() -> None:
     if bound.fits(shop):
         click.echo(f"{database.label} is bound to {shop.name} already")
         return
-    with open_source(shop, database) as source:
+    with open_directly(shop) as source:
         sample = ask_for_stored_orders(source, database)
     if sample.asked and not sample.found:
         raise click.ClickException(

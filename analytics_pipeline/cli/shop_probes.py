@@ -4,12 +4,12 @@ A business day is cleaned without writing; of customers and products a page is.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from functools import partial
 
 from analytics_pipeline.cli.preview import (
     Preview,
-    last_day_with_orders,
     preview_customers,
     preview_orders,
     preview_products,
@@ -18,12 +18,15 @@ from analytics_pipeline.cli.probes import Probe, Warned
 from analytics_pipeline.errors import AnswerError, ShopUnavailableError
 from analytics_pipeline.settings import DEFAULT_SHOP
 from analytics_pipeline.shop.calendar import last_awaited_day
+from analytics_pipeline.shop.files import FileList
 from analytics_pipeline.shop.spec import PageProducts, Shop, load_shop
 from analytics_pipeline.sources.client import ShopClient
-from analytics_pipeline.sources.doctor import check_shop
+from analytics_pipeline.sources.opening import open_directly
+from analytics_pipeline.sources.source import Source
 
 RETRIES = 1
 """Of a shop that does not answer: whoever calls waits for it."""
+Connect = Callable[[], AbstractContextManager[Source]]
 Seen = Callable[[str, Preview], None]
 """Is given the preview of orders, customers or products."""
 
@@ -40,8 +43,8 @@ def shop_probes(reference: str, day: date | None, *, seen: Seen = lambda _, __: 
     yield "credentials", lambda: _credentials(load_shop(reference))
     yield "shop", lambda: _shop(load_shop(reference))
 
-    def connect() -> ShopClient:
-        return ShopClient(_impatient(load_shop(reference)))
+    def connect() -> AbstractContextManager[Source]:
+        return open_directly(_impatient(load_shop(reference)))
 
     yield "orders", partial(_orders, connect, day, seen)
     yield "customers", partial(_dimension, connect, preview_customers, partial(seen, "customers"))
@@ -68,6 +71,8 @@ def _time_zone(shop: Shop) -> str:
 
 
 def _credentials(shop: Shop) -> str:
+    if not shop.lists:
+        return "none are needed: it is read from files"
     with ShopClient(shop):
         return (
             "no credentials asked for"
@@ -82,8 +87,8 @@ def _impatient(shop: Shop) -> Shop:
 
 def _shop(shop: Shop) -> str:
     try:
-        with ShopClient(_impatient(shop)) as client:
-            found = check_shop(client)
+        with open_directly(_impatient(shop)) as source:
+            found = source.check()
     except ShopUnavailableError as error:
         if shop.name != DEFAULT_SHOP:
             raise
@@ -93,18 +98,19 @@ def _shop(shop: Shop) -> str:
     return Warned(said) if found.notes else said
 
 
-def _orders(connect: Callable[[], ShopClient], day: date | None, seen: Seen) -> str:
-    with connect() as client:
-        until = last_awaited_day(client.shop, datetime.now(UTC))
-        chosen = day or last_day_with_orders(client, until)
+def _orders(connect: Connect, day: date | None, seen: Seen) -> str:
+    with connect() as source:
+        until = last_awaited_day(source.shop, datetime.now(UTC))
+        chosen = day or source.last_day_with_orders(until)
         if chosen is None:
-            return Warned(f"the shop has no order from {client.shop.first_day} to {until}")
-        found = preview_orders(client, chosen)
+            return Warned(f"the shop has no order from {source.shop.first_day} to {until}")
+        found = preview_orders(source, chosen)
     seen("orders", found)
     held = sum(fate.records for fate in found.quarantined)
     left_out = sum(fate.records for fate in found.excluded)
+    counted = "" if source.shop.is_of_files else f", {_counted(found)}"
     summary = (
-        f"{chosen}, cleaned without writing: {found.records} records, {_counted(found)}; {found.clean} clean, "
+        f"{chosen}, cleaned without writing: {found.records} records{counted}; {found.clean} clean, "
         f"{held} would go into quarantine, {left_out} would be left out on purpose"
     )
     messages = [
@@ -119,17 +125,19 @@ def _orders(connect: Callable[[], ShopClient], day: date | None, seen: Seen) -> 
     return _describe(found, messages, is_odd=bool(held))
 
 
-def _dimension(
-    connect: Callable[[], ShopClient], preview: Callable[[ShopClient], Preview], seen: Callable[[Preview], None]
-) -> str:
-    with connect() as client:
-        found = preview(client)
+def _dimension(connect: Connect, preview: Callable[[Source], Preview], seen: Callable[[Preview], None]) -> str:
+    with connect() as source:
+        listed = source.shop.customers if preview is preview_customers else source.shop.products
+        if isinstance(listed, FileList) and not listed.files:
+            return "no files of them are described: they are known by the orders alone"
+        found = preview(source)
     seen(found)
-    messages = [f"{found.records} records on the first page, {_counted(found)}", *map(str, found.quarantined)]
+    where = "in all files" if isinstance(listed, FileList) else f"on the first page, {_counted(found)}"
+    messages = [f"{found.records} records {where}", *map(str, found.quarantined)]
     return _describe(found, messages, is_odd=bool(found.quarantined))
 
 
-def _products(shop: Shop, connect: Callable[[], ShopClient], seen: Callable[[Preview], None]) -> str:
+def _products(shop: Shop, connect: Connect, seen: Callable[[Preview], None]) -> str:
     if not isinstance(shop.products, PageProducts):
         return _dimension(connect, preview_products, seen)
     from analytics_pipeline.cli.pages import describe_pages  # noqa: PLC0415 - loads the parsers of HTML and XML

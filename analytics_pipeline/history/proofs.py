@@ -22,7 +22,7 @@ from analytics_pipeline.warehouse.slices import query
 DAYS_PROVED = "every_day_is_proved"
 """The check that names the days of a run which are not; where rows were left as they are, the run is not whole."""
 PROVED, UNPROVED, REFUSED = "proved", "unproved", "refused"
-COUNT, REPEAT, NONE = "count", "repeat", "none"
+COUNT, FILES, REPEAT, NONE = "count", "files", "repeat", "none"
 PROOFS, OF_RELATED = DAY_PROOFS.sql_name, RELATED_PROOFS.sql_name
 ORDERS = RAW_ORDERS.table
 _COLUMNS = tuple(column.name for column in DAY_PROOFS.columns)

@@ -36,6 +36,7 @@ from analytics_pipeline.warehouse.slices import exists, query
 AGAIN_AFTER = timedelta(hours=1)
 LONGEST_WAIT = timedelta(days=1)
 SAME_WEEKDAYS = tuple(timedelta(weeks=weeks) for weeks in (1, 2, 3, 4))
+NO_COUNT = "the shop gives no count"
 EMPTY = "0-" + "0" * 32
 """The fingerprint of a day without orders."""
 
@@ -51,6 +52,8 @@ class DayCame:
         source_count: The shop's count of this day alone.
         fingerprint: Tells the same answer.
         count_fault: Why a count that came is none of the list.
+        basis: What the count is of: the shop's (`COUNT`), or that of the files that were taken in (`FILES`).
+        lack: What there is not, where it is not counted, in words.
     """
 
     day: date
@@ -59,6 +62,8 @@ class DayCame:
     source_count: int | None = None
     fingerprint: str = EMPTY
     count_fault: str | None = None
+    basis: str = COUNT
+    lack: str = NO_COUNT
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,7 @@ def judge(came: Sequence[DayCame], stored: Stored, began: datetime, zone: ZoneIn
 
 def _judged(came: DayCame, stored: Stored, busy: Collection[date], began: datetime, zone: ZoneInfo) -> DayProof:
     if came.is_counted:
-        return DayProof(came.day, PROVED, COUNT, began, came.orders, began, source_count=came.source_count)
+        return DayProof(came.day, PROVED, came.basis, began, came.orders, began, source_count=came.source_count)
     odd = _oddity(came, stored, busy)
     proof = DayProof(
         came.day, PROVED, NONE, began, came.orders, began, fingerprint=came.fingerprint, reason=came.count_fault
@@ -111,12 +116,12 @@ def _oddity(came: DayCame, stored: Stored, busy: Collection[date]) -> str | None
     """Return what is odd of a day that nobody counted, in words; `busy` days had orders."""
     had, lost = stored.orders.get(came.day, 0), stored.lost.get(came.day, 0)
     if had and not came.orders:
-        return f"it came empty, {had} orders are stored, and the shop gives no count"
+        return f"it came empty, {had} orders are stored, and {came.lack}"
     if 2 * lost > had:
-        return f"{lost} of {had} stored orders did not come, and the shop gives no count"
+        return f"{lost} of {had} stored orders did not come, and {came.lack}"
     is_new = came.day not in stored.written or _is_unproved(came.day, stored)
     if is_new and not came.orders and all(came.day - weeks in busy for weeks in SAME_WEEKDAYS):
-        return "it came empty, the same weekdays of four weeks before had orders, and the shop gives no count"
+        return f"it came empty, the same weekdays of four weeks before had orders, and {came.lack}"
     return None
 
 

@@ -22,6 +22,7 @@ DAYS_OF_A_RUN = 31
 MOVED, RULES = "moved", "rules"
 RELATED, RELATED_LIST = "related", "related_list"
 WEBHOOK = "webhook"
+FILE = "file"
 FIRST_WAIT, LONGEST_WAIT = "15 minutes", "4 hours"
 """Between two attempts at a day for which the shop has not answered; in between as long as it has been stale."""
 REREAD, TODAY, UNFINISHED, MISSING = "reread", "today", "unfinished", "missing"

@@ -69,6 +69,12 @@ def keep_undated(cursor: Connection, judged: pa.Table) -> None:
     cursor.execute("drop table undated_orders_seen")
 
 
+def replace_undated(cursor: Connection, judged: pa.Table) -> None:
+    """Keep orders without a day as `keep_undated` does, and forget all others: these are all that there are."""
+    keep_undated(cursor, judged)
+    cursor.execute(f"delete from {NAME} where order_id <> all($1)", (judged["order_id"].to_pylist(),))
+
+
 def undated_line(database: Database) -> list[str]:
     """Report orders without a day; nothing where there are none."""
     rows = query(

@@ -30,11 +30,14 @@ from analytics_pipeline.history.written import database_clock, written_days
 from analytics_pipeline.late_changes.affected import merged
 from analytics_pipeline.late_changes.asking import AskedChanges
 from analytics_pipeline.late_changes.changes import ChangeFinder
+from analytics_pipeline.late_changes.file_changes import LookedAtChanges
+from analytics_pipeline.late_changes.files import Look
 from analytics_pipeline.late_changes.gaps import gaps_of
 from analytics_pipeline.late_changes.related import Cursors, cursors_at_commit
 from analytics_pipeline.late_changes.reread import Reread
 from analytics_pipeline.shop.calendar import loadable_days
 from analytics_pipeline.sources.api import ApiSource
+from analytics_pipeline.sources.opening import SeveralSources
 from analytics_pipeline.sources.source import Source
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.tables.history import MATERIALISED_DAYS, POLLS
@@ -61,6 +64,7 @@ class Poll:
         as_of: What counted as now.
         undated: Orders that belong to no day, judged.
         related: How far the lists of changes of related lists are known.
+        files: What a look into the folder found, of a shop that is read from files.
     """
 
     asked_since: datetime | None
@@ -74,13 +78,15 @@ class Poll:
     as_of: datetime | None = None
     undated: Sequence[Mapping[str, Any]] = ()
     related: Cursors = field(default_factory=dict)
+    files: Look | None = None
 
 
 def finder_of(source: Source, database: Database, now: datetime) -> ChangeFinder:
     """Return what finds out which orders of a source changed."""
-    if not isinstance(source, ApiSource):
-        raise TypeError(f"nobody knows how changes of a {type(source).__name__} are found")
-    return AskedChanges(source.client, database, now)
+    of_orders = source.of_orders if isinstance(source, SeveralSources) else source
+    if isinstance(of_orders, ApiSource):
+        return AskedChanges(of_orders.client, database, now)
+    return LookedAtChanges(source.shop, database, now)
 
 
 def poll(
@@ -107,6 +113,7 @@ def poll(
         SettingsError: The database is bound to another shop; nothing was asked.
         ShopUnavailableError, ShopRefusedError, AnswerError, PaginationError, FeedError: The poll failed, and changed
             nothing.
+        FolderRefusedError, FolderUnavailableError: The folder of files cannot be looked into.
     """
     shop = source.shop
     open_warehouse(database, shop)
@@ -150,6 +157,7 @@ def poll(
         as_of=now,
         undated=judge_undated(changes.undated, today, shop),
         related=changes.related,
+        files=finder.seen if isinstance(finder, LookedAtChanges) else None,
     )
     record(database, found, began, written, unfinished)
     return found

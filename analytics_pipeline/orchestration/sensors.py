@@ -11,6 +11,7 @@ import dagster as dg
 from analytics_pipeline.catalogue import Catalogue
 from analytics_pipeline.days import Days, business_day
 from analytics_pipeline.history.stale import days_to_load
+from analytics_pipeline.late_changes.files import Look
 from analytics_pipeline.late_changes.gaps import describe_gap
 from analytics_pipeline.late_changes.poll import Poll, poll
 from analytics_pipeline.orchestration.assets.guard import step_guard
@@ -19,6 +20,9 @@ from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
 from analytics_pipeline.shop.calendar import loadable_days
+
+MOST_FILES = 5
+"""Files that a sentence names."""
 
 
 def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) -> dg.SensorDefinition:
@@ -66,6 +70,16 @@ def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) ->
     return late_changes
 
 
+def describe_look(seen: Look) -> str:
+    """Describe a look into the folder in a sentence or two."""
+    days = len({stale.day for stale in seen.stale})
+    said = f"{seen.files} files, {seen.taken} taken in ({seen.rows} rows), {days} loaded business days differ."
+    stuck = [*(f"refused: {fault}" for fault in seen.refused.values())]
+    stuck += [f"waiting: {path}, {fault}" for path, fault in seen.waiting.items()]
+    rest = f" and {len(stuck) - MOST_FILES} others" if len(stuck) > MOST_FILES else ""
+    return f"{said} {'; '.join(stuck[:MOST_FILES])}{rest}." if stuck else said
+
+
 def describe_poll(found: Poll, ranges: Collection[Days]) -> str:
     """Describe a poll in a sentence."""
     marked: set[date] = {stale.day for stale in found.stale}
@@ -73,6 +87,8 @@ def describe_poll(found: Poll, ranges: Collection[Days]) -> str:
     again = found.again
     seen = f"{found.orders_seen} orders seen, {found.orders_changed} of them changed"
     messages = [f"{seen}, {len(marked)} business days stale; loading {loading}."]
+    if found.files is not None:
+        messages = [f"{describe_look(found.files)} {len(marked)} other business days stale; loading {loading}."]
     if again.requests:
         differing = len({stale.day for stale in again.stale})
         messages.append(

@@ -10,6 +10,8 @@ from typing import Any
 from analytics_pipeline.decoding.expressions import PARENT, parse
 from analytics_pipeline.shop.charges import Charge
 from analytics_pipeline.shop.fields import EXTRA_PREFIX, VALUES
+from analytics_pipeline.shop.files import FileOrders
+from analytics_pipeline.shop.orders import OrderMapping
 from analytics_pipeline.shop.protocol import Model
 from analytics_pipeline.shop.spec import Orders, Records
 
@@ -60,7 +62,7 @@ def expressions_of(endpoint: Records) -> list[Mapped]:
 
     What reads records of lists with a path of their own, which the order itself does not have, is left out.
     """
-    joined = tuple(endpoint.joined.values()) if isinstance(endpoint, Orders) else ()
+    joined = tuple(endpoint.joined.values()) if isinstance(endpoint, Orders | FileOrders) else ()
     return [one for one in _read(endpoint) if not any(_lies_in(path, joined) for path in one.paths)]
 
 
@@ -76,7 +78,7 @@ def personal_paths(roles: Roles) -> set[str]:
 def _read(endpoint: Records) -> Iterator[Mapped]:
     fields: Model = getattr(endpoint, "fields")  # noqa: B009 - each kind of list has its own
     yield from _of_fields("", fields, _RECORD)
-    if not isinstance(endpoint, Orders):
+    if not isinstance(endpoint, OrderMapping):
         return
     for name, extra in endpoint.extra.items():
         yield _of(f"{EXTRA_PREFIX}{name}", extra.path, _RECORD)

@@ -242,7 +242,7 @@ class Shop(Model):
             raise ValueError(f"files is missing: the folder in which the files of {', '.join(of_files)} lie")
         if isinstance(self.products, PageProducts) and self.products.pages.url is None and self.base_url is None:
             raise ValueError("products.pages.url is missing: scheme and host of the pages")
-        if self.base_url is not None and not self.lists:
+        if self.base_url is not None and len(of_files) == len(lists):
             raise ValueError("base_url is given, and every list is read from files: take it out")
         return self
 

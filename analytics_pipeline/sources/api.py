@@ -1,7 +1,7 @@
 """A shop that is asked over HTTP, as a source."""
 
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import date, datetime
 
 from analytics_pipeline.days import Days
 from analytics_pipeline.shop.spec import Shop
@@ -9,6 +9,7 @@ from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.doctor import check_shop
 from analytics_pipeline.sources.following import follow
 from analytics_pipeline.sources.lists import extract_customers, extract_orders, extract_products
+from analytics_pipeline.sources.newest_day import last_day_with_orders
 from analytics_pipeline.sources.ranges import RangeReader
 from analytics_pipeline.sources.records import Progress, Records
 from analytics_pipeline.sources.source import OrdersRead, SourceCheck
@@ -57,6 +58,10 @@ class ApiSource:
     def products(self, changed_since: datetime | None = None) -> Records:
         """Ask for products; see `extract_products`."""
         return extract_products(self.client, changed_since)
+
+    def last_day_with_orders(self, until: date) -> date | None:
+        """Ask for the last business day with an order; see `newest_day`."""
+        return last_day_with_orders(self.client, until)
 
     def check(self) -> SourceCheck:
         """Ask for a page of orders; see `check_shop`."""

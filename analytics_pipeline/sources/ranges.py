@@ -6,7 +6,7 @@ nothing can shift. Whether a day that came is believed is judged elsewhere.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -20,7 +20,7 @@ from analytics_pipeline.sources.came import fingerprint
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.extraction import Extraction
 from analytics_pipeline.sources.lists import extract_created, extract_days
-from analytics_pipeline.sources.records import Progress, Records
+from analytics_pipeline.sources.records import COUNT_BASIS, Progress, Records
 from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.transforms.raw import DatedList, order_list
 
@@ -45,6 +45,8 @@ class Part:
         agrees: Whether these are as many as the shop counts.
         days: The business day of each order that came.
         records: Rows, repeated ones too.
+        basis: What the count is of.
+        covered: Days that it speaks of; all of them when None.
     """
 
     first: date
@@ -57,6 +59,8 @@ class Part:
     records: int = 0
     days: set[tuple[str, date]] = field(default_factory=set)
     marks: dict[str, int] = field(default_factory=dict)
+    basis: str = COUNT_BASIS
+    covered: Collection[date] | None = None
 
     def take(self, batch: pa.RecordBatch) -> None:
         """Keep rows."""
@@ -71,13 +75,17 @@ class Part:
         if new:
             self.take(batch.take(pa.array(new)))
 
+    def count(self, read: Records) -> None:
+        """Note how many came with one reading, which is over."""
+        self.extractions.append(read)
+        self.source_count, self.agrees = read.source_count, read.agrees
+        self.arrived += read.came.distinct
+        if self.agrees and read.source_count is not None:
+            self.arrived = read.source_count
+
     def end(self, extraction: Extraction) -> None:
         """Note what came with one extraction, which is over."""
-        self.extractions.append(extraction)
-        self.source_count, self.agrees = extraction.source_count, extraction.agrees
-        self.arrived += extraction.came.distinct
-        if self.agrees and extraction.source_count is not None:
-            self.arrived = extraction.source_count
+        self.count(extraction)
         if self.source_count is None:
             for order_id, _ in self.days:
                 self.marks[order_id] = self.marks.get(order_id, 0) | extraction.came.marks(order_id)

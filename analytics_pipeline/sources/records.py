@@ -5,9 +5,23 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from analytics_pipeline.sources.came import Came
 from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.transforms.raw import OddRecords, UndatedRecord
+
+COUNT_BASIS, FILES_BASIS = "count", "files"
+"""What says how many records there have to be: the shop, or the files that were taken in."""
+
+
+class Arrived(Protocol):
+    """How many records came, as far as a source without pages can tell."""
+
+    @property
+    def distinct(self) -> int:
+        """Different ids so far; a record without one counts for itself."""
+
+    @property
+    def shifted(self) -> int:
+        """Ids that came again as they were although nothing should come twice."""
 
 
 class Records(Protocol):
@@ -15,11 +29,13 @@ class Records(Protocol):
 
     Attributes:
         schema: Arrow schema of the batches.
-        came: The ids that came, of the records left out too.
     """
 
     schema: pa.Schema
-    came: Came
+
+    @property
+    def came(self) -> Arrived:
+        """What came, of the records left out too."""
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Read them."""

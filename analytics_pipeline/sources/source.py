@@ -7,7 +7,7 @@ what it knows that they are whole, is its own part.
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from analytics_pipeline.days import Days
@@ -16,6 +16,7 @@ from analytics_pipeline.sources.following import Followed
 from analytics_pipeline.sources.ranges import DaysRead
 from analytics_pipeline.sources.records import Progress, Records
 from analytics_pipeline.sources.statistics import Statistics
+from analytics_pipeline.transforms.file_joins import JoinsMade
 
 
 @dataclass
@@ -25,10 +26,12 @@ class OrdersRead:
     Attributes:
         days: What was read of the days.
         followed: The lists.
+        joined: What has come of orders that several files have, of a shop that is read from files.
     """
 
     days: DaysRead
     followed: Sequence[Followed] = ()
+    joined: JoinsMade | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,9 @@ class Source(Protocol):
 
     def products(self, changed_since: datetime | None = None) -> Records:
         """Read products as `PRODUCTS_SCHEMA`; otherwise as `customers`."""
+
+    def last_day_with_orders(self, until: date) -> date | None:
+        """Return the last business day up to one on which there is an order, None where there is none."""
 
     def check(self) -> SourceCheck:
         """Look whether the source is there and is as described.

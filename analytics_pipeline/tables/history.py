@@ -6,6 +6,7 @@ records stand in `contracts`.
 """
 
 from analytics_pipeline.shop.charges import ChargeKind
+from analytics_pipeline.tables.files import FILE_TABLES
 from analytics_pipeline.tables.operations import (
     ERROR_EXCERPTS,
     FIELD_CHANGES,
@@ -134,8 +135,8 @@ _PROOF_COLUMNS = (
     Column(
         "basis",
         TEXT,
-        "count (the shop's own count agreed), repeat (no count, the same answer on another day) or none (no count, "
-        "and nothing odd: not compared).",
+        "count (the shop's own count agreed), files (what files have of the day is all there), repeat (no count, the "
+        "same answer on another day) or none (no count, and nothing odd: not compared).",
     ),
     Column("held_at", STAMP, "When the last reading of the day began."),
     Column("orders", COUNT, "Different orders that came."),
@@ -249,10 +250,10 @@ STALE_DAYS = Table(
             TEXT,
             "Why: late_order, edit, refund, cancellation, deleted (in the shop), count (the shop has another number), "
             "reread (it could not be compared), replay, today, moved (to or from another day), rules (made by others "
-            "than those of now), unfinished (a run was killed or failed between two layers), missing (a run was to "
-            "load it and did not, or it lies between loaded days), related (a stored record of a related list is new, "
-            "changed or gone: the orders are to be cleaned with it), related_list (a related list of the day has other "
-            "records in the shop), unproved (to be held against the shop again), "
+            "than those of now), file (the rows of a file differ), unfinished (a run was killed or failed between two "
+            "layers), missing (a run was to load it and did not, or it lies between loaded days), related (a stored "
+            "record of a related list is new, changed or gone: the orders are to be cleaned with it), related_list (a "
+            "related list of the day has other records in the shop), unproved (to be held against the shop again), "
             "webhook (the shop has called: ops.webhook_calls), "
             "dimensions (loading it without customers and products has found a change that needs them).",
         ),
@@ -390,6 +391,7 @@ OPS_TABLES = (
     FIELDS,
     FIELD_CHANGES,
     ERROR_EXCERPTS,
+    *FILE_TABLES,
     PRODUCT_PAGES,
     WEBHOOK_CALLS,
     WEBHOOK_REFUSALS,

@@ -31,6 +31,7 @@ from analytics_pipeline.transforms.charges import AMOUNTS, PlacedCharges, read_c
 from analytics_pipeline.transforms.currencies import EXPONENTS
 from analytics_pipeline.transforms.described import described
 from analytics_pipeline.transforms.email import EmailKey
+from analytics_pipeline.transforms.file_places import with_places
 from analytics_pipeline.transforms.ledger import build_ledger
 from analytics_pipeline.transforms.lines import line_frame, sums_by_record
 from analytics_pipeline.transforms.money_back import HeldEvent, judge_money_back
@@ -118,6 +119,8 @@ def clean_orders(
     orders = _with_sums(orders, lines, charges, faults)
     differing = _note_wrong_totals(orders, faults, shop.money.tolerance)
     faulty = {place: fault for place, fault in faults.by_record.items() if place not in records.excluded}
+    if shop.is_of_files:
+        faulty = with_places(faulty, documents)
     is_clean = ~np.isin(np.arange(len(orders)), [*faulty, *records.excluded])
     listed = read_refunds(orders, lines, records, entries_back, amounts)
     refunds, held = judge_money_back(

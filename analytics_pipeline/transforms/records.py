@@ -15,6 +15,7 @@ from analytics_pipeline.days import business_day
 from analytics_pipeline.decoding.expressions import Holders
 from analytics_pipeline.decoding.mapping import column_reader, compile_path, decode, parse_stamp, reads_parent
 from analytics_pipeline.shop.fields import DESCRIPTIVE_LISTS, DESCRIPTIVE_TEXTS, as_text
+from analytics_pipeline.shop.files import UNREADABLE
 from analytics_pipeline.shop.protocol import Model
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.transforms.values import means_nothing
@@ -57,6 +58,8 @@ class Faults:
     def note(self, record: int, reason: str, table: str, column: str, value: object = None) -> None:
         """Keep a fault, unless the record has one already."""
         if record not in self.by_record:
+            if isinstance(value, dict) and UNREADABLE in value:  # of a file: what stands there
+                value = value[UNREADABLE]
             shown = None if value is None else str(value)[:SHOWN].replace("\x00", "\ufffd")
             self.by_record[record] = Fault(reason, table, column, shown)
 
@@ -243,6 +246,7 @@ class OrderReader:
         self._refund_lines = (
             _paths(refund_lines.fields, SALES, nothing("refunds.lines."), levels=2) if refund_lines else {}
         )
+        self._is_of_files = shop.is_of_files
         self._exclusions = [(Path(rule.when, EXCLUSIONS, "reason"), rule.reason) for rule in orders.exclude]
         self._is_credit_note = Path(orders.returns_when, ORDERS, "is_credit_note") if orders.returns_when else None
 
@@ -252,6 +256,8 @@ class OrderReader:
         for record, document in enumerate(documents):
             if not isinstance(document, dict):
                 faults.note(record, "not an object that can be read", ORDERS, "payload")
+            elif self._is_of_files and UNREADABLE in document:
+                faults.note(record, f"of a row of a file: {document[UNREADABLE]}", ORDERS, "rows")
         excluded: dict[int, str] = {}
         for when, reason in self._exclusions:
             for record, found in enumerate(when.read(documents, everyone, faults)):

@@ -32,6 +32,8 @@ Column = tuple[pd.Series, list[int]]
 """A typed column, and the positions of the values that are null since they could not be read."""
 
 _NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
+_SHORT_COUNT = r"^-?[0-9]{1,9}$"
+"""Texts that are whole numbers without doubt, and nowhere near the limit."""
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -106,6 +108,10 @@ def count_column(values: Sequence[object]) -> Column:
     """Read whole numbers below `COUNT_LIMIT`, given as integers, Decimals or their digits, into `int64`."""
     if all(type(value) is int and -COUNT_LIMIT < value < COUNT_LIMIT for value in values):
         return arrow_series(values, COUNT), []
+    if all(type(value) is str or value is None for value in values):
+        texts = pa.array(values, type=TEXT)
+        if pc.all(pc.match_substring_regex(texts, _SHORT_COUNT)).as_py() is not False:
+            return arrow_series(texts.cast(COUNT), COUNT), []
     return _one_by_one([None if means_nothing(value) else value for value in values], _whole, COUNT)
 
 

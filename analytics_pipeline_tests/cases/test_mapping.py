@@ -8,7 +8,6 @@ import pytest
 from click.testing import CliRunner
 
 from analytics_pipeline.cli import main
-from analytics_pipeline.cli.preview import last_day_with_orders
 from analytics_pipeline.decoding.mapping import compile_path
 from analytics_pipeline.errors import DescriptionError
 from analytics_pipeline.profile.drift import KnownField
@@ -16,6 +15,7 @@ from analytics_pipeline.profile.fields import FieldProfile
 from analytics_pipeline.profile.unfound import unfound
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.newest_day import last_day_with_orders
 from analytics_pipeline_tests.cases.small_shop import DESCRIPTION, Case, Record, SmallShop, order
 from analytics_pipeline_tests.unit.transforms.conftest import cleaned, line, line_fields, rows_of
 from analytics_pipeline_tests.unit.transforms.conftest import order as demo_order

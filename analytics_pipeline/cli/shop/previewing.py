@@ -11,7 +11,7 @@ from rich.table import Table
 
 from analytics_pipeline.cli import Command, shop_option
 from analytics_pipeline.cli.figures import cents, counted
-from analytics_pipeline.cli.preview import OrdersPreview, last_day_with_orders, preview_orders
+from analytics_pipeline.cli.preview import OrdersPreview, preview_orders
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.cli.shop.choosing import shop_argument
 from analytics_pipeline.errors import ShopRefusedError
@@ -20,7 +20,7 @@ from analytics_pipeline.profile.fields import Field
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.shop.spec import PageProducts, Shop, load_shop
-from analytics_pipeline.sources.client import ShopClient
+from analytics_pipeline.sources.opening import open_directly
 from analytics_pipeline.tables.shape import MONEY
 
 MOST_ORDERS, MOST_FIELDS, WIDEST = 20, 40, 240
@@ -49,15 +49,15 @@ def command(day: date | None) -> None:
     that the description does not read; of products from public pages those of one page. Nothing is written.
     """
     described = load_shop(Settings.from_environment().shop)
-    with ShopClient(described) as client:
-        until = last_awaited_day(client.shop, datetime.now(UTC))
-        of_day = day or last_day_with_orders(client, until)
+    with open_directly(described) as source:
+        until = last_awaited_day(described, datetime.now(UTC))
+        of_day = day or source.last_day_with_orders(until)
         if of_day is None:
-            raise ShopRefusedError(f"the shop has no order from {client.shop.first_day} to {until}.")
-        found = preview_orders(client, of_day)
-    untold = {UNITS.get(name, name) for name in client.shop.cannot_tell}
+            raise ShopRefusedError(f"the shop has no order from {described.first_day} to {until}.")
+        found = preview_orders(source, of_day)
+    untold = {UNITS.get(name, name) for name in described.cannot_tell}
     orders = found.cleaned.orders.drop(columns=untold & {*found.cleaned.orders.columns})
-    orders = orders.assign(ordered_at=orders["ordered_at"].dt.tz_convert(client.shop.timezone))
+    orders = orders.assign(ordered_at=orders["ordered_at"].dt.tz_convert(described.timezone))
     columns = [name for name in ORDER_COLUMNS if name in orders.columns]
     _show(_table(f"{counted(len(orders), 'clean order')} of {of_day}", orders, (*columns, *_others(orders))))
     _say("Would go into quarantine", map(str, found.quarantined))
@@ -68,8 +68,8 @@ def command(day: date | None) -> None:
             f"Figures by the day of the event; of {of_day} without refunds of earlier orders", _figures(found, untold)
         )
     )
-    if client.shop.cannot_tell:
-        _say("Cannot be told by the shop's records, and is null in marts", client.shop.cannot_tell)
+    if described.cannot_tell:
+        _say("Cannot be told by the shop's records, and is null in marts", described.cannot_tell)
     _say("Not read by the description", (_field(one) for one in found.unmapped[:MOST_FIELDS]))
     if len(found.unmapped) > MOST_FIELDS:
         click.echo(f"  and {len(found.unmapped) - MOST_FIELDS} more")

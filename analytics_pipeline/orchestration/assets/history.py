@@ -8,6 +8,7 @@ import dagster as dg
 from analytics_pipeline.orchestration.assets.describe import OWNER, table_metadata
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_CUSTOMERS, CLEAN_SALES, EXCLUSIONS, QUARANTINE, RAW_ORDERS
+from analytics_pipeline.tables.files import FILE_TABLES
 from analytics_pipeline.tables.history import (
     DAY_PROOFS,
     DELETED_ORDERS,
@@ -33,8 +34,12 @@ WRITTEN_BESIDE = {
 
 
 def history_specs(shop: Shop) -> list[dg.AssetSpec]:
-    """Return one asset per table, external to Dagster; the shop's own report is one of Dagster's where there is one."""
-    return [_spec(table) for table in OPS_TABLES if shop.report is None or table is not SHOP_REPORTS.table]
+    """Return one asset per table, external to Dagster; the shop's own report is one of Dagster's where there is one.
+
+    What is kept of files is shown of a shop that has some.
+    """
+    unused = [*(() if shop.files else FILE_TABLES), *([SHOP_REPORTS.table] if shop.report else [])]
+    return [_spec(table) for table in OPS_TABLES if table not in unused]
 
 
 def _spec(table: Table) -> dg.AssetSpec:

@@ -16,7 +16,7 @@ from analytics_pipeline.days import Days
 from analytics_pipeline.errors import CountError
 from analytics_pipeline.history.extractions import ExtractionFigures
 from analytics_pipeline.history.proofs import DAYS_PROVED, REFUSED, UNPROVED, DayProof
-from analytics_pipeline.history.proving import EMPTY, DayCame, is_kept, judge, read_stored, refusal
+from analytics_pipeline.history.proving import EMPTY, NO_COUNT, DayCame, is_kept, judge, read_stored, refusal
 from analytics_pipeline.sources.ranges import DaysRead, Part
 from analytics_pipeline.sources.statistics import Statistics
 from analytics_pipeline.tables.contracts import RAW_ORDERS
@@ -186,13 +186,16 @@ def _days_of(part: Part, *, is_over: bool) -> Iterator[DayCame]:
     orders, alone = part.by_day(), part.source_count if part.first == part.last else None
     is_counted = part.source_count is not None and (part.agrees or not is_over)
     prints = {} if is_counted else part.fingerprints()
+    covered = part.covered
     faults = {one.count_fault for one in part.extractions if one.count_fault}
     for day in Days(part.first, part.last):
         yield DayCame(
             day,
             orders[day],
-            is_counted=is_counted,
+            is_counted=is_counted and (covered is None or day in covered),
             source_count=alone,
             fingerprint=prints.get(day, EMPTY),
             count_fault="; ".join(sorted(faults)) or None,
+            basis=part.basis,
+            lack=NO_COUNT if covered is None else "no file has rows of it",
         )

@@ -19,6 +19,7 @@ from analytics_pipeline.history.stale import ask_for
 from analytics_pipeline.history.undated import judged_table
 from analytics_pipeline.history.written import database_clock
 from analytics_pipeline.job_names import LATE_CHANGES
+from analytics_pipeline.late_changes.files import look
 from analytics_pipeline.orchestration.assets.describe import SHOP_POOL, by_day, table_asset
 from analytics_pipeline.orchestration.assets.drift import FieldAudit, field_specs
 from analytics_pipeline.orchestration.assets.extracting import (
@@ -31,15 +32,18 @@ from analytics_pipeline.orchestration.assets.extracting import (
     outputs,
     reports,
 )
+from analytics_pipeline.orchestration.assets.files import file_results, file_specs
 from analytics_pipeline.orchestration.assets.odd import readable_result, readable_spec
 from analytics_pipeline.orchestration.assets.proof import DaysFound, days_spec
 from analytics_pipeline.orchestration.assets.publish import ContractAudit, contract_specs, publish
 from analytics_pipeline.orchestration.namespaces import job_of
 from analytics_pipeline.orchestration.partitions import days_of
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
-from analytics_pipeline.shop.spec import Endpoint, PageProducts, Shop
+from analytics_pipeline.shop.endpoints import Records
+from analytics_pipeline.shop.files import FileList
+from analytics_pipeline.shop.spec import PageProducts, Shop
 from analytics_pipeline.sources.following import Followed
-from analytics_pipeline.sources.records import Records
+from analytics_pipeline.sources.records import Records as Read
 from analytics_pipeline.sources.spool import Spool, spool
 from analytics_pipeline.tables.contract import Contract
 from analytics_pipeline.tables.contracts import RAW_CUSTOMERS, RAW_ORDERS, RAW_PRODUCTS
@@ -67,6 +71,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition, described: Shop) 
         yield _rules_result(other_rules(stored, shop.description), days)
         fields = FieldAudit(RAW_ORDERS, shop.description.orders, stored)
         ask_for(stored, days)
+        look(stored, shop.description)
         # Before the first request: whatever the shop changes from here on, this extraction may lack.
         began = database_clock(stored)
         # Orders come in while today's list is read, so its count may differ.
@@ -98,6 +103,7 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition, described: Shop) 
                 readable_result(RAW_ORDERS, found.odd, len(found.undated)),
                 *fields.results(),
             ]
+            yield from file_results(stored, shop.description, orders.joined)
             if found.all_refused:
                 note_refusals(stored, found.proofs)
                 results.append(days_proved)
@@ -122,10 +128,11 @@ def build_raw_assets(partitions: dg.DailyPartitionsDefinition, described: Shop) 
                 rests = job_of(context.job_name, shop.description.namespace) == LATE_CHANGES
                 yield from products_of_pages(context, shop.description, products, stored, rests=rests)
                 return
-            endpoint: Endpoint = getattr(shop.description, name)
-            newest = newest_change(stored, contract.table) if endpoint.changed_since else None
+            look(stored, shop.description)
+            listed: Records = getattr(shop.description, name)
+            newest = newest_change(stored, contract.table) if getattr(listed, "changed_since", None) else None
             since = newest - OVERLAP if newest else None
-            fields = FieldAudit(contract, endpoint, stored)
+            fields = FieldAudit(contract, listed, stored)
             with shop.source(stored) as source, spool(contract.table.arrow_schema) as rows:
                 extraction = {"customers": source.customers, "products": source.products}[name](since)
                 before = _stored_records(stored, contract) if since is None else 0
@@ -161,16 +168,22 @@ def _raw_asset(
     if contract is RAW_ORDERS:
         description = "No other day was made by another time zone, currency or mapping than the description's of now."
         checks.append(dg.AssetCheckSpec(SAME_RULES, asset=dg.AssetKey(table.path), description=description))
-        checks.append(days_spec(table))
-    is_of_pages = contract is RAW_PRODUCTS and isinstance(described.products, PageProducts)
-    kinds = {"web" if is_of_pages else "api", "postgres"}
-    return table_asset(table, described, kinds=kinds, pool=SHOP_POOL, check_specs=checks, **settings)
+        checks += [days_spec(table), *file_specs(described)]
+    return table_asset(
+        table, described, kinds={_kind_of(described, table), "postgres"}, pool=SHOP_POOL, check_specs=checks, **settings
+    )
+
+
+def _kind_of(described: Shop, table: Table) -> str:
+    """Return where a list of the shop comes from, as the lineage shows it."""
+    listed = getattr(described, table.name)
+    return "file" if isinstance(listed, FileList) else "web" if isinstance(listed, PageProducts) else "api"
 
 
 def _extracted(
     context: dg.AssetExecutionContext,
     contract: Contract,
-    extraction: Records,
+    extraction: Read,
     rows: Spool,
     *,
     value: Callable[[], Any],
@@ -229,13 +242,13 @@ def _stored_records(database: Database, contract: Contract) -> int:
     return stored
 
 
-def _lacks_some(extraction: Records, before: int) -> bool:
+def _lacks_some(extraction: Read, before: int) -> bool:
     """Return whether a whole list has fewer than the shop counts; without a count, below half of what is stored."""
     came, counted = extraction.came.distinct, extraction.source_count
     return before > 0 and not extraction.agrees and (2 * came < before if counted is None else came < counted)
 
 
-def _count_result(contract: Contract, extraction: Records, before: int) -> dg.AssetCheckResult:
+def _count_result(contract: Contract, extraction: Read, before: int) -> dg.AssetCheckResult:
     """Return how many customers or products came, and how many there should be.
 
     An empty list that nobody counted does not clear a table; one that lacks some of what was stored `before` takes

@@ -1,6 +1,8 @@
 """Checks about the clean tables: orders, lines and ledger agree, and every raw order is accounted for."""
 
 from analytics_pipeline.orchestration.checks.stored import StoredCheck
+from analytics_pipeline.shop.files import FileList, FileOrders
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import MOVED
 
 ORDER_CHECKS = (
@@ -131,6 +133,29 @@ ORDER_CHECKS = (
     ),
 )
 
+_EQUAL_ROWS = StoredCheck(
+    "no_equal_rows_lie_in_several_files",
+    "clean/orders",
+    "No row without an id has an equal one in another file: each counts as a sale of its own. The difference is the "
+    "money of those beyond the first file's.",
+    """
+    with of_files as (
+        select left(order_id, 32) as content, payload ->> '_file' as file, count(*) as rows
+        from "@raw".orders where order_date {slice} group by 1, 2
+    ),
+    equal as (
+        select content, sum(rows) - max(rows) as more, string_agg(file, ' and ' order by file) as files
+        from of_files group by content having count(*) > 1
+    )
+    select
+        more || ' of ' || files as example,
+        coalesce(more * (select order_total from "@clean".orders where order_id = content || '-1'), 0) as difference
+    from equal
+    """,
+    is_blocking=False,
+)
+
+
 REFERENCE_CHECKS = (
     StoredCheck(
         "customers_are_known",
@@ -159,3 +184,16 @@ REFERENCE_CHECKS = (
         is_blocking=False,
     ),
 )
+
+
+def order_checks(shop: Shop) -> tuple[StoredCheck, ...]:
+    """Return the checks about orders that are of use for a shop."""
+    without_ids = isinstance(shop.orders, FileOrders) and not shop.orders.has_ids
+    return (*ORDER_CHECKS, _EQUAL_ROWS) if without_ids else ORDER_CHECKS
+
+
+def reference_checks(shop: Shop) -> tuple[StoredCheck, ...]:
+    """Return the checks about what orders name; none of a list that the shop does not have."""
+    lists = {"clean/customers": shop.customers, "clean/products": shop.products}
+    absent = {name for name, one in lists.items() if isinstance(one, FileList) and not one.files}
+    return tuple(check for check in REFERENCE_CHECKS if absent.isdisjoint(check.compared_with))
