@@ -165,7 +165,7 @@ class Installation:
 
 
 def build_installation(
-    references: Sequence[str], project: Path | None = None, database: Opening | None = None
+    references: Sequence[str], project: Path | None = None, database: Opening | None = None, *, is_whole: bool = True
 ) -> Installation:
     """Read the descriptions of some shops, with their marts and seeds.
 
@@ -173,6 +173,7 @@ def build_installation(
         references: Names of packaged shop descriptions, or paths of some.
         project: The user's own folder; none when None.
         database: Opens the database in which tables from outside are looked up; asked only if a mart reads one.
+        is_whole: Whether these are all shops that there are; without one of them, no mart is over all.
 
     Raises:
         DescriptionError: The description of the only shop is wrong; of several, such a one is among the broken.
@@ -190,7 +191,7 @@ def build_installation(
     _refuse_same_names(shops)
     # One shop has no use for the packaged ones; a file of its own folder says itself that it is meant.
     folders = [*([MARTS_FOLDER] if len(references) > 1 else []), *([project / LAYER] if project is not None else [])]
-    files = files_of_all_shops(*folders) if folders and shops else []
+    files = files_of_all_shops(*folders) if folders and shops and is_whole else []
     marts, broken_marts = read_marts_of_all_shops(files, [one.of_marts for one in shops])
     if broken:  # its rows would go, as if it had sold nothing
         reason = f"the description of the shop {broken[0].name} is wrong: {broken[0].reason}"
@@ -201,7 +202,8 @@ def build_installation(
 
 def installation_of(settings: Settings) -> Installation:
     """Return the shops of an installation; see `build_installation`."""
-    return build_installation(settings.shops, settings.project, partial(data_database, settings))
+    opening = partial(data_database, settings)
+    return build_installation(settings.shops, settings.project, opening, is_whole=settings.is_whole)
 
 
 def _refuse_same_names(shops: Sequence[Catalogue]) -> None:

@@ -44,7 +44,7 @@ from analytics_pipeline.warehouse.connection import data_database
 
 
 def build_definitions(
-    shops: str | Sequence[str], project: Path | None = None, database: Opening | None = None
+    shops: str | Sequence[str], project: Path | None = None, database: Opening | None = None, *, is_whole: bool = True
 ) -> dg.Definitions:
     """Assemble the code location of one shop, or of several.
 
@@ -52,6 +52,7 @@ def build_definitions(
         shops: Names of packaged shop descriptions, or paths of some; of several at most one has no namespace.
         project: The user's own folder, whose marts and seeds stand beside the packaged marts; none when None.
         database: Opens the database in which tables from outside are looked up; asked only if a mart reads one.
+        is_whole: Whether these are all shops that there are; without one of them, no mart is over all.
 
     Raises:
         DescriptionError: The description of the only shop is wrong; of several, such a shop is left out and shown.
@@ -63,7 +64,7 @@ def build_definitions(
         # each time.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
-        return _assemble(build_installation(references, project, database))
+        return _assemble(build_installation(references, project, database, is_whole=is_whole))
 
 
 def _assemble(installation: Installation) -> dg.Definitions:
@@ -125,4 +126,6 @@ def _of_one_shop(catalogue: Catalogue) -> dg.Definitions:
 
 
 _settings = Settings.from_environment()
-defs = build_definitions(_settings.shops, _settings.project, partial(data_database, _settings))
+defs = build_definitions(
+    _settings.shops, _settings.project, partial(data_database, _settings), is_whole=_settings.is_whole
+)

@@ -1,12 +1,12 @@
-"""What the environment decides: where state lies, which database, which project folder, which shop.
+"""What the environment decides: where state lies, which database, which project folder, which shops.
 
-Reads environment variables, and which shop descriptions lie in the project folder; a `.env` file in the current folder
-is put into the environment by the command line (and by `dagster dev`) before anything here is asked. Secrets of a shop
-are not settings: its description names their variables.
+Reads environment variables, and which shop descriptions lie in the project folder or, of the demo, in the state folder;
+a `.env` file in the current folder is put into the environment by the command line (and by `dagster dev`) before
+anything here is asked. Secrets of a shop are not settings: its description names their variables.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -27,8 +27,12 @@ UI_URL = "ANALYTICS_UI_URL"
 SHOPS = "shops"
 """Folder of the project folder for shop descriptions."""
 DEFAULT_SHOP = "demo"
+DEMO_SHOPS = "demo_shops"
+"""Folder of the state folder for descriptions of demo shops beside the packaged one."""
 ALL_SHOPS = "all"
 """What the name of a shop is where all of the project folder are meant, as they are without one."""
+SEVERAL = ","
+"""Stands between the names of several shops."""
 DEFAULT_REPEAT_HOURS = 24
 DEFAULT_UI_URL = "http://127.0.0.1:3000"
 ROOT_HOME = Path("/var/lib/analytics-pipeline")
@@ -45,6 +49,7 @@ class Settings:
         shops: Names of packaged shop descriptions, or paths of some.
         email_key: Key of the e-mail hashes, or None for the one in the state folder; a secret.
         project: The user's own folder, with shops and marts beside the packaged ones, and seeds.
+        is_whole: Whether no shop is left out that lies beside a chosen one.
     """
 
     home: Path
@@ -52,6 +57,7 @@ class Settings:
     shops: tuple[str, ...]
     email_key: str | None = field(default=None, repr=False)
     project: Path = field(default_factory=Path.cwd)
+    is_whole: bool = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -64,14 +70,17 @@ class Settings:
             SettingsError: The project folder is none.
         """
         variables = os.environ if environment is None else environment
-        home = variables.get(HOME) or default_home()
+        home = Path(variables.get(HOME) or default_home()).expanduser().absolute()
         project = project_folder(variables)
+        own, of_demo = _descriptions(project / SHOPS), (DEFAULT_SHOP, *_descriptions(home / DEMO_SHOPS))
+        shops = _chosen(variables.get(SHOP), own, of_demo)
         return cls(
-            home=Path(home).expanduser().absolute(),
+            home=home,
             database_url=variables.get(DATABASE_URL) or None,
-            shops=_shops(variables.get(SHOP), project),
+            shops=shops,
             email_key=variables.get(EMAIL_KEY) or None,
             project=project,
+            is_whole=all(set(group) <= set(shops) for group in (own, of_demo) if set(group) & set(shops)),
         )
 
     @property
@@ -92,7 +101,8 @@ class Settings:
 
     def each(self) -> Iterator["Settings"]:
         """Yield the settings of one shop after the other."""
-        yield from (replace(self, shops=(shop,)) for shop in self.shops)
+        is_whole = self.is_whole and len(self.shops) == 1
+        yield from (replace(self, shops=(shop,), is_whole=is_whole) for shop in self.shops)
 
     @property
     def dagster_home(self) -> Path:
@@ -169,9 +179,13 @@ def project_folder(environment: Mapping[str, str] | None = None) -> Path:
     return folder
 
 
-def _shops(named: str | None, project: Path) -> tuple[str, ...]:
+def _descriptions(folder: Path) -> tuple[str, ...]:
+    return tuple(map(str, sorted(folder.glob("*.yaml"))))
+
+
+def _chosen(named: str | None, own: Sequence[str], of_demo: Sequence[str]) -> tuple[str, ...]:
     """Return the chosen shops: a name is that of a description in the project folder first, then of a packaged one."""
-    own = sorted((project / SHOPS).glob("*.yaml"))
-    if named and named != ALL_SHOPS:
-        return (next((str(path) for path in own if path.stem == named), named),)
-    return tuple(map(str, own)) or (DEFAULT_SHOP,)
+    if not named or named == ALL_SHOPS:
+        return tuple(own or of_demo)
+    by_name = {Path(path).stem: path for path in (*of_demo, *own)}
+    return tuple(dict.fromkeys(by_name.get(name, name) for name in named.split(SEVERAL)))

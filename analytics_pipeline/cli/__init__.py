@@ -28,6 +28,7 @@ from analytics_pipeline.settings import (
     EMAIL_KEY,
     HOME,
     PROJECT,
+    SEVERAL,
     SHOP,
     UI_URL,
 )
@@ -186,15 +187,19 @@ def collect_as_usual() -> None:
 def choose_shop(_: click.Context, __: click.Parameter, reference: str | None) -> None:
     """Set ANALYTICS_SHOP, for all that reads settings, in processes that this one starts too; an option's callback."""
     if reference is not None:
-        is_file = Path(reference).suffix != "" or len(Path(reference).parts) > 1
-        os.environ[SHOP] = str(Path(reference).absolute()) if is_file else reference
+        os.environ[SHOP] = SEVERAL.join(map(_from_anywhere, reference.split(SEVERAL)))
+
+
+def _from_anywhere(reference: str) -> str:
+    is_file = Path(reference).suffix != "" or len(Path(reference).parts) > 1
+    return str(Path(reference).absolute()) if is_file else reference
 
 
 def shop_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--shop`, which says which shops the settings have."""
     help_text = (
-        "A shop of the project folder or a packaged one, or the path of its description. Default: all of the folder; "
-        "demo where it has none."
+        "A shop of the project folder or a packaged one, or the path of its description; several with commas. Default: "
+        "all of the folder; demo where it has none."
     )
     return click.option(
         "--shop", callback=choose_shop, expose_value=False, is_eager=True, metavar="NAME|FILE|all", help=help_text

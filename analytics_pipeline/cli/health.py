@@ -16,13 +16,14 @@ import sqlalchemy.exc
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus  # no public name
 
 from analytics_pipeline.alerts.record import read_open
-from analytics_pipeline.catalogue import Catalogue, installed
+from analytics_pipeline.catalogue import Catalogue, installation_of, installed
 from analytics_pipeline.cli.opening import shop_database
+from analytics_pipeline.cli.shops import ALL_TOGETHER
 from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
 from analytics_pipeline.history.freshness import describe, last_freshness
 from analytics_pipeline.history.proofs import PROVED, read_proofs, related_in_doubt
 from analytics_pipeline.history.stale import parked_days
-from analytics_pipeline.job_names import DAILY
+from analytics_pipeline.job_names import ALL_SHOPS, DAILY
 from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.orchestration.running import open_instance
 from analytics_pipeline.plain import plain
@@ -30,7 +31,7 @@ from analytics_pipeline.settings import DATABASE_URL, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.tables.history import DAY_PROOFS, RELATED_PROOFS, STALE_DAYS
 from analytics_pipeline.tables.operations import INCIDENTS
-from analytics_pipeline.warehouse.connection import Database, instance_database
+from analytics_pipeline.warehouse.connection import Database, data_database, instance_database
 from analytics_pipeline.warehouse.embedded import is_running
 from analytics_pipeline.warehouse.schema import read_stored, refuse_newer
 from analytics_pipeline.warehouse.slices import exists
@@ -40,6 +41,7 @@ MISSED_TICKS = 3
 GRACE = timedelta(minutes=5)
 LONGEST_TICK = timedelta(minutes=30)
 """How long a sensor may take: `up` gives it so long."""
+ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
 SCHEDULE_GRACE = timedelta(minutes=15)
 LISTED = 20
 
@@ -110,11 +112,7 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
     with _as_problems(health):
         shop = load_shop(settings.shop)
         health.shop = shop.name
-        if settings.database_url is None and not is_running(settings.embedded_data):
-            remedy = "analytics-pipeline up"
-            if not with_daemon:
-                remedy += f", or a server of your own ({DATABASE_URL}), which also runs between the commands of cron"
-            raise DatabaseUnavailableError(f"the embedded database does not run, so nothing else does: {remedy}")
+        _refuse_stopped(settings, with_daemon=with_daemon)
         database = shop_database(settings, shop)
         catalogue = installed(settings)
         health.problems += [f"{one.layer}.{one.name} is not computed: {one.reason}" for one in catalogue.broken]
@@ -126,9 +124,36 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
                 pass
             with open_instance(settings) as instance:
                 health.ticks = list(last_ticks(instance, shop, now))
+    return _finished(health)
+
+
+def check_marts_of_all_shops(settings: Settings, now: datetime, *, with_daemon: bool) -> Health:
+    """Look at marts over all shops, whose sensor is among those of each shop; see `check_health`."""
+    health = Health(ALL_TOGETHER, now)
+    with _as_problems(health):
+        _refuse_stopped(settings, with_daemon=with_daemon)
+        installation = installation_of(settings)
+        health.problems += [
+            f"{one.layer}.{one.name} is not computed: {one.reason}" for one in installation.broken_marts
+        ]
+        with instance_database(data_database(settings)).connect(), open_instance(settings) as instance:
+            last = instance.get_runs(dg.RunsFilter(job_name=ALL_SHOPS, statuses=ENDED), limit=1)
+        health.problems += [f"the last run of {ALL_SHOPS} failed: {run.run_id}" for run in last if run.is_failure]
+    return _finished(health)
+
+
+def _finished(health: Health) -> Health:
     health.problems += [f"{tick.name}: {tick.problem}" for tick in health.ticks if tick.problem]
     health.problems = [" ".join(problem.split()) for problem in health.problems]  # a line each
     return health
+
+
+def _refuse_stopped(settings: Settings, *, with_daemon: bool) -> None:
+    if settings.database_url is None and not is_running(settings.embedded_data):
+        remedy = "analytics-pipeline up"
+        if not with_daemon:
+            remedy += f", or a server of your own ({DATABASE_URL}), which also runs between the commands of cron"
+        raise DatabaseUnavailableError(f"the embedded database does not run, so nothing else does: {remedy}")
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The demo shop in the foreground: what `demo --serve` does, and which demo shop the packaged description means."""
+"""The demo shop in the foreground: what `demo --serve` does, and which demo shop a description means."""
 
 from dataclasses import replace
 
@@ -12,11 +12,18 @@ DEFAULT_PORT = 8899
 
 
 def demo_settings(shop: Shop) -> DemoShopSettings:
-    """Return the settings of the demo shop that the packaged description means.
+    """Return the settings of the demo shop that a description means.
 
     Refunds come within three weeks, so that a month of orders holds all returns of its last week.
     """
-    return DemoShopSettings(opened=shop.first_day, longest_refund_days=21)
+    return DemoShopSettings(
+        name=shop.name,
+        seed=1 if shop.name == DEFAULT_SHOP else 2,
+        timezone=shop.timezone,
+        currency=shop.currency,
+        opened=shop.first_day,
+        longest_refund_days=21,
+    )
 
 
 def serve_demo_shop(port: int, faults: float, *, calls: tuple[str, str] | None = None) -> None:

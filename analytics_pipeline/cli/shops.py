@@ -90,7 +90,7 @@ def for_each(settings: Settings, work: Work, *, is_json: bool = False, then: Wor
     """Do a work for one shop after the other, each under a heading where there are several.
 
     A shop whose work fails is named with the reason, and the others have their turn. What is returned of several shops
-    is one JSON object, by the names of the shops.
+    is one JSON object, by the names of the shops and `all shops` for what is returned of all together.
 
     Args:
         settings: Of all shops.
@@ -112,8 +112,8 @@ def for_each(settings: Settings, work: Work, *, is_json: bool = False, then: Wor
     failed = [name for name, answer in answers.items() if answer.exit_code == FAILED]
     if failed:
         click.echo(f"\n{len(failed)} of {len(answers)} shops failed: {', '.join(failed)}", err=True)
-    if then is not None and not is_json:
-        click.echo(f"\n== {ALL_TOGETHER}")
+    if then is not None:
+        click.echo(f"\n== {ALL_TOGETHER}", err=is_json)
         answers[ALL_TOGETHER] = _answer(ALL_TOGETHER, settings, then)
     codes = {answer.exit_code for answer in answers.values()}
     severest = next((code for code in SEVEREST_FIRST if code in codes), 0)

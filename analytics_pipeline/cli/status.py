@@ -1,6 +1,7 @@
 """`analytics-pipeline status`: how far the tables are, whether they add up, what changed, and what they leave out."""
 
 from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
 
 import click
 
@@ -26,10 +27,18 @@ from analytics_pipeline.warehouse.connection import Database, psql_line
 from analytics_pipeline.warehouse.slices import exists, query
 from analytics_pipeline.webhooks.due import describe_traffic, read_traffic
 
+if TYPE_CHECKING:
+    from analytics_pipeline.cli.health import Health
 
-def _show_all(settings: Settings, *, is_check: bool, **_: object) -> None:
+
+def _of_all(settings: Settings, *, is_check: bool, is_json: bool, without_daemon: bool) -> Answer | None:
     if not is_check:
         show_all_shops(settings)
+        return None
+    from analytics_pipeline.cli.health import check_marts_of_all_shops  # noqa: PLC0415 - Dagster takes a second to load
+
+    health = check_marts_of_all_shops(settings, datetime.now(UTC), with_daemon=not without_daemon)
+    return _judged(health, is_json=is_json)
 
 
 @click.command(
@@ -44,7 +53,7 @@ def _show_all(settings: Settings, *, is_check: bool, **_: object) -> None:
 @click.option("--check", "is_check", is_flag=True, help="Only say whether all is well; the exit code is 1 when not.")
 @click.option("--json", "is_json", is_flag=True, help="With --check: as JSON.")
 @click.option("--without-daemon", is_flag=True, help="With --check: cron calls the commands, so no daemon has to live.")
-@each_shop_and_then(_show_all)
+@each_shop_and_then(_of_all)
 def command(settings: Settings, *, is_check: bool, is_json: bool, without_daemon: bool) -> Answer | None:
     """Show the days loaded, how far they can still move, whether they add up, what changed and what is left out.
 
@@ -99,17 +108,17 @@ def _check(settings: Settings, *, is_json: bool, with_daemon: bool) -> Answer | 
     from analytics_pipeline.cli.health import check_health  # noqa: PLC0415 - Dagster takes a second to load
 
     health = check_health(settings, datetime.now(UTC), with_daemon=with_daemon)
-    if is_json:
-        return Answer(health.as_json(), 0 if health.ok else FAILED)
-    for tick in health.ticks:
+    for tick in health.ticks if not is_json else ():
         at = f"{tick.at:%Y-%m-%d %H:%M} UTC" if tick.at else "never"
         click.echo(f"tick         {tick.name}: {at}, {tick.status}")
-    for problem in health.problems:
-        click.echo(f"NOT WELL     {problem}")
-    if not health.ok:
-        raise SystemExit(FAILED)
-    click.echo("all is well")
-    return None
+    return _judged(health, is_json=is_json)
+
+
+def _judged(health: "Health", *, is_json: bool) -> Answer:
+    """Show whether all is well, or return it as JSON."""
+    if not is_json:
+        click.echo("\n".join(f"NOT WELL     {problem}" for problem in health.problems) or "all is well")
+    return Answer(health.as_json() if is_json else None, 0 if health.ok else FAILED)
 
 
 def _loaded(database: Database, revenue: Table, shop: Shop, now: datetime) -> list[str]:

@@ -1,4 +1,4 @@
-"""`analytics-pipeline up`: the UI, the daemon, the database and the demo shop, until Ctrl-C."""
+"""`analytics-pipeline up`: the UI, the daemon, the database and the demo shops, until Ctrl-C."""
 
 import fcntl
 import os
@@ -7,30 +7,33 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import click
 import yaml
 
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.cli.demo import CALLS_KEY, SHOP_URL
+from analytics_pipeline.cli.demo import CALLS_KEY
+from analytics_pipeline.cli.demo_shops import is_demo, serving_demo_shops
+from analytics_pipeline.cli.exit_codes import FAILED
 from analytics_pipeline.cli.guard import host_of
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.processes import Processes
-from analytics_pipeline.cli.serving import DEFAULT_PORT, demo_settings
-from analytics_pipeline.demo_shop import serve
-from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.errors import PipelineError, SettingsError
 from analytics_pipeline.orchestration.code_location import LOCATION
 from analytics_pipeline.orchestration.running import end_dead_runs, open_instance
-from analytics_pipeline.settings import DEFAULT_SHOP, UI_URL, Settings
+from analytics_pipeline.settings import UI_URL, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import psql_line
 from analytics_pipeline.webhooks.receiver import how_to_describe
 from analytics_pipeline.webhooks.signatures import keys_of
 
+Found = TypeVar("Found")
 SECONDS_TO_LOAD = 300.0
 SECONDS_BETWEEN_TRIES = 0.05
 LONGEST_SOCKET = 100
@@ -45,7 +48,7 @@ SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
     cls=Command,
     examples=(
         "analytics-pipeline up",
-        "analytics-pipeline up --port 3001 --shop my-shop.yaml",
+        "analytics-pipeline up --port 3001 --shop my-shop",
         "analytics-pipeline up --allowed-host ui.example.com",
         "analytics-pipeline up --webhooks",
     ),
@@ -64,7 +67,7 @@ SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
     "--webhooks",
     "takes_calls",
     is_flag=True,
-    help="Also take the shop's calls, on a port of its own.",
+    help="Also take the shops' calls, on a port of its own.",
 )
 @click.option(
     "--webhooks-port",
@@ -77,29 +80,64 @@ SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
 def command(port: int, allowed_hosts: tuple[str, ...], webhooks_port: int, *, takes_calls: bool) -> None:
     """Start the Dagster UI and daemon on loopback, until Ctrl-C.
 
-    The daemon runs the daily schedule. The embedded Postgres is started when it is the configured one, and so is the
-    demo shop. Requests are answered that come from loopback or name an allowed host.
+    The daemon runs each shop's daily schedule. The embedded Postgres is started when it is the configured one, and so
+    are demo shops. Requests are answered that come from loopback or name an allowed host.
     """
     settings = Settings.from_environment()
-    shop = load_shop(settings.shop)
+    shops = _of_each(settings, lambda one: load_shop(one.shop))
     hosts = _hosts(allowed_hosts)
     calls_port = webhooks_port if takes_calls else None
-    if takes_calls:
-        _prepare_for_calls(settings, shop)
+    calling = _prepare_for_calls(settings, shops) if takes_calls else []
     with only_one(settings, port) as lock:
         _refuse_used_port(port, "--port")
         if calls_port is not None:
             _refuse_used_port(calls_port, "--webhooks-port")
         os.environ.setdefault(SENSOR_SECONDS, "1800")
         os.environ.setdefault(UI_URL, f"http://{LOOPBACK}:{port}")
-        with open_instance(settings) as instance, _demo_shop(settings, shop, calls_port):
+        with open_instance(settings) as instance, serving_demo_shops(settings, shops, is_usual=True) as demo_shops:
             end_dead_runs(instance)
-            click.echo(f"database  {open_database(settings, shop).label}")
+            for name, demo_shop in demo_shops.items():
+                click.echo(f"demo shop {demo_shop.url}" + (f"   ({name})" if len(demo_shops) > 1 else ""))
+            _open_databases(settings, shops)
             click.echo(f"UI        http://{LOOPBACK}:{port}   (Ctrl-C ends it)")
             click.echo(f"psql      {psql_line(settings)}")
-            if calls_port is not None:
-                click.echo(f"webhooks  {_url_of_calls(shop, calls_port)}   (by your proxy: docs/webhooks.md)")
+            for shop in calling:
+                url = f"http://{LOOPBACK}:{webhooks_port}/webhooks/{shop.name}"
+                click.echo(f"webhooks  {url}   (by your proxy: docs/webhooks.md)")
+                if shop.name in demo_shops:
+                    demo_shops[shop.name].call(url, os.environ[CALLS_KEY])
             raise SystemExit(_serve(Processes([lock]), port, hosts, calls_port))
+
+
+def _of_each(settings: Settings, work: Callable[[Settings], Found]) -> dict[str, Found]:
+    """Do a work for each shop, by its reference; of several shops, one whose work fails is named and left out.
+
+    Raises:
+        SystemExit: It fails for all of several.
+        PipelineError: It fails for the only shop.
+    """
+    found: dict[str, Found] = {}
+    for one in settings.each():
+        try:
+            found[one.shop] = work(one)
+        except PipelineError as error:
+            if len(settings.shops) == 1:
+                raise
+            click.echo(f"NOT WELL  {one.names[0]}: {error}", err=True)
+    if not found:
+        raise SystemExit(FAILED)
+    return found
+
+
+def _open_databases(settings: Settings, shops: Mapping[str, Shop]) -> None:
+    """Open the database for each shop, and say which shops are served."""
+    readable = replace(settings, shops=tuple(shops))
+    databases = _of_each(readable, lambda one: open_database(one, shops[one.shop]))
+    click.echo(f"database  {next(iter(databases.values())).label}")
+    for reference, database in databases.items():
+        shop = shops[reference]
+        where = f", in {database.schema('raw')} and so on" if database.namespace else ""
+        click.echo(f"shop      {shop.name} ({shop.timezone}, {shop.currency}){where}")
 
 
 def _serve(processes: Processes, port: int, hosts: list[str], calls_port: int | None) -> int:
@@ -177,21 +215,27 @@ def only_one(settings: Settings, port: int) -> Iterator[int]:
         yield lock.fileno()
 
 
-def _prepare_for_calls(settings: Settings, shop: Shop) -> None:
-    """Refuse what calls could not be taken with, before anything is started; the demo shop gets a secret of its own.
+def _prepare_for_calls(settings: Settings, shops: Mapping[str, Shop]) -> list[Shop]:
+    """Refuse what calls could not be taken with, before anything is started; demo shops get a secret of their own.
+
+    Returns:
+        The shops whose calls are taken.
 
     Raises:
-        SettingsError, MissingSecretError: As `keys_of`.
+        SettingsError, MissingSecretError: As `keys_of`, of the only shop.
+        SystemExit: No shop's calls can be taken.
     """
-    if settings.shop == DEFAULT_SHOP and not os.environ.get(CALLS_KEY):
+    if any(is_demo(settings, reference) for reference in shops) and not os.environ.get(CALLS_KEY):
         os.environ[CALLS_KEY] = secrets.token_urlsafe(32)
-    if shop.webhooks is None:
-        raise SettingsError(how_to_describe(shop))
-    keys_of(shop.webhooks, os.environ)
 
+    def prepare(one: Settings) -> Shop:
+        shop = shops[one.shop]
+        if shop.webhooks is None:
+            raise SettingsError(how_to_describe(shop))
+        keys_of(shop.webhooks, os.environ)
+        return shop
 
-def _url_of_calls(shop: Shop, port: int) -> str:
-    return f"http://{LOOPBACK}:{port}/webhooks/{shop.name}"
+    return list(_of_each(replace(settings, shops=tuple(shops)), prepare).values())
 
 
 def _refuse_used_port(port: int, option: str) -> None:
@@ -203,24 +247,3 @@ def _refuse_used_port(port: int, option: str) -> None:
             raise click.ClickException(
                 f"port {port} of {LOOPBACK} cannot be used ({error.strerror}); give another one with {option}"
             ) from error
-
-
-@contextmanager
-def _demo_shop(settings: Settings, shop: Shop, calls_port: int | None) -> Iterator[None]:
-    """Serve the demo shop meanwhile, when it is the configured one and nobody has said where it is.
-
-    It calls where calls are taken.
-    """
-    if settings.shop != DEFAULT_SHOP or os.environ.get(SHOP_URL):
-        yield
-        return
-    try:
-        running = serve(demo_settings(shop), DEFAULT_PORT)
-    except OSError:
-        running = serve(demo_settings(shop))
-    with running:
-        os.environ[SHOP_URL] = running.url
-        click.echo(f"demo shop {running.url}")
-        if calls_port is not None:
-            running.call(_url_of_calls(shop, calls_port), os.environ[CALLS_KEY])
-        yield

@@ -76,6 +76,19 @@ def binding_of(database: Database, stored: Stored | None = None) -> Binding | No
     return _bound(facts) if NAME in facts else _commented(database)
 
 
+def bound_shops(database: Database) -> list[Binding]:
+    """Return the shops that the schemas of a database are bound to, whatever their namespaces."""
+    ending = f"_{INSTALLATION.schema}"
+    rows = query(
+        database,
+        "select n.nspname as name from pg_namespace as n join pg_class as c on c.relnamespace = n.oid "
+        f"where c.relname = '{INSTALLATION.name}' and right(n.nspname, {len(ending)}) = '{ending}' order by 1",
+    )
+    namespaces = (None, *(row["name"].removesuffix(ending) for row in rows))
+    found = (binding_of(database.of(namespace)) for namespace in namespaces)
+    return [bound for bound in found if bound is not None]
+
+
 def bind(database: Database, shop: Shop) -> None:
     """Bind the database to the shop, or look whether it is; of two that bind at once one is refused.
 

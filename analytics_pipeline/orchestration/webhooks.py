@@ -15,7 +15,7 @@ from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.late_changes.poll import poll
 from analytics_pipeline.orchestration.assets.guard import step_guard
 from analytics_pipeline.orchestration.jobs import AssetJob, job_of_stale_days
-from analytics_pipeline.orchestration.namespaces import named
+from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
 from analytics_pipeline.shop.calendar import loadable_days
@@ -46,6 +46,7 @@ def build_webhook_sensors(jobs: Sequence[AssetJob], catalogue: Catalogue) -> lis
         jobs=jobs,
         minimum_interval_seconds=SECONDS_BETWEEN_TICKS,
         default_status=dg.DefaultSensorStatus.RUNNING,
+        tags={SHOP: catalogue.shop.name},
         description="Loads the business days again that the shop's calls have made stale: a run a day, not one a call.",
     )
     def webhooks(

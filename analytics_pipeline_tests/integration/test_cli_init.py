@@ -1,6 +1,7 @@
 """A folder of the user's own, made and used by an installed wheel: its shop and its marts beside the packaged ones."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from analytics_pipeline.cli.init import TEMPLATE, project_files
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.marts.folders import load_marts
-from analytics_pipeline.settings import PROJECT, SHOP, Settings
+from analytics_pipeline.settings import HOME, PROJECT, SHOP, Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline_tests.conftest import Pipeline
@@ -171,6 +172,26 @@ def test_the_shop_is_the_folders_only_one_or_the_named_one(tmp_path: Path) -> No
     assert shop(**{SHOP: "elsewhere/two.yaml"}) == "elsewhere/two.yaml"
     with pytest.raises(SettingsError, match=r"several shops \(one, two\): choose one with --shop NAME"):
         shop()
+
+
+def test_several_shops_are_chosen_by_commas_and_are_whole_when_none_beside_them_is_left_out(tmp_path: Path) -> None:
+    def chosen(named: str = "") -> tuple[tuple[str, ...], bool]:
+        variables = {PROJECT: str(tmp_path), HOME: str(tmp_path / "home"), SHOP: named}
+        found = Settings.from_environment(variables)
+        return found.names, found.is_whole
+
+    of_demo, own = tmp_path / "home" / "demo_shops", tmp_path / "shops"
+    for path in (of_demo / "demo-us.yaml", own / "one.yaml", own / "two.yaml"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    assert chosen() == chosen("all") == chosen("one,two") == (("one", "two"), True)
+    assert chosen("two") == (("two",), False)
+    assert chosen("demo,demo-us") == (("demo", "demo-us"), True)
+    assert chosen("demo") == (("demo",), False)
+    assert chosen("elsewhere/two.yaml") == (("two",), True)
+    shutil.rmtree(own)
+    assert chosen() == (("demo", "demo-us"), True)
 
 
 def test_a_folder_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -130,3 +130,4 @@ def test_a_shop_whose_description_is_wrong_is_named_with_its_fault_and_the_other
     answers = json.loads(watched.stdout)
     assert [answers[name]["shop"] for name in ZONES] == ["de", str(path_of(tmp_path, "us"))]
     assert "the shop description is wrong" in answers["us"]["problems"][0]
+    assert "marts.daily_revenue_of_shops is not computed: " in answers["all shops"]["problems"][0]

@@ -101,7 +101,7 @@ def up(demo: Demo) -> Iterator[Up]:
     arguments = ["up", "--port", str(port)]
     with running(arguments, folder=demo.home, ANALYTICS_HOME=str(demo.home / "state")) as process:
         assert process.stdout is not None
-        messages = [process.stdout.readline() for _ in range(3)]
+        messages = [process.stdout.readline() for _ in range(4)]
         assert re.search(r"postgresql://postgres@/analytics\?host=\S+", "".join(messages)), messages
         url = f"http://127.0.0.1:{port}"
         assert f"UI        {url} " in messages[-1]

@@ -14,7 +14,7 @@ import pytest
 
 from analytics_pipeline import settings
 from analytics_pipeline.catalogue import build_installation
-from analytics_pipeline.cli import COMMANDS
+from analytics_pipeline.cli import COMMANDS, demo_shops
 from analytics_pipeline.cli import demo as demo_command
 from analytics_pipeline.cli.init import TEMPLATE
 from analytics_pipeline.definitions import build_definitions
@@ -140,7 +140,7 @@ def test_the_readme_lists_every_setting() -> None:
         settings.ALERT_URLS,
         settings.ALERT_REPEAT_HOURS,
         settings.UI_URL,
-        demo_command.SHOP_URL,
+        demo_shops.url_variable(load_shop("demo")),
         demo_command.CALLS_KEY,
     ]
 
