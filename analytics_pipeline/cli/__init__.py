@@ -36,7 +36,7 @@ from analytics_pipeline.warehouse.lost import lost_database
 
 COMMANDS = {
     "demo": "Load the last 30 days of a demo shop into Postgres and show the last week, or serve it.",
-    "up": "Start the Dagster UI with its daily schedule, the database, and the demo shop if it is the one.",
+    "up": "Start the Dagster UI with each shop's daily schedule, the database, and demo shops if they are the ones.",
     "run": "Load business days from the shop to the marts, without the UI.",
     "catch-up": "Ask the shop for late changes, and load the business days again that they affect.",
     "init": "Write a folder of your own: a shop, marts, seeds, settings.",
@@ -53,11 +53,10 @@ COMMANDS = {
 PROGRAM = "analytics-pipeline"
 EXAMPLES = (
     "analytics-pipeline demo",
-    "analytics-pipeline run --shop my-shop.yaml --date 2026-11-22",
+    "analytics-pipeline run --shop my-shop --date 2026-11-22",
     "analytics-pipeline up",
 )
 SETTINGS = {
-    SHOP: "Name of a shop of the project folder or a packaged one, or a path. Default: the folder's only one, or demo.",
     PROJECT: "The folder of your own shops, marts and seeds. Default: the current folder.",
     DATABASE_URL: "A Postgres server, 14 or newer. Default: the embedded one.",
     ALERT_URLS: "Who is notified of incidents: Apprise URLs, separated by blanks or commas. Default: nobody.",

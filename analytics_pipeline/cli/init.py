@@ -12,7 +12,7 @@ import click
 from analytics_pipeline.cli import Command, typed_command
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.orchestration.running import INSTANCE_FILE, instance_file
-from analytics_pipeline.settings import SHOPS
+from analytics_pipeline.settings import SHOP, SHOPS
 from analytics_pipeline.shop.schema import FILE, FIRST_LINE, schema_text
 from analytics_pipeline.shop.spec import packaged_shops
 
@@ -65,7 +65,8 @@ def project_files(shop: str) -> dict[str, str]:
     texts = {name: path.read_text(encoding="utf-8") for name, path in paths.items()}
     if is_packaged:
         texts["README.md"] = texts["README.md"].replace(TO_DESCRIBE, DESCRIBED)
-        texts[".env.example"] = texts[".env.example"].replace(ITS_TOKEN, "")
+        # What commands take without --shop: there is no description in shops/.
+        texts[".env.example"] = texts[".env.example"].replace(ITS_TOKEN, f"{SHOP}={shop}\n")
     files = {renamed(name, shop): renamed(text, shop) for name, text in texts.items()}
     named = {name: f"{FIRST_LINE}\n{text}" for name, text in files.items() if name.startswith(f"{SHOPS}/")}
     return {**files, **named, FILE: schema_text()}

@@ -79,7 +79,7 @@ def test_the_help_of_every_command_ends_with_examples_that_it_understands(
 
 def test_the_help_of_the_whole_names_every_command_setting_and_example(call: Callable[..., Result]) -> None:
     shown = call("--help").output
-    for word in (*COMMANDS, "ANALYTICS_SHOP", "ANALYTICS_DATABASE_URL", "ANALYTICS_HOME", *EXAMPLES):
+    for word in (*COMMANDS, "ANALYTICS_DATABASE_URL", "ANALYTICS_HOME", *EXAMPLES):
         assert f"  {word}" in shown
     for example in EXAMPLES:
         _, name, *options = shlex.split(example)

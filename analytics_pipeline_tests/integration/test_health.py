@@ -36,7 +36,7 @@ from analytics_pipeline_tests.integration.tables import execute
 __all__ = ["case", "small_shop"]
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SHOP = load_shop("demo")
-SENSORS = ("late_changes", "yesterday_is_on_time", "alerts")
+SENSORS = ("late_changes", "yesterday_is_on_time", "alerts", "webhooks")
 
 
 @pytest.fixture(scope="module")

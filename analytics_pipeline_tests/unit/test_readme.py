@@ -132,7 +132,6 @@ def _is_made_with_its_table(definitions: dg.Definitions, table: str, check: str)
 def test_the_readme_lists_every_setting() -> None:
     messages = [codes_of(row["Variable"])[0] for row in rows_of(README, "Variable")]
     assert messages == [
-        settings.SHOP,
         settings.PROJECT,
         settings.DATABASE_URL,
         settings.HOME,
