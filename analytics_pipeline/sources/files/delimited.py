@@ -165,10 +165,10 @@ class _Lines:
         if len(rows) != len(lines):
             return None
         widths = {*map(len, rows)}
-        if widths == {len(self._header)} and not any(any(row[self._width :]) for row in rows):
-            rows = rows if widths == {self._width} else [row[: self._width] for row in rows]
-        elif widths != {self._width}:
-            return None
+        if widths != {self._width}:
+            if widths != {len(self._header)} or any(any(row[self._width :]) for row in rows):
+                return None
+            rows = [row[: self._width] for row in rows]  # a delimiter ends each line, the header too
         firsts = {row[0] for row in rows}
         bare = [row for row in rows if not row[0].strip()] if any(not first.strip() for first in firsts) else []
         is_plain = not any(map(_begins_a_total, firsts)) and not any(why_left_out(row, (), self._dates) for row in bare)
