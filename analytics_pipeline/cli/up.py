@@ -151,7 +151,7 @@ def _serve(processes: Processes, port: int, hosts: list[str], calls_port: int | 
             processes.start([*python, "analytics_pipeline.cli.receiver", str(calls_port)])
         code_server = ["--socket", str(at), "--module-name", LOCATION, "--location-name", LOCATION]
         quiet = ["--log-level", "warning", "--use-python-environment-entry-point"]
-        processes.start([*python, "dagster", "code-server", "start", *code_server, *quiet])
+        processes.start([*python, "analytics_pipeline.cli.code_server", "code-server", "start", *code_server, *quiet])
         if _answers(at, processes):
             address = ["--host", LOOPBACK, "--port", str(port)]
             where = ["--workspace", str(workspace)]

@@ -287,6 +287,16 @@ def runs_of_the_code_location(up: Up) -> dict[str, dict[str, Any]]:
     return {run["runId"]: run for run in ask(up, RUNS_OF_A_JOB, job=place)["runs"]}
 
 
+def _tree(up: Up) -> list[psutil.Process]:
+    return psutil.Process(up.process.pid).children(recursive=True)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    with contextlib.suppress(psutil.NoSuchProcess):  # a run that has just ended
+        return process.cmdline()
+    return []
+
+
 def test_a_run_of_the_command_line_is_listed_like_the_schedules_and_the_ui_repeats_it(demo: Demo, up: Up) -> None:
     yesterday = query(up.database, "select max(order_date) as day from raw.orders")[0]["day"].isoformat()
     by_hand = run("run", "--date", yesterday, folder=demo.home, ANALYTICS_HOME=str(demo.home / "state"))
@@ -307,6 +317,8 @@ def test_a_run_of_the_command_line_is_listed_like_the_schedules_and_the_ui_repea
     repeated = str(again["run"]["runId"])
     wait_until(lambda: runs_of_the_code_location(up)[repeated]["status"] in ("SUCCESS", "FAILURE"))
     ended = runs_of_the_code_location(up)[repeated]
+    # It had not to import all: what forks runs is below the code server.
+    assert [child for child in _tree(up) if any("multiprocessing.forkserver" in word for word in _words(child))]
     assert (ended["status"], ended["parentRunId"]) == ("SUCCESS", run_id)
     assert values(ended["tags"])["dagster/partition"] == yesterday
 

@@ -3,15 +3,19 @@
 import random
 import threading
 import time
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
+from analytics_pipeline.catalogue import Catalogue, build_catalogue
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.stale import days_to_load
-from analytics_pipeline.job_names import CHANGED_ORDERS
+from analytics_pipeline.job_names import CHANGED_ORDERS, LATE_CHANGES
+from analytics_pipeline.orchestration import webhooks
 from analytics_pipeline.orchestration.jobs import job_of_stale_days
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import range_tags
@@ -23,7 +27,6 @@ from analytics_pipeline_tests.conftest import Pipeline
 from analytics_pipeline_tests.integration.calling import SECRET
 from analytics_pipeline_tests.integration.command_line import environment
 from analytics_pipeline_tests.integration.late import LOADED, MORNING, OPENED, database_time, written_since
-from analytics_pipeline_tests.integration.loaded import redescribed
 from analytics_pipeline_tests.integration.storm import Storm, events_since, killed_receiver
 from analytics_pipeline_tests.integration.tables import execute
 from analytics_pipeline_tests.integration.test_late_changes_sensor import days_of
@@ -51,8 +54,14 @@ def orders_of(pipeline: Pipeline, *days: object) -> list[str]:
 class Ticking:
     """The sensor, whose ticks share what it remembers."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline, self._sensor = pipeline, pipeline.definitions.resolve_sensor_def("webhooks")
+    def __init__(self, pipeline: Pipeline, pause_seconds: int = 0) -> None:
+        self._pipeline = pipeline
+        jobs: Any = [pipeline.definitions.resolve_job_def(name) for name in (LATE_CHANGES, CHANGED_ORDERS)]
+        catalogue = described(pipeline)
+        assert catalogue.shop.webhooks is not None
+        paused = catalogue.shop.webhooks.model_copy(update={"pause_seconds": pause_seconds})
+        shop = catalogue.shop.model_copy(update={"webhooks": paused})
+        [self._sensor] = webhooks.build_webhook_sensors(jobs, replace(catalogue, shop=shop))
 
     def requests(self) -> list[tuple[str, ...]]:
         """Evaluate it once, as the daemon does: jobs and days of the runs that it asks for."""
@@ -68,13 +77,12 @@ class Ticking:
         return [(str(one.job_name), *days_of([one.tags])) for one in found.run_requests or []]
 
 
-def paused(pipeline: Pipeline, folder: Path, seconds: int) -> Pipeline:
-    return redescribed(pipeline, folder, webhooks={"pause_seconds": seconds})
+def described(pipeline: Pipeline) -> Catalogue:
+    return build_catalogue(str(pipeline.description))
 
 
-def test_days_that_calls_have_marked_are_loaded_one_run_a_day_and_none_a_call(later: Pipeline, tmp_path: Path) -> None:
-    pipeline = paused(later, tmp_path, 0)
-    ticking = Ticking(pipeline)
+def test_days_that_calls_have_marked_are_loaded_one_run_a_day_and_none_a_call(later: Pipeline) -> None:
+    pipeline, ticking = later, Ticking(later)
     assert ticking.requests() == []
     days = [LOADED.replace(day=1), OPENED, OPENED.replace(day=OPENED.day + 1)]
     called(pipeline, *orders_of(pipeline, *days))
@@ -90,21 +98,19 @@ def test_days_that_calls_have_marked_are_loaded_one_run_a_day_and_none_a_call(la
     assert ticking.requests() == asked[1:]
 
 
-def test_a_day_that_was_loaded_a_moment_ago_has_to_wait(later: Pipeline, tmp_path: Path) -> None:
-    pipeline = paused(later, tmp_path, PAUSE)
-    called(pipeline, *orders_of(pipeline, OPENED, LOADED))
+def test_a_day_that_was_loaded_a_moment_ago_has_to_wait(later: Pipeline) -> None:
+    called(later, *orders_of(later, OPENED, LOADED))
     execute(
-        pipeline.database,
+        later.database,
         f"update ops.materialised_days set as_of = as_of - interval '{PAUSE + 60} seconds' where day = '{OPENED}'",
     )
-    assert Ticking(pipeline).requests() == [(CHANGED_ORDERS, f"{OPENED} {OPENED}")]
+    assert Ticking(later, PAUSE).requests() == [(CHANGED_ORDERS, f"{OPENED} {OPENED}")]
 
 
 def test_a_call_of_which_no_day_is_known_has_the_shop_asked_once_and_not_at_each_tick(
-    later: Pipeline, tmp_path: Path
+    later: Pipeline,
 ) -> None:
-    pipeline = paused(later, tmp_path, 0)
-    ticking = Ticking(pipeline)
+    pipeline, ticking = later, Ticking(later)
     assert called(pipeline, "of no known day") == ["poll"]
 
     asked = ticking.requests()
@@ -118,11 +124,35 @@ def test_a_call_of_which_no_day_is_known_has_the_shop_asked_once_and_not_at_each
     assert len(pipeline.rows("select * from ops.polls")) == 1
 
 
-def test_without_webhooks_in_the_description_there_is_no_such_sensor(later: Pipeline, tmp_path: Path) -> None:
-    deaf = redescribed(later, tmp_path, webhooks={})
-    assert {one.name for one in later.definitions.sensors or ()} - {
-        one.name for one in deaf.definitions.sensors or ()
-    } == {"webhooks"}
+def test_without_webhooks_in_the_description_there_is_no_such_sensor(later: Pipeline) -> None:
+    catalogue = described(later)
+    deaf = replace(catalogue, shop=catalogue.shop.model_copy(update={"webhooks": None}))
+    assert webhooks.build_webhook_sensors([], deaf) == []
+    assert "webhooks" in {sensor.name for sensor in later.definitions.sensors or ()}
+
+
+def test_runs_of_a_day_that_was_not_over_are_forgotten_once_a_later_one_has_loaded_it(
+    later: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, shop = later.definitions.resolve_job_def(CHANGED_ORDERS), load_shop(later.description)
+    monkeypatch.setattr(webhooks, "RUNS_KEPT", timedelta(hours=-1))
+
+    def made(
+        day: str, *, is_provisional: bool = True, status: dg.DagsterRunStatus = dg.DagsterRunStatus.SUCCESS
+    ) -> str:
+        tags = {"dagster/partition": day, **({webhooks.PROVISIONAL: shop.name} if is_provisional else {})}
+        return later.instance.create_run_for_job(job, tags={**job.tags, **tags}, status=status).run_id
+
+    kept = [made("2025-03-19"), made("2025-03-19", status=dg.DagsterRunStatus.FAILURE)]
+    forgotten = [made("2025-03-20")]
+    kept += [made("2025-03-20", is_provisional=False)]
+
+    assert webhooks.forget_provisional_runs(later.instance, shop) == len(forgotten)
+
+    assert {run.run_id for run in later.instance.get_runs()} == set(kept)
+    monkeypatch.setattr(webhooks, "RUNS_KEPT", timedelta(hours=1))
+    made("2025-03-20")
+    assert webhooks.forget_provisional_runs(later.instance, shop) == 0
 
 
 def test_calls_of_every_kind_to_a_receiver_that_is_killed_leave_every_day_right_and_reload_no_other(

@@ -41,7 +41,9 @@ OPENED, LOADED = date(2025, 3, 1), date(2025, 3, 20)
 KILLS = int(os.environ.get("TRIAL_KILLS", "200"))
 SEED = int(os.environ.get("TRIAL_SEED", "3"))
 KILLS_A_DAY = 10
-VICTIMS = ("run", "run", "run", "backend", "backend", "postgres", "worker", "daemon")
+VICTIMS = ("run", "run", "run", "backend", "backend", "postgres", "worker", "worker", "forker", "daemon")
+FORKED = "multiprocessing.forkserver"
+"""Says of a process that it starts runs, or is one: the second kind are children of the first."""
 SECONDS_TO_FIND = 10
 TRACEBACK = "Traceback (most recent call last)"
 SECONDS_TO_SETTLE = 600
@@ -118,8 +120,11 @@ class Installation:
             children = _children(psutil.Process(self._up.pid))
         except psutil.NoSuchProcess:
             return []
-        signs = {"daemon": ("dagster._daemon", "daemon run"), "worker": ("spawn_main", "execute_run")}[wanted]
-        return [child for child in children if any(sign in _words(child) for sign in signs)]
+        if wanted == "daemon":
+            return [child for child in children if "dagster._daemon" in _words(child)]
+        forked = [child for child in children if FORKED in _words(child)]
+        starting = {child.pid for child in forked}
+        return [child for child in forked if (_parent(child) in starting) is (wanted == "worker")]
 
     def run_to_be_killed(self, day: date) -> "subprocess.Popen[str]":
         """Start `run` over a day; both of its outputs are one."""
@@ -134,6 +139,12 @@ def _children(process: psutil.Process) -> list[psutil.Process]:
     with suppress(psutil.NoSuchProcess):
         return sorted(process.children(recursive=True), key=lambda child: child.pid)
     return []
+
+
+def _parent(process: psutil.Process) -> int | None:
+    with suppress(psutil.NoSuchProcess):
+        return process.ppid()
+    return None
 
 
 def _words(process: psutil.Process) -> str:
