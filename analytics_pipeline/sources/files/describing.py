@@ -25,6 +25,12 @@ _OF_LINES: tuple[Role, ...] = (
 )
 _FALLBACKS: Mapping[Role, str] = {"created_at": "date", "quantity": "`1`", "product_id": "'all'", "unit_price": "price"}
 """What stands for a column that was not found: a constant, or the name that it should have."""
+_LEFT_OUT: Mapping[Role, tuple[str, str]] = {
+    "customer_id": ("customer", "a sale to a guest"),
+    "unit_price": ("price", "in quarantine"),
+    "line_total": ("price", "in quarantine"),
+}
+"""What a row lacks that is left out for it, and what it is otherwise."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _RESERVED = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n", "parent"})
 _WIDTH = 44
@@ -94,18 +100,23 @@ def _reading(guess: Guess) -> Iterator[str]:
 
 
 def _rules(guess: Guess) -> Iterator[str]:
-    """What is left out, and what is taken back."""
-    customer = guess.roles.get("customer_id")
-    empty = next((column.empty for column in guess.columns if column.name == customer), 0)
-    if customer and empty:
-        rule = _quoted(f"{expression_of(customer)} == `null`")
-        mark = "# " if "order_id" in guess.roles else ""
-        left_out = "left out by this rule, with their money in ops.exclusions; else sales to guests"
-        yield f"  # {UNSURE}{counted(empty)} without a customer: {left_out}"
-        yield f"  {mark}exclude: [{{when: {rule}, reason: without_customer}}]"
+    """What is left out, and what is taken back.
+
+    Where each row is an order, one that lacks its customer or price is left out, as most do with such a table. Where
+    several rows are, a guest's order is none less, and one without a price is not known as a whole: quarantine.
+    """
+    if "order_id" not in guess.roles:
+        empty = {column.name: column.empty for column in guess.columns if column.empty}
+        lacking = [(role, guess.roles[role]) for role in _LEFT_OUT if guess.roles.get(role) in empty]
+        yield from ["  exclude:"] if lacking else []
+        for role, column in lacking:
+            without, otherwise = _LEFT_OUT[role]
+            rule = _quoted(f"{expression_of(column)} == `null`")
+            yield f"    # {UNSURE}{counted(empty[column])} without a {without}: left out by this rule, else {otherwise}"
+            yield f"    - {{when: {rule}, reason: without_{without}}}"
     if guess.negative:
         rule = _quoted(f"to_number({expression_of(guess.roles['quantity'])}) < `0`")
-        yield f"  # {UNSURE}{counted(guess.negative)} with a quantity below zero: taken for goods that came back."
+        yield f"  # {UNSURE}{counted(guess.negative)} with a quantity below zero: taken for goods that came back"
         yield f"  returns_when: {rule}"
 
 

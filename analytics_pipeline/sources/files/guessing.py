@@ -236,9 +236,9 @@ def _doubts(roles: Mapping[Role, str], kinds: Mapping[str, Kind], values: Mappin
         yield "line_total", f"{roles['line_total']} {words}"
     if not {"customer_id", "email"} & roles.keys():
         yield "customer_id", "no column seems to be the customer"
-    for role, consequence in _CONSEQUENCES.items():
+    for role in _EXPECTED:
         if role in roles and (empty := values[roles[role]].empty):
-            yield role, f"{roles[role]} is empty in {counted(empty)}{consequence}"
+            yield role, f"{roles[role]} is empty in {counted(empty)}"
 
 
 _EITHER: frozenset[Role] = frozenset({"unit_price", "line_total"})
@@ -248,11 +248,5 @@ _MISSING: Mapping[Role, str] = {
     "quantity": "no column seems to be the quantity: each row is one unit",
     "product_id": "no column seems to be the product: all rows are of one",
 }
-_CONSEQUENCES: Mapping[Role, str] = {
-    "created_at": ": quarantine",
-    "order_id": "",
-    "customer_id": "",
-    "unit_price": ": quarantine",
-    "line_total": ": quarantine",
-    "quantity": ": quarantine",
-}
+_EXPECTED: tuple[Role, ...] = ("created_at", "order_id", "customer_id", "unit_price", "line_total", "quantity")
+"""What each row should have."""

@@ -66,7 +66,10 @@ def test_the_lessons_file_is_known_as_it_stands(tmp_path: Path) -> None:
     assert [about for about, _ in found.doubts] == ["order_id", "product_id", "customer_id", "unit_price"]
     orders = described(found, tmp_path)
     assert not orders.has_ids
-    assert [(rule.when, rule.reason) for rule in orders.exclude] == [("customer_id == `null`", "without_customer")]
+    assert [(rule.when, rule.reason) for rule in orders.exclude] == [
+        ("customer_id == `null`", "without_customer"),
+        ("price == `null`", "without_price"),
+    ]
     assert (orders.lines.fields.unit_price, orders.lines.fields.product_id) == ("price", "'all'")
     assert [row["price"] for row in rows_of(found, tmp_path)] == ["9.99", "5.00", None]
 
