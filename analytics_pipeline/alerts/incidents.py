@@ -31,7 +31,7 @@ class Run:
 
     Attributes:
         run_id: Dagster's id.
-        job: Name of the job.
+        job: Which of `job_names.JOBS` it was, without the shop's namespace.
         days: Its business days; None for a run without partitions.
         succeeded: Whether it did.
         ended_at: When.

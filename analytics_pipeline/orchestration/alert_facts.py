@@ -101,11 +101,12 @@ def _last_poll(database: Database) -> datetime | None:
 def _ended_runs(instance: dg.DagsterInstance, namespace: str | None) -> Iterator[Run]:
     for record in instance.get_run_records(dg.RunsFilter(statuses=ENDED), limit=LAST_RUNS):
         run = record.dagster_run
-        if job_of(run.job_name, namespace) in WATCHED_JOBS and REFUSED not in run.tags:
+        job = job_of(run.job_name, namespace)
+        if job in WATCHED_JOBS and REFUSED not in run.tags:
             ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
             yield Run(
                 run_id=run.run_id,
-                job=run.job_name,
+                job=job,
                 days=days_of_run(run),
                 succeeded=run.status == dg.DagsterRunStatus.SUCCESS,
                 ended_at=ended_at,

@@ -95,7 +95,7 @@ def build_webhook_sensors(jobs: Sequence[AssetJob], catalogue: Catalogue) -> lis
         return dg.SensorResult(
             run_requests=[
                 dg.RunRequest(
-                    job_name=job_of_stale_days(stored, days),
+                    job_name=named(job_of_stale_days(stored, days), namespace),
                     tags=range_tags(days) | ({PROVISIONAL: of_shop.description.name} if days.last == today else {}),
                 )
                 for days in ranges

@@ -1,5 +1,6 @@
 """What an evaluation reads from Dagster's instance: which runs and checks count, and what of an error is passed on."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import dagster as dg
@@ -71,6 +72,20 @@ def test_runs_of_the_projects_jobs_count_with_their_days(instance: dg.DagsterIns
         "odd": None,
     }
     assert [found[ids[name]].succeeded for name in ("range", "day")] == [True, False]
+
+
+def test_runs_of_a_shop_with_a_namespace_have_the_names_by_which_they_are_judged_and_told(
+    instance: dg.DagsterInstance, database: Database
+) -> None:
+    catalogue, german = build_catalogue("demo"), database.of("de")
+    of_shop = replace(catalogue, shop=catalogue.shop.model_copy(update={"namespace": "de"}))
+    prepare(german)
+    end_run(instance, ValueError(), job="de_raw")
+    end_run(instance, ValueError(), job="daily")
+
+    found = gather(instance, german, of_shop, NOW, check_keys=(), open_incidents=())
+
+    assert [run.job for run in found.runs] == ["raw"]
 
 
 def test_only_so_many_runs_are_read(

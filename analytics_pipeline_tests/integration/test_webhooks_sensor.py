@@ -56,7 +56,8 @@ class Ticking:
 
     def __init__(self, pipeline: Pipeline, pause_seconds: int = 0) -> None:
         self._pipeline = pipeline
-        jobs: Any = [pipeline.definitions.resolve_job_def(name) for name in (LATE_CHANGES, CHANGED_ORDERS)]
+        names = [named(name, pipeline.database.namespace) for name in (LATE_CHANGES, CHANGED_ORDERS)]
+        jobs: Any = [pipeline.definitions.resolve_job_def(name) for name in names]
         catalogue = described(pipeline)
         assert catalogue.shop.webhooks is not None
         paused = catalogue.shop.webhooks.model_copy(update={"pause_seconds": pause_seconds})
@@ -122,6 +123,21 @@ def test_a_call_of_which_no_day_is_known_has_the_shop_asked_once_and_not_at_each
     assert called(pipeline, None) == ["poll"]
     assert ticking.requests() == []  # a minute has to pass
     assert len(pipeline.rows("select * from ops.polls")) == 1
+
+
+def test_a_shop_with_a_namespace_has_days_loaded_by_its_own_job(
+    later: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "days_to_load", lambda *_, **__: [Days(LOADED, LOADED)])
+    copy = tmp_path / "de.yaml"
+    copy.write_text(later.description.read_text(encoding="utf-8"), encoding="utf-8")
+    description = in_namespace(copy, "de")
+    definitions = build_definitions(str(description))
+    german = replace(later, description=description, definitions=definitions, database=later.database.of("de"))
+    open_warehouse(german.database, load_shop(description))
+    assert called(german, "of no known day") == ["poll"]
+
+    assert {job for job, *_ in Ticking(german).requests()} == {f"de_{LATE_CHANGES}"}
 
 
 def test_without_webhooks_in_the_description_there_is_no_such_sensor(later: Pipeline) -> None:
