@@ -21,8 +21,8 @@ from analytics_pipeline.warehouse.reshaping import beside, refuse_readers, resha
 from analytics_pipeline.warehouse.slices import Query, exists, is_there, keys_of, put_rows, query, replace_rows
 from analytics_pipeline.warehouse.turns import take_turns
 
-Written = dict[date, dict[str, datetime]]
-"""When each shop has written a day, by day and the shop's name."""
+Written = dict[date, dict[str, datetime | None]]
+"""When each shop has written a day, by day and the shop's name; None where the shop lacks the day."""
 NO_ONES = ""
 """Value of one shop's parameters, which no mart over all shops has."""
 
@@ -49,7 +49,7 @@ def publish_of_shops(
     for name in (table.schema, SHOP_DAYS_READ.schema):
         ensure_schema(plain, name)
     # Before the rows are computed: what a shop writes meanwhile is computed once more, and never passed over.
-    written = _written(database, mart, shops)
+    written = _with_gaps(database, shops, _written(database, mart, shops))
     there = _there(database, shops)
     with plain.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor, table.qualified_name)
@@ -73,6 +73,8 @@ def publish_of_shops(
                 reshape(cursor, table, change, made)
             for statement in (*keys, *ensure_table(connection, SHOP_DAYS_READ)):
                 cursor.execute(statement)
+        if part is None and written:  # one without days is made of them all the same, and known to be by the same book
+            part = Days(min(written), max(written))
         if part is not None:
             _note(cursor, mart, part, written, Writing(run_id, _version(mart, shops), _as_of(database, shops)))
         connection.commit()
@@ -82,13 +84,13 @@ def publish_of_shops(
 def stale_days_of_shops(database: Database, mart: Mart, shops: Sequence[ShopOfMarts]) -> list[date]:
     """Return the days of a mart that a shop has written since, or that another statement or other shops made.
 
-    A day that is over and that a shop lacks is among them once, so that the mart can name the gap.
+    A day that is over and that a shop lacks is among them once, so that the mart can name the gap, and once more when
+    it is none any longer: a shop's days begin with the first that it has loaded, which changes.
     """
     plain, now = database.of(None), _written(database, mart, shops)
     if not now:
         return []
-    for lacking in gaps(database, shops).values():
-        now |= {day: {} for day in lacking if day not in now}
+    now = _with_gaps(database, shops, now)
     if not exists(plain, mart.table) or not exists(plain, SHOP_DAYS_READ) or not exists(plain, MATERIALISED_DAYS):
         return sorted(now)
     read: Written = {}
@@ -140,6 +142,15 @@ def _written(database: Database, mart: Mart, shops: Sequence[ShopOfMarts]) -> Wr
     return written
 
 
+def _with_gaps(database: Database, shops: Sequence[ShopOfMarts], written: Written) -> Written:
+    """Return what the shops have written together with what they lack."""
+    found = {day: {**of_day} for day, of_day in written.items()}
+    for shop, days in gaps(database, shops).items():
+        for day in days:
+            found.setdefault(day, {})[shop] = None
+    return found
+
+
 def _as_of(database: Database, shops: Sequence[ShopOfMarts]) -> Mapping[date, datetime]:
     """Return as of when days are that all shops have: the oldest of their own."""
     stamps: dict[date, list[datetime | None]] = {}
@@ -176,4 +187,6 @@ def _note(cursor: Connection, mart: Mart, part: Days, written: Written, writing:
 def _version(mart: Mart, shops: Sequence[ShopOfMarts]) -> str:
     """Return what the mart's days are made by: its statement and the shops that it reads."""
     own = mart.code_version(shop_currency=NO_ONES, shop_timezone=NO_ONES)
-    return hashlib.sha256(" ".join([own, *sorted(shop.name for shop in shops)]).encode()).hexdigest()[:12]
+    return hashlib.sha256(
+        " ".join([own, *sorted(f"{shop.name} {shop.currency}" for shop in shops)]).encode()
+    ).hexdigest()[:12]

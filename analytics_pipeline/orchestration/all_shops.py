@@ -4,6 +4,7 @@ Each shop's days are cut by its own zone; a partition is the name of a day, whic
 """
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -25,6 +26,8 @@ from analytics_pipeline.warehouse.connection import Database
 
 NO_GAPS = "no_shop_lacks_a_day"
 SECONDS_BETWEEN_LOOKS = 30
+AFTER_A_FAILURE = timedelta(minutes=15)
+"""Pause after a run that failed: most likely the next one fails too."""
 DAYS_OF_A_RUN = 366
 
 
@@ -52,6 +55,8 @@ def build_all_shops(installation: Installation) -> dg.Definitions:
         stored = database.database()
         if days_in_flight_of(context.instance, ALL_SHOPS):
             return dg.SkipReason("A run of them is under way.")
+        if (failed_at := _failed_lately(context.instance)) is not None:
+            return dg.SkipReason(f"A run of them failed at {failed_at:%H:%M} UTC; a while later it is tried again.")
         with step_guard(stored, ALL_SHOPS, None):
             ranges = stale_ranges(stored, installation)
         if not ranges:
@@ -59,6 +64,15 @@ def build_all_shops(installation: Installation) -> dg.Definitions:
         return dg.SensorResult(run_requests=[dg.RunRequest(tags=range_tags(days)) for days in ranges])
 
     return dg.Definitions(assets=[*assets, *broken], jobs=[job], sensors=[sensor])
+
+
+def _failed_lately(instance: dg.DagsterInstance) -> datetime | None:
+    """Return when the last run failed, if that is not long ago."""
+    for record in instance.get_run_records(dg.RunsFilter(job_name=ALL_SHOPS), limit=1):
+        ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
+        if record.dagster_run.status == dg.DagsterRunStatus.FAILURE and datetime.now(UTC) - ended_at < AFTER_A_FAILURE:
+            return ended_at
+    return None
 
 
 def stale_ranges(database: Database, installation: Installation) -> list[Days]:

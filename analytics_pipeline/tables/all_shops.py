@@ -23,8 +23,13 @@ SHOP_DAYS_READ = Table(
     columns=(
         Column("mart", TEXT, "The mart, as in daily_revenue_of_shops."),
         Column("day", DAY, "The business day."),
-        Column("shop", TEXT, "The shop; those that lacked the day have no row."),
-        Column("written_at", STAMP, "When the last of the shop's tables that the mart reads was written for the day."),
+        Column("shop", TEXT, "The shop."),
+        Column(
+            "written_at",
+            STAMP,
+            "When the last of the shop's tables that the mart reads was written for the day; null where it is a gap.",
+            is_nullable=True,
+        ),
     ),
     key=("mart", "day", "shop"),
 )

@@ -14,13 +14,17 @@ from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.history.all_shops import publish_of_shops, stale_days_of_shops
 from analytics_pipeline.job_names import ALL_SHOPS
 from analytics_pipeline.orchestration.all_shops import stale_ranges
+from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import days_in_flight, range_tags, run_days
 from analytics_pipeline.tables.shape import LAYERS
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.schema import prepare
 from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import Pipeline, at, describe, in_namespace
+from analytics_pipeline_tests.integration.tables import execute
 from analytics_pipeline_tests.integration.truth import agrees, run_rightly
 
 OPENED, LAST = date(2025, 6, 2), date(2025, 6, 4)
@@ -95,6 +99,81 @@ def test_a_mart_over_all_shops_has_each_shops_figures_and_names_what_one_lacks(
     assert found[OPENED, "us"]["net_sales"] == paid["net_sales"]
     assert found[LAST, "us"]["gap"] == "not loaded"
     assert [found[OPENED, "de"]] == [row for row in lacking if (row["event_date"], row["shop"]) == (OPENED, "de")]
+
+
+def written(database: Database, namespace: str, *days: date) -> None:
+    """Note days as those of a shop's revenue, as a run does that has written them."""
+    own = database.of(namespace)
+    prepare(own)
+    for day in days:
+        execute(
+            own,
+            'insert into "@ops".materialised_days '
+            "(table_name, day, first_written_at, written_at, run_id, as_of, code_version) "
+            f"values ('marts.daily_revenue', '{day}', now(), now(), 'run', now(), 'version')",
+        )
+
+
+def test_what_is_a_gap_changes_with_the_first_day_that_a_shop_has_loaded(
+    shops: dict[str, Pipeline], database: Database
+) -> None:
+    installation = build_installation([str(shop.description) for shop in shops.values()])
+    between, gap = OPENED.replace(day=OPENED.day + 1), "not loaded"
+    prepare(database)
+
+    def american_days() -> list[tuple[date, str | None]]:
+        for days in stale_ranges(database, installation):
+            publish_of_shops(database, installation.marts[0], installation.shops_of_marts, days, "run")
+        assert stale_ranges(database, installation) == []
+        rows = query(database, OF_SHOPS)
+        return [(row["event_date"], row["gap"]) for row in rows if row["shop"] == "us" and row["event_date"] <= LAST]
+
+    written(database, "de", OPENED, between, LAST)
+    assert american_days() == [(OPENED, gap), (between, gap), (LAST, gap)]
+    written(database, "us", LAST)
+    assert american_days() == [(LAST, None)]
+    written(database, "us", OPENED)
+    assert american_days() == [(OPENED, None), (between, gap), (LAST, None)]
+
+
+WHOLE = """-- How many days each shop has.
+-- grain: shop
+-- shops: all
+select
+    shop, -- The shop.
+    count(distinct event_date) as days -- Its days.
+from marts.daily_revenue
+group by shop
+"""
+
+
+def test_a_mart_without_days_is_computed_once_for_what_the_shops_have_and_a_failure_is_not_tried_at_each_look(
+    shops: dict[str, Pipeline], database: Database, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    (tmp_path / "marts").mkdir()
+    (tmp_path / "marts" / "days_of_shops.sql").write_text(WHOLE, encoding="utf-8")
+    paths = [str(shop.description) for shop in shops.values()]
+    installation, definitions = build_installation(paths, tmp_path), build_definitions(paths, tmp_path)
+    [whole] = [mart for mart in installation.marts if not mart.is_daily]
+    prepare(database)
+
+    def asks() -> bool:
+        context = dg.build_sensor_context(
+            instance=instance,
+            repository_def=definitions.get_repository_def(),
+            resources={"database": DatabaseResource()},
+        )
+        return bool(definitions.resolve_sensor_def(ALL_SHOPS).evaluate_tick(context).run_requests)
+
+    written(database, "de", OPENED)
+    publish_of_shops(database, whole, installation.shops_of_marts, None, "run")
+    assert stale_days_of_shops(database, whole, installation.shops_of_marts) == []
+    written(database, "us", OPENED)
+    assert stale_days_of_shops(database, whole, installation.shops_of_marts)[0] == OPENED
+    assert asks()
+    job = definitions.resolve_job_def(ALL_SHOPS)
+    instance.create_run_for_job(job, tags=range_tags(Days(OPENED, LAST)), status=dg.DagsterRunStatus.FAILURE)
+    assert not asks()
 
 
 @pytest.mark.parametrize(
