@@ -15,7 +15,7 @@ from analytics_pipeline.alerts.sending import fault_of, receivers_of
 from analytics_pipeline.catalogue import read_tables
 from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.exit_codes import FAILED
-from analytics_pipeline.cli.opening import shop_database
+from analytics_pipeline.cli.opening import left_behind, shop_database
 from analytics_pipeline.cli.probes import Probe, Warned, all_pass
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.cli.shop_probes import shop_probes
@@ -206,9 +206,11 @@ def _schema(database: Database) -> str:
 def _holds(database: Database, shop: Shop) -> str:
     refuse_another_shop(database, shop)
     bound = binding_of(database)
-    if bound is None:
-        return "no shop yet: the first run binds it"
-    return f"the shop {bound.name}; {describe_rules(database, shop)}"
+    held = "no shop yet: the first run binds it"
+    if bound is not None:
+        held = f"the shop {bound.name}; {describe_rules(database, shop)}"
+    elsewhere = left_behind(database, shop)
+    return held if elsewhere is None else Warned(f"{held}; {elsewhere}")
 
 
 def _webhooks(database: Database, shop: Shop) -> str:

@@ -3,6 +3,7 @@
 Opened is: created when missing, refused when it is not this shop's, brought up to date.
 """
 
+from analytics_pipeline.history.binding import held_elsewhere
 from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop
@@ -25,3 +26,13 @@ def open_database(settings: Settings, shop: Shop) -> Database:
     database = shop_database(settings, shop)
     create_database(database)
     return open_warehouse(database, shop)
+
+
+def left_behind(database: Database, shop: Shop) -> str | None:
+    """Say where the database holds the shop under another namespace, which nothing reads any more; None if nowhere."""
+    if not (found := held_elsewhere(database, shop)):
+        return None
+    return (
+        f"the shop {shop.name} is also in {', '.join(found)} and so on, loaded under another `namespace:`, and nothing "
+        "reads or loads it there any more. Put that namespace back, or drop those schemas when nobody needs them"
+    )

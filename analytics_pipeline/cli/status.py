@@ -11,7 +11,7 @@ from analytics_pipeline.cli.all_shops import show_all_shops
 from analytics_pipeline.cli.exit_codes import FAILED
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
-from analytics_pipeline.cli.opening import open_database
+from analytics_pipeline.cli.opening import left_behind, open_database
 from analytics_pipeline.cli.shops import Answer, each_shop_and_then
 from analytics_pipeline.history.freshness import freshness_line
 from analytics_pipeline.history.pages import pages_line
@@ -79,6 +79,8 @@ def _show(settings: Settings) -> None:
     click.echo(f"database     {database.label}")
     note = "   (while `up` runs)" if settings.database_url is None else ""
     click.echo(f"psql         {psql_line(settings)}{note}")
+    if elsewhere := left_behind(database, shop):
+        click.echo(f"LEFT BEHIND  {elsewhere}")
     if not exists(database, revenue):
         click.echo("loaded       nothing yet: analytics-pipeline run")
         return

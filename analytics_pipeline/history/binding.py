@@ -25,6 +25,7 @@ from analytics_pipeline.warehouse.schema import Stored, prepare, read_stored
 from analytics_pipeline.warehouse.slices import exists, query
 
 ID, NAME, BASE_URL, RESOLVED = "shop_id", "shop_name", "shop_base_url", "shop_base_url_hash"
+OPS = INSTALLATION.schema
 COMMENT = "Answers of the shop "
 """How the schema `raw` was marked before there was a table."""
 OF_FILES = "files:"
@@ -87,6 +88,23 @@ def bound_shops(database: Database) -> list[Binding]:
     namespaces = (None, *(row["name"].removesuffix(ending) for row in rows))
     found = (binding_of(database.of(namespace)) for namespace in namespaces)
     return [bound for bound in found if bound is not None]
+
+
+def held_elsewhere(database: Database, shop: Shop) -> list[str]:
+    """Return the other schemas `ops` of the database that hold a shop of this name, as after its `namespace` changed.
+
+    Nothing there is read or loaded any more. Schemas that the login may not read are another one's.
+    """
+    found = query(
+        database,
+        "select nspname as schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
+        f"where c.relname = '{INSTALLATION.name}' and (nspname = '{OPS}' or right(nspname, {len(OPS) + 1}) = '_{OPS}') "
+        "and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') order by 1",
+    )
+    names = [row["schema"] for row in found if row["schema"] != database.schema(OPS)]
+    bound = f"select value from {INSTALLATION.sql_name} where name = '{NAME}'"
+    views = {name: database.of(name.removesuffix(OPS).removesuffix("_") or None) for name in names}
+    return [name for name, view in views.items() if {"value": shop.name} in query(view, bound)]
 
 
 def bind(database: Database, shop: Shop) -> None:

@@ -71,7 +71,7 @@ def _fitting_key(database: Database, settings: Settings) -> EmailKey | None:
     raise SettingsError(
         f"the e-mail hashes of {database.label} are made with the key of fingerprint {bound}, {found}: guests would be "
         f"counted anew. Put that key back, as its file or as {EMAIL_KEY}. If it is lost: delete from "
-        f"{INSTALLATION.qualified_name} where name = '{NAME}', and load all days again."
+        f"{database.schema(INSTALLATION.schema)}.{INSTALLATION.name} where name = '{NAME}', and load all days again."
     )
 
 

@@ -177,7 +177,8 @@ def migration_statements(
 def _mismatch(table: Table, reason: str) -> TableMismatchError:
     return TableMismatchError(
         f"the stored table {table.qualified_name} does not fit its contract: {reason}. "
-        f"Rename it (alter table {table.qualified_name} rename to ...) and materialise it again; nothing was changed."
+        f"Rename it (alter table {table.qualified_name} rename to ..., with the shop's namespace where it has one) and "
+        "materialise it again; nothing was changed."
     )
 
 

@@ -13,6 +13,7 @@ from analytics_pipeline.cli import main
 from analytics_pipeline.cli.exit_codes import FAILED
 from analytics_pipeline.definitions import build_definitions
 from analytics_pipeline.demo_shop import DemoShopSettings, RunningShop, serve
+from analytics_pipeline.history.binding import bind
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.warehouse.connection import Database
@@ -102,6 +103,22 @@ def test_of_two_shops_one_that_is_down_is_named_and_the_other_is_loaded_to_its_o
     examined = call("doctor").stdout.partition("== us")
     assert ["\nFAIL  shop" in part for part in (examined[0], examined[2])] == [False, True]
     assert "schemas and tables can be created in us_raw, us_clean, us_ops and us_marts" in examined[2]
+
+
+def test_a_shop_whose_namespace_has_changed_is_said_to_be_left_behind_under_the_former_one(
+    call: Call, database: Database, tmp_path: Path
+) -> None:
+    bind(database.of("de"), load_shop(path_of(tmp_path, "de")))
+    assert "LEFT BEHIND" not in call("status").stdout
+    in_namespace(path_of(tmp_path, "de"), "at")
+    path_of(tmp_path, "de").write_text(
+        path_of(tmp_path, "de").read_text(encoding="utf-8").replace("name: at", "name: de", 1), encoding="utf-8"
+    )
+
+    german, _, american = call("status").stdout.partition("== us")
+
+    assert "LEFT BEHIND  the shop de is also in de_ops" in german
+    assert "LEFT BEHIND" not in american
 
 
 def test_what_is_for_one_shop_names_those_there_are(call: Call) -> None:

@@ -13,17 +13,20 @@ import pytest
 
 from analytics_pipeline.catalogue import Catalogue, build_catalogue
 from analytics_pipeline.days import Days
+from analytics_pipeline.definitions import build_definitions
+from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.history.stale import days_to_load
 from analytics_pipeline.job_names import CHANGED_ORDERS, LATE_CHANGES
 from analytics_pipeline.orchestration import webhooks
 from analytics_pipeline.orchestration.jobs import job_of_stale_days
+from analytics_pipeline.orchestration.namespaces import named
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import range_tags
 from analytics_pipeline.settings import DATABASE_URL, SHOP
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.webhooks.dialects import Call
 from analytics_pipeline.webhooks.marking import take_call
-from analytics_pipeline_tests.conftest import Pipeline
+from analytics_pipeline_tests.conftest import Pipeline, in_namespace
 from analytics_pipeline_tests.integration.calling import SECRET
 from analytics_pipeline_tests.integration.command_line import environment
 from analytics_pipeline_tests.integration.late import LOADED, MORNING, OPENED, database_time, written_since
