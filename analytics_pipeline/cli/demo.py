@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import click
 from rich import box
@@ -12,6 +13,7 @@ from rich.table import Table
 
 from analytics_pipeline.cli import Command, typed_command
 from analytics_pipeline.cli.all_shops import compute_of_all_shops
+from analytics_pipeline.cli.demo_file import load_file
 from analytics_pipeline.cli.demo_shops import describe_second, refuse_real_shops, serving_demo_shops
 from analytics_pipeline.cli.exit_codes import DOUBTFUL
 from analytics_pipeline.cli.figures import cents, orders_and_money
@@ -63,6 +65,7 @@ OF_SHOPS = "marts.daily_revenue_of_shops"
         "analytics-pipeline demo",
         "analytics-pipeline demo --days 90",
         "analytics-pipeline demo --shops 2",
+        "analytics-pipeline demo --from-file sales_raw.csv",
         "analytics-pipeline demo --serve --port 9000 --faults 0.1",
     ),
 )
@@ -104,7 +107,15 @@ OF_SHOPS = "marts.daily_revenue_of_shops"
     show_default=True,
     help="2: also one in New York that sells in dollars, with schemas of its own, and marts over both.",
 )
-def command(days: int, port: int, faults: float, calls_url: str | None, number: int, *, is_served: bool) -> None:
+@click.option(
+    "--from-file",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="In place of the demo shop, a file of orders: guess what it is, load it and show its revenue by day.",
+)
+def command(  # noqa: PLR0917 - click's, by name
+    days: int, port: int, faults: float, calls_url: str | None, number: int, file: Path | None, *, is_served: bool
+) -> None:
     """Load the last 30 days of a demo shop into Postgres and show the last week.
 
     Starts the embedded Postgres (or takes the one of ANALYTICS_DATABASE_URL) and a demo shop's API on loopback, runs
@@ -113,6 +124,8 @@ def command(days: int, port: int, faults: float, calls_url: str | None, number: 
     if is_served:
         serve_demo_shop(port, faults, calls=_calls(calls_url))
         return
+    if file is not None:
+        raise SystemExit(load_file(file))
     settings = Settings.from_environment()
     references = [DEFAULT_SHOP, *(str(describe_second(settings)) for _ in range(number - 1))]
     os.environ[SHOP] = SEVERAL.join(references)

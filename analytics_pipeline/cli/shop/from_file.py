@@ -26,13 +26,14 @@ def name_of(file: Path) -> str:
     return stem if stem[:1].isalpha() else f"shop-{stem}".rstrip("-")
 
 
-def described(name: str, file: Path, project: Path) -> str:
+def described(name: str, file: Path, project: Path, pattern: str | None = None) -> str:
     """Return the text of a description for files like this one.
 
     Args:
         name: The shop's.
         file: A file of orders.
         project: The folder that the description is written into.
+        pattern: Which files of the folder are meant; those named like this one when None.
 
     Raises:
         FileRefusedError: The file cannot be read as a table at all.
@@ -41,7 +42,7 @@ def described(name: str, file: Path, project: Path) -> str:
     folder = file.resolve().parent
     inside = folder.is_relative_to(project.resolve())
     place = folder.relative_to(project.resolve()).as_posix() if inside else str(folder)
-    return f"{FIRST_LINE}\n{description_text(found, name, place, pattern_of(file.name))}"
+    return f"{FIRST_LINE}\n{description_text(found, name, place, pattern or pattern_of(file.name))}"
 
 
 def show_reading(description: Path, file: Path) -> None:
