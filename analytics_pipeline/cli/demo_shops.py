@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from analytics_pipeline.cli.demo_file import FOLDER as FILES
 from analytics_pipeline.cli.serving import DEFAULT_PORT, demo_settings
 from analytics_pipeline.demo_shop import RunningShop, serve
 from analytics_pipeline.errors import SettingsError
@@ -58,6 +59,7 @@ def refuse_real_shops(settings: Settings) -> None:
     """
     database = data_database(settings)
     demo = {DEFAULT_SHOP, *(path.stem for path in (settings.home / DEMO_SHOPS).glob("*.yaml"))}
+    demo |= {folder.name for folder in (settings.home / FILES).glob("*")}  # each in schemas of its own
     others = sorted({bound.name for bound in bound_shops(database)} - demo) if is_created(database) else []
     if others:
         raise SettingsError(

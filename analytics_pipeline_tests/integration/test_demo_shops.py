@@ -6,8 +6,9 @@ import pytest
 from click.testing import CliRunner
 
 from analytics_pipeline.cli import main
-from analytics_pipeline.cli.demo_shops import describe_second, serving_demo_shops, url_variable
+from analytics_pipeline.cli.demo_shops import describe_second, refuse_real_shops, serving_demo_shops, url_variable
 from analytics_pipeline.cli.exit_codes import FAILED
+from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.binding import bind
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
@@ -57,3 +58,17 @@ def test_the_demo_is_kept_out_of_a_database_of_real_shops(
     assert "holds the shop garden, not the demo; nothing was written" in refused.output
     assert query(database, "select nspname as name from pg_namespace order by 1") == there
     assert not (settings.home / "dagster").exists()
+
+
+def test_a_file_that_was_loaded_before_is_no_real_shop_and_keeps_the_demo_out_of_nothing(
+    settings: Settings, database: Database
+) -> None:
+    (settings.home / "from-file" / "file_1").mkdir(parents=True)
+    file = load_shop("demo").model_copy(update={"name": "file_1", "namespace": "file_1"})
+    bind(database.of("file_1"), file)
+    of_the_database = Settings.from_environment()
+
+    refuse_real_shops(of_the_database)
+    bind(database.of("us"), file.model_copy(update={"name": "garden", "namespace": "us"}))
+    with pytest.raises(SettingsError, match="holds the shop garden, not the demo"):
+        refuse_real_shops(of_the_database)
