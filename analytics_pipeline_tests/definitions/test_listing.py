@@ -40,6 +40,8 @@ ops/restatements history whole
 ops/shop_reports ops daily
 ops/stale_days history whole
 ops/undated_orders history whole
+ops/webhook_calls history whole
+ops/webhook_refusals history whole
 raw/customers raw whole
 raw/orders raw daily
 raw/products raw whole
@@ -53,6 +55,7 @@ job replay_quarantine:
 schedule daily: daily at 0 4 * * * Europe/Berlin RUNNING
 sensor alerts: every 60 s RUNNING
 sensor late_changes: every 900 s RUNNING
+sensor webhooks: every 5 s RUNNING
 sensor yesterday_is_on_time: every 300 s RUNNING
 """
 CHECKS = """
