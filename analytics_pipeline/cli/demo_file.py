@@ -7,6 +7,7 @@ those of whatever shop the database holds.
 import glob
 import hashlib
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def load_file(file: Path) -> int:
         last = source.last_day_with_orders(last_complete_day(shop, datetime.now(UTC)))
     if last is None:
         raise SettingsError(f"{file}: no row has a readable day that is over; `shop init --from-file` shows why.")
+    _wait_until_complete(file, shop)
     click.echo()
     summary = load_days(settings, Days(shop.first_day, last), job_name=DAILY)
     if not summary.succeeded:
@@ -71,6 +73,15 @@ def load_file(file: Path) -> int:
         f"next         analytics-pipeline init my-shop; in it, shop init --from-file {file}"
     )
     return DOUBTFUL if summary.doubts else 0
+
+
+def _wait_until_complete(file: Path, shop: Shop) -> None:
+    """Wait as long as a file that was changed just now may still be growing."""
+    settles = 0.0 if shop.files is None else shop.files.settle_seconds
+    seconds = file.stat().st_mtime + settles - time.time()
+    if 0 < seconds <= settles:
+        click.echo(f"Changed just now: waiting {seconds:.0f} s, for it may be growing.")
+        time.sleep(seconds + 0.5)
 
 
 def _description(settings: Settings, file: Path) -> Path:
