@@ -137,6 +137,7 @@ def test_of_calls_that_come_at_once_with_one_id_one_is_taken(loaded: Pipeline, u
     for thread in threads:
         thread.join()
     assert sorted(answers) == ["marked\n", *["repeated\n"] * 7]
+    assert loaded.rows("select repeats from ops.webhook_calls") == [{"repeats": 7}]
 
 
 def test_a_day_that_is_not_loaded_is_noted_and_not_stale_and_today_only_is_where_it_is_kept_current(
