@@ -120,8 +120,8 @@ def _is_new(cursor: Connection, call: Call) -> bool:
     if cursor.fetchone() is not None:
         return False
     cursor.execute(
-        f"insert into {CALLS} as stored (call_id, content, topic, order_id, order_date, changed_at, happened_at, is_deletion, "
-        "received_at, outcome, repeats) values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, 0) "
+        f"insert into {CALLS} as stored (call_id, content, topic, order_id, order_date, changed_at, happened_at, "
+        "is_deletion, received_at, outcome, repeats) values ($1, $2, $3, $4, $5, $6, $7, $8, clock_timestamp(), $9, 0) "
         "on conflict (call_id) do update set repeats = stored.repeats + 1 returning repeats = 0",
         (
             *(call.call_id, call.content, call.topic, call.order_id, call.order_date),
