@@ -6,35 +6,25 @@ For a server of one's own: `uvicorn --factory analytics_pipeline.webhooks.app:cr
 
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import TypeVar
 
 import anyio
-import anyio.to_thread
-import psycopg
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from analytics_pipeline.errors import PermanentError, PipelineError
+from analytics_pipeline.errors import PermanentError
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database, data_database
+from analytics_pipeline.webhooks.desk import Desk
 from analytics_pipeline.webhooks.receiver import Receiver, receiver_of
-from analytics_pipeline.webhooks.refusals import Reason, Refused
+from analytics_pipeline.webhooks.refusals import Refused
 
-MOST_AT_ONCE = 32
-"""Calls that are under way; the others are to come again."""
-MOST_WRITERS = 8
-SECONDS_TO_STORE = 4.5
-"""Platforms give up after five."""
-SECONDS_BETWEEN_COUNTS = 2.0
-COUNTS_BETWEEN_CLEANINGS = 1800
 _RETRY = {"Retry-After": "5"}
-_Value = TypeVar("_Value")
 _logger = logging.getLogger(__name__)
 
 
@@ -55,8 +45,14 @@ def create_app(
         receivers = _installed_receivers(environment)
     else:
         receivers = [receiver_of(shop, database, environment) for shop, database in shops]
-    door = _Door({receiver.shop.name: receiver for receiver in receivers})
-    return Starlette(routes=[Route("/webhooks/{name}", door.answer, methods=["POST"])], lifespan=door.lifespan)
+    door = _Door({receiver.shop.name: Desk(receiver) for receiver in receivers})
+    app = Starlette(
+        routes=[Route("/webhooks/{name}", door.answer, methods=["POST"])],
+        lifespan=door.lifespan,
+        exception_handlers={HTTPException: _answer_and_close},
+    )
+    app.router.redirect_slashes = False  # platforms follow no redirect, and its address would be the caller's
+    return app
 
 
 def _installed_receivers(environment: Mapping[str, str]) -> list[Receiver]:
@@ -76,77 +72,43 @@ def _installed_receivers(environment: Mapping[str, str]) -> list[Receiver]:
     return receivers
 
 
-class _Door:
-    """Answers calls, no more at once than memory and the database take."""
+async def _answer_and_close(_: Request, error: Exception) -> Response:
+    """Answer a call that is not taken; what is left of its body is not waited for, however long that is."""
+    if not isinstance(error, HTTPException):
+        raise error
+    headers = {**(error.headers or {}), "Connection": "close"}
+    return PlainTextResponse(f"{error.detail}\n", error.status_code, headers)
 
-    def __init__(self, receivers: Mapping[str, Receiver]) -> None:
-        self._receivers = receivers
-        self._under_way = 0
-        self._writers = anyio.CapacityLimiter(MOST_WRITERS)
+
+class _Door:
+    """Leads each call to the desk of its shop."""
+
+    def __init__(self, desks: Mapping[str, Desk]) -> None:
+        self._desks = desks
 
     async def answer(self, request: Request) -> Response:
         """Answer a call."""
-        receiver = self._receivers.get(request.path_params["name"])
-        if receiver is None:
-            return PlainTextResponse("no shop of this name takes calls here\n", 404)
+        desk = self._desks.get(request.path_params["name"])
+        if desk is None:
+            raise HTTPException(404, "no shop of this name takes calls here")
         try:
-            return PlainTextResponse(f"{await self._take(receiver, request)}\n")
+            return PlainTextResponse(f"{await desk.take(request)}\n")
         except Refused as refused:
-            receiver.refusals.note(refused.reason)
-            # What is left of the body is not waited for.
-            headers = {"Connection": "close", **(_RETRY if refused.reason.status >= 500 else {})}  # noqa: PLR2004
-            return PlainTextResponse(f"refused: {refused.reason.word}\n", refused.reason.status, headers)
-
-    async def _take(self, receiver: Receiver, request: Request) -> str:
-        if self._under_way >= MOST_AT_ONCE:
-            raise Refused(Reason.BUSY)
-        self._under_way += 1
-        try:
-            call = await receiver.read(request)
-            if call is None:
-                return "pong"
-            with anyio.fail_after(SECONDS_TO_STORE):
-                return await self._in_thread(partial(receiver.store, call))
-        except TimeoutError:
-            _logger.warning("webhooks of %s: the database takes too long", receiver.shop.name)
-            raise Refused(Reason.NO_DATABASE) from None
-        except (PipelineError, psycopg.Error) as error:
-            _logger.warning("webhooks of %s: %s", receiver.shop.name, error)
-            raise Refused(Reason.NO_DATABASE) from None
-        finally:
-            self._under_way -= 1
-
-    async def _in_thread(self, work: Callable[[], _Value]) -> _Value:
-        # One that takes too long is left to itself: if it stores the call after all, the next attempt is a repeat.
-        return await anyio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self._writers)
+            status = refused.reason.status
+            raise HTTPException(
+                status,
+                f"refused: {refused.reason.word}",
+                headers=_RETRY if status >= 500 else None,  # noqa: PLR2004
+            ) from None
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Write counts while the application runs, and once more at its end."""
+        """Keep the books of all desks while the application runs."""
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._keep_books)
+            for desk in self._desks.values():
+                tasks.start_soon(desk.keep_books)
             yield
             tasks.cancel_scope.cancel()
-        self._keep_counts()
-
-    async def _keep_books(self) -> None:
-        rounds = 0
-        while True:
-            await anyio.sleep(SECONDS_BETWEEN_COUNTS)
-            await self._in_thread(self._keep_counts)
-            if rounds % COUNTS_BETWEEN_CLEANINGS == 0:
-                await self._in_thread(self._forget_old)
-            rounds += 1
-
-    def _keep_counts(self) -> None:
-        self._for_each(Receiver.keep_counts)
-
-    def _forget_old(self) -> None:
-        self._for_each(Receiver.forget_old)
-
-    def _for_each(self, work: Callable[[Receiver], None]) -> None:
-        for receiver in self._receivers.values():
-            try:
-                work(receiver)
-            except (PipelineError, psycopg.Error) as error:
-                _logger.warning("webhooks of %s: %s", receiver.shop.name, error)
+        async with anyio.create_task_group() as tasks:
+            for desk in self._desks.values():
+                tasks.start_soon(desk.close)

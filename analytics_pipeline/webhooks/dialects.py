@@ -46,6 +46,7 @@ class Call:
         changed_at: The order's change stamp; None without one.
         happened_at: When that happened which it reports, by the shop; None where that is not said.
         is_deletion: Whether it reports that the order is gone.
+        is_id_signed: Whether its id is part of what is signed. Otherwise whoever has recorded it can give it another.
     """
 
     call_id: str
@@ -57,6 +58,7 @@ class Call:
     changed_at: datetime | None = None
     happened_at: datetime | None = None
     is_deletion: bool = False
+    is_id_signed: bool = True
 
     @property
     def is_dated(self) -> bool:
@@ -70,7 +72,7 @@ class CallReader:
     def __init__(self, shop: Shop, webhooks: Webhooks) -> None:
         self._read = _READERS[webhooks.dialect]
         # Ids in headers are not signed. WooCommerce makes them of webhook and second: orders of one second share one.
-        self._is_unsigned = webhooks.dialect in {"shopify", "woocommerce"}
+        self._is_id_signed = webhooks.dialect not in {"shopify", "woocommerce"}
         self._records = _Records(shop, webhooks)
 
     def read(self, headers: Headers, body: bytes) -> Call:
@@ -87,12 +89,13 @@ class CallReader:
             raise Refused(Reason.UNREADABLE)
         content = hashlib.sha256(body).hexdigest()
         call_id, topic, said = self._read(headers, document, self._records)
-        if call_id and self._is_unsigned:
+        if call_id and not self._is_id_signed:
             call_id = f"{call_id}/{content[:_DIGITS]}"
         return Call(
             call_id=call_id if call_id and _ID.fullmatch(call_id) else content,
             content=content,
             topic=topic if _TOPIC.fullmatch(topic) else STRANGE,
+            is_id_signed=self._is_id_signed,
             **said,
         )
 

@@ -31,11 +31,16 @@ MARKED, KNOWN, NOT_LOADED, POLL, UNKNOWN, OTHER, WAITING = (
 REPEATED = "repeated"
 """Of a call that came before; the others are words of `ops.webhook_calls`."""
 CALLS = WEBHOOK_CALLS.sql_name
+SECONDS_TO_STORE = 4
+"""For what is stored by one statement: later nobody waits for it, and who is waited for may hold it for long."""
 SECONDS_TO_WAIT = 2
 """For the list of stale days, which a run holds while it commits; platforms give up after five."""
 SLACK = timedelta(minutes=5)
 """By how much a record may have been read before what a call reports, as far as clocks tell, and contain it not yet."""
 MOST_AT_ONCE = 500
+HOURS_ALIKE = 24
+"""Within which the same content without a moment in it is the same call, where ids are not signed: what somebody has
+recorded neither fills the table nor has a day loaded again and again."""
 DAYS_KEPT = 30
 """For which calls are known when they come again: platforms retry for three days at most."""
 
@@ -65,7 +70,7 @@ def take_call(database: Database, shop: Shop, call: Call) -> str:
     """
     with database.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor)
-        cursor.execute("set local synchronous_commit = on")
+        cursor.execute(f"set local synchronous_commit = on; set local statement_timeout = '{SECONDS_TO_STORE}s'")
         if not _is_new(cursor, call):
             connection.commit()
             return REPEATED
@@ -110,12 +115,22 @@ def forget_old(database: Database) -> None:
 def _is_new(cursor: Connection, call: Call) -> bool:
     """Store a call that has not come before.
 
-    One that has the content of another one has come before, whatever id it has: ids may be no part of what is signed.
-    Unless nothing in it says when: then two calls of one content may be of two changes.
+    One that has the content of another one has come before, whatever id and topic it has: these may be no part of what
+    is signed. Unless nothing says when, as of an order that was deleted, restored and deleted again: then two calls of
+    one content may be of two changes, and are two under ids that are signed, or a day apart under others.
     """
     cursor.execute(
-        f"update {CALLS} set repeats = repeats + 1 where call_id = $1 or ($3 and content = $2) returning call_id",
-        (call.call_id, call.content, call.is_dated),
+        f"""
+        update {CALLS} set repeats = repeats + 1 where call_id = (
+            select call_id from {CALLS} where call_id = $1 or content = $2 and (
+                $3 or not $4 and (
+                    coalesce(changed_at, happened_at) is not null
+                    or received_at > clock_timestamp() - interval '{HOURS_ALIKE} hours'
+                )
+            ) order by call_id = $1 desc, received_at desc limit 1
+        ) returning call_id
+        """,
+        (call.call_id, call.content, call.is_dated, call.is_id_signed),
     )
     if cursor.fetchone() is not None:
         return False

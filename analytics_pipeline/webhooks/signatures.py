@@ -39,7 +39,7 @@ def keys_of(webhooks: Webhooks, environment: Mapping[str, str]) -> tuple[bytes, 
 
     Raises:
         MissingSecretError: The secret is not set.
-        SettingsError: It is not as the dialect's secrets are.
+        SettingsError: It is not as the dialect's secrets are, or blank: what it signs anybody could sign.
     """
     secrets = [resolve(webhooks.secret, environment, where="webhooks.secret")]
     if webhooks.former_secret is not None:
@@ -49,6 +49,8 @@ def keys_of(webhooks: Webhooks, environment: Mapping[str, str]) -> tuple[bytes, 
 
 
 def _key(secret: str, dialect: Dialect) -> bytes:
+    if not secret.removeprefix(_ENCODED).strip():
+        raise SettingsError("webhooks.secret is blank, so that anybody could sign with it; copy the secret anew")
     if dialect != "standard" or not secret.startswith(_ENCODED):
         return secret.encode()
     try:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import requests
 import uvicorn
 
+from analytics_pipeline.cli.receiver import Impatient
 from analytics_pipeline.demo_shop.calling import signed
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.shop.webhooks import Webhooks
@@ -28,7 +29,7 @@ def receiving(shops: Sequence[tuple[Shop, Database]], more: Mapping[str, str] = 
         more: Further variables of the environment.
     """
     app = create_app(shops, {**ENVIRONMENT, **more})
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http="h11", log_config=None, timeout_graceful_shutdown=1))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=Impatient, log_config=None, timeout_graceful_shutdown=1))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

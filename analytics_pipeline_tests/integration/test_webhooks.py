@@ -23,7 +23,7 @@ from analytics_pipeline.settings import SHOP
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
-from analytics_pipeline.webhooks import app, marking, receiver
+from analytics_pipeline.webhooks import app, desk, marking, receiver
 from analytics_pipeline.webhooks.dialects import Call
 from analytics_pipeline.webhooks.due import describe_traffic, read_due, read_traffic
 from analytics_pipeline.webhooks.marking import forget_old, judge_waiting, take_call
@@ -127,6 +127,32 @@ def test_calls_without_a_moment_in_them_are_two_though_they_say_the_same(loaded:
     one = named(records(loaded)[0]["id"])
     results = [take_call(loaded.database, shop, replace(one, call_id=call_id)) for call_id in ("a", "b", "b")]
     assert results == ["marked", "marked", "repeated"]
+
+
+def test_where_ids_are_not_signed_the_same_content_without_a_moment_counts_once_a_day(
+    loaded: Pipeline, shop: Shop
+) -> None:
+    gone = named(records(loaded)[0]["id"], is_deletion=True, is_id_signed=False)
+
+    results = [take_call(loaded.database, shop, replace(gone, call_id=str(number))) for number in range(3)]
+    execute(loaded.database, "update ops.webhook_calls set received_at = received_at - interval '25 hours'")
+    results += [take_call(loaded.database, shop, replace(gone, call_id=str(number))) for number in range(3, 6)]
+
+    assert results == ["marked", "repeated", "repeated"] * 2
+    assert loaded.rows("select call_id, repeats from ops.webhook_calls order by call_id") == [
+        {"call_id": "0", "repeats": 2},
+        {"call_id": "3", "repeats": 2},
+    ]
+
+
+def test_a_recorded_call_is_not_taken_again_under_another_topic_and_id_which_are_not_signed(
+    loaded: Pipeline, shop: Shop
+) -> None:
+    changed = named(records(loaded)[0]["id"], changed_at=datetime(2025, 2, 19, tzinfo=UTC), is_id_signed=False)
+    assert take_call(loaded.database, shop, changed) == "marked"
+    execute(loaded.database, "update ops.webhook_calls set received_at = received_at - interval '25 hours'")
+    undated = replace(changed, call_id="other", topic="orders/delete", changed_at=None, is_deletion=True)
+    assert take_call(loaded.database, shop, undated) == "repeated"
 
 
 def test_of_calls_that_come_at_once_with_one_id_one_is_taken(loaded: Pipeline, url: str) -> None:
@@ -307,7 +333,7 @@ def _cut(url: str, headers: dict[str, str]) -> None:
 def test_more_calls_at_once_than_fit_are_to_come_again(
     loaded: Pipeline, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(desk, "MOST_AT_ONCE", 0)
     answer = call(url, event(newer(records(loaded)[0])))
     assert (answer.status_code, answer.text, answer.headers["Retry-After"]) == (503, "refused: busy\n", "5")
 
@@ -323,7 +349,7 @@ def test_without_a_database_a_call_is_to_come_again_and_is_taken_once_it_is_ther
 
 
 def test_a_slow_database_is_not_waited_for(loaded: Pipeline, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "SECONDS_TO_STORE", 0.3)
+    monkeypatch.setattr(desk, "SECONDS_TO_STORE", 0.3)
     body = event(newer(records(loaded)[0]))
     with loaded.database.connect() as connection, closing(connection.cursor()) as cursor:
         cursor.execute("lock table ops.webhook_calls")

@@ -146,6 +146,12 @@ def test_a_strange_header_is_a_wrong_signature_and_no_error(dialect: Dialect, st
     assert refusal(dialect, body, listed, *keys(dialect, secret)) is Reason.WRONG_SIGNATURE
 
 
+@pytest.mark.parametrize(("dialect", "secret"), [("shopify", " \n"), ("standard", "whsec_"), ("stripe", "whsec_")])
+def test_a_blank_secret_is_refused_since_anybody_could_sign_with_it(dialect: Dialect, secret: str) -> None:
+    with pytest.raises(SettingsError, match="blank"):
+        keys(dialect, secret)
+
+
 def test_a_secret_that_is_not_set_or_no_base64_is_named_and_not_shown() -> None:
     with pytest.raises(MissingSecretError, match=r"webhooks\.secret.*SECRET"):
         keys("shopify", "")
