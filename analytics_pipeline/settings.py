@@ -29,6 +29,8 @@ SHOPS = "shops"
 DEFAULT_SHOP = "demo"
 DEMO_SHOPS = "demo_shops"
 """Folder of the state folder for descriptions of demo shops beside the packaged one."""
+FROM_FILES = "from-file"
+"""Folder of the state folder for the folders of files that the demo has loaded, each with its description."""
 ALL_SHOPS = "all"
 """What the name of a shop is where all of the project folder are meant, as they are without one."""
 SEVERAL = ","
@@ -50,6 +52,7 @@ class Settings:
         email_key: Key of the e-mail hashes, or None for the one in the state folder; a secret.
         project: The user's own folder, with shops and marts beside the packaged ones, and seeds.
         is_whole: Whether no shop is left out that lies beside a chosen one.
+        is_alone: Whether these are all chosen ones, and not one of several that have their turns.
     """
 
     home: Path
@@ -58,6 +61,7 @@ class Settings:
     email_key: str | None = field(default=None, repr=False)
     project: Path = field(default_factory=Path.cwd)
     is_whole: bool = True
+    is_alone: bool = True
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -72,7 +76,7 @@ class Settings:
         variables = os.environ if environment is None else environment
         home = Path(variables.get(HOME) or default_home()).expanduser().absolute()
         project = project_folder(variables)
-        own, of_demo = _descriptions(project / SHOPS), (DEFAULT_SHOP, *_descriptions(home / DEMO_SHOPS))
+        own, of_demo = _descriptions(project / SHOPS), _of_demo(home)
         shops = _chosen(variables.get(SHOP), own, of_demo)
         return cls(
             home=home,
@@ -99,10 +103,26 @@ class Settings:
         """Names of the shops, as `--shop` takes them."""
         return tuple(Path(shop).stem for shop in self.shops)
 
+    @property
+    def described(self) -> tuple[str, ...]:
+        """Every shop that something here describes: the chosen ones, those beside them, and those of the demo."""
+        of_files = sorted((self.home / FROM_FILES).glob(f"*/{SHOPS}/*.yaml"))
+        own = _descriptions(self.project / SHOPS)
+        return tuple(dict.fromkeys((*self.shops, *own, *_of_demo(self.home), *map(str, of_files))))
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The chosen shops, and those that lie beside one of them."""
+        groups = (_descriptions(self.project / SHOPS), _of_demo(self.home))
+        return tuple(
+            dict.fromkeys((*self.shops, *(one for group in groups if {*group} & {*self.shops} for one in group)))
+        )
+
     def each(self) -> Iterator["Settings"]:
         """Yield the settings of one shop after the other."""
-        is_whole = self.is_whole and len(self.shops) == 1
-        yield from (replace(self, shops=(shop,), is_whole=is_whole) for shop in self.shops)
+        is_one = len(self.shops) == 1
+        is_whole, is_alone = self.is_whole and is_one, self.is_alone and is_one
+        yield from (replace(self, shops=(shop,), is_whole=is_whole, is_alone=is_alone) for shop in self.shops)
 
     @property
     def dagster_home(self) -> Path:
@@ -181,6 +201,10 @@ def project_folder(environment: Mapping[str, str] | None = None) -> Path:
 
 def _descriptions(folder: Path) -> tuple[str, ...]:
     return tuple(map(str, sorted(folder.glob("*.yaml"))))
+
+
+def _of_demo(home: Path) -> tuple[str, ...]:
+    return DEFAULT_SHOP, *_descriptions(home / DEMO_SHOPS)
 
 
 def _chosen(named: str | None, own: Sequence[str], of_demo: Sequence[str]) -> tuple[str, ...]:

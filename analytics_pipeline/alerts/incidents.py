@@ -216,22 +216,27 @@ def _troubles(facts: Facts, known: Mapping[str, Incident], shop: Shop) -> Iterat
             yield _of_silence(facts.silent_since, shop)
 
 
-def _of_run(run: Run, reasons: Sequence[str], shop: Shop) -> Trouble:
+def shown_reasons(run: Run, reasons: Sequence[str]) -> list[str]:
+    """Return why a run failed, as lines of a message."""
     shown = [f"- {reason}" for reason in reasons[:SHOWN_REASONS]] or ["- no reason given"]
     if len(reasons) > SHOWN_REASONS:
         shown.append(f"- and {len(reasons) - SHOWN_REASONS} more")
+    if run.is_retried:
+        shown.append("Dagster starts it again by itself; you are notified when it has succeeded.")
+    return shown
+
+
+def _of_run(run: Run, reasons: Sequence[str], shop: Shop) -> Trouble:
     is_layer = run.job not in {*WHOLE_JOBS, CHANGED_ORDERS}
     again = f"analytics-pipeline run --job {run.job}" if is_layer else "analytics-pipeline run"
     options = f" --from {run.days.first} --to {run.days.last}" if run.days else ""
-    if run.is_retried:
-        shown.append("Dagster starts it again by itself; you are notified when it has succeeded.")
     todo = f"Mend the cause and run it again, in the UI or with: {again}{options}"
     return Trouble(
         key=run.key,
         kind=RUN_FAILED,
         subject=run.subject,
         since=run.ended_at,
-        text="\n".join([f"The run {run.subject} of the shop {shop.name} failed:", *shown, todo]),
+        text="\n".join([f"The run {run.subject} of the shop {shop.name} failed:", *shown_reasons(run, reasons), todo]),
         run_id=run.run_id,
     )
 

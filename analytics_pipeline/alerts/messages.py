@@ -1,7 +1,8 @@
 """Incidents in words: the title and the text of a message. Pure functions; how it travels stands in `sending`."""
 
 from dataclasses import dataclass
-from typing import assert_never
+from datetime import tzinfo
+from typing import Protocol, assert_never
 
 from analytics_pipeline.alerts.incidents import (
     CHECK_FAILED,
@@ -12,7 +13,6 @@ from analytics_pipeline.alerts.incidents import (
     Phase,
 )
 from analytics_pipeline.plain import plain, without_addresses
-from analytics_pipeline.shop.spec import Shop
 
 _KINDS = {
     RUN_FAILED: "run failed",
@@ -20,6 +20,18 @@ _KINDS = {
     DAY_PARKED: "day given up",
     DAY_LATE: "day late",
 }
+
+
+class Concerned(Protocol):
+    """Whom a message is about: a shop, or all of them."""
+
+    @property
+    def name(self) -> str:
+        """As it is told."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """Of the moments that are told."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,7 @@ class Message:
     is_over: bool = False
 
 
-def message_of(incident: Incident, phase: Phase, shop: Shop, ui_url: str) -> Message:
+def message_of(incident: Incident, phase: Phase, shop: Concerned, ui_url: str) -> Message:
     """Describe an incident: what, since when, what to do, and where to look."""
     what = plain(f"{_KINDS.get(incident.kind, incident.kind)}: {incident.subject}")
     text = without_addresses(incident.text)
@@ -57,6 +69,6 @@ def message_of(incident: Incident, phase: Phase, shop: Shop, ui_url: str) -> Mes
             assert_never(phase)
 
 
-def trial_message(shop: Shop) -> Message:
+def trial_message(shop: Concerned) -> Message:
     """Return the message that only shows that messages arrive."""
     return Message(f"[{shop.name}] test", "A test of the alerts of analytics-pipeline. Nothing to do.", is_over=True)

@@ -5,6 +5,7 @@ from contextlib import closing
 from dataclasses import fields, replace
 from datetime import datetime
 
+from analytics_pipeline.alerts.all_shops import FAILED_OF_ALL
 from analytics_pipeline.alerts.incidents import Decision, Incident
 from analytics_pipeline.tables.operations import INCIDENTS
 from analytics_pipeline.warehouse.connection import Database
@@ -14,19 +15,24 @@ _COLUMNS = ", ".join(column.name for column in fields(Incident))
 _UNSENT = "closed_at is null or over_sent_at is null or unreached <> '{}'"
 
 
-def read_unfinished(database: Database) -> list[Incident]:
-    """Return the incidents that are open, and those that somebody has still to be notified of."""
-    return _read(database, f"where {_UNSENT} order by opened_at, key")
+def read_unfinished(database: Database, *, of_all: bool = False) -> list[Incident]:
+    """Return the incidents that are open, and those that somebody has still to be notified of; see `read_open`."""
+    return _read(database, f"({_UNSENT})", "opened_at, key", of_all=of_all)
 
 
-def read_open(database: Database) -> list[Incident]:
-    """Return the open incidents, the oldest first."""
-    return _read(database, "where closed_at is null order by opened_at, key")
+def read_open(database: Database, *, of_all: bool = False) -> list[Incident]:
+    """Return the open incidents, the oldest first.
+
+    Args:
+        database: Of a shop; of all shops the one with the plain names, where those of a shop may lie beside.
+        of_all: Whether those of marts over all shops are meant, and not those of the shop.
+    """
+    return _read(database, "closed_at is null", "opened_at, key", of_all=of_all)
 
 
-def read_closed(database: Database, number: int) -> list[Incident]:
-    """Return the last incidents that are over, the newest first."""
-    return _read(database, f"where closed_at is not null order by closed_at desc, key limit {number}")
+def read_closed(database: Database, number: int, *, of_all: bool = False) -> list[Incident]:
+    """Return the last incidents that are over, the newest first; see `read_open`."""
+    return _read(database, "closed_at is not null", f"closed_at desc, key limit {number}", of_all=of_all)
 
 
 def keep(database: Database, decision: Decision, now: datetime) -> None:
@@ -87,9 +93,10 @@ def _update(database: Database, incident: Incident, change: str, *values: dateti
         connection.commit()
 
 
-def _read(database: Database, condition: str) -> list[Incident]:
+def _read(database: Database, condition: str, order: str, *, of_all: bool) -> list[Incident]:
+    whose = f"key {'=' if of_all else '<>'} '{FAILED_OF_ALL}'"
     with database.connect() as connection, closing(connection.cursor()) as cursor:
-        cursor.execute(f"select {_COLUMNS} from {INCIDENTS.sql_name} {condition}")
+        cursor.execute(f"select {_COLUMNS} from {INCIDENTS.sql_name} where {condition} and {whose} order by {order}")
         return [_incident(row) for row in cursor.fetchall()]
 
 

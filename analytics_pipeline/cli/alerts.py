@@ -3,15 +3,18 @@
 import click
 
 from analytics_pipeline.alerts.incidents import Incident
-from analytics_pipeline.alerts.messages import trial_message
+from analytics_pipeline.alerts.messages import Concerned, trial_message
 from analytics_pipeline.alerts.record import read_closed, read_open
 from analytics_pipeline.alerts.sending import receivers_of, send
 from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.all_shops import list_incidents
 from analytics_pipeline.cli.opening import open_database
-from analytics_pipeline.cli.shops import each_shop
+from analytics_pipeline.cli.shops import each_shop_and_then
 from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
+from analytics_pipeline.tables.operations import INCIDENTS
 from analytics_pipeline.warehouse.connection import Database
+from analytics_pipeline.warehouse.slices import exists
 
 SHOWN_CLOSED = 10
 
@@ -25,7 +28,7 @@ SHOWN_CLOSED = 10
     ),
 )
 @click.option("--test", "is_test", is_flag=True, help=f"Send a test message to each URL of {ALERT_URLS}.")
-@each_shop
+@each_shop_and_then(list_incidents)
 def command(settings: Settings, *, is_test: bool) -> None:
     """List the open incidents and the last ten that are over.
 
@@ -36,7 +39,7 @@ def command(settings: Settings, *, is_test: bool) -> None:
         _test(shop)
         return
     database = open_database(settings, shop)
-    for line in _listed(database, shop):
+    for line in incident_lines(database, shop):
         click.echo(line)
 
 
@@ -53,8 +56,11 @@ def _test(shop: Shop) -> None:
         raise click.ClickException(f"{failed} of {len(receivers)} receivers could not be notified")
 
 
-def _listed(database: Database, shop: Shop) -> list[str]:
-    now_open, closed = read_open(database), read_closed(database, SHOWN_CLOSED)
+def incident_lines(database: Database, concerned: Concerned, *, of_all: bool = False) -> list[str]:
+    """Return the open incidents and the last ones that are over; see `alerts.record.read_open`."""
+    if not exists(database, INCIDENTS):
+        return ["no incident yet"]
+    now_open, closed = read_open(database, of_all=of_all), read_closed(database, SHOWN_CLOSED, of_all=of_all)
     if not now_open and not closed:
         return ["no incident yet"]
     lines = [f"open     {len(now_open)}"]
@@ -64,12 +70,12 @@ def _listed(database: Database, shop: Shop) -> list[str]:
             if incident.sends
             else "nobody has been notified"
         )
-        lines += [f"  {_line(incident, shop)}; {message}", *(f"    {line}" for line in incident.text.splitlines())]
+        lines += [f"  {_line(incident, concerned)}; {message}", *(f"    {line}" for line in incident.text.splitlines())]
     lines.append(f"over     {len(closed) or 'none'}" + (", the newest first" if closed else ""))
-    return [*lines, *(f"  {_line(incident, shop)}" for incident in closed)]
+    return [*lines, *(f"  {_line(incident, concerned)}" for incident in closed)]
 
 
-def _line(incident: Incident, shop: Shop) -> str:
+def _line(incident: Incident, concerned: Concerned) -> str:
     stamps = [stamp for stamp in (incident.opened_at, incident.closed_at) if stamp is not None]
-    shown = " to ".join(f"{stamp.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}" for stamp in stamps)
+    shown = " to ".join(f"{stamp.astimezone(concerned.zone):%Y-%m-%d %H:%M %Z}" for stamp in stamps)
     return f"{incident.kind} {incident.subject}, {'' if incident.closed_at else 'since '}{shown}"

@@ -1,15 +1,29 @@
-"""Marts over all shops, for commands that have been at work for each of them: computed anew, and how they stand."""
+"""What commands say and do about all shops together: their marts, and schemas that no description names any more.
+
+It follows what they say of each shop, where there are several.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from analytics_pipeline.alerts.all_shops import AllShops
 from analytics_pipeline.catalogue import Installation, installation_of
-from analytics_pipeline.cli.exit_codes import FAILED
+from analytics_pipeline.cli.exit_codes import FAILED, PENDING
+from analytics_pipeline.cli.figures import counted
+from analytics_pipeline.cli.opening import undescribed
 from analytics_pipeline.cli.shops import Answer
 from analytics_pipeline.history.all_shops import gaps, stale_days_of_shops
 from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.job_names import ALL_SHOPS
 from analytics_pipeline.settings import Settings
-from analytics_pipeline.warehouse.connection import Database, create_database, data_database
+from analytics_pipeline.warehouse.connection import Database, create_database, data_database, is_created
+from analytics_pipeline.warehouse.schema import read_stored
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 WITHOUT_MARTS = ("raw", "clean")
 """Jobs that compute no mart."""
@@ -24,11 +38,14 @@ def compute_of_all_shops(settings: Settings, *, job: str = "", is_planned: bool 
         is_planned: Whether nothing has run.
     """
     installation = installation_of(settings)
-    if job in WITHOUT_MARTS or is_planned:
+    if job in WITHOUT_MARTS:
         return None
-    for one in installation.broken_marts:
-        click.echo(f"look at this: {one.layer}.{one.name} is not computed: {one.reason}", err=True)
+    for line in _broken(installation):
+        click.echo(f"look at this: {line}", err=True)
     if not installation.marts:
+        return None
+    if is_planned:
+        click.echo(f"{_names(installation)}: computed in Postgres after the shops, no request")
         return None
     from analytics_pipeline.definitions import defs  # noqa: PLC0415 - reads the shops that the options have chosen
     from analytics_pipeline.orchestration.all_shops import stale_ranges  # noqa: PLC0415 - Dagster takes a second to load
@@ -43,10 +60,18 @@ def compute_of_all_shops(settings: Settings, *, job: str = "", is_planned: bool 
             for warning in summary.warnings:
                 click.echo(f"warning: {warning}", err=True)
             if summary.succeeded:
-                click.echo(f"{days}: {', '.join(mart.table.qualified_name for mart in installation.marts)} done")
+                click.echo(f"{days}: {_names(installation)} done")
+        _report_incidents(instance, database, installation)
     for failure in failures:
         click.echo(f"Error: {failure}", err=True)
     return Answer(None, FAILED) if failures else None
+
+
+def _report_incidents(instance: "dg.DagsterInstance", database: Database, installation: Installation) -> None:
+    from analytics_pipeline.cli.loading import tell_incidents  # noqa: PLC0415 - as above
+    from analytics_pipeline.orchestration.alerting import evaluate_all_shops  # noqa: PLC0415 - as above
+
+    tell_incidents(lambda: evaluate_all_shops(instance, database, installation, datetime.now(UTC)))
 
 
 def show_all_shops(settings: Settings, **_: object) -> None:
@@ -54,17 +79,61 @@ def show_all_shops(settings: Settings, **_: object) -> None:
     installation = installation_of(settings)
     for shop in installation.broken:
         click.echo(f"BROKEN       {shop.name}: {shop.reason}")
-    for one in installation.broken_marts:
-        click.echo(f"BROKEN       {one.layer}.{one.name} is not computed: {one.reason}")
-    if not installation.marts:
-        return
-    database, shops = _opened(settings), installation.shops_of_marts
+    for line in _broken(installation):
+        click.echo(f"BROKEN       {line}")
+    database = _opened(settings)
+    for line in undescribed(settings, database):
+        click.echo(f"UNDESCRIBED  {line}")
+    for mart in marts_of_all_shops(database, installation):
+        state = f"{counted(mart['days'], 'day')} to be computed: analytics-pipeline run"
+        click.echo(f"mart         {mart['mart']}: {state if mart['days'] else 'as the shops have their days'}")
+    if installation.marts:
+        for line in _gap_lines(database, installation):
+            click.echo(line)
+
+
+def plan_all_shops(settings: Settings, *, is_json: bool, **_: object) -> Answer:
+    """Say of marts over all shops which days the next run computes; nothing is written."""
+    installation, database = installation_of(settings), data_database(settings).of(None)
+    marts = marts_of_all_shops(database, installation) if is_created(database) else []
+    broken = [{"table": f"{one.layer}.{one.name}", "reason": one.reason} for one in installation.broken_marts]
+    is_pending = any(mart["days"] for mart in marts)
+    if not is_json:
+        for line in _broken(installation):
+            click.echo(f"BROKEN       {line}")
+        for mart in marts:
+            some = (
+                f"{counted(mart['days'], 'day')}, {mart['first_day']} to {mart['last_day']}, which a shop has written"
+            )
+            click.echo(f"anew         {mart['mart']}: {some if mart['days'] else 'nothing, it is as the shops are'}")
+    return Answer({"broken": broken, "marts": marts} if is_json else None, PENDING if is_pending else 0)
+
+
+def marts_of_all_shops(database: Database, installation: Installation) -> list[dict[str, Any]]:
+    """Return of each mart over all shops how many days of it are to be computed, as plain data."""
+    found = []
     for mart in installation.marts:
-        stale = len(stale_days_of_shops(database, mart, shops))
-        state = f"{stale} days to be computed: analytics-pipeline run" if stale else "as the shops have their days"
-        click.echo(f"mart         {mart.table.qualified_name}: {state}")
-    for line in _gap_lines(database, installation):
-        click.echo(line)
+        days = stale_days_of_shops(database, mart, installation.shops_of_marts)
+        first, last = (days[0].isoformat(), days[-1].isoformat()) if days else (None, None)
+        found.append({"mart": mart.table.qualified_name, "days": len(days), "first_day": first, "last_day": last})
+    return found
+
+
+def list_incidents(settings: Settings, *, is_test: bool = False, **_: object) -> None:
+    """List the incidents of marts over all shops, as `alerts` does those of a shop."""
+    from analytics_pipeline.cli.alerts import incident_lines  # noqa: PLC0415 - the command that calls this
+
+    if not is_test:
+        for line in incident_lines(_opened(settings), AllShops(), of_all=True):
+            click.echo(line)
+
+
+def _names(installation: Installation) -> str:
+    return ", ".join(mart.table.qualified_name for mart in installation.marts)
+
+
+def _broken(installation: Installation) -> Iterator[str]:
+    return (f"{one.layer}.{one.name} is not computed: {one.reason}" for one in installation.broken_marts)
 
 
 def _gap_lines(database: Database, installation: Installation) -> list[str]:
@@ -74,6 +143,7 @@ def _gap_lines(database: Database, installation: Installation) -> list[str]:
 
 
 def _opened(settings: Settings) -> Database:
-    database = data_database(settings)
-    create_database(database)
-    return open_warehouse(database)
+    """Return the database with the plain names, opened, unless nothing has been made there: nobody may need it."""
+    plain = data_database(settings).of(None)
+    create_database(plain)
+    return plain if read_stored(plain).is_new else open_warehouse(plain)

@@ -24,7 +24,7 @@ from analytics_pipeline.cli.shop.from_file import described, show_reading
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.job_names import DAILY
-from analytics_pipeline.settings import PROJECT, SHOP, SHOPS, Settings
+from analytics_pipeline.settings import FROM_FILES, PROJECT, SHOP, SHOPS, Settings
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.sources.opening import open_directly
@@ -33,7 +33,6 @@ from analytics_pipeline.tables.shape import in_sql
 from analytics_pipeline.warehouse.connection import Database, psql_line
 from analytics_pipeline.warehouse.slices import query
 
-FOLDER = "from-file"
 SHOWN_DAYS = 31
 COLUMNS = ("event_date", "orders", "units_sold", "gross_sales", "returns", "net_sales", "customers")
 
@@ -89,7 +88,7 @@ def _description(settings: Settings, file: Path) -> Path:
     if not file.is_file():
         raise SettingsError(f"{file}: there is no such file.")
     name = f"file_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
-    project = settings.home / FOLDER / name
+    project = settings.home / FROM_FILES / name
     (project / SHOPS).mkdir(parents=True, exist_ok=True)
     text = described(name, file, project, pattern=glob.escape(file.name))
     path = project / SHOPS / f"{name}.yaml"

@@ -9,12 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from analytics_pipeline.cli.demo_file import FOLDER as FILES
 from analytics_pipeline.cli.serving import DEFAULT_PORT, demo_settings
 from analytics_pipeline.demo_shop import RunningShop, serve
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.binding import bound_shops
-from analytics_pipeline.settings import DATABASE_URL, DEFAULT_SHOP, DEMO_SHOPS, HOME, Settings
+from analytics_pipeline.settings import DATABASE_URL, DEFAULT_SHOP, DEMO_SHOPS, FROM_FILES, HOME, Settings
 from analytics_pipeline.shop.spec import Shop, packaged_path
 from analytics_pipeline.warehouse.connection import data_database, is_created
 
@@ -59,8 +58,8 @@ def refuse_real_shops(settings: Settings) -> None:
     """
     database = data_database(settings)
     demo = {DEFAULT_SHOP, *(path.stem for path in (settings.home / DEMO_SHOPS).glob("*.yaml"))}
-    demo |= {folder.name for folder in (settings.home / FILES).glob("*")}  # each in schemas of its own
-    others = sorted({bound.name for bound in bound_shops(database)} - demo) if is_created(database) else []
+    demo |= {folder.name for folder in (settings.home / FROM_FILES).glob("*")}  # each in schemas of its own
+    others = sorted({bound.name for bound in bound_shops(database).values()} - demo) if is_created(database) else []
     if others:
         raise SettingsError(
             f"{database.label} holds the shop {', '.join(others)}, not the demo; nothing was written. Set {HOME} or "

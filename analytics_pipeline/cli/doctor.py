@@ -12,14 +12,15 @@ import click
 import psycopg
 
 from analytics_pipeline.alerts.sending import fault_of, receivers_of
-from analytics_pipeline.catalogue import read_tables
+from analytics_pipeline.catalogue import installation_of, read_tables
 from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.all_shops import marts_of_all_shops
 from analytics_pipeline.cli.exit_codes import FAILED
-from analytics_pipeline.cli.opening import left_behind, shop_database
+from analytics_pipeline.cli.opening import left_behind, readable_shops, shop_database, undescribed
 from analytics_pipeline.cli.probes import Probe, Warned, all_pass
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.cli.shop_probes import shop_probes
-from analytics_pipeline.cli.shops import each_shop
+from analytics_pipeline.cli.shops import Answer, each_shop_and_then
 from analytics_pipeline.errors import (
     ContractError,
     DatabaseRefusedError,
@@ -55,6 +56,38 @@ PACKAGES = (
 )
 
 
+def _of_installation(settings: Settings, **_: object) -> Answer:
+    """Check what is no shop's own."""
+    click.echo(f"ok    {'versions':12} {_versions()}")
+    passed = [
+        all_pass(probes)
+        for probes in (
+            iter([("marts", lambda: _marts_of_all(settings))]),
+            iter([("instance", lambda: _instance(instance_database(data_database(settings))))]),
+            iter([("schemas", lambda: _schemas(settings))]),
+            _alert_probes(),
+        )
+    ]
+    return Answer(None, 0 if all(passed) else FAILED)
+
+
+def _marts_of_all(settings: Settings) -> str:
+    """Say how the marts over all shops stand."""
+    installation, database = installation_of(settings), data_database(settings).of(None)
+    if installation.broken_marts:
+        faults = "; ".join(one.reason for one in installation.broken_marts)
+        return Warned(f"{len(installation.broken_marts)} broken, not computed: {faults}")
+    if not installation.marts:
+        return "none over these shops"
+    waiting = [f"{one['mart']} {one['days']} days" for one in marts_of_all_shops(database, installation) if one["days"]]
+    return f"{len(installation.marts)} over all shops; to be computed: {', '.join(waiting) or 'nothing'}"
+
+
+def _schemas(settings: Settings) -> str:
+    left = undescribed(settings, data_database(settings))
+    return Warned("; ".join(left)) if left else "none of a shop that no description names"
+
+
 @click.command(
     "doctor",
     cls=Command,
@@ -70,21 +103,23 @@ PACKAGES = (
     type=Day(),
     help="Business day whose orders are cleaned without writing; the last one with orders by default.",
 )
-@each_shop
+@each_shop_and_then(_of_installation)
 def command(settings: Settings, day: date | None) -> None:
     """Check shop, records, credentials, database, rights, time zone and versions, a line each.
 
     The exit code is 1 when one of them fails; a warning is no failure. Nothing is written, except that missing
-    databases are created and that what a refusal of the shop says is kept (excerpts).
+    databases are created and that what a refusal of the shop says is kept (excerpts). Of several shops, versions,
+    Dagster's database and alerts come once, after them.
     """
-    click.echo(f"ok    {'versions':12} {_versions()}")
+    if settings.is_alone:
+        click.echo(f"ok    {'versions':12} {_versions()}")
     passed = [
         all_pass(probes, partial(_keep_words, settings))
         for probes in (
             _mart_probes(settings),
-            shop_probes(settings.shop, day),
+            shop_probes(settings.shop, day, beside=readable_shops(settings.beside)),
             _database_probes(settings),
-            _alert_probes(),
+            _alert_probes() if settings.is_alone else (),
         )
     ]
     if not all(passed):
@@ -107,7 +142,9 @@ def _database_probes(settings: Settings) -> Iterator[Probe]:
     yield "rights", lambda: _rights(_of_shop(settings))
     yield "schema", lambda: _schema(_of_shop(settings))
     yield "e-mail key", lambda: describe_key(_of_shop(settings), settings)
-    yield "instance", lambda: _instance(instance_database(data_database(settings)))
+    if settings.is_alone:
+        yield "instance", lambda: _instance(instance_database(data_database(settings)))
+        yield "schemas", lambda: _schemas(settings)
     with suppress(DescriptionError):  # which has a line of its own
         shop = load_shop(settings.shop)
         yield "holds", lambda: _holds(_of_shop(settings), shop)

@@ -15,11 +15,14 @@ import psycopg
 import sqlalchemy.exc
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, TickStatus  # no public name
 
+from analytics_pipeline.alerts.incidents import Incident
 from analytics_pipeline.alerts.record import read_open
 from analytics_pipeline.catalogue import Catalogue, installation_of, installed
+from analytics_pipeline.cli.all_shops import marts_of_all_shops
 from analytics_pipeline.cli.opening import shop_database
 from analytics_pipeline.cli.shops import ALL_TOGETHER
 from analytics_pipeline.errors import DatabaseUnavailableError, PipelineError
+from analytics_pipeline.history.all_shops import gaps
 from analytics_pipeline.history.freshness import describe, last_freshness
 from analytics_pipeline.history.proofs import PROVED, read_proofs, related_in_doubt
 from analytics_pipeline.history.stale import parked_days
@@ -76,6 +79,8 @@ class Health:
         unproved: Business days that the shop has not been held against, or whose reading was refused; the newest.
         parked: Business days that are no longer tried by themselves.
         incidents: Open incidents.
+        marts: Of all shops: each mart over them, and how many of its days are to be computed.
+        gaps: Of all shops: which days which shop lacks.
     """
 
     shop: str
@@ -86,6 +91,8 @@ class Health:
     unproved: list[str] = field(default_factory=list)
     parked: list[str] = field(default_factory=list)
     incidents: list[str] = field(default_factory=list)
+    marts: list[dict[str, Any]] = field(default_factory=list)
+    gaps: dict[str, str] = field(default_factory=dict)
 
     @property
     def ok(self) -> bool:
@@ -95,6 +102,8 @@ class Health:
     def as_json(self) -> dict[str, Any]:
         """Return it as plain data."""
         found: dict[str, Any] = {"ok": self.ok, **asdict(self)}
+        if self.shop != ALL_TOGETHER:
+            del found["marts"], found["gaps"]
         found["checked_at"] = self.checked_at.isoformat()
         found["ticks"] = [{**asdict(tick), "at": tick.at.isoformat() if tick.at else None} for tick in self.ticks]
         return found
@@ -123,12 +132,12 @@ def check_health(settings: Settings, now: datetime, *, with_daemon: bool) -> Hea
             with instance_database(database).connect():  # opening the instance would make it
                 pass
             with open_instance(settings) as instance:
-                health.ticks = list(last_ticks(instance, shop, now))
+                health.ticks = list(last_ticks(instance, shop, now, with_nobodys=settings.is_alone))
     return _finished(health)
 
 
 def check_marts_of_all_shops(settings: Settings, now: datetime, *, with_daemon: bool) -> Health:
-    """Look at marts over all shops, whose sensor is among those of each shop; see `check_health`."""
+    """Look at marts over all shops and what is no shop's own; see `check_health`."""
     health = Health(ALL_TOGETHER, now)
     with _as_problems(health):
         _refuse_stopped(settings, with_daemon=with_daemon)
@@ -136,8 +145,15 @@ def check_marts_of_all_shops(settings: Settings, now: datetime, *, with_daemon: 
         health.problems += [
             f"{one.layer}.{one.name} is not computed: {one.reason}" for one in installation.broken_marts
         ]
-        with instance_database(data_database(settings)).connect(), open_instance(settings) as instance:
+        plain = data_database(settings).of(None)
+        health.marts = marts_of_all_shops(plain, installation)
+        health.gaps = {shop: str(days) for shop, days in gaps(plain, installation.shops_of_marts).items()}
+        if exists(plain, INCIDENTS):
+            _look_at_incidents(health, read_open(plain, of_all=True))
+        with instance_database(plain).connect(), open_instance(settings) as instance:
             last = instance.get_runs(dg.RunsFilter(job_name=ALL_SHOPS, statuses=ENDED), limit=1)
+            if with_daemon and installation.marts:
+                health.ticks = [*_last_ticks(instance, _silences_of(None), now)]
         health.problems += [f"the last run of {ALL_SHOPS} failed: {run.run_id}" for run in last if run.is_failure]
     return _finished(health)
 
@@ -185,10 +201,13 @@ def _look_at_tables(health: Health, database: Database, catalogue: Catalogue, no
         if parked:
             health.problems.append(f"parked: {len(parked)} business days, the newest {parked[-1]}")
     if exists(database, INCIDENTS):
-        found = read_open(database)
-        health.incidents = [f"{incident.kind} {plain(incident.subject)}" for incident in found[:LISTED]]
-        if found:
-            health.problems.append(f"open incidents: {len(found)}, such as {health.incidents[0]}")
+        _look_at_incidents(health, read_open(database))
+
+
+def _look_at_incidents(health: Health, found: list[Incident]) -> None:
+    health.incidents = [f"{incident.kind} {plain(incident.subject)}" for incident in found[:LISTED]]
+    if found:
+        health.problems.append(f"open incidents: {len(found)}, such as {health.incidents[0]}")
 
 
 def _look_at_calls(health: Health, database: Database, shop: Shop) -> None:
@@ -197,10 +216,24 @@ def _look_at_calls(health: Health, database: Database, shop: Shop) -> None:
         health.problems.append(f"webhooks: every call is refused: {describe_traffic(traffic, shop.zone)}")
 
 
-def last_ticks(instance: dg.DagsterInstance, shop: Shop, now: datetime) -> Iterator[LastTick]:
-    """Yield the last tick of each schedule and sensor of the shop, and what is wrong with it."""
+def last_ticks(
+    instance: dg.DagsterInstance, shop: Shop, now: datetime, *, with_nobodys: bool = True
+) -> Iterator[LastTick]:
+    """Return the last tick of each schedule and sensor of the shop, and what is wrong with it.
+
+    Args:
+        instance: Dagster's instance.
+        shop: The shop.
+        now: An aware stamp.
+        with_nobodys: Whether sensors that are no shop's own are among them, as of the only shop.
+    """
+    silences = _longest_silences(shop, now) | (_silences_of(None) if with_nobodys else {})
+    return _last_ticks(instance, silences, now)
+
+
+def _last_ticks(instance: dg.DagsterInstance, silences: dict[str, timedelta], now: datetime) -> Iterator[LastTick]:
     states = {state.instigator_name: state for state in instance.all_instigator_state()}
-    for name, longest in _longest_silences(shop, now).items():
+    for name, longest in silences.items():
         state = states.get(name)
         if state is None:
             yield LastTick(name, None, "NONE", "it has never been at work here: does `analytics-pipeline up` run?")
@@ -232,14 +265,19 @@ def _judged(
 
 def _longest_silences(shop: Shop, now: datetime) -> dict[str, timedelta]:
     """Return how long ago the last tick of each schedule and sensor may have been."""
+    daily = {named(DAILY, shop.namespace): now - _last_time(shop, now - SCHEDULE_GRACE) + timedelta(minutes=1)}
+    return daily | _silences_of(shop)
+
+
+def _silences_of(shop: Shop | None) -> dict[str, timedelta]:
+    """Return the same of the sensors of a shop; None means those that are no shop's own."""
     from analytics_pipeline.definitions import defs  # noqa: PLC0415 - reads the shop that the options have chosen
 
-    found = {named(DAILY, shop.namespace): now - _last_time(shop, now - SCHEDULE_GRACE) + timedelta(minutes=1)}
+    found = {}
     for sensor in defs.sensors or ():
-        if sensor.tags.get(SHOP) not in {None, shop.name}:
-            continue
-        seconds = getattr(sensor, "minimum_interval_seconds", None) or 30
-        found[sensor.name] = MISSED_TICKS * timedelta(seconds=seconds) + GRACE
+        if sensor.tags.get(SHOP) == (shop.name if shop is not None else None):
+            seconds = getattr(sensor, "minimum_interval_seconds", None) or 30
+            found[sensor.name] = MISSED_TICKS * timedelta(seconds=seconds) + GRACE
     return found
 
 

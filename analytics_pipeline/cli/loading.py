@@ -1,7 +1,7 @@
 """What the commands that load days share: a run with its progress on the terminal, and the alerts at its end."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import click
@@ -14,7 +14,7 @@ from analytics_pipeline.cli.opening import open_database, shop_database
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.quarantine import Row, Selection, reasons
-from analytics_pipeline.orchestration.alerting import evaluate
+from analytics_pipeline.orchestration.alerting import Evaluation, evaluate
 from analytics_pipeline.orchestration.jobs import ASKING_JOBS
 from analytics_pipeline.orchestration.namespaces import named
 from analytics_pipeline.orchestration.running import RunSummary, open_instance, run_days
@@ -87,14 +87,21 @@ def report_incidents(
     settings: Settings, catalogue: Catalogue, instance: dg.DagsterInstance, definitions: dg.Definitions
 ) -> None:
     """Report incidents; whoever cannot be notified is named, and the run stays what it is."""
-    try:
-        done = evaluate(
+    tell_incidents(
+        lambda: evaluate(
             instance,
             shop_database(settings, catalogue.shop),
             catalogue,
             datetime.now(UTC),
             check_keys=definitions.resolve_asset_graph().asset_check_keys,
         )
+    )
+
+
+def tell_incidents(look: Callable[[], Evaluation]) -> None:
+    """Look for what is wrong and say whom it reached; what keeps from looking is a warning."""
+    try:
+        done = look()
     except PipelineError as error:
         click.echo(f"warning: no alerts: {error}", err=True)
         return

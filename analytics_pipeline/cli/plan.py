@@ -10,10 +10,11 @@ import click
 
 from analytics_pipeline.catalogue import Catalogue, installed
 from analytics_pipeline.cli import Command
+from analytics_pipeline.cli.all_shops import plan_all_shops
 from analytics_pipeline.cli.exit_codes import PENDING
 from analytics_pipeline.cli.figures import cents, counted
 from analytics_pipeline.cli.opening import shop_database
-from analytics_pipeline.cli.shops import Answer, each_shop, of_one_shop
+from analytics_pipeline.cli.shops import Answer, each_shop_and_then, of_one_shop
 from analytics_pipeline.history.opening import pending_steps
 from analytics_pipeline.history.planning import Plan, Planned, planned
 from analytics_pipeline.history.rules import other_rules
@@ -45,7 +46,7 @@ COLUMNS = ("mart", "day", "key", "column", "old_value", "new_value", "difference
     help="Write every number that changes as CSV; of one shop.",
 )
 @click.option("--json", "is_json", is_flag=True, help="As JSON.")
-@each_shop
+@each_shop_and_then(plan_all_shops)
 def command(
     settings: Settings, names: Sequence[str], cells: Path | None, *, is_all: bool, is_json: bool
 ) -> Answer | None:

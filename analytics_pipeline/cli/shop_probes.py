@@ -3,7 +3,8 @@
 A business day is cleaned without writing; of customers and products a page is.
 """
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from functools import partial
@@ -20,6 +21,7 @@ from analytics_pipeline.settings import DEFAULT_SHOP
 from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.shop.files import FileList
 from analytics_pipeline.shop.spec import PageProducts, Shop, load_shop
+from analytics_pipeline.shop.twins import twins_of
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.opening import open_directly
 from analytics_pipeline.sources.source import Source
@@ -31,15 +33,18 @@ Seen = Callable[[str, Preview], None]
 """Is given the preview of orders, customers or products."""
 
 
-def shop_probes(reference: str, day: date | None, *, seen: Seen = lambda _, __: None) -> Iterator[Probe]:
+def shop_probes(
+    reference: str, day: date | None, *, beside: Sequence[Shop] = (), seen: Seen = lambda _, __: None
+) -> Iterator[Probe]:
     """Yield the subjects, each with what says how it is.
 
     Args:
         reference: Name or path of the description.
         day: Whose orders are cleaned; the last one that has some when None.
+        beside: The shops that there are.
         seen: Is given each preview, for whoever wants to know more than a line.
     """
-    yield from offline_probes(reference)
+    yield from offline_probes(reference, beside)
     yield "credentials", lambda: _credentials(load_shop(reference))
     yield "shop", lambda: _shop(load_shop(reference))
 
@@ -51,15 +56,23 @@ def shop_probes(reference: str, day: date | None, *, seen: Seen = lambda _, __: 
     yield "products", lambda: _products(load_shop(reference), connect, partial(seen, "products"))
 
 
-def offline_probes(reference: str) -> Iterator[Probe]:
-    """Yield what can be said of a description without asking the shop."""
+def offline_probes(reference: str, beside: Sequence[Shop] = ()) -> Iterator[Probe]:
+    """Yield what can be said of a description, and of it beside others, without asking the shop."""
     yield "description", lambda: _describe_shop(reference)
     yield "time zone", lambda: _time_zone(load_shop(reference))
+    if len(beside) > 1:
+        yield "beside", lambda: _beside(load_shop(reference), beside)
 
 
 def _describe_shop(reference: str) -> str:
     shop = load_shop(reference)
     return f"{reference}: shop {shop.name}, {shop.currency}, business days since {shop.first_day}"
+
+
+def _beside(shop: Shop, others: Sequence[Shop]) -> str:
+    """Say whether another shop is asked for the same."""
+    twins = twins_of(shop, others, os.environ)
+    return Warned("; ".join(twins)) if twins else "no other shop here is asked for the same"
 
 
 def _time_zone(shop: Shop) -> str:

@@ -1,5 +1,6 @@
 """`analytics-pipeline status`: how far the tables are, whether they add up, what changed, and what they leave out."""
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from analytics_pipeline.cli.all_shops import show_all_shops
 from analytics_pipeline.cli.exit_codes import FAILED
 from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.history import history_lines
-from analytics_pipeline.cli.opening import left_behind, open_database
+from analytics_pipeline.cli.opening import left_behind, open_database, undescribed
 from analytics_pipeline.cli.shops import Answer, each_shop_and_then
 from analytics_pipeline.history.freshness import freshness_line
 from analytics_pipeline.history.pages import pages_line
@@ -38,7 +39,11 @@ def _of_all(settings: Settings, *, is_check: bool, is_json: bool, without_daemon
     from analytics_pipeline.cli.health import check_marts_of_all_shops  # noqa: PLC0415 - Dagster takes a second to load
 
     health = check_marts_of_all_shops(settings, datetime.now(UTC), with_daemon=not without_daemon)
-    return _judged(health, is_json=is_json)
+    for mart in health.marts if not is_json else ():
+        click.echo(f"mart         {mart['mart']}: {mart['days']} days to be computed")
+    for shop, days in health.gaps.items() if not is_json else ():
+        click.echo(f"GAP          {shop} lacks {days}")
+    return _ticks_and_judgement(health, is_json=is_json)
 
 
 @click.command(
@@ -79,8 +84,8 @@ def _show(settings: Settings) -> None:
     click.echo(f"database     {database.label}")
     note = "   (while `up` runs)" if settings.database_url is None else ""
     click.echo(f"psql         {psql_line(settings)}{note}")
-    if elsewhere := left_behind(database, shop):
-        click.echo(f"LEFT BEHIND  {elsewhere}")
+    for line in _not_read(settings, database, shop):
+        click.echo(line)
     if not exists(database, revenue):
         click.echo("loaded       nothing yet: analytics-pipeline run")
         return
@@ -106,10 +111,22 @@ def _show(settings: Settings) -> None:
     click.echo(f"excluded     {orders_and_money(database, EXCLUSIONS.table, 'order_total')}")
 
 
+def _not_read(settings: Settings, database: Database, shop: Shop) -> Iterator[str]:
+    """Say what lies in the database and is read no more."""
+    if elsewhere := left_behind(database, shop):
+        yield f"LEFT BEHIND  {elsewhere}"
+    for line in undescribed(settings, database) if settings.is_alone else ():  # of several shops it is said once
+        yield f"UNDESCRIBED  {line}"
+
+
 def _check(settings: Settings, *, is_json: bool, with_daemon: bool) -> Answer | None:
     from analytics_pipeline.cli.health import check_health  # noqa: PLC0415 - Dagster takes a second to load
 
     health = check_health(settings, datetime.now(UTC), with_daemon=with_daemon)
+    return _ticks_and_judgement(health, is_json=is_json)
+
+
+def _ticks_and_judgement(health: "Health", *, is_json: bool) -> Answer:
     for tick in health.ticks if not is_json else ():
         at = f"{tick.at:%Y-%m-%d %H:%M} UTC" if tick.at else "never"
         click.echo(f"tick         {tick.name}: {at}, {tick.status}")

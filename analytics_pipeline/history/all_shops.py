@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import date, datetime
 
+from analytics_pipeline.catalogue import Installation
 from analytics_pipeline.days import Days
 from analytics_pipeline.history.written import DaysWritten, Writing, listed
 from analytics_pipeline.marts.engine import Mart
@@ -81,18 +82,25 @@ def publish_of_shops(
     return count
 
 
+def stale_days_of_all_marts(database: Database, installation: Installation) -> list[date]:
+    """Return the days, in order, that some mart over all shops has to be computed for; see `stale_days_of_shops`."""
+    shops = installation.shops_of_marts
+    return sorted({day for mart in installation.marts for day in stale_days_of_shops(database, mart, shops)})
+
+
 def stale_days_of_shops(database: Database, mart: Mart, shops: Sequence[ShopOfMarts]) -> list[date]:
     """Return the days of a mart that a shop has written since, or that another statement or other shops made.
 
     A day that is over and that a shop lacks is among them once, so that the mart can name the gap, and once more when
-    it is none any longer: a shop's days begin with the first that it has loaded, which changes.
+    it is none any longer: a shop's days begin with the first that it has loaded, which changes. Days before each
+    shop's `first_day`, as after that was moved, stay as they are.
     """
     plain, now = database.of(None), _written(database, mart, shops)
     if not now:
         return []
-    now = _with_gaps(database, shops, now)
+    now, first = _with_gaps(database, shops, now), min(shop.first_day for shop in shops)
     if not exists(plain, mart.table) or not exists(plain, SHOP_DAYS_READ) or not exists(plain, MATERIALISED_DAYS):
-        return sorted(now)
+        return sorted(day for day in now if day >= first)
     read: Written = {}
     for row in query(
         plain, f"select day, shop, written_at from {SHOP_DAYS_READ.sql_name} where mart = '{mart.table.name}'"
@@ -101,7 +109,11 @@ def stale_days_of_shops(database: Database, mart: Mart, shops: Sequence[ShopOfMa
     with plain.connect() as connection, closing(connection.cursor()) as cursor:
         book = _book(cursor, mart.table.qualified_name)
     version = _version(mart, shops)
-    return sorted(day for day in {*now, *read} if now.get(day, {}) != read.get(day, {}) or book.get(day) != version)
+    return sorted(
+        day
+        for day in {*now, *read}
+        if day >= first and (now.get(day, {}) != read.get(day, {}) or book.get(day) != version)
+    )
 
 
 def gaps(database: Database, shops: Sequence[ShopOfMarts]) -> dict[str, Days]:

@@ -77,34 +77,23 @@ def binding_of(database: Database, stored: Stored | None = None) -> Binding | No
     return _bound(facts) if NAME in facts else _commented(database)
 
 
-def bound_shops(database: Database) -> list[Binding]:
-    """Return the shops that the schemas of a database are bound to, whatever their namespaces."""
-    ending = f"_{INSTALLATION.schema}"
+def bound_shops(database: Database) -> dict[str | None, Binding]:
+    """Return the shops that the schemas of a database are bound to, by namespace.
+
+    Schemas that the login may not read are another one's.
+    """
     rows = query(
         database,
-        "select n.nspname as name from pg_namespace as n join pg_class as c on c.relnamespace = n.oid "
-        f"where c.relname = '{INSTALLATION.name}' and right(n.nspname, {len(ending)}) = '{ending}' order by 1",
+        "select nspname as name, "
+        "has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') as is_ours "
+        "from pg_namespace as n join pg_class as c on c.relnamespace = n.oid "
+        f"where relname = '{INSTALLATION.name}' and (nspname = '{OPS}' or right(nspname, {len(OPS) + 1}) = '_{OPS}') "
+        "order by 1",
     )
-    namespaces = (None, *(row["name"].removesuffix(ending) for row in rows))
-    found = (binding_of(database.of(namespace)) for namespace in namespaces)
-    return [bound for bound in found if bound is not None]
-
-
-def held_elsewhere(database: Database, shop: Shop) -> list[str]:
-    """Return the other schemas `ops` of the database that hold a shop of this name, as after its `namespace` changed.
-
-    Nothing there is read or loaded any more. Schemas that the login may not read are another one's.
-    """
-    found = query(
-        database,
-        "select nspname as schema from pg_class as c join pg_namespace as n on n.oid = c.relnamespace "
-        f"where c.relname = '{INSTALLATION.name}' and (nspname = '{OPS}' or right(nspname, {len(OPS) + 1}) = '_{OPS}') "
-        "and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') order by 1",
-    )
-    names = [row["schema"] for row in found if row["schema"] != database.schema(OPS)]
-    bound = f"select value from {INSTALLATION.sql_name} where name = '{NAME}'"
-    views = {name: database.of(name.removesuffix(OPS).removesuffix("_") or None) for name in names}
-    return [name for name, view in views.items() if {"value": shop.name} in query(view, bound)]
+    readable = {row["name"].removesuffix(OPS).removesuffix("_") or None: row["is_ours"] for row in rows}
+    namespaces = [namespace for namespace, is_ours in {None: True, **readable}.items() if is_ours]
+    found = {namespace: binding_of(database.of(namespace)) for namespace in namespaces}
+    return {namespace: bound for namespace, bound in found.items() if bound is not None}
 
 
 def bind(database: Database, shop: Shop) -> None:

@@ -25,7 +25,7 @@ from analytics_pipeline.days import Days
 from analytics_pipeline.errors import PipelineError
 from analytics_pipeline.history.blocked import days_blocked_by
 from analytics_pipeline.history.freshness import freshness, read_past, read_written_days
-from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES, OF_A_LAYER
+from analytics_pipeline.job_names import ALL_SHOPS, CHANGED_ORDERS, DAILY, LATE_CHANGES, OF_A_LAYER
 from analytics_pipeline.orchestration.checks.freshness import on_time
 from analytics_pipeline.orchestration.namespaces import is_of, job_of
 from analytics_pipeline.orchestration.running import REFUSED, days_of_run
@@ -84,7 +84,7 @@ def gather(
         now=now,
         freshness=tuple(freshness(shop, now, written, tables=tables, day=day, past=past) for day in sorted(days)),
         reasons={
-            run.run_id: (*_blocked(database, run.run_id), *_reasons(instance, run.run_id, checks))
+            run.run_id: (*_blocked(database, run.run_id), *reasons_of(instance, run.run_id, checks))
             for run in open_failures(runs)
             if run.run_id not in known
         },
@@ -103,15 +103,25 @@ def _ended_runs(instance: dg.DagsterInstance, namespace: str | None) -> Iterator
         run = record.dagster_run
         job = job_of(run.job_name, namespace)
         if job in WATCHED_JOBS and REFUSED not in run.tags:
-            ended_at = datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp
-            yield Run(
-                run_id=run.run_id,
-                job=job,
-                days=days_of_run(run),
-                succeeded=run.status == dg.DagsterRunStatus.SUCCESS,
-                ended_at=ended_at,
-                is_retried=run.tags.get(WILL_RETRY) == "true",
-            )
+            yield _run(record, job)
+
+
+def runs_of_all_shops(instance: dg.DagsterInstance) -> list[Run]:
+    """Return the last ended runs of marts over all shops."""
+    wanted = dg.RunsFilter(job_name=ALL_SHOPS, statuses=ENDED)
+    return [_run(record, ALL_SHOPS) for record in instance.get_run_records(wanted, limit=LAST_RUNS)]
+
+
+def _run(record: dg.RunRecord, job: str) -> Run:
+    run = record.dagster_run
+    return Run(
+        run_id=run.run_id,
+        job=job,
+        days=days_of_run(run),
+        succeeded=run.status == dg.DagsterRunStatus.SUCCESS,
+        ended_at=datetime.fromtimestamp(record.end_time, UTC) if record.end_time else record.update_timestamp,
+        is_retried=run.tags.get(WILL_RETRY) == "true",
+    )
 
 
 def _failed_checks(instance: dg.DagsterInstance, keys: Sequence[dg.AssetCheckKey]) -> Iterator[FailedCheck]:
@@ -152,7 +162,7 @@ def _blocked(database: Database, run_id: str) -> Iterator[str]:
         yield f"not written for what is in quarantine: {named}; see analytics-pipeline quarantine list --blocked"
 
 
-def _reasons(instance: dg.DagsterInstance, run_id: str, checks: Sequence[FailedCheck]) -> tuple[str, ...]:
+def reasons_of(instance: dg.DagsterInstance, run_id: str, checks: Sequence[FailedCheck] = ()) -> tuple[str, ...]:
     """Describe why a run failed: its checks, then its steps."""
     of_checks = [f"the check {check.name} failed" for check in checks if check.run_id == run_id]
     of_steps, of_run = [], []

@@ -9,13 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from analytics_pipeline.catalogue import Catalogue
+from analytics_pipeline.catalogue import Catalogue, Installation
 from analytics_pipeline.history.freshness import last_freshness
-from analytics_pipeline.orchestration.alerting import evaluate
+from analytics_pipeline.orchestration.alerting import Evaluation, evaluate, evaluate_all_shops
 from analytics_pipeline.orchestration.checks.freshness import ON_TIME, evaluation_of, on_time
 from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.orchestration.resources import DatabaseResource
 
+ALERTS_OF_ALL_SHOPS = "alerts_of_all_shops"
 SECONDS_BETWEEN_ALERTS = 60
 SECONDS_BETWEEN_EVALUATIONS = 300
 REPORT_AGAIN = timedelta(hours=1)
@@ -74,8 +75,28 @@ def _alert_sensor(catalogue: Catalogue, clock: Callable[[], datetime]) -> dg.Sen
             raise dg.DagsterInvariantViolationError(message)
         keys = context.repository_def.asset_graph.asset_check_keys
         stored = database.of(catalogue.namespace).database()
-        done = evaluate(context.instance, stored, catalogue, clock(), check_keys=keys, log=context.log)
-        opened, closed = len(done.decision.opened), len(done.decision.closed)
-        return dg.SkipReason(f"incidents: {opened} opened, {closed} over; messages sent: {len(done.sent)}")
+        return _told(evaluate(context.instance, stored, catalogue, clock(), check_keys=keys, log=context.log))
 
     return tick
+
+
+def build_alert_sensor_of_all_shops(installation: Installation) -> dg.SensorDefinition:
+    """Return the sensor that keeps the incident of marts over all shops, which runs by default."""
+
+    @dg.sensor(
+        name=ALERTS_OF_ALL_SHOPS,
+        description="Keeps the incident of marts over all shops (failed runs) and reports it.",
+        minimum_interval_seconds=SECONDS_BETWEEN_ALERTS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
+    def tick(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SkipReason:
+        return _told(
+            evaluate_all_shops(context.instance, database.located(), installation, datetime.now(UTC), log=context.log)
+        )
+
+    return tick
+
+
+def _told(done: Evaluation) -> dg.SkipReason:
+    opened, closed = len(done.decision.opened), len(done.decision.closed)
+    return dg.SkipReason(f"incidents: {opened} opened, {closed} over; messages sent: {len(done.sent)}")

@@ -3,17 +3,18 @@
 Each shop's days are cut by its own zone; a partition is the name of a day, which is the same in all of them.
 """
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
 
 from analytics_pipeline.catalogue import Installation
 from analytics_pipeline.days import Days
-from analytics_pipeline.history.all_shops import gaps, stale_days_of_shops
+from analytics_pipeline.history.all_shops import gaps, stale_days_of_all_marts
 from analytics_pipeline.job_names import ALL_SHOPS
 from analytics_pipeline.marts.engine import Mart
+from analytics_pipeline.orchestration.alert_sensors import build_alert_sensor_of_all_shops
 from analytics_pipeline.orchestration.assets.describe import IO_MANAGER, OWNER, by_day, mart_metadata
 from analytics_pipeline.orchestration.assets.guard import guarded, step_guard
 from analytics_pipeline.orchestration.assets.marts import description_of
@@ -63,7 +64,9 @@ def build_all_shops(installation: Installation) -> dg.Definitions:
             return dg.SkipReason("Every day is as the shops have it.")
         return dg.SensorResult(run_requests=[dg.RunRequest(tags=range_tags(days)) for days in ranges])
 
-    return dg.Definitions(assets=[*assets, *broken], jobs=[job], sensors=[sensor])
+    return dg.Definitions(
+        assets=[*assets, *broken], jobs=[job], sensors=[sensor, build_alert_sensor_of_all_shops(installation)]
+    )
 
 
 def _failed_lately(instance: dg.DagsterInstance) -> datetime | None:
@@ -77,16 +80,21 @@ def _failed_lately(instance: dg.DagsterInstance) -> datetime | None:
 
 def stale_ranges(database: Database, installation: Installation) -> list[Days]:
     """Return the days for which marts over all shops have to be computed, as one run takes them."""
-    stale = (stale_days_of_shops(database, mart, installation.shops_of_marts) for mart in installation.marts)
-    found = Days.of(day for days in stale for day in days)
-    return [part for days in found.ranges for part in _cut(days)]
+    return as_runs(stale_days_of_all_marts(database, installation))
 
 
-def _cut(days: Days) -> Iterator[Days]:
-    every = list(days)
-    for start in range(0, len(every), DAYS_OF_A_RUN):
-        part = every[start : start + DAYS_OF_A_RUN]
-        yield Days(part[0], part[-1])
+def as_runs(days: Iterable[date]) -> list[Days]:
+    """Return some days, given in order, as runs take them, each of a year at most.
+
+    Days between them are computed along: a run for each of many single ones would take far longer.
+    """
+    ranges: list[Days] = []
+    for day in days:
+        if ranges and (day - ranges[-1].first).days < DAYS_OF_A_RUN:
+            ranges[-1] = Days(ranges[-1].first, day)
+        else:
+            ranges.append(Days(day, day))
+    return ranges
 
 
 def _broken(layer: str, name: str, reason: str) -> dg.AssetSpec:

@@ -46,10 +46,16 @@ def daily_partitions(shop: Shop) -> dg.DailyPartitionsDefinition:
 def partitions_of_all_shops(shops: Sequence[Shop]) -> dg.DailyPartitionsDefinition:
     """Return one partition per day that one of the shops may have: the first one to today, by UTC.
 
-    No zone is more than a day ahead of UTC, so that each shop's yesterday is among them.
+    No zone is more than a day ahead of UTC, so that each shop's yesterday is among them; and its today with a day more,
+    where one of them loads that.
     """
     first = min(shop.first_day for shop in shops)
-    return BusinessDays(start_date=first.isoformat(), timezone="UTC", fmt=DAY_FORMAT, end_offset=1)
+    return BusinessDays(
+        start_date=first.isoformat(),
+        timezone="UTC",
+        fmt=DAY_FORMAT,
+        end_offset=2 if any(shop.intraday for shop in shops) else 1,
+    )
 
 
 def days_of(partition_keys: Sequence[str]) -> Days:

@@ -95,14 +95,27 @@ def test_of_two_shops_one_that_is_down_is_named_and_the_other_is_loaded_to_its_o
     assert f"GAP          us lacks {yesterday(tmp_path, 'us')}" in american
     assert [call("status", "--shop", name).exit_code for name in (*ZONES, "fr")] == [0, 0, FAILED]
     planned = json.loads(call("plan", "--json", "--shop", "all").stdout)
-    assert {name: plan["schema"] for name, plan in planned.items()} == {"de": [], "us": []}
+    assert {name: planned[name]["schema"] for name in ZONES} == {"de": [], "us": []}
+    assert [one["mart"] for one in planned["all shops"]["marts"]] == ["marts.daily_revenue_of_shops"]
+    checked = json.loads(call("status", "--check", "--json").stdout)
+    assert checked["all shops"]["marts"] == planned["all shops"]["marts"]
+    assert str(yesterday(tmp_path, "us")) in checked["all shops"]["gaps"]["us"]
+    ticks = {name: {tick["name"] for tick in answer["ticks"]} for name, answer in checked.items()}
+    assert {"all_shops", "alerts_of_all_shops"} == ticks["all shops"]
+    assert [{"all_shops", "alerts_of_all_shops"} & ticks[name] for name in ZONES] == [set(), set()]
     for arguments in (["alerts"], ["anomalies"], ["excerpts"], ["quarantine", "list"]):
         told = call(*arguments)
-        assert (told.exit_code, told.stdout.count("== ")) == (0, 2), told.output
+        of_all = arguments in (["alerts"], ["excerpts"])
+        assert (told.exit_code, told.stdout.count("== ")) == (0, 2 + of_all), told.output
     assert "run_failed" in call("alerts").stdout.partition("== us")[2]
     examined = call("doctor").stdout.partition("== us")
     assert ["\nFAIL  shop" in part for part in (examined[0], examined[2])] == [False, True]
     assert "schemas and tables can be created in us_raw, us_clean, us_ops and us_marts" in examined[2]
+    american, _, once = examined[2].partition("== all shops")
+    assert ["\nok    " + subject in once for subject in ("versions", "instance", "schemas", "alerts")] == [True] * 4
+    assert "versions" not in examined[0] + american
+    assert "marts        1 over all shops; to be computed: " in once
+    assert "in us_raw and so on" in call("shop", "list").stdout
 
 
 def test_a_shop_whose_namespace_has_changed_is_said_to_be_left_behind_under_the_former_one(
@@ -119,6 +132,27 @@ def test_a_shop_whose_namespace_has_changed_is_said_to_be_left_behind_under_the_
 
     assert "LEFT BEHIND  the shop de is also in de_ops" in german
     assert "LEFT BEHIND" not in american
+    assert "UNDESCRIBED" not in american
+
+
+def test_a_shop_that_no_description_names_any_more_is_told_of_and_nothing_that_nobody_needs_is_made(
+    call: Call, database: Database, tmp_path: Path
+) -> None:
+    bind(database.of("fr"), load_shop(path_of(tmp_path, "de")).model_copy(update={"name": "garden"}))
+    said = "fr_raw and so on hold the shop garden, which no description names"
+
+    several = call("status")
+    path_of(tmp_path, "us").unlink()
+    alone = call("status")
+
+    assert several.stdout.count(f"UNDESCRIBED  {said}") == 1
+    assert said in several.stdout.partition("== all shops")[2]
+    assert f"UNDESCRIBED  {said}" in alone.stdout
+    schemas = {row["name"] for row in query(database, "select nspname as name from pg_namespace")}
+    assert {"fr_ops", "de_ops"} <= schemas
+    assert "ops" not in schemas
+    path_of(tmp_path, "garden").write_text("name: garden\n", encoding="utf-8")  # wrong, and somebody is at work on it
+    assert "UNDESCRIBED" not in call("status").stdout
 
 
 def test_what_is_for_one_shop_names_those_there_are(call: Call) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from analytics_pipeline.alerts.record import read_open
 from analytics_pipeline.catalogue import build_installation
 from analytics_pipeline.days import Days
 from analytics_pipeline.definitions import build_definitions
@@ -16,12 +17,13 @@ from analytics_pipeline.demo_shop import DemoShopSettings, serve
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.history.all_shops import publish_of_shops, stale_days_of_shops
 from analytics_pipeline.job_names import ALL_SHOPS
+from analytics_pipeline.orchestration.alerting import evaluate_all_shops
 from analytics_pipeline.orchestration.all_shops import stale_ranges
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.orchestration.running import days_in_flight, range_tags, run_days
 from analytics_pipeline.tables.shape import LAYERS
 from analytics_pipeline.warehouse.connection import Database
-from analytics_pipeline.warehouse.schema import prepare
+from analytics_pipeline.warehouse.schema import prepare, read_stored
 from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import Pipeline, at, describe, in_namespace
 from analytics_pipeline_tests.integration.tables import execute
@@ -201,6 +203,35 @@ def test_what_would_add_currencies_or_take_a_gap_for_0_is_refused(
 
     assert said in broken.reason
     assert "together.sql: line 2" in broken.reason
+
+
+def test_a_failed_run_of_marts_over_all_shops_is_an_incident_until_its_days_are_computed(
+    shops: dict[str, Pipeline], database: Database
+) -> None:
+    german = shops["de"]
+    installation = build_installation([str(shop.description) for shop in shops.values()])
+
+    def looked_at() -> tuple[list[str], int]:
+        done = evaluate_all_shops(german.instance, database, installation, NOW)
+        return [trouble.text for trouble in done.decision.opened], len(done.decision.closed)
+
+    assert looked_at() == ([], 0)
+    assert read_stored(database).is_new  # nobody needs it yet
+    written(database, "de", OPENED)
+    prepare(database)
+    publish_of_shops(database, installation.marts[0], installation.shops_of_marts, Days(OPENED, OPENED), "run")
+    execute(database, "truncate marts.daily_revenue_of_shops")
+    execute(database, "alter table marts.daily_revenue_of_shops add constraint nothing check (false)")
+    written(database, "us", OPENED)
+    failed = run_days(german.definitions, german.instance, Days(OPENED, OPENED), job_name=ALL_SHOPS)
+    [text], closed = looked_at()
+    assert (failed.succeeded, closed) == (False, 0)
+    assert f"all_shops of {OPENED} failed" in text
+    assert looked_at() == ([], 0)
+    assert [len(read_open(database, of_all=of_all)) for of_all in (True, False)] == [1, 0]
+    execute(database, "alter table marts.daily_revenue_of_shops drop constraint nothing")
+    assert run_days(german.definitions, german.instance, Days(OPENED, OPENED), job_name=ALL_SHOPS).succeeded
+    assert looked_at() == ([], 1)
 
 
 def test_a_shop_that_is_down_stops_no_other(shops: dict[str, Pipeline]) -> None:

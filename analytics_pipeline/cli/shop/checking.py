@@ -7,6 +7,7 @@ import click
 
 from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.exit_codes import FAILED
+from analytics_pipeline.cli.opening import readable_shops
 from analytics_pipeline.cli.preview import MappedValue, Preview
 from analytics_pipeline.cli.probes import all_pass
 from analytics_pipeline.cli.run import Day
@@ -44,10 +45,11 @@ def command(settings: Settings, day: date | None, *, is_offline: bool) -> None:
     """
     reference = settings.shop
     previews: list[tuple[str, Preview]] = []
+    beside = readable_shops(settings.beside)
     probes = (
-        offline_probes(reference)
+        offline_probes(reference, beside)
         if is_offline
-        else shop_probes(reference, day, seen=lambda name, found: previews.append((name, found)))
+        else shop_probes(reference, day, beside=beside, seen=lambda name, found: previews.append((name, found)))
     )
     has_passed = all_pass(probes, _show_words)
     for name, found in previews:

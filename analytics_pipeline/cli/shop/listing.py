@@ -35,7 +35,8 @@ def _describe(path: Path) -> str:
     except DescriptionError as error:
         faults = str(error).count("\n")
         return f"wrong, {faults} faults; see `shop check {path.stem}`" if faults > 1 else "wrong; see `shop check`"
-    return f"shop {shop.name}, {shop.currency}, {shop.timezone}, since {shop.first_day}"
+    where = f", in {shop.namespace}_raw and so on" if shop.namespace else ""
+    return f"shop {shop.name}, {shop.currency}, {shop.timezone}, since {shop.first_day}{where}"
 
 
 def _purpose(path: Path) -> str:
