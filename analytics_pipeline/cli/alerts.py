@@ -2,12 +2,13 @@
 
 import click
 
+from analytics_pipeline.alerts.all_shops import AllShops
 from analytics_pipeline.alerts.incidents import Incident
 from analytics_pipeline.alerts.messages import Concerned, trial_message
 from analytics_pipeline.alerts.record import read_closed, read_open
 from analytics_pipeline.alerts.sending import receivers_of, send
 from analytics_pipeline.cli import Command
-from analytics_pipeline.cli.all_shops import list_incidents
+from analytics_pipeline.cli.all_shops import opened_of_all
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.shops import each_shop_and_then
 from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
@@ -19,6 +20,12 @@ from analytics_pipeline.warehouse.slices import exists
 SHOWN_CLOSED = 10
 
 
+def _of_all_shops(settings: Settings, *, is_test: bool) -> None:
+    if not is_test:  # receivers are the same for all
+        for line in _listed(opened_of_all(settings), AllShops(), of_all=True):
+            click.echo(line)
+
+
 @click.command(
     "alerts",
     cls=Command,
@@ -28,7 +35,7 @@ SHOWN_CLOSED = 10
     ),
 )
 @click.option("--test", "is_test", is_flag=True, help=f"Send a test message to each URL of {ALERT_URLS}.")
-@each_shop_and_then(list_incidents)
+@each_shop_and_then(_of_all_shops)
 def command(settings: Settings, *, is_test: bool) -> None:
     """List the open incidents and the last ten that are over.
 
@@ -39,7 +46,7 @@ def command(settings: Settings, *, is_test: bool) -> None:
         _test(shop)
         return
     database = open_database(settings, shop)
-    for line in incident_lines(database, shop):
+    for line in _listed(database, shop):
         click.echo(line)
 
 
@@ -56,8 +63,7 @@ def _test(shop: Shop) -> None:
         raise click.ClickException(f"{failed} of {len(receivers)} receivers could not be notified")
 
 
-def incident_lines(database: Database, concerned: Concerned, *, of_all: bool = False) -> list[str]:
-    """Return the open incidents and the last ones that are over; see `alerts.record.read_open`."""
+def _listed(database: Database, concerned: Concerned, *, of_all: bool = False) -> list[str]:
     if not exists(database, INCIDENTS):
         return ["no incident yet"]
     now_open, closed = read_open(database, of_all=of_all), read_closed(database, SHOWN_CLOSED, of_all=of_all)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analytics_pipeline.alerts.all_shops import AllShops
 from analytics_pipeline.catalogue import Installation, installation_of
 from analytics_pipeline.cli.exit_codes import FAILED, PENDING
 from analytics_pipeline.cli.figures import counted
@@ -51,7 +50,7 @@ def compute_of_all_shops(settings: Settings, *, job: str = "", is_planned: bool 
     from analytics_pipeline.orchestration.all_shops import stale_ranges  # noqa: PLC0415 - Dagster takes a second to load
     from analytics_pipeline.orchestration.running import open_instance, run_days  # noqa: PLC0415 - as above
 
-    database = _opened(settings)
+    database = opened_of_all(settings)
     failures: list[str] = []
     with open_instance(settings) as instance:
         for days in stale_ranges(database, installation):
@@ -81,7 +80,7 @@ def show_all_shops(settings: Settings, **_: object) -> None:
         click.echo(f"BROKEN       {shop.name}: {shop.reason}")
     for line in _broken(installation):
         click.echo(f"BROKEN       {line}")
-    database = _opened(settings)
+    database = opened_of_all(settings)
     for line in undescribed(settings, database):
         click.echo(f"UNDESCRIBED  {line}")
     for mart in marts_of_all_shops(database, installation):
@@ -119,15 +118,6 @@ def marts_of_all_shops(database: Database, installation: Installation) -> list[d
     return found
 
 
-def list_incidents(settings: Settings, *, is_test: bool = False, **_: object) -> None:
-    """List the incidents of marts over all shops, as `alerts` does those of a shop."""
-    from analytics_pipeline.cli.alerts import incident_lines  # noqa: PLC0415 - the command that calls this
-
-    if not is_test:
-        for line in incident_lines(_opened(settings), AllShops(), of_all=True):
-            click.echo(line)
-
-
 def _names(installation: Installation) -> str:
     return ", ".join(mart.table.qualified_name for mart in installation.marts)
 
@@ -142,7 +132,7 @@ def _gap_lines(database: Database, installation: Installation) -> list[str]:
     return lines or ["on time      every shop has every day that is over, from its first one that is loaded"]
 
 
-def _opened(settings: Settings) -> Database:
+def opened_of_all(settings: Settings) -> Database:
     """Return the database with the plain names, opened, unless nothing has been made there: nobody may need it."""
     plain = data_database(settings).of(None)
     create_database(plain)
