@@ -13,12 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from analytics_pipeline.days import business_day
-from analytics_pipeline.history.stale import FILE, MOVED, StaleDay, give_another_chance, lock_list, mark
-from analytics_pipeline.history.undated import judged_table, replace_undated
-from analytics_pipeline.shop.files import FileOrders
+from analytics_pipeline.history.file_days import DifferingDays
+from analytics_pipeline.history.stale import StaleDay
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.tables.files import (
     FILE_CONTENTS,
     FILE_LOOKS,
@@ -30,10 +27,7 @@ from analytics_pipeline.tables.files import (
     TAKEN,
     WAITING,
 )
-from analytics_pipeline.tables.history import DAY_PROOFS, MATERIALISED_DAYS, STALE_DAYS
 from analytics_pipeline.transforms.file_records import FileRead
-from analytics_pipeline.transforms.raw import UndatedRecord
-from analytics_pipeline.transforms.undated import judge_undated
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.copying import copy_rows
 from analytics_pipeline.warehouse.drivers import Connection, fetched
@@ -115,32 +109,22 @@ class TakingIn:
         self.rows = 0
         self._connection, self._cursor, self._shop = connection, cursor, shop
         self._next_id = 0
-        self._is_first = False
-        self._differing: dict[tuple[date, str], set[str]] = {}
-        self._unlooked: list[tuple[date, date]] = []
-        self._touches_undated = False
+        self._differing = DifferingDays(cursor, shop)
 
     def begin(self) -> None:
         """Begin a transaction, once nobody else takes anything in."""
         take_turns(self._cursor, FILE_RECORDS.qualified_name)
         self._cursor.execute(
-            f"select greatest((select max(file_id) from {BOOK}), (select max(file_id) from {CONTENTS}), 0), "
-            f"not exists (select from {MATERIALISED_DAYS.sql_name} where table_name = $1) "
-            f"and not exists (select from {STALE_DAYS.sql_name})",
-            (RAW_ORDERS.table.qualified_name,),
+            f"select greatest((select max(file_id) from {BOOK}), (select max(file_id) from {CONTENTS}), 0)"
         )
-        newest, self._is_first = self._cursor.fetchone()
-        self._next_id = newest + 1
+        self._next_id = self._cursor.fetchone()[0] + 1
+        self._differing.begin()
 
     def commit(self) -> list[StaleDay]:
         """Mark what differs on loaded days, and commit; returns what was marked."""
-        stale = self._mark()
-        if self._touches_undated:
-            self._renew_undated()
+        stale = self._differing.mark()
         self._connection.commit()
-        self._differing.clear()
-        self._unlooked.clear()
-        self._touches_undated, self.rows = False, 0
+        self.rows = 0
         return stale
 
     def see(self, there: Mapping[str, Iterable[str]]) -> None:
@@ -282,12 +266,7 @@ class TakingIn:
         """
         replaced, parameters = self._replaced(facts, file_id, read, is_whole=is_whole)
         if facts.list_name == ORDERS:
-            if self._is_first:
-                self._unlooked += [(read.first_day, read.last_day)] if read.first_day and read.last_day else []
-            else:
-                self._note_differences(replaced, parameters)
-            self._cursor.execute(f"select 1 from {RECORDS} where {replaced} and day is null limit 1", parameters)
-            self._touches_undated = self._touches_undated or bool(read.rows_without_day or self._cursor.fetchone())
+            self._differing.note(read, replaced, parameters)
         self._cursor.execute(f"delete from {RECORDS} where {replaced}", parameters)
         if facts.list_name == ORDERS:
             self._cursor.execute(
@@ -320,46 +299,6 @@ class TakingIn:
         of_now = f"select record_key from {RECORDS} where list_name = $1 and path = $2 and file_id = $3"
         return f"{of_file} and record_key in ({of_now})", parameters
 
-    def _note_differences(self, replaced: str, parameters: tuple[object, ...]) -> None:
-        """Note the days of orders of which the rows differ now, before the old ones are taken away.
-
-        An order is of the day that the newest file says. One that had another day before is on both.
-        """
-        self._cursor.execute(
-            f"""
-            with changed as materialized (
-                select distinct record_key, is_by_content from (
-                    select record_key, is_by_content, day from {RECORDS}
-                    where file_id = $3 and list_name = $1 and path = $2 or {replaced}
-                    group by record_key, is_by_content, day
-                    having sum(case when file_id = $3 then rows else -rows end) <> 0
-                    or sum(case when file_id = $3 then content else -content::numeric end) <> 0
-                ) as differing
-            ),
-            days as (
-                select
-                    all_of.record_key, all_of.is_by_content,
-                    (array_agg(day order by day is null, modified_at desc, path desc)
-                        filter (where file_id <> $3))[1] as before,
-                    (array_agg(day order by day is null, modified_at desc, path desc)
-                        filter (where not ({replaced})))[1] as after
-                from {RECORDS} as all_of join changed using (record_key, is_by_content)
-                where list_name = $1
-                group by all_of.record_key, all_of.is_by_content
-            )
-            select day, is_moved, array_agg(record_key) filter (where not is_by_content) from (
-                select before as day, coalesce(before <> after, false) as is_moved, record_key, is_by_content from days
-                union all
-                select after, false, record_key, is_by_content from days where after is distinct from before
-            ) as touched
-            where day is not null
-            group by day, is_moved
-            """,
-            parameters,
-        )
-        for day, is_moved, keys in self._cursor.fetchall():
-            self._differing.setdefault((day, MOVED if is_moved else FILE), set()).update(keys or ())
-
     def _note_taken(self, facts: FileFacts, file_id: int, sha256: str, read_by: str, read: FileRead) -> None:
         self._cursor.execute(
             f"insert into {CONTENTS} (list_name, sha256, path, file_id, read_by, taken_at) "
@@ -384,64 +323,6 @@ class TakingIn:
             f"on conflict (list_name, path) do update set {changed}",
             tuple(row.values()),
         )
-
-    def _mark(self) -> list[StaleDay]:
-        """Put the days that differ onto the list of stale ones, in the caller's transaction.
-
-        Those that are loaded, and those that somebody is about to load: who has put a day onto the list before reads
-        the records after that.
-        """
-        if not self._differing and not self._unlooked:
-            return []
-        lock_list(self._cursor)
-        self._cursor.execute(
-            f"select day from {MATERIALISED_DAYS.sql_name} where table_name = $1 union select day from "
-            f"{STALE_DAYS.sql_name}",
-            (RAW_ORDERS.table.qualified_name,),
-        )
-        loaded = {day for (day,) in self._cursor.fetchall()}
-        stale = [
-            StaleDay(day, reason, tuple(sorted(keys)), frozenset({day}))
-            for (day, reason), keys in sorted(self._differing.items())
-            if day in loaded
-        ]
-        within = {day for day in loaded for first, last in self._unlooked if first <= day <= last}
-        stale += [StaleDay(day, FILE, (), frozenset({day})) for day in sorted(within)]
-        mark(self._cursor, stale)
-        give_another_chance(self._cursor, {one.day for one in stale})
-        # A day that was odd, since no file had rows of it, waits no more.
-        self._cursor.execute(
-            f"update {DAY_PROOFS.sql_name} set again_at = clock_timestamp() where again_at > clock_timestamp() "
-            "and day = any($1::date[])",
-            ([one.day for one in stale],),
-        )
-        return stale
-
-    def _renew_undated(self) -> None:
-        """Keep the orders of which no file says the day, and forget those that are none any more."""
-        self._cursor.execute(
-            f"""
-            select
-                record_key, is_by_content, payload,
-                row_number() over (partition by record_key, is_by_content order by path, line, file_id) as place
-            from {RECORDS} as undated
-            where list_name = $1 and day is null and (is_by_content or not exists (
-                select from {RECORDS} as dated where dated.list_name = $1 and dated.record_key = undated.record_key
-                and not dated.is_by_content and dated.day is not null
-            ))
-            order by modified_at, path, line
-            """,
-            (ORDERS,),
-        )
-        has_ids = isinstance(self._shop.orders, FileOrders) and self._shop.orders.has_ids
-        found = [
-            UndatedRecord((None if has_ids else f"{key}-{place}") if is_by_content else key, payload)
-            for key, is_by_content, payload, place in self._cursor.fetchall()
-        ]
-        by_id = {one.record_id: one for one in found if one.record_id is not None}
-        records = [*by_id.values(), *(one for one in found if one.record_id is None)]
-        today = business_day(datetime.now(UTC), self._shop.zone)
-        replace_undated(self._cursor, judged_table(judge_undated(records, today, self._shop)))
 
 
 def note_look(database: Database, figures: Mapping[str, object]) -> None:
