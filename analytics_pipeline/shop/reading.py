@@ -104,7 +104,8 @@ class Reading(Model):
         excel: Where in a workbook the table is.
         columns: Columns that are read as numbers or dates, and brought into one form.
         numbers: How numbers are written as text.
-        dates: In which order day, month and year stand in dates.
+        dates: In which order day, month and year stand in dates; months by number, or by their English or German name.
+        short_years: Whether years of two digits are read, as those of this century.
         renamed: Names that a column has in some files, and the name that it has here.
         optional: Columns that a file may lack: null then. Without it a file that lacks a column is refused.
         largest_gb: Most gigabytes of a file, unpacked.
@@ -116,9 +117,16 @@ class Reading(Model):
     columns: dict[Column, ColumnType] = Field(default_factory=dict)
     numbers: Numbers = Numbers()
     dates: DateOrder = "iso"
+    short_years: bool = Field(default=False, exclude_if=lambda given: not given)
     renamed: dict[Text, Column] = Field(default_factory=dict)
     optional: Annotated[tuple[Column, ...], Field(strict=False)] = ()
     largest_gb: float = Field(default=10, gt=0, le=1_000)
+
+    @model_validator(mode="after")
+    def _has_short_years_where_they_are_no_days(self) -> "Reading":
+        if self.short_years and self.dates not in {"dmy", "mdy"}:
+            raise ValueError(f"short_years goes with dates: dmy or mdy, and not with {self.dates}")
+        return self
 
     @model_validator(mode="after")
     def _renames_to_something_else(self) -> "Reading":

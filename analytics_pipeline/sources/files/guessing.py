@@ -26,7 +26,6 @@ from analytics_pipeline.sources.files.styles import (
     Values,
     guess_dates,
     guess_numbers,
-    has_short_years,
     is_value,
     signs_of,
 )
@@ -192,8 +191,8 @@ def _judged(
     reading: dict[str, Any] = {**form, "columns": typed}
     if "number" in typed.values() and (described := numbers.described):
         reading["numbers"] = described
-    if "date" in typed.values() and dates.order != "iso":
-        reading["dates"] = dates.order
+    if "date" in typed.values():
+        reading |= dates.described
     day = values.get(roles.get("created_at", ""))
     stamps = dates.canonical(day) if day and kinds[roles["created_at"]] == "date" else []
     of_styles = [
@@ -225,8 +224,6 @@ def _currency(roles: Mapping[Role, str], values: Mapping[str, Values], signs: Se
 def _doubts(roles: Mapping[Role, str], kinds: Mapping[str, Kind], values: Mapping[str, Values]) -> Iterator[Doubt]:
     """What is unsure about which column is what, and what its empty cells mean."""
     yield from ((role, words) for role, words in _MISSING.items() if role not in roles and role not in _EITHER)
-    for name in (name for name, seen in values.items() if has_short_years(seen)):
-        yield "created_at", f"{name} has years of two digits, which are not read: write four"
     if others := rivals(kinds, roles):
         yield "created_at", f"other columns hold dates, too: {', '.join(others)}"
     if not _EITHER & roles.keys():

@@ -20,7 +20,8 @@ _MOST_DISTINCT, _LOOKED_AT = 200_000, 20_000
 _STYLES = ((".", None), (",", None), (".", ","), (",", "."), (".", "'"), (",", " "), (".", " "))
 """Signs before decimals and between thousands, the plainest first."""
 _ORDERS: tuple[DateOrder, ...] = ("iso", "ymd", "dmy", "mdy")
-_SHORT_YEAR = re.compile(r"\d{1,2}([-/.])\d{1,2}\1\d{2}\b.*", re.ASCII)
+_WITH_SHORT_YEARS: tuple[DateOrder, ...] = ("dmy", "mdy")
+_LIKE_A_DATE = re.compile(r"\d[-/.]\d|\d[-. ]{0,2}[^\W\d_]{3,9}[-. ]|[^\W\d_]{3,9}\.?[- ]\d")
 _COMPACT = re.compile(r"\d{8}", re.ASCII)
 _SIGN = re.compile(r"[-+(]?\s?([^\d\s.,()+'-]{1,4})\s?[-+]?\s?[\d.,]|[\d]\s?([^\d\s.,()+'-]{1,4})[)-]?")
 _EXAMPLES = 3
@@ -69,10 +70,17 @@ class Dates:
     """How dates are written, and which columns hold them."""
 
     order: DateOrder
+    short_years: bool
     columns: frozenset[str]
     is_ambiguous: bool
     values: Mapping[str, Values]
     reader: Cached
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """The keys that say so."""
+        named = {} if self.order == "iso" else {"dates": self.order}
+        return named | ({"short_years": True} if self.short_years else {})
 
     def canonical(self, seen: Values) -> list[str]:
         """The days and stamps of a column, in their one form."""
@@ -86,6 +94,9 @@ class Dates:
             if self.is_ambiguous:
                 other = "month first" if self.order == "dmy" else "day first"
                 yield name, f"every date can be read {other}, too"
+            if self.short_years:
+                days = sorted(stamp[:10] for stamp in self.canonical(self.values[name]))
+                yield name, f"years of two digits are taken for those from 2000 on: {days[0]} to {days[-1]}"
             bad = {text: count for text, count in self.values[name].counts.items() if not self.reader[text]}
             if bad:
                 yield (
@@ -130,7 +141,9 @@ class NumberStyle:
 
 def is_value(cell: str) -> bool:
     """Whether a cell is a number or a date, and no name."""
-    readers = [number_reader(numbers) for numbers in _styles(())] + [date_reader(order) for order in _ORDERS]
+    readers = [number_reader(numbers) for numbers in _styles(())] + [
+        date_reader(order, short_years=short) for order in _ORDERS for short in (False, True)
+    ]
     return any(Cached(reader)[cell] is not None for reader in readers)
 
 
@@ -142,36 +155,31 @@ def guess_dates(values: Mapping[str, Values], *, has_own_dates: bool, is_america
         has_own_dates: Whether dates that are none of text come in the ISO form, so that these say nothing.
         is_american: Whether the month comes first where dates can be read both ways.
     """
-    readers = {order: Cached(date_reader(order)) for order in _ORDERS}
-    found, totals = set[str](), Counter[DateOrder]()
+    readers = {(order, False): Cached(date_reader(order)) for order in _ORDERS}
+    readers |= {(order, True): Cached(date_reader(order, short_years=True)) for order in _WITH_SHORT_YEARS}
+    found, totals = set[str](), Counter[tuple[DateOrder, bool]]()
     for name, seen in values.items():
         texts = sum(seen.counts.values())
         if not texts or seen.numbers or not _may_be_dates(seen):
             continue
-        read = {order: seen.share(reader)[0] for order, reader in readers.items()}
+        read = {style: seen.share(reader)[0] for style, reader in readers.items()}
         any_order = sum(count for text, count in seen.counts.items() if any(one[text] for one in readers.values()))
         if any_order < _ENOUGH * texts:
             continue
         found.add(name)
-        native = read["iso"] if has_own_dates else 0
-        totals.update({order: count - (native if order in {"iso", "ymd"} else 0) for order, count in read.items()})
-    order = max(_ORDERS, key=lambda one: totals[one]) if totals else "iso"
-    is_ambiguous = order == "dmy" and totals["dmy"] == totals["mdy"]
+        native = read["iso", False] if has_own_dates else 0
+        totals.update({style: count - (native if style[0] in {"iso", "ymd"} else 0) for style, count in read.items()})
+    order, short = max(readers, key=lambda one: totals[one]) if totals else ("iso", False)
+    is_ambiguous = order == "dmy" and totals["dmy", short] == totals["mdy", short]
     if is_ambiguous and is_american:
         order = "mdy"
-    return Dates(order, frozenset(found), is_ambiguous, values, readers[order])
+    return Dates(order, short, frozenset(found), is_ambiguous, values, readers[order, short])
 
 
 def _may_be_dates(seen: Values) -> bool:
     """Whether the first values look like dates; eight digits alone are rather an id."""
     first = [*islice(seen.counts, 50)]
-    return sum(bool(re.search(r"\d[-/.]\d", text)) and not _COMPACT.fullmatch(text) for text in first) * 2 > len(first)
-
-
-def has_short_years(seen: Values) -> bool:
-    """Whether the values are dates with years of two digits, which are not read."""
-    first = [*islice(seen.counts, 50)]
-    return bool(first) and sum(bool(_SHORT_YEAR.fullmatch(text.strip())) for text in first) * 2 > len(first)
+    return sum(bool(_LIKE_A_DATE.search(text)) and not _COMPACT.fullmatch(text) for text in first) * 2 > len(first)
 
 
 def guess_numbers(values: Mapping[str, Values], signs: Sequence[str]) -> NumberStyle:

@@ -18,7 +18,8 @@ Canonical = Callable[[str], str | None]
 _MOST_REMEMBERED = 100_000
 _SPACES = str.maketrans({"\u00a0": " ", "\u202f": " ", "\u2009": " ", "\u2212": "-", "\u2019": "'"})
 _TIME = (
-    r"(?:[T ]+(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})\d*)?)?(?: ?([AaPp])\.?[Mm]\.?)?)?( ?Z| ?[+-]\d{2}:?\d{2})?"
+    r"(?:(?:, ?|[T ]+)(\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d{1,6})\d*)?)?(?: ?([AaPp])\.?[Mm]\.?)?)?"
+    r"( ?(?:Z|UTC|GMT)| ?[+-]\d{2}:?\d{2})?"
 )
 _DAYS = {
     "iso": r"(?P<y>\d{4})-(?P<m>\d{2})-(?P<d>\d{2})",
@@ -26,7 +27,40 @@ _DAYS = {
     "dmy": r"(?P<d>\d{1,2})(?P<s>[-/.])(?P<m>\d{1,2})(?P=s)(?P<y>\d{4})",
     "mdy": r"(?P<m>\d{1,2})(?P<s>[-/.])(?P<d>\d{1,2})(?P=s)(?P<y>\d{4})",
 }
-_FIRST_YEAR, _LAST_YEAR = 1900, 2999
+_SHORT_DAYS: dict[DateOrder, str] = {
+    "dmy": r"(?P<d>\d{1,2})(?P<s>[-/.])(?P<m>\d{1,2})(?P=s)(?P<y>\d{2})",
+    "mdy": r"(?P<m>\d{1,2})(?P<s>[-/.])(?P<d>\d{1,2})(?P=s)(?P<y>\d{2})",
+}
+_NAMED_DAYS: dict[DateOrder, str] = {
+    "dmy": r"(?P<d>[0-9]{1,2})\.?[- ]?(?P<m>[^\W\d_]{3,9})[-. ]{1,2}(?P<y>[0-9]{4}|[0-9]{2})",
+    "mdy": r"(?P<m>[^\W\d_]{3,9})\.?[- ](?P<d>[0-9]{1,2})(?:, ?|[- ])(?P<y>[0-9]{4}|[0-9]{2})",
+    "ymd": r"(?P<y>[0-9]{4})(?P<s>[-/. ])(?P<m>[^\W\d_]{3,9})(?P=s)(?P<d>[0-9]{1,2})",
+}
+"""With the month's name."""
+_MONTHS = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan january januar jänner jän",
+            "feb february februar feber",
+            "mar march mär märz mrz maerz",
+            "apr april",
+            "may mai",
+            "jun june juni",
+            "jul july juli",
+            "aug august",
+            "sep sept september",
+            "oct october okt oktober",
+            "nov november",
+            "dec december dez dezember",
+        ),
+        1,
+    )
+    for name in names.split()
+}
+"""Months in English and German, by their names in small letters."""
+_FIRST_YEAR, _LAST_YEAR, _CENTURY = 1900, 2999, 2000
+_DIGITS_OF_A_YEAR = 4
 _NOON = 12
 _LARGEST = 2**63
 _EXCEL_EPOCH, _EXCEL_EPOCH_1904 = datetime(1899, 12, 30), datetime(1904, 1, 1)  # noqa: DTZ001  # the shop's clock
@@ -58,7 +92,7 @@ def reader_of(kind: ColumnType, reading: Reading) -> Cached | None:
     if kind == "number":
         return Cached(number_reader(reading.numbers))
     if kind == "date":
-        return Cached(date_reader(reading.dates))
+        return Cached(date_reader(reading.dates, short_years=reading.short_years))
     return None
 
 
@@ -92,27 +126,52 @@ def number_reader(numbers: Numbers) -> Canonical:
     return read
 
 
-def date_reader(order: DateOrder) -> Canonical:
-    """What reads days and stamps; those of another order, or with a year of two digits, are none."""
-    pattern = re.compile(_DAYS[order] + _TIME, re.ASCII)
+def date_reader(order: DateOrder, *, short_years: bool = False) -> Canonical:
+    """What reads days and stamps, months by number or name; those of another order are none.
+
+    Args:
+        order: In which order day, month and year stand.
+        short_years: Whether years may have two digits: those of this century.
+    """
+    time_of_day = re.compile(_TIME, re.ASCII)
+    patterns = [re.compile(_DAYS[order], re.ASCII)]
+    if short_years and order in _SHORT_DAYS:
+        patterns.append(re.compile(rf"{_SHORT_DAYS[order]}(?!\d)", re.ASCII))
+    if order in _NAMED_DAYS:
+        patterns.append(re.compile(_NAMED_DAYS[order]))
 
     def read(text: str) -> str | None:
-        found = pattern.fullmatch(text)
-        if found is None:
-            return None
-        hour, minute, second, part, half, zone = found.groups()[-6:]
-        try:
-            day = date(int(found["y"]), int(found["m"]), int(found["d"]))
-            clock = time(_hour(int(hour or 0), half), int(minute or 0), int(second or 0))
-        except ValueError:
-            return None
-        if not _FIRST_YEAR <= day.year <= _LAST_YEAR or (hour is None and zone is not None):
-            return None
-        if hour is None:
-            return day.isoformat()
-        return f"{day}T{clock}{f'.{part}' if part else ''}{_zone(zone)}"
+        for pattern in patterns:
+            found = pattern.match(text)
+            rest = time_of_day.fullmatch(text, found.end()) if found else None
+            if found and rest and (short_years or len(found["y"]) == _DIGITS_OF_A_YEAR):
+                return _stamp(found, rest)
+        return None
 
     return read
+
+
+def _stamp(of_day: re.Match[str], of_time: re.Match[str]) -> str | None:
+    """A day or stamp in its one form, by what was found of its parts; None where there is no such one."""
+    hour, minute, second, part, half, zone = of_time.groups()
+    try:
+        day = date(_year(of_day["y"]), _month(of_day["m"]), int(of_day["d"]))
+        clock = time(_hour(int(hour or 0), half), int(minute or 0), int(second or 0))
+    except (KeyError, ValueError):
+        return None
+    if not _FIRST_YEAR <= day.year <= _LAST_YEAR or (hour is None and zone is not None):
+        return None
+    if hour is None:
+        return day.isoformat()
+    return f"{day}T{clock}{f'.{part}' if part else ''}{_zone(zone)}"
+
+
+def _year(digits: str) -> int:
+    return int(digits) if len(digits) == _DIGITS_OF_A_YEAR else _CENTURY + int(digits)
+
+
+def _month(text: str) -> int:
+    return int(text) if text.isdecimal() else _MONTHS[text.lower()]
 
 
 def _hour(hour: int, half: str | None) -> int:
@@ -126,7 +185,9 @@ def _hour(hour: int, half: str | None) -> int:
 
 def _zone(zone: str | None) -> str:
     bare = (zone or "").strip()
-    return bare if bare in {"", "Z"} or ":" in bare else f"{bare[:3]}:{bare[3:]}"
+    if bare in {"Z", "UTC", "GMT"}:
+        return "Z"
+    return bare if not bare or ":" in bare else f"{bare[:3]}:{bare[3:]}"
 
 
 def plain_value(value: Any) -> Any:  # noqa: ANN401  # any value of Parquet or Excel

@@ -118,10 +118,40 @@ def test_a_written_amount_is_read_to_the_last_digit() -> None:
         ("dmy", "01.01.2026 24:00", None),
         ("dmy", "01.01.2026 13:00 PM", None),
         ("iso", "2026-01-31T", None),
+        ("iso", "2026-01-31 08:26:00 UTC", "2026-01-31T08:26:00Z"),
+        ("dmy", "3. März 2026", "2026-03-03"),
+        ("dmy", "03-MAR-2026 8:26", "2026-03-03T08:26:00"),
+        ("dmy", "3. Mär. 2026", "2026-03-03"),
+        ("mdy", "Dec 3, 2026, 2:22:10 PM", "2026-12-03T14:22:10"),
+        ("ymd", "2026-Mai-03", "2026-05-03"),
+        ("dmy", "December 3, 2026", None),
+        ("mdy", "3 December 2026", None),
+        ("dmy", "3 Mars 2026", None),
+        ("dmy", "31. Feb 2026", None),
+        ("dmy", "03-Mar-26", None),
+        ("dmy", "٣. März 2026", None),
     ],
 )
 def test_a_date_is_of_the_declared_order_or_none(order: DateOrder, text: str, expected: str | None) -> None:
     assert date_reader(order)(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("order", "text", "expected"),
+    [
+        ("dmy", "31.01.26", "2026-01-31"),
+        ("dmy", "31.01.2026", "2026-01-31"),
+        ("mdy", "1/31/26 8:26 PM", "2026-01-31T20:26:00"),
+        ("dmy", "03-Mar-26", "2026-03-03"),
+        ("mdy", "Mar-03-26", "2026-03-03"),
+        ("dmy", "31.01.026", None),
+        ("dmy", "01.31.26", None),
+    ],
+)
+def test_years_of_two_digits_are_read_where_they_are_described(
+    order: DateOrder, text: str, expected: str | None
+) -> None:
+    assert date_reader(order, short_years=True)(text) == expected
 
 
 def test_floats_of_a_file_are_their_shortest_digits_and_whole_ones_have_no_decimals() -> None:
@@ -147,6 +177,7 @@ def test_floats_of_a_file_are_their_shortest_digits_and_whole_ones_have_no_decim
         ({"columns": {"unit_price": "number"}, "renamed": {"unit_price": "price"}}, "write price under columns"),
         ({"renamed": {"a": "b", "b": "c"}}, "name the last one"),
         ({"numbers": {"signs": ["-"]}}, "currency"),
+        ({"dates": "ymd", "short_years": True}, "dmy or mdy"),
     ],
 )
 def test_a_description_that_contradicts_itself_is_refused(described: dict[str, Any], fault: str) -> None:
