@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from analytics_pipeline.sources.files.adding_up import Sum
 from analytics_pipeline.sources.files.guessing import Guess
 from analytics_pipeline.sources.files.roles import Role
 from analytics_pipeline.sources.files.rows import counted
@@ -12,7 +13,22 @@ from analytics_pipeline.sources.files.rows import counted
 UNSURE = "unsure: "
 """Begins each comment that a person has to look at."""
 _ZONE, _CURRENCY, _FIRST_DAY = "Europe/Berlin", "EUR", "2020-01-01"
-_OF_ORDERS: tuple[Role, ...] = ("order_id", "created_at", "currency", "customer_id", "email", "country")
+_OF_ORDERS: tuple[Role, ...] = (
+    "order_id",
+    "created_at",
+    "cancelled_at",
+    "currency",
+    "customer_id",
+    "email",
+    "country",
+    "shipping_country",
+    "payment_method",
+    "discount_codes",
+    "order_discount",
+    "shipping",
+    "taxes",
+    "total",
+)
 _OF_LINES: tuple[Role, ...] = (
     "line_id",
     "product_id",
@@ -67,7 +83,9 @@ def description_text(guess: Guess, name: str, folder: str, pattern: str) -> str:
     lines += _rules(guess)
     lines += ["  fields:", *_fields(guess, _OF_ORDERS, "    ")]
     lines += ["  lines:", "    fields:", *_fields(guess, _OF_LINES, "      ")]
-    unused = [column.name for column in guess.columns if column.name not in guess.roles.values()]
+    of_prices = {"line_total"} if "unit_price" in guess.roles else set[str]()
+    read_names = {name for role, name in guess.roles.items() if role not in of_prices}
+    unused = [column.name for column in guess.columns if column.name not in read_names]
     if unused:
         lines.append(f"# Columns that nothing reads: {_on_one_line(', '.join(unused))}")
     return "\n".join(lines) + "\n"
@@ -131,7 +149,22 @@ def _fields(guess: Guess, roles: Sequence[Role], indent: str) -> Iterator[str]:
         if role == "line_total" and "unit_price" in guess.roles:
             continue
         path = expression_of(column) if column is not None else _FALLBACKS[role]
+        if role == "product_id" and column is not None and "title" in guess.roles and _is_empty(guess, column):
+            path = f"{path} || {expression_of(guess.roles['title'])}"
+        if role == "total" and guess.sum is not None:
+            yield from _of_sum(guess.sum, indent)
         yield _line(f"{indent}{role}", _quoted(path), _unsure(doubts))
+
+
+def _of_sum(total: Sum, indent: str) -> Iterator[str]:
+    """What the orders' totals say about the amounts above."""
+    yield f"{indent}# {total.matching} of {total.orders} orders add up to their total"
+    if total.includes_tax:
+        yield f"{indent}prices_include_tax: {_quoted('`true`')}"
+
+
+def _is_empty(guess: Guess, column: str) -> bool:
+    return any(one.empty for one in guess.columns if one.name == column)
 
 
 def _unsure(doubts: Sequence[str]) -> str | None:

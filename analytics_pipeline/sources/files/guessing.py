@@ -6,7 +6,7 @@ is looked at: one date of January the 31st says more than a thousand of the firs
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
@@ -14,15 +14,25 @@ from pathlib import Path
 from typing import Any
 
 from analytics_pipeline.shop.reading import Reading
+from analytics_pipeline.sources.files.adding_up import AMOUNTS, Sum, adding_up
 from analytics_pipeline.sources.files.finding import Found, LocalFolder
 from analytics_pipeline.sources.files.opening import Content, opened
 from analytics_pipeline.sources.files.packing import members
 from analytics_pipeline.sources.files.reading import read_rows
-from analytics_pipeline.sources.files.roles import Kind, Role, rivals, roles_of
+from analytics_pipeline.sources.files.roles import (
+    OF_ORDERS_ALONE,
+    Kind,
+    Role,
+    is_settlement,
+    rivals,
+    roles_of,
+    statuses,
+)
 from analytics_pipeline.sources.files.rows import REASONS, counted
 from analytics_pipeline.sources.files.styles import (
     CURRENCIES,
     CURRENCY_SIGNS,
+    NumberStyle,
     Values,
     guess_dates,
     guess_numbers,
@@ -69,6 +79,7 @@ class Guess:
         negative: How many rows have a quantity below zero.
         has_times: Whether the order's day has a time of day, and None of UTC or an offset.
         doubts: What is unsure.
+        sum: How orders add up to their totals; None where no column is the total.
     """
 
     path: Path
@@ -82,6 +93,7 @@ class Guess:
     negative: int
     has_times: bool
     doubts: tuple[Doubt, ...]
+    sum: Sum | None = None
 
 
 def guess(path: Path) -> Guess:
@@ -104,7 +116,44 @@ def guess(path: Path) -> Guess:
             doubts.append(("", f"the encoding is taken for {encoding}: {content.encoding.doubt}"))
         kind = content.format
     judged = _judged(path, encoding, {"format": kind, **form}, values, rows)
-    return replace(judged, doubts=(*doubts, *judged.doubts))
+    return _proved(found, replace(judged, doubts=(*doubts, *judged.doubts)))
+
+
+def _proved(found: Found, judged: Guess) -> Guess:
+    """A guess with those amounts of orders that add up to their totals; the others are said, and not read."""
+    roles, total = dict(judged.roles), None
+    if {"order_id", "total"} <= roles.keys() and {"unit_price", "line_total"} & roles.keys():
+        with opened(found, Reading.model_validate(judged.reading)) as content:
+            total = adding_up((record for chunk in read_rows(content) for record in chunk.records), roles)
+    is_proved = total is not None and total.is_proved
+    proved: Collection[Role] = total.roles if total is not None and is_proved else ()
+    dropped = [role for role in AMOUNTS if role in roles and role not in proved]
+    dropped = [role for role in dropped if total is not None or role in OF_ORDERS_ALONE]
+    columns = {**judged.reading["columns"]}
+    doubts = [*judged.doubts]
+    for role in dropped:
+        name = roles.pop(role)
+        columns.pop(name, None)
+        doubts.append((role, f"{name} seems to be it; {_why_not_read(total)}"))
+    if total is not None and is_proved and total.of_lines and "unit_price" in roles:
+        roles["line_total"] = roles.pop("unit_price")
+    if not is_proved and "tax" in roles:
+        doubts.append(("tax", "nothing says whether prices contain it: if so, add prices_include_tax: '`true`' above"))
+    return replace(
+        judged,
+        roles=roles,
+        reading={**judged.reading, "columns": columns},
+        doubts=tuple(doubts),
+        sum=total if is_proved else None,
+    )
+
+
+def _why_not_read(total: Sum | None) -> str:
+    if total is None:
+        return "no total of the order proves it: not read"
+    if total.is_proved:
+        return "orders add up to their total without it: not read"
+    return f"in no way more than {total.matching} of {total.orders} orders add up to their total: not read"
 
 
 def _form(found: Found, doubts: list[Doubt]) -> dict[str, Any]:
@@ -186,8 +235,15 @@ def _judged(
     kinds: dict[str, Kind] = {
         name: "date" if name in dates.columns else "number" if name in numbers.columns else "text" for name in values
     }
-    roles = roles_of(kinds)
-    typed = {name: kinds[name] for role, name in roles.items() if kinds[name] != "text" and role not in _IDS}
+    roles = roles_of(kinds, {name: seen.empty for name, seen in values.items()})
+    refunded = roles.pop("refunded", None)
+    cancelled = roles.get("cancelled_at")
+    if cancelled is not None and kinds[cancelled] != "date" and values[cancelled].empty < rows:
+        del roles["cancelled_at"]
+    unread = {*_IDS, "line_total"} if "unit_price" in roles else _IDS
+    typed = {name: kinds[name] for role, name in roles.items() if kinds[name] != "text" and role not in unread}
+    if "cancelled_at" in roles:
+        typed[roles["cancelled_at"]] = "date"  # also where none of these orders was cancelled
     reading: dict[str, Any] = {**form, "columns": typed}
     if "number" in typed.values() and (described := numbers.described):
         reading["numbers"] = described
@@ -210,7 +266,7 @@ def _judged(
         _currency(roles, values, signs),
         numbers.negative(roles["quantity"]) if roles.get("quantity") in numbers.columns else 0,
         any("T" in stamp and not stamp.endswith("Z") and stamp[-6] not in "+-" for stamp in stamps),
-        (*of_styles, *_doubts(roles, kinds, values)),
+        (*of_styles, *_doubts(roles, kinds, values), *_of_exports(kinds, values, numbers, refunded)),
     )
 
 
@@ -238,6 +294,25 @@ def _doubts(roles: Mapping[Role, str], kinds: Mapping[str, Kind], values: Mappin
             yield role, f"{roles[role]} is empty in {counted(empty)}"
 
 
+def _of_exports(
+    kinds: Mapping[str, Kind], values: Mapping[str, Values], numbers: NumberStyle, refunded: str | None
+) -> Iterator[Doubt]:
+    """What is unsure about columns that many exports have, and that nothing reads."""
+    if is_settlement(kinds):
+        yield (
+            "",
+            "it looks like a settlement, whose rows are amounts and fees: take the list of orders and not this one",
+        )
+    for name in statuses(kinds):
+        counts = values[name].counts
+        if 1 < len(counts) <= _MOST_STATUSES:
+            listed = ", ".join(f"{text} ({count})" for text, count in counts.most_common())
+            yield "", f"{name} is {listed}: all are read; leave out under orders.exclude what is no sale"
+    if refunded is not None and numbers.other_than_zero(refunded):
+        yield "", f"{refunded} is not read, since it has no day: net sales are without these refunds"
+
+
+_MOST_STATUSES = 10
 _EITHER: frozenset[Role] = frozenset({"unit_price", "line_total"})
 _MISSING: Mapping[Role, str] = {
     "created_at": "no column seems to be the order's day",

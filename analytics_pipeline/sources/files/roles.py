@@ -22,59 +22,104 @@ Role = Literal[
     "line_id",
     "currency",
     "country",
+    "shipping_country",
     "discount",
     "tax",
+    "order_discount",
+    "shipping",
+    "taxes",
+    "total",
+    "discount_codes",
+    "payment_method",
+    "cancelled_at",
+    "refunded",
 ]
 _ENDS = ("", "id", "no", "nr", "num", "number", "code", "key", "ref", "nummer", "numero")
 """Ends of the names of ids."""
 _NAMES: dict[Role, tuple[Kind | None, str]] = {
     "created_at": (
         "date",
-        """date orderdate invoicedate saledate datesold purchasedate transactiondate datum bestelldatum rechnungsdatum
-        belegdatum verkaufsdatum created createdat orderedat soldat paidat placedat day tag fecha jour data timestamp
-        datetime ordertime invoicetime time zeit""",
+        """date orderdate invoicedate saledate salesdate dateofsale datesold purchasedate purchasedat transactiondate
+        datum bestelldatum auftragsdatum rechnungsdatum belegdatum verkaufsdatum kaufdatum transaktionsdatum
+        created createdat createdon createddate datecreated orderedat ordered orderplaced soldat processedat placedat
+        day tag fecha jour data timestamp datetime ordertime orderdatetime invoicetime time zeit datumbestellung paidat
+        paidondate datepaid""",
     ),
     "order_id": (
         None,
-        """order* invoice* receipt* transaction* sale* bestell* bestellung* bestellungs* auftrag* auftrags* rechnung*
-        rechnungs* beleg* bon* pedido* commande* number id""",
+        """order* amazonorder* invoice* receipt* transaction* sale* salesrecord* bestell* bestellung* bestellungs*
+        auftrag* auftrags* rechnung* rechnungs* beleg* bon* pedido* commande* number id""",
     ),
-    "email": (None, "email emailaddress customeremail mail emailadresse"),
+    "email": (
+        None,
+        """email emailaddress customeremail buyeremail billingemail emailbilling contactemail mail emailadresse
+        kundenemail""",
+    ),
     "customer_id": (
         None,
-        "customer* client* cust* user* buyer* member* kunde* kunden* kaeufer* cliente* shopper* account*",
+        """customer* client* cust* user* buyer* buyeruser* member* kunde* kunden* kaeufer* cliente* shopper* account*
+        customeruser* buyerusername username""",
     ),
-    "line_id": (None, "line* position* pos* lineitem* orderline* itemid"),
+    "line_id": (None, "line* position* pos* lineitem* orderline* orderitem* transactionid itemid"),
     "product_id": (
         None,
-        "sku* stock* product* article* artikel* item* produkt* variant* asin ean gtin produit* producto*",
+        """lineitemsku sku* itemsku productsku sellersku stock* product* article* artikel* customlabel item* produkt*
+        variant* listing* asin ean gtin produit* producto*""",
     ),
     "title": (
         "text",
-        """title description desc name productname producttitle productdescription itemname itemdescription bezeichnung
-        artikelbezeichnung produktname artikelname beschreibung titel""",
+        """lineitemname title description desc productname producttitle productdescription itemname itemtitle
+        itemdescription listingtitle bezeichnung artikelbezeichnung produktbezeichnung produktname artikelname
+        beschreibung titel name""",
     ),
     "quantity": (
         "number",
-        """quantity qty quant orderquantity orderedquantity quantityordered menge anzahl stueck stueckzahl units unit
-        count pieces pcs cantidad quantite""",
+        """lineitemquantity quantity qty quant itemquantity productquantity quantitypurchased quantitysold
+        quantityshipped orderquantity orderedquantity quantityordered qtyordered quantityrefund menge bestellmenge
+        anzahl stueck stueckzahl stk units unit count pieces pcs cantidad quantite""",
     ),
     "unit_price": (
         "number",
-        """price unitprice priceperunit priceeach itemprice saleprice einzelpreis preis stueckpreis verkaufspreis prix
-        precio prezzo""",
+        """lineitemprice price unitprice priceperunit priceperitem priceeach itemprice itemcost productprice saleprice
+        sellingprice soldfor einzelpreis einzelpreisbrutto preis preisprostueck stueckpreis verkaufspreis artikelpreis
+        prix precio prezzo""",
     ),
     "line_total": (
         "number",
-        """total linetotal amount revenue sales netsales grosssales value turnover ordertotal subtotal sum umsatz betrag
-        gesamtpreis gesamtbetrag gesamt summe importe montant""",
+        """linetotal itemtotal lineamount amount revenue sales netsales grosssales value turnover total ordertotal
+        subtotal itemsubtotal sum umsatz positionssumme betrag gesamtpreis gesamtbetrag gesamt summe importe montant""",
     ),
-    "currency": ("text", "currency currencycode waehrung moneda devise"),
-    "country": ("text", "country countrycode shippingcountry billingcountry land pays pais"),
-    "discount": ("number", "discount discountamount linediscount rabatt nachlass remise descuento"),
-    "tax": ("number", "tax taxamount linetax vat mwst ust steuer tva iva"),
+    "currency": ("text", "currency currencycode ordercurrency waehrung moneda devise"),
+    "country": ("text", "country countrycode billingcountry countrycodebilling land pays pais rechnungsland"),
+    "shipping_country": (
+        "text",
+        "shippingcountry countrycodeshipping shipcountry shiptocountry deliverycountry lieferland",
+    ),
+    "discount": ("number", "lineitemdiscount discount itemdiscount linediscount discountamount rabatt nachlass remise"),
+    "tax": ("number", "itemtax linetax tax taxamount vat mwst ust steuer tva iva"),
+    "order_discount": ("number", "discountamount orderdiscount orderdiscountamount cartdiscountamount discounttotal"),
+    "shipping": (
+        "number",
+        """shipping shippingprice ordershipping shippingcost shippingamount shippingtotal ordershippingamount
+        shippingandhandling delivery postage versand versandkosten""",
+    ),
+    "taxes": ("number", "taxes ordertax ordersalestax salestax totaltax taxtotal ordertotaltaxamount steuern"),
+    "total": ("number", "total ordertotal ordertotalamount ordervalue totalprice gesamt gesamtbetrag gesamtsumme"),
+    "discount_codes": ("text", "discountcode discountcodes couponcode coupon couponcodes gutscheincode gutschein"),
+    "payment_method": ("text", "paymentmethod paymentmethodtitle paymenttype zahlungsart zahlart zahlungsmethode"),
+    "cancelled_at": (None, "cancelledat canceledat cancelledon stornodatum storniertam"),
+    "refunded": ("number", "refundedamount refundamount amountrefunded orderrefundamount erstattung erstattet"),
 }
 """The kind and the names that are meant by each role, the likeliest first; `*` stands for an end of an id."""
+OF_ORDERS_ALONE: frozenset[Role] = frozenset({"order_discount", "shipping", "taxes", "total", "refunded"})
+"""Amounts of a whole order."""
+_STATUSES = frozenset(
+    {"status", "orderstatus", "financialstatus", "paymentstatus", "itemstatus", "bestellstatus", "zahlungsstatus"}
+)
+_WHOLE_LINES = ({"orderitemid", "quantitypurchased", "itemprice"}, {"amazonorderid", "itemprice"})
+"""Columns of exports in which item-price is what all units of a line cost."""
+_NAMED_ORDERS = ({"name", "lineitemname"}, {"name", "financialstatus"})
+"""Columns of exports in which the name is that of the order."""
 
 
 def plain_name(name: str) -> str:
@@ -88,17 +133,59 @@ def _meant(names: str) -> Iterator[str]:
         yield from (f"{name[:-1]}{end}" for end in _ENDS) if name.endswith("*") else (name,)
 
 
-def roles_of(kinds: Mapping[str, Kind]) -> dict[Role, str]:
-    """Return which column is what, by the names and kinds of all columns; a column is one thing at most."""
+def roles_of(kinds: Mapping[str, Kind], empty: Mapping[str, int]) -> dict[Role, str]:
+    """Return which column is what, by the names and kinds of all columns; a column is one thing at most.
+
+    Args:
+        kinds: The kind of each column.
+        empty: In how many rows each is empty: the id of an order is in each of its rows.
+    """
     found: dict[Role, str] = {}
     plain = {plain_name(name): name for name in reversed([*kinds])}
+    if any(columns <= plain.keys() for columns in _NAMED_ORDERS):
+        found["order_id"] = plain["name"]
+    if any(columns <= plain.keys() for columns in _WHOLE_LINES) and kinds[plain["itemprice"]] == "number":
+        found["line_total"] = plain["itemprice"]
     for role, (kind, names) in _NAMES.items():
+        if role in found:
+            continue
         fitting = (plain[meant] for meant in _meant(names) if meant in plain)
-        free = (name for name in fitting if name not in found.values() and kind in {None, kinds[name]})
-        if name := next(free, None):
-            found[role] = name
+        free = [name for name in fitting if name not in found.values() and kind in {None, kinds[name]}]
+        if free:
+            found[role] = min(free, key=lambda name: empty[name] > 0) if role == "order_id" else free[0]
+    if "product_id" not in found and plain_name(found.get("line_id", "")) == "itemid":
+        found["product_id"] = found.pop("line_id")
+    _of_whole_orders(found)
     _by_kind_alone(found, kinds)
     return found
+
+
+def _of_whole_orders(found: dict[Role, str]) -> None:
+    """Beside the price of a unit a total is the order's, where rows have its id; without it amounts are the row's."""
+    if "order_id" not in found:
+        for role in OF_ORDERS_ALONE - {"refunded"}:
+            found.pop(role, None)
+        return
+    total = found.get("line_total")
+    if "unit_price" in found and total is not None and "total" not in found and _is_of_orders(total):
+        found["total"] = found.pop("line_total")
+    discount = found.get("discount")
+    if discount is not None and "order_discount" not in found and plain_name(discount) == "discountamount":
+        found["order_discount"] = found.pop("discount")
+
+
+def _is_of_orders(name: str) -> bool:
+    return plain_name(name) in _NAMES["total"][1].split()
+
+
+def statuses(kinds: Mapping[str, Kind]) -> Sequence[str]:
+    """Columns that say what became of an order."""
+    return [name for name, kind in kinds.items() if kind == "text" and plain_name(name) in _STATUSES]
+
+
+def is_settlement(kinds: Mapping[str, Kind]) -> bool:
+    """Whether rows are amounts that were paid out, such as a price or a fee, and no lines of orders."""
+    return {plain_name(name) for name in kinds} >= {"settlementid", "amount"}
 
 
 def _by_kind_alone(found: dict[Role, str], kinds: Mapping[str, Kind]) -> None:
@@ -110,4 +197,5 @@ def _by_kind_alone(found: dict[Role, str], kinds: Mapping[str, Kind]) -> None:
 
 def rivals(kinds: Mapping[str, Kind], roles: Mapping[Role, str]) -> Sequence[str]:
     """Columns of dates that are not taken for the order's day."""
-    return [name for name, kind in kinds.items() if kind == "date" and name != roles.get("created_at")]
+    taken = {roles.get("created_at"), roles.get("cancelled_at")}
+    return [name for name, kind in kinds.items() if kind == "date" and name not in taken]

@@ -17,6 +17,8 @@ from analytics_pipeline.sources.files.rows import UNREADABLE, Fault, Record, Row
 from analytics_pipeline.sources.files.types import Cached, date_of, number_of, plain_value, reader_of
 
 Cells = Sequence[Any]
+MOST_NAMED, MOST_LIKENED = 100, 1_000
+"""Columns that a message names, and that are compared with one that is missing."""
 _REASONS: dict[ColumnType, str] = {"number": "unreadable_number", "date": "unreadable_date"}
 
 
@@ -55,12 +57,14 @@ def our_name(name: str, reading: Reading) -> str:
 
 def missing_column(name: str, names: Sequence[str], wanted: Sequence[str]) -> str:
     """What to do about a column that is not there: it may be called otherwise now."""
-    others = [other for other in names if other not in wanted]
+    read = {*wanted}
+    unread = [one for one in names if one not in read]
     if len(names) == 1:
         return f"has no column {name}, and only one at all ({names[0][:60]!r}): check csv.delimiter and csv.header_row"
-    near = sorted(others, key=lambda other: -_likeness(name, other))[:1]
+    near = sorted(unread[:MOST_LIKENED], key=lambda other: -_likeness(name, other))[:1]
     remedy = f"; if it is called {near[0]} there, write `renamed: {{{near[0]}: {name}}}`" if near else ""
-    return f"has no column {name}; it has: {', '.join(names)}{remedy}"
+    others = f" and {len(names) - MOST_NAMED} others" if len(names) > MOST_NAMED else ""
+    return f"has no column {name}; it has: {', '.join(names[:MOST_NAMED])}{others}{remedy}"
 
 
 def _likeness(name: str, other: str) -> float:
@@ -72,14 +76,16 @@ def _likeness(name: str, other: str) -> float:
 
 def _different(names: Sequence[str]) -> tuple[str, ...]:
     """Names of columns with a number behind those that are there already, or that the project adds itself."""
-    found: list[str] = []
+    found: dict[str, None] = dict.fromkeys(OWN_COLUMNS)
+    numbers: dict[str, int] = {}
     for name in names:
-        number, one = 1, name
-        while one in found or one in OWN_COLUMNS:
+        number, one = numbers.get(name, 1), name if name not in numbers else ""
+        while one in found or not one:
             number += 1
             one = f"{name}_{number}"
-        found.append(one)
-    return tuple(found)
+        numbers[name] = number
+        found[one] = None
+    return tuple(found)[len(OWN_COLUMNS) :]
 
 
 def readers_of(names: Sequence[str], reading: Reading) -> dict[int, Cached]:

@@ -126,6 +126,12 @@ class NumberStyle:
         seen = self.values[name]
         return seen.negative + sum(count for text, count in seen.counts.items() if (reader[text] or "").startswith("-"))
 
+    def other_than_zero(self, name: str) -> bool:
+        """Whether a column of numbers holds another one than zero."""
+        reader = Cached(number_reader(self.style))
+        seen = self.values[name]
+        return name in self.columns and bool(seen.numbers or any(Decimal(reader[text] or 0) for text in seen.counts))
+
     def doubts(self, used: Iterable[str]) -> Iterator[tuple[str, str]]:
         """Columns and what is unsure about their numbers."""
         reader = Cached(number_reader(self.style))

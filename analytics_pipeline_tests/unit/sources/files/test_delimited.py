@@ -3,6 +3,7 @@
 import csv
 import io
 from pathlib import Path
+from time import perf_counter
 
 import pytest
 from hypothesis import given, settings
@@ -138,6 +139,18 @@ def test_a_column_that_is_there_twice_under_both_names_is_refused(tmp_path: Path
     with pytest.raises(MissingColumnError, match="has 2 columns price"):
         read_text(tmp_path, "price,unit_price\n1,2\n", ["price"], renamed={"unit_price": "price"})
     assert read_text(tmp_path, "a,a,b\n1,2,3\n", ["b"]).records == [{"a": "1", "a_2": "2", "b": "3"}]
+
+
+def test_a_hundred_thousand_columns_cost_no_square_and_no_endless_message(tmp_path: Path) -> None:
+    text = "date,price,x,x_2,rows," + "x," * 100_000 + "quantity\n" + "2026-01-01,1.50,1,2,3," + "7," * 100_000 + "2\n"
+    began = perf_counter()
+    [record] = read_text(tmp_path, text, ["quantity"], columns=TYPES).records
+    assert [record[name] for name in ("x", "x_2", "rows_2", "x_3", "quantity")] == ["1", "2", "3", "7", "2"]
+    assert len(record) == 100_006
+    with pytest.raises(MissingColumnError) as refused:
+        read_text(tmp_path, text.replace("price,", "cost,"), columns=TYPES)
+    assert len(str(refused.value)) < 2_000
+    assert perf_counter() - began < 10
 
 
 def test_an_optional_column_may_be_missing(tmp_path: Path) -> None:
