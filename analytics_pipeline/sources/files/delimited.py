@@ -14,17 +14,22 @@ from analytics_pipeline.errors import DamagedFileError
 from analytics_pipeline.shop.reading import Csv
 from analytics_pipeline.sources.files.opening import Content
 from analytics_pipeline.sources.files.rows import (
+    ANOTHER_HEADER,
     Fault,
     Rows,
+    is_a_name,
+    is_another_header,
     is_damaged,
     is_total,
     leave_out,
+    may_hold_a_total,
+    names_in,
     record_of,
     shown,
     storable,
     why_left_out,
 )
-from analytics_pipeline.sources.files.shaping import Shaper, columns_of, places_of_dates, readers_of
+from analytics_pipeline.sources.files.shaping import Shaper, columns_of, places_of, readers_of
 
 CHUNK = 64 << 10
 """Characters of a chunk, about: its rows fit the cache of a processor, which is worth a third of the time."""
@@ -136,7 +141,9 @@ class _Lines:
         self._width = len(names)
         self._is_odd = content.has_nul or (content.encoding is not None and content.encoding.has_damage)
         self._typed = readers_of(names, content.reading)
-        self._dates = places_of_dates(names, content.reading)
+        self._dates = places_of("date", names, content.reading)
+        self._numbers = places_of("number", names, content.reading)
+        self._names_of_header, self._path = names_in(header), content.found.path
         self._is_recovering = False
         self.end = 0
         self.faults: list[Fault] = []
@@ -171,8 +178,12 @@ class _Lines:
             rows = [row[: self._width] for row in rows]  # a delimiter ends each line, the header too
         firsts = {row[0] for row in rows}
         bare = [row for row in rows if not row[0].strip()] if any(not first.strip() for first in firsts) else []
-        is_plain = not any(map(_begins_a_total, firsts)) and not any(why_left_out(row, (), self._dates) for row in bare)
-        return rows if is_plain and self._header[: self._width] not in rows else None
+        if any(map(_begins_a_total, firsts)) or any(is_a_name(first, self._names_of_header) for first in firsts):
+            return None
+        odd = bare
+        if may_hold_a_total("".join(lines)):
+            odd = bare + [row for row in rows if may_hold_a_total("\n".join(row))]
+        return None if any(why_left_out(row, (), self._dates, self._numbers) for row in odd) else rows
 
     def _one_by_one(self, lines: list[str], first: int, *, is_last: bool) -> tuple[list[list[str]], list[int]]:
         rows: list[list[str]] = []
@@ -203,7 +214,9 @@ class _Lines:
         """Whether nothing about a row has to be looked at."""
         if len(row) != self._width or self._is_odd or not row[0].strip():
             return False
-        return row != self._header and not _begins_a_total(row[0])
+        if is_a_name(row[0], self._names_of_header) or _begins_a_total(row[0]):
+            return False
+        return not may_hold_a_total("\n".join(row))
 
     def _is_swallowing(self, row: list[str], lines: list[str], start: int, end: int) -> bool:
         """Whether a row of several lines is none: a quote that is not closed runs on to the next quote somewhere."""
@@ -240,7 +253,10 @@ class _Lines:
         """Whether a row can be read; otherwise it is among the faults, or left out."""
         text, last = "".join(lines), line + len(lines) - 1
         record = record_of(self._names, row)
-        if reason := why_left_out(row, self._header, self._dates):
+        reason = why_left_out(row, self._header, self._dates, self._numbers)
+        if reason is None and is_another_header(row, self._header):
+            raise DamagedFileError(ANOTHER_HEADER, path=self._path, line=line)
+        if reason:
             leave_out(self.excluded, Fault(line, reason, shown(text), last_line=last, record=record))
         elif reason := self._fault_of(row, text):
             self.faults.append(Fault(line, reason, shown(storable(text)), last_line=last, record=record))

@@ -24,16 +24,18 @@ from analytics_pipeline.errors import DamagedFileError
 from analytics_pipeline.sources.files.opening import Content
 from analytics_pipeline.sources.files.packing import check_workbook
 from analytics_pipeline.sources.files.rows import (
+    ANOTHER_HEADER,
     UNREADABLE,
     Fault,
     Rows,
+    is_another_header,
     is_blank,
     leave_out,
     record_of,
     shown,
     why_left_out,
 )
-from analytics_pipeline.sources.files.shaping import Shaper, columns_of, places_of_dates
+from analytics_pipeline.sources.files.shaping import Shaper, columns_of, places_of
 from analytics_pipeline.sources.files.types import plain_value
 
 CHUNK = 5_000
@@ -69,7 +71,8 @@ class ExcelRows:
             self._header, self._first_row = self._read_header(sheet, merged)
         self._merged = _joined([(top, bottom) for _, top, _, bottom in merged])
         self.names = columns_of(self._header, content.reading, needed, self._path, self._first_row - 1)
-        self._dates = places_of_dates(self.names, content.reading)
+        self._dates = places_of("date", self.names, content.reading)
+        self._numbers = places_of("number", self.names, content.reading)
 
     def chunks(self) -> Iterator[Rows]:
         """Yield the rows from the first one on.
@@ -95,8 +98,10 @@ class ExcelRows:
             record = record_of(self.names, map(plain_value, cells))
             if self._is_merged(number):
                 result.faults.append(Fault(number, "merged_cells", text, last_line=number, record=record))
-            elif reason := why_left_out(cells, self._header, self._dates):
+            elif reason := why_left_out(cells, self._header, self._dates, self._numbers):
                 leave_out(result.excluded, Fault(number, reason, text, last_line=number, record=record))
+            elif isinstance(cells[0], str) and is_another_header(cells, self._header):
+                raise DamagedFileError(ANOTHER_HEADER, path=self._path, line=number)
             elif len(cells) > width:
                 result.faults.append(Fault(number, "too_many_columns", text, last_line=number, record=record))
             else:

@@ -29,11 +29,18 @@ REASONS = {
 }
 """Why a row is a fault or left out, in words."""
 
+ANOTHER_HEADER = "holds names of columns that are not those of its header: split it there, into files of their own"
+"""Why a file is refused in which another one begins: what stands in which column is not known from there on."""
 _TOTALS = re.compile(
     r"(grand |sub-?)?totals?|sum|sums|summe|gesamt(summe|betrag|umsatz)?|zwischensumme|insgesamt|somme|totaux"
     r"|totale|totaal|suma|razem|celkem|всего|итого|合计|合計|Σ",
     re.IGNORECASE,
 )
+_SUBTOTALS = re.compile(
+    r"sub[- ]?totals?|grand[- ]?totals?|(zwischen|gesamt|tages|monats|teil)?summen?|zwischentotal|sous-total|subtotaal",
+    re.IGNORECASE,
+)
+"""Words for a total that no product or customer is called."""
 _DAMAGED = re.compile("[\ud800-\udfff]")
 Record = dict[str, Any]
 """A row: text, None, or what JSON or Parquet know besides (whole numbers, Decimals, truth values, lists, objects)."""
@@ -108,29 +115,93 @@ def is_blank(row: Mapping[str, object] | Sequence[object]) -> bool:
     return all(cell is None or (isinstance(cell, str) and not cell.strip()) for cell in cells)
 
 
-def why_left_out(row: Sequence[Any], header: Sequence[Any], dates: Collection[int] = ()) -> str | None:
-    """Why a row is left out on purpose, a key of `REASONS`; None of one that is not. See `is_total` for `dates`."""
-    if is_blank(row):
-        return "blank_row"
-    if [*row] == [*header]:
-        return "repeated_header"
-    return "total_row" if is_total([*row, *[None] * (len(header) - len(row))], dates) else None
-
-
-def is_total(row: Sequence[Any], dates: Collection[int] = ()) -> bool:
-    """Whether the first cell that holds something says that the row is a total, and another one holds nothing.
+def why_left_out(
+    row: Sequence[Any], header: Sequence[Any], dates: Collection[int] = (), numbers: Collection[int] = ()
+) -> str | None:
+    """Why a row is left out on purpose, a key of `REASONS`; None of one that is not.
 
     Args:
         row: The cells.
-        dates: Places of the columns of dates: a row with a date is a sale, whatever its product is called.
+        header: Those of the header.
+        dates: Places of the columns of dates.
+        numbers: Places of the columns of numbers.
     """
+    if is_blank(row):
+        return "blank_row"
+    if [*row] == [*header] or (header and _plain(row) == _plain(header)):
+        return "repeated_header"
+    return "total_row" if is_total([*row, *[None] * (len(header) - len(row))], dates, numbers) else None
+
+
+def is_another_header(row: Sequence[Any], header: Sequence[Any]) -> bool:
+    """Whether a row names columns, and not those of the header in their order: another file begins there."""
+    cells = [cell for cell in _plain(row) if cell]
+    names = {*_plain(header)} - {""}
+    known = sum(cell in names for cell in cells)
+    return known > 1 and known * 2 >= len(cells) and not any(cell[0].isdigit() for cell in cells)
+
+
+def names_in(cells: Iterable[object]) -> frozenset[str]:
+    """The names of a header's cells, as `is_a_name` compares them."""
+    return frozenset(_plain(cells)) - {""}
+
+
+def is_a_name(cell: str, names: Collection[str]) -> bool:
+    """Whether a cell holds one of some names, in whatever letters."""
+    return _plain_cell(cell) in names
+
+
+def _plain(cells: Iterable[object]) -> list[str]:
+    plain = [_plain_cell(str("" if cell is None else cell)) for cell in cells]
+    while plain and not plain[-1]:
+        plain.pop()
+    return plain
+
+
+def _plain_cell(cell: str) -> str:
+    return cell.replace("\ufeff", "").strip().casefold()
+
+
+def is_total(row: Sequence[Any], dates: Collection[int] = (), numbers: Collection[int] = ()) -> bool:
+    """Whether a row is a total.
+
+    It is where the first cell that holds something says so, another one holds nothing, and there is no date: a row with
+    one is a sale, whatever its product is called. It is with a date too where a word that no product is called stands
+    alone beside dates and numbers.
+
+    Args:
+        row: The cells.
+        dates: Places of the columns of dates.
+        numbers: Places of the columns of numbers.
+    """
+    if _stands_alone(row, dates, numbers):
+        return True
     first = next((place for place, cell in enumerate(row) if not is_blank([cell])), None)
     if first is None or not isinstance(row[first], str):
         return False
-    if not _TOTALS.fullmatch(row[first].strip().rstrip(":").strip()):
+    if not _TOTALS.fullmatch(_bare(row[first])):
         return False
     has_date = any(place != first and not is_blank([row[place]]) for place in dates if place < len(row))
     return not has_date and any(is_blank([cell]) for cell in row)
+
+
+def _stands_alone(row: Sequence[Any], dates: Collection[int], numbers: Collection[int]) -> bool:
+    """Whether the only cell beside dates and numbers says that the row is a total."""
+    others = [cell for place, cell in enumerate(row) if place not in dates and place not in numbers]
+    words = [cell for cell in others if not is_blank([cell])]
+    if len(words) != 1 or not isinstance(words[0], str) or not _SUBTOTALS.fullmatch(_bare(words[0])):
+        return False
+    return any(not is_blank([row[place]]) for place in numbers if place < len(row))
+
+
+def _bare(cell: str) -> str:
+    return cell.strip().rstrip(":").strip()
+
+
+def may_hold_a_total(text: str) -> bool:
+    """Whether a text has a word for a subtotal in it somewhere."""
+    low = text.lower()
+    return "summe" in low or "total" in low or "subtotaal" in low
 
 
 def leave_out(excluded: list[Fault], fault: Fault) -> None:

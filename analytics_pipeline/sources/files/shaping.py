@@ -195,9 +195,9 @@ def one_form(cell: object, reader: Cached, kind: ColumnType, *, is_1904: bool = 
     return date_of(cell if isinstance(cell, date) else plain_value(cell), is_1904=is_1904)
 
 
-def places_of_dates(names: Sequence[str], reading: Reading) -> list[int]:
-    """The places of the columns of dates."""
-    return [place for place, name in enumerate(names) if reading.columns.get(name) == "date"]
+def places_of(kind: ColumnType, names: Sequence[str], reading: Reading) -> list[int]:
+    """The places of the columns of numbers, or of dates."""
+    return [place for place, name in enumerate(names) if reading.columns.get(name) == kind]
 
 
 def without_sums(chunks: Callable[[], Iterator[Rows]], names: Sequence[str], reading: Reading) -> Iterator[Rows]:

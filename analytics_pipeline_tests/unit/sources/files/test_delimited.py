@@ -125,6 +125,43 @@ def test_a_product_called_total_is_a_row(tmp_path: Path) -> None:
     assert [(one.line, one.reason) for one in dated.excluded] == [(4, "total_row")]
 
 
+@pytest.mark.parametrize(
+    ("row", "is_total"),
+    [
+        ("2026-01-01,Zwischensumme,,3.00,2", True),
+        ("2026-01-01,,Subtotal:,3.00,2", True),
+        ("Summe,,,3.00,2", True),
+        (",Grand Total,,3.00,", True),
+        ("2026-01-01,17,Summe,3.00,2", False),
+        ("2026-01-01,,Total,3.00,2", False),
+        ("2026-01-01,Summer,,3.00,2", False),
+        ("2026-01-01,Subtotal,,,", False),
+    ],
+)
+def test_a_subtotal_among_the_rows_is_left_out_where_a_word_says_so_that_nothing_is_called(
+    tmp_path: Path, row: str, is_total: bool
+) -> None:
+    text = f"date,customer,product,price,quantity\n2026-01-01,1,x,1.00,1\n{row}\n2026-01-02,2,y,2.00,1\n"
+    found = read_text(tmp_path, text, columns=TYPES)
+    assert [(one.line, one.reason) for one in found.excluded] == ([(3, "total_row")] if is_total else [])
+    assert len(found.records) == (2 if is_total else 3)
+
+
+@pytest.mark.parametrize("again", ["Date,PRICE, quantity", "\ufeffdate,price,quantity", "date,price,quantity,"])
+def test_a_header_in_other_letters_is_a_repeated_one(tmp_path: Path, again: str) -> None:
+    found = read_text(tmp_path, f"date,price,quantity\n2026-01-01,1.50,1\n{again}\n2026-01-02,2.50,2\n", columns=TYPES)
+    assert [(one.line, one.reason) for one in found.excluded] == [(3, "repeated_header")]
+    assert len(found.records) == 2
+
+
+@pytest.mark.parametrize(
+    "other", ["date,quantity,price", "date,unit_price,quantity", "quantity,date", "Date,price,qty,x"]
+)
+def test_a_file_in_which_another_header_begins_is_refused_with_its_line(tmp_path: Path, other: str) -> None:
+    with pytest.raises(DamagedFileError, match=r"sales.csv, line 3: holds names of columns .* split it there"):
+        read_text(tmp_path, f"date,price,quantity\n2026-01-01,1.50,1\n{other}\n2026-01-02,2,2.50\n", columns=TYPES)
+
+
 def test_a_column_that_is_called_otherwise_is_refused_with_the_name_and_the_remedy(tmp_path: Path) -> None:
     text = LESSON.replace("price", "unit_price")
     with pytest.raises(MissingColumnError) as refused:
