@@ -8,6 +8,7 @@ import glob
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,8 @@ from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop, load_shop
 from analytics_pipeline.sources.opening import open_directly
 from analytics_pipeline.tables.contracts import EXCLUSIONS, QUARANTINE
+from analytics_pipeline.tables.history import UNDATED_ORDERS
+from analytics_pipeline.tables.shape import Table as ShapeTable
 from analytics_pipeline.tables.shape import in_sql
 from analytics_pipeline.warehouse.connection import Database, psql_line
 from analytics_pipeline.warehouse.slices import query
@@ -60,10 +63,11 @@ def load_file(file: Path) -> int:
         raise click.ClickException(f"run {summary.run_id} failed:\n{reasons}")
     database = shop_database(settings, shop)
     _show(database, shop)
-    for word, table, money in (("quarantine", QUARANTINE, "money_at_risk"), ("excluded", EXCLUSIONS, "order_total")):
-        click.echo(f"{word:12} {orders_and_money(database, table.table, money)}")
-        for line in _reasons(database, table.table.sql_name):
-            click.echo(f"{'':13}{line}")
+    _say_held_back(database, "quarantine", QUARANTINE.table, "money_at_risk")
+    if without_day := _reasons(database, UNDATED_ORDERS, "where not is_excluded"):
+        click.echo(f"{'no day':12} in no figure, since their day cannot be read")
+        _say_each(without_day)
+    _say_held_back(database, "excluded", EXCLUSIONS.table, "order_total")
     click.echo(
         f"\n{summary.checks} checks evaluated, every blocking one passed.\n"
         f"description  {path}\n"
@@ -113,6 +117,25 @@ def _show(database: Database, shop: Shop) -> None:
         click.echo(f"The first {SHOWN_DAYS} days; the others are in the table.")
 
 
-def _reasons(database: Database, name: str) -> list[str]:
-    rows = query(database, f"select reason, count(*) as n from {name} group by 1 order by 2 desc, 1")
-    return [f"{row['reason']}: {row['n']}" for row in rows]
+def _say_held_back(database: Database, word: str, table: ShapeTable, money: str) -> None:
+    click.echo(f"{word:12} {orders_and_money(database, table, money)}")
+    _say_each(_reasons(database, table))
+
+
+def _say_each(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(f"{'':13}{line}")
+
+
+def _reasons(database: Database, table: ShapeTable, where: str = "") -> list[str]:
+    """Say why orders are in a table of `ops`, how many, and where in the file the first of them stands."""
+    has_values = any(column.name == "value" for column in table.columns)
+    field = "column_name || ': ' || reason" if has_values else "reason"
+    place = "substring(value from '\\(([^()]* lines? [^()]*)\\)$')" if has_values else "null::text"
+    rows = query(
+        database,
+        f"select {field} as reason, count(*) as n, (array_agg({place} order by length({place}), {place}))[1] as place "
+        f"from {table.sql_name} {where} group by 1 order by 2 desc, 1",
+    )
+    places = [f", such as {row['place']}" if row["place"] else "" for row in rows]
+    return [f"{row['reason']}: {row['n']}{place}" for row, place in zip(rows, places, strict=True)]

@@ -256,12 +256,12 @@ class OrderReader:
         for record, document in enumerate(documents):
             if not isinstance(document, dict):
                 faults.note(record, "not an object that can be read", ORDERS, "payload")
-            elif self._is_of_files and UNREADABLE in document:
+            elif self._has_unreadable_row(document):
                 faults.note(record, f"of a row of a file: {document[UNREADABLE]}", ORDERS, "rows")
         excluded: dict[int, str] = {}
         for when, reason in self._exclusions:
             for record, found in enumerate(when.read(documents, everyone, faults)):
-                if is_true(found):
+                if is_true(found) and not self._has_unreadable_row(documents[record]):
                     excluded.setdefault(record, reason)
         returned = self._is_credit_note.read(documents, everyone, faults) if self._is_credit_note else []
         line_owners, lines = flat(documents, everyone, self._lines_of, faults, is_required=True)
@@ -282,6 +282,10 @@ class OrderReader:
             excluded=excluded,
             credit_notes={record for record, found in enumerate(returned) if is_true(found)},
         )
+
+    def _has_unreadable_row(self, document: object) -> bool:
+        """Whether a row of a file could not be read, of which no rule can say what it lacks."""
+        return self._is_of_files and isinstance(document, dict) and UNREADABLE in document
 
     def _line_columns(
         self, lines: Sequence[object], owners: Sequence[int], documents: Sequence[object], faults: Faults

@@ -20,6 +20,7 @@ LESSON = """date,customer_id,price,quantity
 2024-01-02,3,,1
 2024-01-02,1,12.00,1
 2024-01-02,1,12.00,1
+no day
 """
 
 
@@ -45,7 +46,9 @@ def test_the_lessons_file_is_revenue_by_day_in_one_command(
     ]
     left_out = "excluded     1 order, 22.50 EUR; 1 order of unknown amount\n"
     assert f"{left_out}             without_customer: 1\n             without_price: 1\n" in done.stdout
-    assert "quarantine   no orders\n" in done.stdout
+    assert "quarantine   no orders\nno day       in no figure, since their day cannot be read\n" in done.stdout
+    reason = "rows: of a row of a file: the row has fewer columns than the header"
+    assert f"{'':13}{reason}: 1, such as sales_raw.csv line 8\n" in done.stdout
     assert "no column seems to be an order's id: each row is an order of its own" in done.stdout
     lines = done.stdout.splitlines()
     assert any(line.split()[:2] == ["2024-01-01", "2"] and "44.98" in line for line in lines)

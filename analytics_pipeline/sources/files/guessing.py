@@ -24,6 +24,7 @@ from analytics_pipeline.sources.files.roles import (
     Kind,
     Role,
     is_settlement,
+    named_as,
     rivals,
     roles_of,
     statuses,
@@ -230,8 +231,10 @@ def _judged(
     """Judge all values of all columns."""
     signs = signs_of(values.values())
     is_american = "$" in signs or "USD" in signs
-    dates = guess_dates(values, has_own_dates=form["format"] in {"parquet", "excel"}, is_american=is_american)
-    numbers = guess_numbers({name: seen for name, seen in values.items() if name not in dates.columns}, signs)
+    has_own_dates = form["format"] in {"parquet", "excel"}
+    dates = guess_dates(values, named_as("date", values), has_own_dates=has_own_dates, is_american=is_american)
+    others = {name: seen for name, seen in values.items() if name not in dates.columns}
+    numbers = guess_numbers(others, signs, named_as("number", values))
     kinds: dict[str, Kind] = {
         name: "date" if name in dates.columns else "number" if name in numbers.columns else "text" for name in values
     }

@@ -5,7 +5,7 @@ A guess, for the first lines of a description that a person reads over; nothing 
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 Kind = Literal["text", "number", "date"]
@@ -126,6 +126,12 @@ def plain_name(name: str) -> str:
     """A column's name by its letters and digits alone: `Invoice No.` and `InvoiceNo` are invoiceno."""
     german = name.lower().translate({ord("ä"): "ae", ord("ö"): "oe", ord("ü"): "ue", ord("ß"): "ss"})
     return re.sub(r"[\W_]+", "", unicodedata.normalize("NFKD", german).encode("ascii", "ignore").decode())
+
+
+def named_as(kind: Kind, names: Iterable[str]) -> set[str]:
+    """Columns of which the name says that they hold dates, or numbers, whatever stands in them."""
+    meant = {one for of_kind, listed in _NAMES.values() if of_kind == kind for one in listed.split()}
+    return {name for name in names if plain_name(name) in meant}
 
 
 def _meant(names: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -14,8 +14,8 @@ from analytics_pipeline.sources.files.types import Cached, date_reader, number_r
 
 CURRENCY_SIGNS = {"€": "EUR", "£": "GBP", "$": "USD", "¥": "JPY", "₹": "INR", "zł": "PLN", "Kč": "CZK", "₩": "KRW"}
 CURRENCIES = frozenset({*CURRENCY_SIGNS.values(), "CHF", "SEK", "NOK", "DKK", "HUF", "RON", "CAD", "AUD", "NZD", "BRL"})
-_ENOUGH = 0.9
-"""Share of the values of a column that are of a type, for it to be taken for that type."""
+_ENOUGH, _ENOUGH_BY_NAME = 0.9, 0.5
+"""Share of the values of a column that are of a type, for it to be taken for that type; of one whose name says so."""
 _MOST_DISTINCT, _LOOKED_AT = 200_000, 20_000
 _STYLES = ((".", None), (",", None), (".", ","), (",", "."), (".", "'"), (",", " "), (".", " "))
 """Signs before decimals and between thousands, the plainest first."""
@@ -153,11 +153,14 @@ def is_value(cell: str) -> bool:
     return any(Cached(reader)[cell] is not None for reader in readers)
 
 
-def guess_dates(values: Mapping[str, Values], *, has_own_dates: bool, is_american: bool) -> Dates:
+def guess_dates(
+    values: Mapping[str, Values], expected: Collection[str] = (), *, has_own_dates: bool, is_american: bool
+) -> Dates:
     """Return how dates are written, by all columns that hold them.
 
     Args:
         values: The values of columns.
+        expected: Columns whose names say that they hold dates.
         has_own_dates: Whether dates that are none of text come in the ISO form, so that these say nothing.
         is_american: Whether the month comes first where dates can be read both ways.
     """
@@ -170,7 +173,7 @@ def guess_dates(values: Mapping[str, Values], *, has_own_dates: bool, is_america
             continue
         read = {style: seen.share(reader)[0] for style, reader in readers.items()}
         any_order = sum(count for text, count in seen.counts.items() if any(one[text] for one in readers.values()))
-        if any_order < _ENOUGH * texts:
+        if any_order < (_ENOUGH_BY_NAME if name in expected else _ENOUGH) * texts:
             continue
         found.add(name)
         native = read["iso", False] if has_own_dates else 0
@@ -188,15 +191,23 @@ def _may_be_dates(seen: Values) -> bool:
     return sum(bool(_LIKE_A_DATE.search(text)) and not _COMPACT.fullmatch(text) for text in first) * 2 > len(first)
 
 
-def guess_numbers(values: Mapping[str, Values], signs: Sequence[str]) -> NumberStyle:
-    """Return how numbers are written, by all columns that hold them; `signs` are those of currencies."""
+def guess_numbers(values: Mapping[str, Values], signs: Sequence[str], expected: Collection[str] = ()) -> NumberStyle:
+    """Return how numbers are written, by all columns that hold them.
+
+    Args:
+        values: The values of columns.
+        signs: Those of currencies.
+        expected: Columns whose names say that they hold numbers.
+    """
     styles = _styles(signs)
     readers = [Cached(number_reader(style)) for style in styles]
     found, totals = set[str](), [0] * len(styles)
     for name, seen in values.items():
         shares = [seen.share(reader) for reader in readers]
         texts = shares[0][1]
-        if (texts or seen.numbers) and max(read for read, _ in shares) >= _ENOUGH * texts:
+        if (texts or seen.numbers) and max(read for read, _ in shares) >= (
+            _ENOUGH_BY_NAME if name in expected else _ENOUGH
+        ) * texts:
             found.add(name)
             totals = [total + read for total, (read, _) in zip(totals, shares, strict=True)]
     best = max(totals)

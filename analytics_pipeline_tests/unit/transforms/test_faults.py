@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline_tests.unit.transforms.conftest import (
     cleaned,
     fault,
@@ -231,3 +232,29 @@ def test_money_at_risk_is_computed_where_the_shop_gives_no_total_and_null_where_
 def test_an_offending_value_is_cut_and_holds_no_zero_character() -> None:
     value = fault(order(currency="\x00" + "x" * 500))[3]
     assert value == "\ufffd" + "x" * 199
+
+
+def test_no_rule_leaves_out_a_row_of_a_file_that_cannot_be_read() -> None:
+    of_files = Shop.model_validate(
+        {
+            "name": "files",
+            "timezone": "Europe/Berlin",
+            "currency": "EUR",
+            "first_day": "2025-01-01",
+            "files": {"folder": "incoming"},
+            "orders": {
+                "files": "*.csv",
+                "exclude": [{"when": "price == `null`", "reason": "without_price"}],
+                "fields": {"created_at": "date"},
+                "lines": {"fields": {"product_id": "'all'", "quantity": "`1`", "unit_price": "price"}},
+            },
+        }
+    )
+    row = {"date": "2025-03-10", "_line": 2}
+    lacking = {"id": "A", "_id": "A", **row, "price": None, "rows": [{**row, "price": None}]}
+    broken = {"id": "B", "_id": "B", "_unreadable": "the row has fewer columns than the header", **row, "rows": [row]}
+    result = cleaned(lacking, broken, of=of_files)
+    assert rows_of(result.exclusions, "order_id", "reason") == [("A", "without_price")]
+    assert rows_of(result.quarantine, "order_id", "reason") == [
+        ("B", "of a row of a file: the row has fewer columns than the header")
+    ]

@@ -260,6 +260,13 @@ def test_a_file_without_header_or_without_a_price_says_so(tmp_path: Path) -> Non
     assert [*rows_of(without, tmp_path)[0].values()] == ["2026-01-01", "17", "1.50"]
 
 
+def test_a_column_called_price_is_numbers_though_not_all_of_it_is_and_the_others_are_said(tmp_path: Path) -> None:
+    found = guessed(tmp_path, "date,price\n2026-01-01,1.50\nsoon,2.50\n2026-01-03,twelve\n")
+    assert found.reading["columns"] == {"date": "date", "price": "number"}
+    assert ("numbers", "price: 1 row with no number that is written so: quarantine") in found.doubts
+    assert ("dates", "date: 1 row with dates that are not iso: quarantine") in found.doubts
+
+
 def test_sheets_and_json_lines_are_guessed_too_and_numbers_of_their_own_say_nothing_about_texts(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     for row in (["Datum", "Preis", "Menge"], ["05.01.2026", 1234.5, 2], ["06.01.2026", "1.234,50", 1]):
