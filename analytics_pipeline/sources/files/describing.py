@@ -181,8 +181,12 @@ def _on_one_line(comment: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text of YAML: bare where it is a plain word, else in quotes."""
-    return text if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED else json.dumps(text, ensure_ascii=False)
+    """A text of YAML: bare where it is a plain word, else in quotes, single ones around what has double ones."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED:
+        return text
+    return (
+        f"'{text}'" if '"' in text and "'" not in text and text.isprintable() else json.dumps(text, ensure_ascii=False)
+    )
 
 
 def _flow(value: Any) -> str:  # noqa: ANN401  # any value of the keys of reading
