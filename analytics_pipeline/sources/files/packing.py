@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import IO, cast
 
-from analytics_pipeline.errors import DamagedFileError, FileRefusedError, UnsafeFileError
+from analytics_pipeline.errors import DamagedFileError, EmptyFileError, FileRefusedError, UnsafeFileError
 from analytics_pipeline.shop.reading import Reading
 from analytics_pipeline.sources.files.finding import Found, is_unfinished
 
@@ -80,6 +80,7 @@ def members(found: Found, reading: Reading) -> list[Found]:
     Raises:
         UnsafeFileError: The zip holds too much, other packed files, or names that lead out of it.
         DamagedFileError: It is no whole zip.
+        EmptyFileError: It is a zip without a file.
         FileRefusedError: It is encrypted, or not there any more, or may not be read.
         FolderUnavailableError: Its folder cannot be reached.
     """
@@ -91,11 +92,14 @@ def members(found: Found, reading: Reading) -> list[Found]:
             if any(one.filename == _WORKBOOK for one in listed):
                 return [found]
             _check_members(found.path, listed, reading.largest_gb)
-            return [
+            inner = [
                 replace(found, path=f"{found.path}/{one.filename}", size=one.file_size, member=one.filename)
                 for one in listed
                 if not one.is_dir() and not is_unfinished(one.filename) and not one.filename.startswith("__MACOSX/")
             ]
+            if not inner:
+                raise EmptyFileError("is a zip without a file in it that is read; pack it anew", path=found.path)
+            return inner
 
 
 def _check_members(path: str, listed: list[zipfile.ZipInfo], largest_gb: float) -> None:

@@ -145,6 +145,27 @@ def test_a_zip_that_says_it_holds_ten_gigabytes_is_refused_before_it_is_unpacked
         members(found_in(tmp_path)[0], READING)
 
 
+@pytest.mark.parametrize(("at", "size"), [(24, 100), (24, 0), (20, 100)])
+def test_a_zip_that_says_it_holds_less_than_it_does_is_refused(tmp_path: Path, at: int, size: int) -> None:
+    path = zipped(tmp_path, {"sales.csv": ROWS.encode() * 50_000})
+    data = bytearray(path.read_bytes())
+    struct.pack_into("<I", data, data.index(b"PK\x01\x02") + at, size)
+    path.write_bytes(data)
+    (member,) = members(found_in(tmp_path)[0], READING)
+    with (
+        pytest.raises(DamagedFileError, match=r"sales\.zip/sales\.csv: is packed and damaged .* copy it anew"),
+        opened(member, READING),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("names", [[], ["folder/"], [".hidden", "__MACOSX/x.csv"]])
+def test_a_zip_without_a_file_is_refused(tmp_path: Path, names: list[str]) -> None:
+    zipped(tmp_path, dict.fromkeys(names, b""))
+    with pytest.raises(EmptyFileError, match=r"sales\.zip: is a zip without a file"):
+        members(found_in(tmp_path)[0], READING)
+
+
 def test_a_file_above_the_cap_is_refused_and_one_below_it_is_not(tmp_path: Path) -> None:
     (tmp_path / "sales.csv").write_text(ROWS)
     with pytest.raises(UnsafeFileError, match="largest_gb"), content_of(tmp_path, reading=Reading(largest_gb=1e-8)):
