@@ -247,6 +247,9 @@ def test_the_lineage_of_a_mart_goes_back_to_what_the_shop_sent(up: Up, page: Pag
     expect(graph.get_by_text("raw", exact=True)).to_be_visible()
     expect(graph.get_by_text("daily_revenue", exact=True)).to_be_visible()
     page.wait_for_timeout(MILLISECONDS_TO_ARRANGE)
+    # What is shown of a table comes after its place is.
+    expect(graph.get_by_text("Asset checks", exact=True)).to_have_count(5)
+    expect(graph.get_by_text(re.compile(r"^\d+ / \d+ Passed$"))).to_have_count(5)
     _take_picture(page, "lineage.png")
 
 
