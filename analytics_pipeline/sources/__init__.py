@@ -1,5 +1,5 @@
-"""Reading a shop's API: its description, the HTTP client, paging, and the extraction into Arrow record batches.
+"""Where a shop's records come from: its API, its files or its public pages, read into Arrow record batches.
 
-Nothing here knows Dagster, pandas or Postgres. Start with `load_shop` (spec.py), `ShopClient` (client.py) and the
-functions of extraction.py.
+Nothing here knows Dagster or pandas, and Postgres only what reads files that were taken in (files/store.py). Start with
+`Source` (source.py) and `open_source` (opening.py); of an API with `ShopClient` (client.py) and extraction.py.
 """

@@ -135,9 +135,7 @@ def test_a_shop_that_fails_for_moments_gives_the_same_tables(
     start_shop: StartShop, pipeline_of: PipelineOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    monkeypatch.setattr(
-        "analytics_pipeline.orchestration.resources.ShopClient", partial(ShopClient, sleep=waits.append)
-    )
+    monkeypatch.setattr("analytics_pipeline.sources.opening.ShopClient", partial(ShopClient, sleep=waits.append))
     shop = start_shop(now=NOW, **SMALL)
     pages = {
         "pagination": {"type": "cursor", "param": "cursor", "next": "next_cursor", "size_param": "limit", "size": 20}

@@ -69,9 +69,11 @@ class Ticking:
 
     def requests(self) -> list[tuple[str, ...]]:
         """Evaluate it once, as the daemon does: jobs and days of the runs that it asks for."""
+        namespace, reference = self._pipeline.database.namespace, str(self._pipeline.description)
+        others = {} if namespace is None else {namespace: reference}
         resources = {
-            "database": DatabaseResource(),
-            "shop": ShopResource(reference=str(self._pipeline.description)),
+            "database": DatabaseResource(others=others),
+            "shop": ShopResource(reference=reference, others=others),
         }
         repository = self._pipeline.definitions.get_repository_def()
         context = dg.build_sensor_context(
