@@ -49,8 +49,6 @@ def publish_of_shops(
     plain, table = database.of(None), mart.table
     for name in (table.schema, SHOP_DAYS_READ.schema):
         ensure_schema(plain, name)
-    # Before the rows are computed: what a shop writes meanwhile is computed once more, and never passed over.
-    written = _with_gaps(database, shops, _written(database, mart, shops))
     there = _there(database, shops)
     with plain.connect() as connection, closing(connection.cursor()) as cursor:
         take_turns(cursor, table.qualified_name)
@@ -58,6 +56,8 @@ def publish_of_shops(
         if part is not None and change is not None:
             booked = _book(cursor, table.qualified_name) if is_there(cursor, MATERIALISED_DAYS) else {}
             part = Days(min([part.first, *booked]), max([part.last, *booked]))
+        # Before the rows are computed: what a shop writes meanwhile is computed once more, and never passed over.
+        written = _with_gaps(database, shops, _written(database, mart, shops, part), part)
         first, last = (None, None) if part is None else (part.first, part.last)
         sql = reading_shops(mart, shops, there).sql(
             shop_currency=NO_ONES, shop_timezone=NO_ONES, first_day=first, last_day=last
@@ -77,7 +77,7 @@ def publish_of_shops(
         if part is None and written:  # one without days is made of them all the same, and known to be by the same book
             part = Days(min(written), max(written))
         if part is not None:
-            _note(cursor, mart, part, written, Writing(run_id, _version(mart, shops), _as_of(database, shops)))
+            _note(cursor, mart, part, written, Writing(run_id, _version(mart, shops), _as_of(database, shops, part)))
         connection.commit()
     return count
 
@@ -116,10 +116,16 @@ def stale_days_of_shops(database: Database, mart: Mart, shops: Sequence[ShopOfMa
     )
 
 
-def gaps(database: Database, shops: Sequence[ShopOfMarts]) -> dict[str, Days]:
-    """Return the days that are over and that a shop lacks, by the shop's name; shops that lack none are not there."""
+def gaps(database: Database, shops: Sequence[ShopOfMarts], part: Days | None = None) -> dict[str, Days]:
+    """Return the days that are over and that a shop lacks, by the shop's name; shops that lack none are not there.
+
+    Args:
+        database: The shops' database.
+        shops: The shops.
+        part: Only from the first of these days to the last one.
+    """
     found: dict[str, list[date]] = {}
-    for row in query(database.of(None), gaps_of(shops, _there(database, shops))):
+    for row in query(database.of(None), gaps_of(shops, _there(database, shops), part)):
         found.setdefault(row["shop"], []).append(row["day"])
     return {shop: Days.of(days) for shop, days in found.items()}
 
@@ -133,8 +139,8 @@ def _there(database: Database, shops: Sequence[ShopOfMarts]) -> There:
     return {one for one in wanted if (database.of(one[0]).schema(one[1][0]), one[1][1]) in made}
 
 
-def _written(database: Database, mart: Mart, shops: Sequence[ShopOfMarts]) -> Written:
-    """Return when each shop has written each day of what the mart reads.
+def _written(database: Database, mart: Mart, shops: Sequence[ShopOfMarts], part: Days | None = None) -> Written:
+    """Return when each shop has written each day, or each of some days, of what the mart reads.
 
     Whatever changes a day's figures has the shop's own revenue of the day written anew: so a refund today of an order
     of last month is known here by both days.
@@ -147,26 +153,32 @@ def _written(database: Database, mart: Mart, shops: Sequence[ShopOfMarts]) -> Wr
         for row in query(
             database.of(shop.namespace),
             f"select day, max(written_at) as at from {MATERIALISED_DAYS.sql_name} "
-            f"where table_name in ({listed(sorted(read))}) group by day "
+            f"where table_name in ({listed(sorted(read))}) and {_within(part)} group by day "
             f"having bool_or(table_name = '{REVENUE}')",
         ):
             written.setdefault(row["day"], {})[shop.name] = row["at"]
     return written
 
 
-def _with_gaps(database: Database, shops: Sequence[ShopOfMarts], written: Written) -> Written:
+def _within(part: Days | None) -> str:
+    return "true" if part is None else part.where("day")
+
+
+def _with_gaps(database: Database, shops: Sequence[ShopOfMarts], written: Written, part: Days | None = None) -> Written:
     """Return what the shops have written together with what they lack."""
     found = {day: {**of_day} for day, of_day in written.items()}
-    for shop, days in gaps(database, shops).items():
+    for shop, days in gaps(database, shops, part).items():
         for day in days:
             found.setdefault(day, {})[shop] = None
     return found
 
 
-def _as_of(database: Database, shops: Sequence[ShopOfMarts]) -> Mapping[date, datetime]:
+def _as_of(database: Database, shops: Sequence[ShopOfMarts], part: Days) -> Mapping[date, datetime]:
     """Return as of when days are that all shops have: the oldest of their own."""
     stamps: dict[date, list[datetime | None]] = {}
-    statement = f"select day, as_of from {MATERIALISED_DAYS.sql_name} where table_name = '{REVENUE}'"
+    statement = (
+        f"select day, as_of from {MATERIALISED_DAYS.sql_name} where table_name = '{REVENUE}' and {_within(part)}"
+    )
     for shop in shops:
         own = database.of(shop.namespace)
         for row in query(own, statement) if exists(own, MATERIALISED_DAYS) else ():

@@ -23,6 +23,7 @@ from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import build_scope
 
 from analytics_pipeline.errors import MartError
+from analytics_pipeline.marts.currencies import mixed_amounts
 from analytics_pipeline.marts.header import CheckLine, Header, fault, read_header
 from analytics_pipeline.marts.statement import (
     DAYS,
@@ -181,6 +182,11 @@ class Draft:
     checks: tuple[Check, ...]
 
     @property
+    def sources(self) -> set[tuple[str, str]]:
+        """Tables that it reads, as (layer, name)."""
+        return {*sources(self.statement)}
+
+    @property
     def marts(self) -> set[str]:
         """Names of other marts that it reads, the checks included."""
         read = [*sources(self.statement), *(source for check in self.checks for source in check.sources)]
@@ -271,6 +277,9 @@ def build_mart(draft: Draft, schema: SqlSchema, earlier: Mapping[str, Mart]) -> 
     qualified = _qualified(path, 1, statement, schema)
     _refuse_ungrouped(path, qualified)
     typed = annotated(qualified, {**schema})
+    if header.is_of_all_shops and (mixed := mixed_amounts(typed)):
+        message = "amounts of different currencies are taken together: group by currency, or say which one is meant."
+        raise fault(path, line_of(mixed[0]), message)
     columns = _columns(path, statement, typed, grain)
     types = {column.name: column.type for column in columns}
     if missing := set(grain) - types.keys():

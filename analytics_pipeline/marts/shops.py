@@ -4,6 +4,7 @@ Amounts of different currencies are never added, and a day that a shop lacks is 
 is refused. Which tables are there is known when a statement is made; what one shop lacks, the others have.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -13,8 +14,10 @@ from typing import cast
 import pyarrow as pa
 from sqlglot import exp, parse_one
 
+from analytics_pipeline.days import Days
 from analytics_pipeline.errors import MartError
-from analytics_pipeline.marts.engine import LAYER, Mart, SqlSchema, build_mart, read_draft
+from analytics_pipeline.marts.currencies import CURRENCY
+from analytics_pipeline.marts.engine import LAYER, Draft, Mart, SqlSchema, build_mart, read_draft
 from analytics_pipeline.marts.folders import BrokenMart
 from analytics_pipeline.marts.header import fault
 from analytics_pipeline.marts.statement import DAYS, DIALECT, FIRST_DAY, LAST_DAY, parameters
@@ -22,7 +25,7 @@ from analytics_pipeline.marts.types import sql_type
 from analytics_pipeline.tables.all_shops import SHOP_DAYS
 from analytics_pipeline.tables.shape import Column, Table
 
-SHOP, CURRENCY = "shop", "currency"
+SHOP = "shop"
 OF_SHOP_DAYS = (SHOP_DAYS.schema, SHOP_DAYS.name)
 BOOK = ("ops", "materialised_days")
 REVENUE = f"{LAYER}.daily_revenue"
@@ -90,7 +93,12 @@ def _read(path: Path, schema: SqlSchema, shops: Sequence[ShopOfMarts]) -> Mart:
         raise fault(path, draft.header.lines["restatements"], "restatements are kept by the marts of each shop.")
     if draft.checks:
         raise fault(path, draft.header.lines["check"], "checks are of the marts of each shop.")
-    mart = build_mart(draft, schema, {name: mart for shop in reversed(shops) for name, mart in shop.marts.items()})
+    earlier = {name: mart for shop in reversed(shops) for name, mart in shop.marts.items()}
+    try:
+        mart = build_mart(draft, schema, earlier)
+    except MartError as error:
+        hint = _who_lacks_it(str(error), draft, shops)
+        raise MartError(f"{str(error).rstrip('.')}. {hint}" if hint else str(error)) from None
     grain, at = set(mart.table.key), mart.header.lines["grain"]
     has_money = any(pa.types.is_decimal(column.type) for column in mart.table.columns)
     if has_money and CURRENCY not in grain:
@@ -103,6 +111,22 @@ def _read(path: Path, schema: SqlSchema, shops: Sequence[ShopOfMarts]) -> Mart:
             "which tells who lacks which day.",
         )
     return mart
+
+
+def _who_lacks_it(message: str, draft: Draft, shops: Sequence[ShopOfMarts]) -> str:
+    """Say of a column that a message names which shops have it, where the others do not."""
+    for place in {*draft.sources} & {*_places(shops)} - {OF_SHOP_DAYS}:
+        common = {column.name for column in _columns(place, shops)}
+        having: dict[str, list[str]] = {}
+        for shop in shops:
+            for column in shop.tables[place].columns:
+                having.setdefault(column.name, []).append(shop.name)
+        for name in having.keys() - common:
+            if re.search(rf"\b{name}\b", message):
+                return (
+                    f"Of these shops only {', '.join(having[name])} has it in {'.'.join(place)}: all of them need it."
+                )
+    return ""
 
 
 def _schema(shops: Sequence[ShopOfMarts]) -> SqlSchema:
@@ -136,24 +160,48 @@ def reading_shops(mart: Mart, shops: Sequence[ShopOfMarts], there: There) -> Mar
         shops: The shops.
         there: Which tables have been made: a shop that was never loaded has none.
     """
+    within = (f":{FIRST_DAY}", f":{LAST_DAY}") if mart.is_daily else None
     parts = {
-        place: _shop_days(shops, there, is_daily=mart.is_daily) if place == OF_SHOP_DAYS else _rows(place, shops, there)
+        place: _shop_days(shops, there, within) if place == OF_SHOP_DAYS else _rows(place, shops, there)
         for place in mart.sources
     }
 
-    def of_all(node: exp.Expr) -> exp.Expr:
-        if isinstance(node, exp.Table) and (node.db, node.name) in parts:
-            return parts[node.db, node.name].copy().subquery(node.alias or node.name)
-        if isinstance(node, exp.Column) and (node.text("db"), node.table) in parts:
-            node.set("db", None)
-        return node
+    statement = mart.statement.copy()
+    for column in [*statement.find_all(exp.Column)]:
+        if (column.text("db"), column.table) in parts:
+            column.set("table", exp.to_identifier(_alias((column.text("db"), column.table), mart)))
+            column.set("db", None)
+    for table in [*statement.find_all(exp.Table)]:
+        if (table.db, table.name) in parts:
+            _put(parts[table.db, table.name], table, table.alias or _alias((table.db, table.name), mart))
+    return replace(mart, statement=statement)
 
-    return replace(mart, statement=cast("exp.Query", mart.statement.transform(of_all)))
+
+def _alias(place: Place, mart: Mart) -> str:
+    """Return what a table without an alias is called, of which there may be two of a name in different layers."""
+    is_alone = [name for _, name in mart.sources].count(place[1]) == 1
+    return place[1] if is_alone else "_".join(place)
 
 
-def gaps_of(shops: Sequence[ShopOfMarts], there: There) -> str:
-    """Return a statement that selects `shop` and `day` of each day that is over and that a shop lacks, in order."""
-    found = _shop_days(shops, there, is_daily=False).sql(dialect=DIALECT)
+def _put(rows: exp.Query, table: exp.Table, alias: str) -> None:
+    """Put rows in a table's place, under an alias, with what is said of it: in `from (a join b)` the join is a's."""
+    found = rows.copy().subquery(alias)
+    said = {name: value for name, value in table.args.items() if value and name not in {"this", "db", "catalog"}}
+    table.replace(found)
+    for name, value in said.items():
+        found.set(name, value)
+
+
+def gaps_of(shops: Sequence[ShopOfMarts], there: There, part: Days | None = None) -> str:
+    """Return a statement that selects `shop` and `day` of each day that is over and that a shop lacks, in order.
+
+    Args:
+        shops: The shops.
+        there: Which tables have been made.
+        part: Only from the first of these days to the last one.
+    """
+    within = None if part is None else (f"'{part.first}'", f"'{part.last}'")
+    found = _shop_days(shops, there, within).sql(dialect=DIALECT)
     return f"select shop, day from ({found}) as days where gap is not null order by shop, day"
 
 
@@ -169,36 +217,46 @@ def _rows(place: Place, shops: Sequence[ShopOfMarts], there: There) -> exp.Query
     return _parsed(" union all ".join(parts) or f"select {nothing} where false")
 
 
-def _shop_days(shops: Sequence[ShopOfMarts], there: There, *, is_daily: bool) -> exp.Query:
+def _shop_days(shops: Sequence[ShopOfMarts], there: There, within: tuple[str, str] | None) -> exp.Query:
     """Return each shop's days up to its own yesterday, held against the book of its revenue.
 
-    A shop's days begin with the first that it has loaded, or, where it has none, with the first of all shops.
+    Only days are made that lie within two of them, given as SQL. A shop's days begin with the first that it has loaded,
+    or, where it has none, with the first of all shops.
     """
-    books = {
-        shop: f"select day, as_of from {shop.in_sql(BOOK)} where table_name = '{REVENUE}'"
-        if (shop.namespace, BOOK) in there
-        else "select cast(null as date) as day, cast(null as timestamptz) as as_of where false"
-        for shop in shops
-    }
-    every = " union all ".join(books.values())
-    parts = [_days_of(shop, book, every, is_daily=is_daily) for shop, book in books.items()]
-    return _parsed(" union all ".join(parts))
+    first, last = within or ("null", "null")
+    return _parsed(
+        f"with spans as ({' union all '.join(_span(shop, there) for shop in shops)}), "
+        "bounds as (select shop, greatest(first_day, coalesce(loaded, min(loaded) over ()), "
+        f"cast({first} as date)) as first_day, least(last_day, cast({last} as date)) as last_day from spans) "
+        + " union all ".join(_days_of(shop, there) for shop in shops)
+    )
 
 
-def _days_of(shop: ShopOfMarts, book: str, every: str, *, is_daily: bool) -> str:
-    loaded = f"coalesce((select min(day) from ({book}) as own), (select min(day) from ({every}) as others))"
-    firsts = [f"cast('{shop.first_day}' as timestamp)", f"cast({loaded} as timestamp)"]
-    lasts = [f"date_trunc('day', now() at time zone {_literal(shop.timezone)}) - interval '1 day'"]
+def _span(shop: ShopOfMarts, there: There) -> str:
+    """Select a shop's first day, the first that it has loaded, and its last one, which is over."""
+    loaded = f"(select min(day) from {shop.in_sql(BOOK)} where table_name = '{REVENUE}')"
+    if (shop.namespace, BOOK) not in there:
+        loaded = "cast(null as date)"
+    last = f"cast(date_trunc('day', now() at time zone {_literal(shop.timezone)}) - interval '1 day' as date)"
     if shop.last_day is not None:
-        lasts.append(f"cast('{shop.last_day}' as timestamp)")
-    if is_daily:
-        firsts.append(f"cast(:{FIRST_DAY} as timestamp)")
-        lasts.append(f"cast(:{LAST_DAY} as timestamp)")
+        last = f"least({last}, cast('{shop.last_day}' as date))"
+    return (
+        f"select {_literal(shop.name)} as shop, cast('{shop.first_day}' as date) as first_day, {loaded} as loaded, "
+        f"{last} as last_day"
+    )
+
+
+def _days_of(shop: ShopOfMarts, there: There) -> str:
+    # A join for each shop: one over the books of all of them is made by looking through these for every day.
+    book = f"select day, as_of from {shop.in_sql(BOOK)} where table_name = '{REVENUE}'"
+    if (shop.namespace, BOOK) not in there:
+        book = "select cast(null as date) as day, cast(null as timestamptz) as as_of where false"
     return (
         f"select {_literal(shop.name)} as {SHOP}, cast(series as date) as day, {_literal(shop.currency)} as "
         f"{CURRENCY}, book.as_of, case when book.day is null then 'not loaded' end as gap "
-        f"from generate_series(greatest({', '.join(firsts)}), least({', '.join(lasts)}), interval '1 day') "
-        f"as days(series) left join ({book}) as book on book.day = cast(series as date)"
+        f"from bounds cross join lateral generate_series(cast(bounds.first_day as timestamp), "
+        "cast(bounds.last_day as timestamp), interval '1 day') as days(series) "
+        f"left join ({book}) as book on book.day = cast(series as date) where bounds.shop = {_literal(shop.name)}"
     )
 
 

@@ -115,10 +115,9 @@ def _mart_asset(
     lacks_none = dg.AssetCheckSpec(NO_GAPS, asset=key, description="Every shop has every day of the run that is over.")
 
     def mart_of_all_shops(context: dg.AssetExecutionContext, database: DatabaseResource) -> Iterator[Any]:
-        found = gaps(database.database(), installation.shops_of_marts)
         days = days_of(context.partition_keys) if mart.is_daily else None
+        lacking = gaps(database.database(), installation.shops_of_marts, days)
         yield dg.Output(mart)
-        lacking = {shop: Days.of(day for day in those if days is None or day in days) for shop, those in found.items()}
         yield _result(key, lacking)
 
     asset: Callable[[Any], dg.AssetsDefinition] = dg.asset(
