@@ -157,6 +157,10 @@ class FileRefusedError(PermanentError):
         self.path, self.line = path, line
 
 
+class FileUnreachableError(FileRefusedError):
+    """A file is not there any more, or may not be read: at the next look it may be, without a change of it."""
+
+
 class EmptyFileError(FileRefusedError):
     """A file has no content at all."""
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from analytics_pipeline.errors import (
     FileRefusedError,
+    FileUnreachableError,
     FolderRefusedError,
     FolderUnavailableError,
     GrowingFileError,
@@ -81,10 +82,10 @@ def look(database: Database, shop: Shop, *, now: datetime | None = None) -> Look
         if folder is None:
             return seen
         there = {name: found_files(folder, listed) for name, listed in file_lists(shop).items()}
+        _Looking(database, shop, seen, now or datetime.now(UTC)).at(there)
     except (FolderRefusedError, FolderUnavailableError) as error:
         note_look(database, {"files": 0, "taken": 0, "refused": 0, "waiting": 0, "fault": str(error)})
         raise
-    _Looking(database, shop, seen, now or datetime.now(UTC)).at(there)
     counts = {"files": seen.files, "taken": seen.taken, "refused": len(seen.refused), "waiting": len(seen.waiting)}
     note_look(database, {**counts, "fault": None})
     return seen
@@ -144,12 +145,15 @@ class _Looking:
         try:
             inner = members(found, listed)
         except FileRefusedError as error:
-            self._leave(taking, facts, REFUSED, str(error), read_by)
+            self._refuse(taking, facts, error, read_by)
             return
         for one in inner:
             member = replace(facts, path=one.path, bytes=one.size)
             self._read(taking, member, one)
-        taking.has_only(name, found.outer, [one.path for one in inner])
+        paths = [one.path for one in inner]
+        was_zip = any(one.path not in paths for one in self._stored.get((name, found.outer), []))
+        if was_zip or paths != [found.outer]:
+            taking.has_only(name, found.outer, paths)
 
     def _read(self, taking: TakingIn, facts: FileFacts, found: Found) -> None:
         """Read a file and take it in."""
@@ -162,10 +166,16 @@ class _Looking:
         except GrowingFileError as error:
             self._leave(taking, facts, WAITING, str(error))
         except FileRefusedError as error:
-            self._leave(taking, facts, REFUSED, str(error), read_by)
+            self._refuse(taking, facts, error, read_by)
         else:
             self._seen.outcomes[outcome] += 1
             self._seen.rows += read.rows
+
+    def _refuse(self, taking: TakingIn, facts: FileFacts, error: FileRefusedError, read_by: str) -> None:
+        """Note a refused file; one that could not be reached is tried again by each look, unchanged as it may be."""
+        if isinstance(error, FileUnreachableError):
+            facts = replace(facts, version="")
+        self._leave(taking, facts, REFUSED, str(error), read_by)
 
     def _leave(self, taking: TakingIn, facts: FileFacts, state: str, fault: str, read_by: str | None = None) -> None:
         taking.leave(facts, state, fault, read_by)

@@ -235,6 +235,35 @@ def test_a_growing_a_refused_and_an_unfinished_file_stop_no_other_one(with_ids: 
     assert with_ids.look().outcomes == {"known": 1}
 
 
+def test_a_file_that_could_not_be_reached_is_read_once_it_can_be_though_it_did_not_change(
+    with_ids: FileShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_ids.write("a.csv", LINES)
+    with_ids.write("b.csv", [LINES[0], LINES[3]])
+    away = with_ids.folder.with_name("away")
+    read = FileBatches.__iter__
+
+    def vanishing(batches: FileBatches) -> Iterator[object]:
+        yield from read(batches)
+        with_ids.folder.rename(away)
+
+    monkeypatch.setattr(FileBatches, "__iter__", vanishing)
+    assert list(with_ids.look().refused) == ["b.csv"]
+    monkeypatch.setattr(FileBatches, "__iter__", read)
+    away.rename(with_ids.folder)
+    again = with_ids.look()
+    assert (again.refused, with_ids.states()) == ({}, {"a.csv": "taken", "b.csv": "taken"})
+
+
+@pytest.mark.parametrize("target", ["nowhere", "link.csv"])
+def test_a_link_that_leads_nowhere_is_refused_by_name_and_stops_no_other_file(with_ids: FileShop, target: str) -> None:
+    with_ids.write("a.csv", LINES)
+    (with_ids.folder / "link.csv").symlink_to(target)
+    os.mkfifo(with_ids.folder / "pipe.csv")
+    seen = with_ids.look()
+    assert (seen.taken, list(seen.refused), with_ids.states()["link.csv"]) == (1, ["link.csv"], "refused")
+
+
 def test_days_that_only_a_refused_file_may_have_are_not_read_as_days_without_orders(with_ids: FileShop) -> None:
     with_ids.write("good.csv", LINES[:3])
     with_ids.write("bad.csv", [LINES[0].replace("sku", "article"), LINES[3]])

@@ -8,7 +8,7 @@ from typing import IO, cast
 
 from pyarrow import fs
 
-from analytics_pipeline.errors import FileRefusedError, FolderRefusedError, FolderUnavailableError, SettingsError
+from analytics_pipeline.errors import FileUnreachableError, FolderRefusedError, FolderUnavailableError, SettingsError
 from analytics_pipeline.sources.files.finding import Found, is_unfinished, name_matcher
 
 SCHEME = "s3://"
@@ -70,7 +70,7 @@ class Bucket:
         with self._faults(path):
             info = self._files.get_file_info(f"{self._root}/{path}")
         if info.type != fs.FileType.File:
-            raise FileRefusedError(f"is not there any more ({self})", path=path)
+            raise FileUnreachableError(f"is not there any more ({self})", path=path)
         return _version(info)
 
     @contextmanager
@@ -79,7 +79,7 @@ class Bucket:
         try:
             yield
         except FileNotFoundError:
-            raise FileRefusedError(f"is not there any more ({self})", path=path) from None
+            raise FileUnreachableError(f"is not there any more ({self})", path=path) from None
         except OSError as error:
             found = _REASON.search(str(error))
             reason = (found[1] or found[2]) if found else type(error).__name__

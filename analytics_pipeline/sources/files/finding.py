@@ -3,6 +3,7 @@
 Hidden files and those that programs write until they are done (`.part`, `~`) are no files here.
 """
 
+import errno
 import os
 import re
 import stat
@@ -14,7 +15,13 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Protocol
 
-from analytics_pipeline.errors import FileRefusedError, FolderRefusedError, FolderUnavailableError, UnsafeFileError
+from analytics_pipeline.errors import (
+    FileRefusedError,
+    FileUnreachableError,
+    FolderRefusedError,
+    FolderUnavailableError,
+    UnsafeFileError,
+)
 
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".download", ".filepart", ".swp", "~")
 """Ends of the names of files that are being written."""
@@ -91,14 +98,28 @@ class LocalFolder:
         return str(self._root)
 
     def list(self, pattern: str) -> list[Found]:
-        """See `Folder`; what is no plain file is passed over, and so is one that vanishes meanwhile."""
+        """See `Folder`; what is no plain file is passed over, and so is one that vanishes meanwhile.
+
+        A link that leads nowhere is listed, so that opening it says so.
+        """
         fits = name_matcher(pattern)
         found = []
         for name in self._names(deepest(pattern)):
-            if fits(name) and not is_unfinished(name):
-                with suppress(FileRefusedError):
-                    found.append(self.at(name))
+            if not fits(name) or is_unfinished(name):
+                continue
+            try:
+                found.append(self.at(name))
+            except FileRefusedError:
+                found += self._dead_links(name)
         return sorted(found, key=lambda one: one.path)
+
+    def _dead_links(self, name: str) -> Iterator[Found]:
+        """The link of that name that leads to nothing, if it is one."""
+        path = self._root / name
+        if path.is_symlink() and not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for a link to itself
+            with suppress(OSError):
+                state = path.lstat()
+                yield Found(name, 0, datetime.fromtimestamp(state.st_mtime, UTC), _version(state), self)
 
     def at(self, name: str) -> Found:
         """The file of that name.
@@ -155,9 +176,11 @@ class _Faults:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, RuntimeError) or (isinstance(error, OSError) and error.errno == errno.ELOOP):
+            raise FileUnreachableError("is a link that leads to itself", path=self._path) from None
         if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError | NotADirectoryError):
             fault = "is not there any more" if isinstance(error, FileNotFoundError) else "may not be read"
-            raise FileRefusedError(f"{fault} ({self._root})", path=self._path) from None
+            raise FileUnreachableError(f"{fault} ({self._root})", path=self._path) from None
         if isinstance(error, OSError):
             raise FolderUnavailableError(_of_folder(self._root, error)) from None
 
