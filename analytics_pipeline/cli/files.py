@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from analytics_pipeline.history.file_facts import FilesStored, files_stored
+from analytics_pipeline.history.file_facts import GONE_REMEDY, FilesStored, files_stored
 from analytics_pipeline.history.files import StoredFile
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.files.records import file_lists
@@ -27,7 +27,10 @@ def file_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str]:
     yield from _listed("REFUSED", stored.refused)
     yield from _listed("waiting", stored.waiting)
     read_by = {name: described_reading(shop, listed) for name, listed in file_lists(shop).items()}
-    yield from _listed("gone, and read by an earlier description", stored.read_otherwise(read_by))
+    otherwise = stored.read_otherwise(read_by)
+    yield from _listed("gone, and read by an earlier description", otherwise)
+    if otherwise:
+        yield f"             {GONE_REMEDY}"
     yield from _outside(stored, shop)
 
 

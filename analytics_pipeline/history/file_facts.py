@@ -11,6 +11,9 @@ from analytics_pipeline.tables.files import FILE_LOOKS, FILE_RECORDS, FILES, KNO
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
 
+GONE_REMEDY = "it stays as it was read; to have it read by the description of now, put it back for one look"
+"""What to do about a file that is gone and was read by an earlier description."""
+
 
 @dataclass(frozen=True)
 class Outside:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from analytics_pipeline.cli.files import file_lines
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import FolderRefusedError
 from analytics_pipeline.history.file_facts import files_stored
@@ -337,6 +338,11 @@ def test_files_are_read_again_where_the_description_reads_them_otherwise(with_id
     with_ids.look()
     stored = files_stored(with_ids.database, with_ids.shop, database_clock(with_ids.database))
     assert [one.path for one in stored.read_otherwise({"orders": "other"})] == ["a.csv"]
+    told = list(file_lines(with_ids.database, with_ids.shop, database_clock(with_ids.database)))
+    assert told[-2:] == [
+        "             gone, and read by an earlier description: a.csv",
+        "             it stays as it was read; to have it read by the description of now, put it back for one look",
+    ]
 
 
 def test_rows_of_days_that_the_shop_does_not_have_are_told_and_kept(with_ids: FileShop) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from analytics_pipeline.history.file_facts import FilesStored, files_stored
+from analytics_pipeline.history.file_facts import GONE_REMEDY, FilesStored, files_stored
 from analytics_pipeline.history.files import StoredFile
 from analytics_pipeline.orchestration.assets.publish import shown
 from analytics_pipeline.shop.spec import Shop
@@ -63,6 +63,7 @@ def _taken_in(stored: FilesStored, read_by: dict[str, str]) -> dg.AssetCheckResu
     }
     if otherwise:
         figures["gone_and_read_by_an_earlier_description"] = _named(otherwise)
+        figures["remedy"] = GONE_REMEDY
     notes = [f"{one.path}: {note}" for one in stored.files for note in one.notes]
     if notes:
         figures["notes"] = _some(notes)
