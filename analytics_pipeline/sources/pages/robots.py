@@ -1,11 +1,15 @@
 """What a shop's robots.txt says to this program: which paths, how slowly, and where the sitemaps are. Pure."""
 
+import codecs
+import re
 from functools import cached_property
 
 from protego import Protego
 
 MOST_BYTES = 500 * 1024
 """Of a longer file the rest is not read, as RFC 9309 allows."""
+_VERSION = re.compile(r"^([ \t]*user-agent[ \t]*:[ \t]*[a-z_-]+)/[^\s#]*", re.IGNORECASE | re.MULTILINE)
+"""A name with a version, as programs name themselves, and whoever copies that; rules are for the name."""
 
 
 class Robots:
@@ -18,12 +22,13 @@ class Robots:
     def __init__(self, text: str, token: str) -> None:
         """Takes the file's text and the name; an empty text allows everything."""
         self.is_there = bool(text.strip())
-        self._rules, self._token = Protego.parse(text), token
+        self._rules, self._token = Protego.parse(_VERSION.sub(r"\1", text)), token
 
     @classmethod
     def of(cls, body: bytes, token: str) -> "Robots":
-        """The rules of a file as it came."""
-        return cls(body[:MOST_BYTES].decode("utf-8-sig", "replace"), token)
+        """The rules of a file as it came; it should be UTF-8."""
+        encoding = "utf-16" if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
+        return cls(body[:MOST_BYTES].decode(encoding, "replace"), token)
 
     def allows(self, url: str) -> bool:
         """Whether a URL may be asked for; of robots.txt itself there is no question."""

@@ -183,7 +183,7 @@ def _records(nodes: list[Node], url: str, record: Literal["product", "variant"])
     """The products among the objects of a page that are its own, or their variants."""
     by_id = {node["@id"]: node for node in nodes if isinstance(node.get("@id"), str) and not _is_reference(node)}
     products = [node for node in nodes if _types(node) & _PRODUCTS and not _is_reference(node)]
-    whole = [_with_variants(product, by_id) for product in products]
+    whole = [_with_offers(_with_variants(product, by_id), by_id) for product in products]
     within = {id(variant) for product in whole for variant in _listed(product.get(_VARIANTS))}
     alone = [one for product, one in zip(products, whole, strict=True) if id(product) not in within]
     own = _own(alone, url)
@@ -198,6 +198,15 @@ def _with_variants(product: Node, by_id: Mapping[str, Node]) -> Node:
     # Each once: a page of a megabyte could name a large one ten thousand times.
     variants = {id(one): one for one in (_resolved(entry, by_id) for entry in _listed(product[_VARIANTS]))}
     return {**product, _VARIANTS: list(variants.values())}
+
+
+def _with_offers(product: Node, by_id: Mapping[str, Node]) -> Node:
+    """A product whose offers are in it, and not named by their ids alone."""
+    named = _listed(product.get("offers"))
+    if not any(_is_reference(one) for one in named):
+        return product
+    offers = {id(one): one for one in (_resolved(entry, by_id) for entry in named)}
+    return {**product, "offers": list(offers.values())}
 
 
 def _variants(product: Node, by_id: Mapping[str, Node]) -> Iterator[Node]:

@@ -82,6 +82,21 @@ def test_without_robots_txt_everything_is_allowed(status: int, page_shop: PageSh
     assert crawl().ids == ["S1", "S2", "S3"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"User-agent: *\nDisallow:\n\nUser-agent: analytics-pipeline/0.1.0 # by name and version\nDisallow: /p/\n",
+        "User-agent: *\nDisallow: /p/\n".encode("utf-16"),
+        b"\xef\xbb\xbfUSER-AGENT:*\rDISALLOW:/p/ # all\r",
+        b"User-agent: *\nDisallow: /p/\n" + b"# much\n" * 100_000 + b"Allow: /p/\n",
+    ],
+)
+def test_robots_txt_is_obeyed_however_it_is_written(body: bytes, page_shop: PageShop, crawl: Crawls) -> None:
+    page_shop.routes["/robots.txt"] = lambda _: Reply(body)
+    assert set(crawl().states().values()) == {"forbidden"}
+    assert page_shop.asked() == ["/robots.txt", "/sitemap.xml"]
+
+
 def test_a_crawl_delay_beyond_a_run_is_obeyed_by_asking_nothing(page_shop: PageShop, crawl: Crawls) -> None:
     page_shop.robots = "User-agent: *\nCrawl-delay: 86400"
     assert "asks for 86400 s between two requests" in str(crawl().crawl.fault)

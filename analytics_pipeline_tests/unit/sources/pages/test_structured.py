@@ -50,6 +50,13 @@ def test_a_product_is_found_however_it_is_put(script: str) -> None:
     assert (skus(found), found.faults) == (["S1"], ())
 
 
+def test_offers_that_are_named_by_their_ids_are_put_into_the_product() -> None:
+    offer = {"@id": "#o", "@type": "Offer", "price": "7.50", "priceCurrency": "EUR"}
+    for offers in ({"@id": "#o"}, [{"@id": "#o"}] * 3):
+        (record,) = found_on(html({"@graph": [product(offers=offers), offer]})).products
+        assert (record["offers"], record["_price"]) == ([offer], "7.50")
+
+
 def test_a_script_that_is_broken_stops_no_other() -> None:
     assert skus(found_on(html('{"@type": "Product", "sku": ', product("S2")))) == ["S2"]
 
