@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 WITHOUT_MARTS = ("raw", "clean")
 """Jobs that compute no mart."""
+AS_THEY_ARE = "as the shops have their days"
 
 
 def compute_of_all_shops(settings: Settings, *, job: str = "", is_planned: bool = False, **_: object) -> Answer | None:
@@ -85,7 +86,7 @@ def show_all_shops(settings: Settings, **_: object) -> None:
         click.echo(f"UNDESCRIBED  {line}")
     for mart in marts_of_all_shops(database, installation):
         state = f"{counted(mart['days'], 'day')} to be computed: analytics-pipeline run"
-        click.echo(f"mart         {mart['mart']}: {state if mart['days'] else 'as the shops have their days'}")
+        click.echo(f"mart         {mart['mart']}: {state if mart['days'] else AS_THEY_ARE}")
     if installation.marts:
         for line in _gap_lines(database, installation):
             click.echo(line)
@@ -104,7 +105,9 @@ def plan_all_shops(settings: Settings, *, is_json: bool, **_: object) -> Answer:
             some = (
                 f"{counted(mart['days'], 'day')}, {mart['first_day']} to {mart['last_day']}, which a shop has written"
             )
-            click.echo(f"anew         {mart['mart']}: {some if mart['days'] else 'nothing, it is as the shops are'}")
+            click.echo(
+                f"{'anew' if mart['days'] else 'marts':12} {mart['mart']}: {some if mart['days'] else AS_THEY_ARE}"
+            )
     return Answer({"broken": broken, "marts": marts} if is_json else None, PENDING if is_pending else 0)
 
 

@@ -21,7 +21,7 @@ from analytics_pipeline.orchestration.assets.marts import description_of
 from analytics_pipeline.orchestration.namespaces import LINEAGE, key_in
 from analytics_pipeline.orchestration.partitions import days_of, partitions_of_all_shops
 from analytics_pipeline.orchestration.resources import DatabaseResource
-from analytics_pipeline.orchestration.running import days_in_flight_of, range_tags
+from analytics_pipeline.orchestration.running import days_in_flight_of, end_dead_runs, range_tags
 from analytics_pipeline.tables.all_shops import SHOP_DAYS
 from analytics_pipeline.warehouse.connection import Database
 
@@ -54,6 +54,7 @@ def build_all_shops(installation: Installation) -> dg.Definitions:
     )
     def sensor(context: dg.SensorEvaluationContext, database: DatabaseResource) -> dg.SensorResult | dg.SkipReason:
         stored = database.database()
+        end_dead_runs(context.instance)
         if days_in_flight_of(context.instance, ALL_SHOPS):
             return dg.SkipReason("A run of them is under way.")
         if (failed_at := _failed_lately(context.instance)) is not None:

@@ -136,6 +136,8 @@ def test_what_is_a_gap_changes_with_the_first_day_that_a_shop_has_loaded(
     assert american_days() == [(LAST, None)]
     written(database, "us", OPENED)
     assert american_days() == [(OPENED, None), (between, gap), (LAST, None)]
+    written(database, "us", OPENED.replace(day=1))  # before its first_day, which was moved: there is no such partition
+    assert stale_ranges(database, installation) == []
 
 
 WHOLE = """-- How many days each shop has.

@@ -7,7 +7,7 @@ import dagster as dg
 import pytest
 
 from analytics_pipeline.days import Days
-from analytics_pipeline.orchestration.partitions import daily_partitions, days_of
+from analytics_pipeline.orchestration.partitions import daily_partitions, days_of, partitions_of_all_shops
 from analytics_pipeline.shop.calendar import last_complete_day
 from analytics_pipeline.shop.spec import Shop, load_shop
 
@@ -83,3 +83,15 @@ def test_the_partitions_are_those_of_dagster_and_are_listed_once_a_day(shop: Sho
         given.clear()
         assert partitions.get_partition_keys(moments[-1]) == expected[-1]
     assert len(expected[-1]) > len(expected[0]) == 0
+
+
+@pytest.mark.parametrize(("is_intraday", "last"), [(False, "2026-11-26"), (True, "2026-11-27")])
+def test_marts_over_all_shops_have_every_day_that_a_shop_far_east_may_write(
+    shop: Shop, last: str, *, is_intraday: bool
+) -> None:
+    eastern = shop.model_copy(update={"timezone": "Pacific/Auckland", "intraday": is_intraday})
+    now = datetime(2026, 11, 26, 13, tzinfo=UTC)  # the 27th in Auckland, whose yesterday is the 26th
+
+    keys = partitions_of_all_shops([shop, eastern]).get_partition_keys(now)
+
+    assert keys[-1] == last
