@@ -15,9 +15,12 @@ import pyarrow as pa
 from analytics_pipeline.cli.children import ask_for_children
 from analytics_pipeline.days import Days
 from analytics_pipeline.decoding.mapping import compile_path, decode
+from analytics_pipeline.profile.columns import columns_read
 from analytics_pipeline.profile.fields import Field, FieldProfile
 from analytics_pipeline.profile.mapped import expressions_of, mapped_paths, personal_paths
 from analytics_pipeline.profile.unfound import Unfound, unfound
+from analytics_pipeline.shop.files import ROWS, UNREADABLE, FileList
+from analytics_pipeline.shop.reading import OWN_COLUMNS
 from analytics_pipeline.shop.spec import Records, Shop
 from analytics_pipeline.sources.api import ApiSource
 from analytics_pipeline.sources.records import Records as Read
@@ -234,7 +237,14 @@ def _unfound(endpoint: Records, profile: FieldProfile) -> tuple[Unfound, ...]:
 
 def _unmapped(endpoint: Records, profile: FieldProfile) -> tuple[Field, ...]:
     read = mapped_paths(endpoint)
-    return tuple(one for one in profile.fields() if one.path not in read and one.json_type not in HOLDERS)
+    found = (one for one in profile.fields() if one.path not in read and one.json_type not in HOLDERS)
+    return tuple(one for one in found if not isinstance(endpoint, FileList) or not _is_of_rows(one.path, endpoint))
+
+
+def _is_of_rows(path: str, listed: FileList) -> bool:
+    """Whether a path of a record that is made of rows names no column that nothing reads, or names it once more."""
+    name, *rest = path.split(".")
+    return name in {*OWN_COLUMNS, *columns_read(listed)} or name.startswith(f"{ROWS}[") or UNREADABLE in rest
 
 
 def _values_of_orders(shop: Shop, documents: Sequence[object]) -> Columns:

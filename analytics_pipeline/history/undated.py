@@ -85,7 +85,7 @@ def undated_line(database: Database) -> list[str]:
     if not rows["held"] and not rows["excluded"]:
         return []
     left_out = f", {rows['excluded']} left out by a rule" if rows["excluded"] else ""
-    message = f"{rows['held']} orders in quarantine whose day cannot be read{left_out}"
+    message = f"{rows['held']} order{'' if rows['held'] == 1 else 's'} in quarantine whose day cannot be read{left_out}"
     return [f"no day       {message}, the first seen {rows['since']:%Y-%m-%d}: analytics-pipeline quarantine list"]
 
 

@@ -34,7 +34,17 @@ def test_init_from_a_file_writes_a_description_and_says_what_is_unsure(folder: P
     assert "12 rows not: the value is no number as `numbers` describes it" in made.output
     assert "11 rows not: the line repeats the header" in made.output
     assert "`analytics-pipeline shop check sales-raw`" in made.output
+    assert "`analytics-pipeline run --shop sales-raw --from 2026-01-03`" in made.output
     assert (folder / "shop.schema.json").exists()
+
+
+def test_a_preview_names_columns_that_nothing_reads_and_nothing_that_the_project_adds(folder: Path) -> None:
+    (folder / "incoming" / "sales.csv").write_text("date,customer_id,price,quantity,note\n2026-01-03,17,1.5,2,x\n")
+    assert call("shop", "init", "--from-file", "incoming/sales.csv").exit_code == 0
+    shown = call("shop", "preview", "sales")
+    assert shown.exit_code == 0, shown.output
+    unread = shown.output.partition("Not read by the description")[2].split("\n\n")[0]
+    assert [line.split()[0] for line in unread.splitlines()[1:] if line.strip()] == ["note"]
 
 
 def test_init_from_a_file_takes_another_name_and_a_folder_elsewhere_and_writes_over_nothing(

@@ -64,7 +64,9 @@ def command(name: str | None, like: str | None, file: Path | None) -> None:
             click.echo(f"It reads from the environment or .env: {', '.join(variables)}")
     else:
         show_reading(path, file)
-        click.echo(f"Next: look over it, then `analytics-pipeline shop check {name}` and `run --shop {name}`.")
+        first_day = load_shop(path).first_day
+        click.echo(f"Next: look over it, then `analytics-pipeline shop check {name}` and, for all its days,")
+        click.echo(f"`analytics-pipeline run --shop {name} --from {first_day}`.")
 
 
 def description_of(name: str, like: str | None) -> str:

@@ -133,7 +133,9 @@ class DirectSource:
             raise FolderRefusedError(f"the folder {folder} has no file of orders: none is called {patterns}")
         now, settle = datetime.now(UTC), self.shop.files.settle_seconds if self.shop.files else 0
         fresh = [one.path for files in found.values() for one in files if not one.is_settled(now, settle)]
-        counts = ", ".join(f"{len(files)} files of {name}" for name, files in found.items())
+        counts = ", ".join(
+            f"{len(files)} file{'' if len(files) == 1 else 's'} of {name}" for name, files in found.items()
+        )
         notes = (f"not complete yet, and left for the next look: {', '.join(fresh)}",) if fresh else ()
         absent = [f"no file of {name}" for name, files in found.items() if not files]
         return SourceCheck(f"{folder} has {counts}", (*notes, *absent))
