@@ -8,6 +8,7 @@ import csv
 import gzip
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -24,7 +25,7 @@ import yaml
 from analytics_pipeline.warehouse.connection import Database
 from analytics_pipeline.warehouse.slices import query
 from analytics_pipeline_tests.conftest import content_hash
-from analytics_pipeline_tests.integration.command_line import run
+from analytics_pipeline_tests.integration.command_line import MODULE, environment
 from analytics_pipeline_tests.integration.test_real_shop import (
     DESCRIPTION,
     KEY,
@@ -60,7 +61,14 @@ class Shop:
     def run(self, command: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> float:
         """Run a command, and return how many seconds it took."""
         before = time.monotonic()
-        done = run(command, "--shop", str(self.description), *arguments, folder=self.folder, **self.settings)
+        done = subprocess.run(
+            [*MODULE, command, "--shop", str(self.description), *arguments],
+            cwd=self.folder,
+            env=environment(**self.settings),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
         assert done.returncode in codes, done.stdout + done.stderr
         return time.monotonic() - before
 
