@@ -17,6 +17,7 @@ import msgspec
 from analytics_pipeline.decoding.mapping import compile_path, decode, id_text
 from analytics_pipeline.profile.columns import joins_rows
 from analytics_pipeline.shop.files import FILE, LINE, ROWS, UNREADABLE, FileOrders
+from analytics_pipeline.transforms.file_lines import LineOrder
 
 Row = dict[str, Any]
 EXAMPLES = 5
@@ -93,7 +94,7 @@ class OrderJoins:
     def __init__(self, orders: FileOrders) -> None:
         """Take the description, which names the id of a line."""
         self._orders = orders
-        self._joins = joins_rows(orders)
+        self._joins, self._order = joins_rows(orders), LineOrder(orders)
         line_id = orders.lines.fields.line_id
         self._line_id: Callable[..., object] | None = compile_path(line_id, 1) if line_id else None
 
@@ -107,7 +108,7 @@ class OrderJoins:
         versions = [[_document(one) for one in part] for part in parts]
         listed = [self._lines(documents) for documents in versions]
         if len(versions) == 1 or self._orders.whole_orders:
-            record = self._record(versions[-1], listed[-1])
+            record = self._record(versions[-1], self._in_order(listed[-1]))
             return JoinedOrder([(day, record)], len(listed[-1]), sum(map(len, listed[:-1])), len(versions))
         lines: dict[object, _Line] = {}
         replaced, lacks = 0, False
@@ -119,7 +120,7 @@ class OrderJoins:
             lines |= {
                 name: replace(one, place=min(one.place, lines.get(name, one).place)) for name, one in found.items()
             }
-        ordered = sorted(lines.values(), key=attrgetter("place"))
+        ordered = self._in_order(sorted(lines.values(), key=attrgetter("place")))
         return JoinedOrder(
             [(day, self._record(versions[-1], ordered))], len(lines), replaced, len(versions), lacks=lacks
         )
@@ -136,6 +137,11 @@ class OrderJoins:
             for document in documents
             for row in document[ROWS]
         ]
+
+    def _in_order(self, lines: Sequence[_Line]) -> Sequence[_Line]:
+        """Return lines in the order of their ids, where these say one."""
+        places = self._order.places([one.row for one in lines])
+        return lines if places is None else [lines[place] for place in places]
 
     def _named(self, lines: Sequence[_Line]) -> dict[object, _Line]:
         """Return the lines of one file by what tells them from each other."""

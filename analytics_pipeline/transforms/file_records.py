@@ -15,8 +15,6 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from analytics_pipeline.days import business_day
@@ -25,7 +23,8 @@ from analytics_pipeline.profile.columns import columns_of_rows, columns_read, jo
 from analytics_pipeline.shop.files import FILE, LINE, ROWS, UNREADABLE, FileList, FileOrders
 from analytics_pipeline.shop.reading import Reading
 from analytics_pipeline.shop.spec import Shop
-from analytics_pipeline.tables.files import FILE_RECORDS
+from analytics_pipeline.transforms.file_batch import RecordsOfFile
+from analytics_pipeline.transforms.file_lines import LineOrder
 
 Row = dict[str, Any]
 TEXT = "_text"
@@ -34,9 +33,6 @@ DIGEST_BYTES = 16
 MOST_WAITING = 50_000
 """Rows of an order that is not over with a chunk; an order of more of them is in parts."""
 _STAMPS_KEPT = 4096
-_OF_THE_FILE = ("list_name", "file_id", "path", "modified_at")
-RECORDS_SCHEMA = pa.schema([column for column in FILE_RECORDS.arrow_schema if column.name not in _OF_THE_FILE])
-"""Columns of what is made here: those of `ops.file_records` that the content of a file decides."""
 _encode = msgspec.json.Encoder(decimal_format="number", enc_hook=str).encode
 
 
@@ -118,6 +114,7 @@ def described_reading(shop: Shop, listed: FileList) -> str:
             "timezone": shop.timezone,
             "of_rows": None if of_rows is None else sorted(of_rows),
             "joins_rows": joins_rows(listed),
+            "line_id": listed.lines.fields.line_id,
         }
     return blake2b(json.dumps(said, sort_keys=True).encode(), digest_size=DIGEST_BYTES).hexdigest()
 
@@ -161,6 +158,7 @@ class FileRecords:
         self._file = _encode(path)
         self._is_of_orders = isinstance(listed, FileOrders)
         self._joins = isinstance(listed, FileOrders) and joins_rows(listed)
+        self._order = LineOrder(listed) if isinstance(listed, FileOrders) else None
         self._id = compile_path(_id_path(listed)) if not isinstance(listed, FileOrders) or listed.has_ids else None
         self._created_at = compile_path(listed.fields.created_at) if isinstance(listed, FileOrders) else None
         self._day = _kept_stamps(shop, listed)
@@ -170,7 +168,7 @@ class FileRecords:
 
     def take(self, rows: Sequence[Row], lines: Sequence[int], faults: Iterable[UnreadableRow] = ()) -> pa.RecordBatch:
         """Return the records of a chunk, as `RECORDS_SCHEMA`; the last order of it may go on in the next one."""
-        out = _Records()
+        out = RecordsOfFile()
         for fault in faults if self._is_of_orders else ():
             self.read.rows_unreadable += 1
             self._place(fault.row, fault.line, out)
@@ -182,7 +180,7 @@ class FileRecords:
         return out.batch()
 
     def _take_joined(
-        self, look_up: Callable[..., object], rows: Sequence[Row], lines: Sequence[int], out: "_Records"
+        self, look_up: Callable[..., object], rows: Sequence[Row], lines: Sequence[int], out: RecordsOfFile
     ) -> None:
         waiting, last = self._waiting, None
         for row, line in zip(rows, lines, strict=True):
@@ -204,13 +202,13 @@ class FileRecords:
 
     def end(self) -> pa.RecordBatch:
         """Return the records that are still open."""
-        out = _Records()
+        out = RecordsOfFile()
         for key, fragment in self._waiting.items():
             self._add(key, fragment, out)
         self._waiting.clear()
         return out.batch()
 
-    def _place(self, row: Row, line: int, out: "_Records") -> None:
+    def _place(self, row: Row, line: int, out: RecordsOfFile) -> None:
         """Put a row to those of its order, or make a record of it where it is one of its own."""
         key = self._key(row)
         if key is None:
@@ -229,12 +227,12 @@ class FileRecords:
         except ValueError:
             return None
 
-    def _add_alone(self, row: Row, line: int, out: "_Records") -> None:
+    def _add_alone(self, row: Row, line: int, out: RecordsOfFile) -> None:
         """Add a row that is a record of its own, by its content."""
         digest = blake2b(_encode(row), digest_size=DIGEST_BYTES).hexdigest()
         self._add(digest, _Fragment([row], [line]), out, is_by_content=True)
 
-    def _add(self, key: str, fragment: _Fragment, out: "_Records", *, is_by_content: bool = False) -> None:
+    def _add(self, key: str, fragment: _Fragment, out: RecordsOfFile, *, is_by_content: bool = False) -> None:
         rows, lines = fragment.rows, fragment.lines
         first = rows[0]
         if self._joins:
@@ -272,7 +270,10 @@ class FileRecords:
     def _joined(self, rows: Sequence[Row], lines: Sequence[int]) -> tuple[bytes, list[bytes]]:
         """Return the text of an order's record, and what is hashed of each of its rows."""
         first = rows[0]
-        texts, hashed = self._texts_of(rows)
+        places = self._order.places(rows) if self._order else None
+        if places is not None:
+            rows, lines = [rows[place] for place in places], [lines[place] for place in places]
+        texts, hashed = self._texts_of(first, rows)
         entries = b",".join(
             b'%b"%b":%d}' % (text[:-1] + b"," if text != b"{}" else b"{", LINE.encode(), line)
             for text, line in zip(texts, lines, strict=True)
@@ -283,17 +284,17 @@ class FileRecords:
         begin = text[:-1] + (b"," if top else b"")
         return b'%b"%b":%b,"%b":[%b]}' % (begin, FILE.encode(), self._file, ROWS.encode(), entries), hashed
 
-    def _texts_of(self, rows: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
+    def _texts_of(self, first: Row, rows: Sequence[Row]) -> tuple[list[bytes], list[bytes]]:
         """Return the text of each row under `rows`, and what is hashed of it.
 
-        Rows that equal the first one in all but what lines are made of have that alone.
+        Rows that equal the file's first one in all but what lines are made of have that alone.
         """
-        parts = self._parts_of(rows[0])
+        parts = self._parts_of(first)
         if parts is None:
             texts = [_encode(row) for row in rows]
             return texts, texts
         texts, hashed = [], []
-        common = parts.of_order(rows[0])
+        common = parts.of_order(first)
         head = _encode(common)
         for row in rows:
             try:
@@ -344,52 +345,3 @@ class _Parts:
         if len(row) < 2 or len(order) < 2:  # noqa: PLR2004 - itemgetter gives a tuple for two and more
             return None
         return cls(row, len(names), itemgetter(*row), itemgetter(*order))
-
-
-class _Records:
-    """Records on their way into a batch."""
-
-    def __init__(self) -> None:
-        self._heads: list[tuple[Any, ...]] = []
-        self._payloads: list[str | bytes] = []
-        self._contents: list[int] = []
-        self._hashed: list[bytes] = []
-        self._starts: list[tuple[int, int]] = []
-
-    def add(self, head: tuple[Any, ...], payload: str | bytes, content: int | Sequence[bytes]) -> None:
-        """Add a record; its content is a sum of hashes, or what is hashed of each row."""
-        if not isinstance(content, int):
-            self._starts.append((len(self._heads), len(self._hashed)))
-            self._hashed.extend(content)
-            content = 0
-        self._heads.append(head)
-        self._payloads.append(payload)
-        self._contents.append(content)
-
-    def batch(self) -> pa.RecordBatch:
-        """Return the batch."""
-        if not self._heads:
-            return pa.RecordBatch.from_pylist([], RECORDS_SCHEMA)
-        contents = np.array(self._contents, dtype=np.int64)
-        if self._starts:
-            places, starts = zip(*self._starts, strict=True)
-            found = _hashes(np.array(self._hashed, dtype=object))
-            contents[list(places)] = np.add.reduceat(found, np.array(starts)).view(np.int64)
-        line, key, is_by_content, day, rows = zip(*self._heads, strict=True)
-        columns = {
-            "line": line,
-            "record_key": key,
-            "is_by_content": is_by_content,
-            "day": day,
-            "rows": rows,
-            "content": contents,
-            "payload": self._payloads,
-        }
-        return pa.RecordBatch.from_arrays(
-            [pa.array(columns[column.name], column.type) for column in RECORDS_SCHEMA], schema=RECORDS_SCHEMA
-        )
-
-
-def _hashes(texts: Any) -> Any:  # noqa: ANN401 - numpy's arrays
-    """Return hashes of texts, which are the same in every process; sums of them do not depend on the texts' order."""
-    return pd.util.hash_array(texts, categorize=False)
