@@ -41,8 +41,13 @@ from analytics_pipeline.sources.files.types import plain_value
 CHUNK = 5_000
 _BROKEN = (zipfile.BadZipFile, LookupError, ValueError, ParseError, EOFError, OSError, TypeError, AttributeError)
 _ERRORS = frozenset({"#NULL!", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#N/A", "#GETTING_DATA", "#SPILL!"})
-_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
-_BLOCK = 1 << 20
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^<>]*?ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
+_NO_VALUE = re.compile(
+    rb'<(?:\w+:)?c\s(?![^<>]*\bt="str")[^<>]*?\br="([A-Z]{1,3}\d{1,7})"[^<>]*>\s*'
+    rb"<(?:\w+:)?f\b(?:[^<>]*/>|[^<>]*>[^<]*</(?:\w+:)?f>)\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?\s*</(?:\w+:)?c>"
+)
+"""A formula that nobody has computed: programs write workbooks like that."""
+_BLOCK, _OVERLAP = 1 << 20, 1 << 14
 _LATEST_HEADER = 1_000
 Range = tuple[int, int, int, int]
 """First column, first row, last column and last row of merged cells, from 1."""
@@ -94,16 +99,14 @@ class ExcelRows:
         result, good = Rows([], []), list[list[Any]]()
         width = len(self.names)
         for number, cells in chunk:
-            text = shown("\t".join("" if cell is None else str(cell) for cell in cells))
-            record = record_of(self.names, map(plain_value, cells))
             if self._is_merged(number):
-                result.faults.append(Fault(number, "merged_cells", text, last_line=number, record=record))
+                result.faults.append(self._fault(number, "merged_cells", cells))
             elif reason := why_left_out(cells, self._header, self._dates, self._numbers):
-                leave_out(result.excluded, Fault(number, reason, text, last_line=number, record=record))
+                leave_out(result.excluded, self._fault(number, reason, cells))
             elif isinstance(cells[0], str) and is_another_header(cells, self._header):
                 raise DamagedFileError(ANOTHER_HEADER, path=self._path, line=number)
             elif len(cells) > width:
-                result.faults.append(Fault(number, "too_many_columns", text, last_line=number, record=record))
+                result.faults.append(self._fault(number, "too_many_columns", cells))
             else:
                 result.lines.append(number)
                 good.append(cells + [None] * (width - len(cells)))
@@ -116,6 +119,11 @@ class ExcelRows:
                     record[name] = {UNREADABLE: value}
                     result.unreadable.append(Fault(line, "formula_error", value, name, line, record))
         return result
+
+    def _fault(self, number: int, reason: str, cells: Sequence[Any]) -> Fault:
+        text = shown("\t".join("" if cell is None else str(cell) for cell in cells))
+        record = record_of(self.names, map(plain_value, cells))
+        return Fault(number, reason, text, last_line=number, record=record)
 
     @contextmanager
     def _sheet(self) -> Iterator[Any]:
@@ -179,14 +187,23 @@ class ExcelRows:
         return place >= 0 and self._merged[place][1] >= number
 
     def _merged_ranges(self, sheet: Any) -> list[Range]:  # noqa: ANN401
-        """Merged cells, which stand behind all rows; openpyxl does not tell them of a sheet that it does not load."""
+        """Merged cells, which stand behind all rows; openpyxl does not tell them of a sheet that it does not load.
+
+        Nor does it tell an empty cell from a formula without a value, which would be read as empty.
+        """
         found: list[Range] = []
         with zipfile.ZipFile(self._content.binary()) as archive, archive.open(vars(sheet)["_worksheet_path"]) as file:
             rest = b""
             while block := file.read(_BLOCK):
                 rest += block
                 found += [_range(*match.groups()) for match in _MERGED.finditer(rest)]
-                rest = rest[rest.rfind(b"<") :]
+                if uncomputed := _NO_VALUE.search(rest):
+                    fault = (
+                        f"cell {uncomputed[1].decode()} holds a formula without its value: open it in a spreadsheet "
+                        "program and save it"
+                    )
+                    raise DamagedFileError(fault, path=self._path)
+                rest = rest[-_OVERLAP:]
         return found
 
 

@@ -128,9 +128,16 @@ def why_left_out(
     """
     if is_blank(row):
         return "blank_row"
-    if [*row] == [*header] or (header and _plain(row) == _plain(header)):
+    if _repeats(row, header):
         return "repeated_header"
     return "total_row" if is_total([*row, *[None] * (len(header) - len(row))], dates, numbers) else None
+
+
+def _repeats(row: Sequence[Any], header: Sequence[Any]) -> bool:
+    """Whether a row holds the names of the header, in whatever letters."""
+    if not row or not header or (row[0] != header[0] and not isinstance(row[0], str)):
+        return False
+    return _plain(row[:1]) == _plain(header[:1]) and _plain(row) == _plain(header)
 
 
 def is_another_header(row: Sequence[Any], header: Sequence[Any]) -> bool:

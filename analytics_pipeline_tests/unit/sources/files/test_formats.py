@@ -180,6 +180,18 @@ def test_totals_blank_rows_and_repeated_headers_of_a_sheet_are_left_out(tmp_path
     assert found.reasons == [(8, "too_many_columns")]
 
 
+def test_a_sheet_in_which_another_header_begins_is_refused_with_its_row(tmp_path: Path) -> None:
+    rows = [["date", "price", "quantity"], ["2026-01-01", 5, 1], ["date", "quantity", "price"], ["2026-01-02", 1, 5]]
+    with pytest.raises(DamagedFileError, match=r"sales.xlsx, line 3: holds names of columns"):
+        read(workbook(tmp_path / "sales.xlsx", rows), columns={"price": "number"})
+
+
+def test_a_formula_without_its_value_is_no_empty_cell(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "sales.xlsx", [["date", "price"], ["2026-01-01", 5], ["2026-01-02", "=2*3"]])
+    with pytest.raises(DamagedFileError, match=r"cell B3 holds a formula without its value: open it .* and save it"):
+        read(path, columns={"price": "number"})
+
+
 def test_a_workbook_with_several_sheets_has_to_say_which(tmp_path: Path) -> None:
     book = openpyxl.Workbook()
     for name in ("January", "February"):
