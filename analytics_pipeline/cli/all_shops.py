@@ -82,7 +82,7 @@ def show_all_shops(settings: Settings, **_: object) -> None:
     for line in _broken(installation):
         click.echo(f"BROKEN       {line}")
     database = opened_of_all(settings)
-    for line in undescribed(settings, database):
+    for line in undescribed(settings, database) if len(settings.shops) > 1 else ():  # of one it has been said
         click.echo(f"UNDESCRIBED  {line}")
     for mart in marts_of_all_shops(database, installation):
         state = f"{counted(mart['days'], 'day')} to be computed: analytics-pipeline run"

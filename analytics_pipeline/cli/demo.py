@@ -135,7 +135,7 @@ def command(  # noqa: PLR0917 - click's, by name
     code: str | int | None = 0
     with serving_demo_shops(settings, shops, is_usual=False):
         try:
-            for_each(settings, partial(_load, days), then=_load_marts_of_all)
+            for_each(settings, partial(_load, days), then=_load_marts_of_all if number > 1 else None)
         except SystemExit as end:
             code = end.code
     if code in {0, DOUBTFUL}:

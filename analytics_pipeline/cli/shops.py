@@ -1,7 +1,7 @@
 """A command's work for one shop after the other: headings, failures that stop no other shop, and one exit code.
 
 Which shops are meant is said by `settings`; what is done for one is the command's. A command for a single shop is as if
-nothing of this were here.
+nothing of this were here, unless its folder has marts over all shops.
 """
 
 import functools
@@ -16,6 +16,8 @@ import click
 from analytics_pipeline.cli import foreseen, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL, FAILED, PENDING
 from analytics_pipeline.errors import SettingsError
+from analytics_pipeline.marts.engine import LAYER
+from analytics_pipeline.marts.folders import files_of_all_shops
 from analytics_pipeline.settings import Settings
 
 ALL_TOGETHER = "all shops"
@@ -102,7 +104,7 @@ def for_each(settings: Settings, work: Work, *, is_json: bool = False, then: Wor
         SystemExit: Some work has failed or is in doubt; with the severest exit code.
         Exception: Whatever the work of a single shop raises.
     """
-    if len(settings.shops) == 1:
+    if len(settings.shops) == 1 and (then is None or is_json or not _has_marts_of_all(settings)):
         _end(work(settings))
         return
     answers: dict[str, Answer] = {}
@@ -118,6 +120,11 @@ def for_each(settings: Settings, work: Work, *, is_json: bool = False, then: Wor
     codes = {answer.exit_code for answer in answers.values()}
     severest = next((code for code in SEVEREST_FIRST if code in codes), 0)
     _end(Answer({name: answer.document for name, answer in answers.items()} if is_json else None, severest))
+
+
+def _has_marts_of_all(settings: Settings) -> bool:
+    """Return whether the user's folder has a mart over all shops, which a single shop may have too."""
+    return settings.is_whole and bool(files_of_all_shops(settings.project / LAYER))
 
 
 def _answer(name: str, settings: Settings, work: Work) -> Answer:

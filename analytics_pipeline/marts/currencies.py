@@ -28,12 +28,13 @@ def mixed_amounts(typed: exp.Query) -> list[exp.Expr]:
 
 
 def _names(typed: exp.Query) -> frozenset[str]:
-    """Return the names under which currencies go on."""
+    """Return the names under which currencies go on; none that an inner select gives to anything else."""
     aliases = [*typed.find_all(exp.Alias)]
     names = {CURRENCY}
     while found := {one.alias for one in aliases if one.alias not in names and _tells(one.this, names)}:
         names |= found
-    return frozenset(names)
+    inner = (one for one in aliases if one.find_ancestor(exp.Subquery, exp.CTE) is not None)
+    return frozenset(names - {one.alias for one in inner if not _tells(one.this, names)})
 
 
 def _tells(node: exp.Expr, names: set[str] | frozenset[str]) -> bool:

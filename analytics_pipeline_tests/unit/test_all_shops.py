@@ -42,6 +42,7 @@ FAILED = run("a", 0, days(1, 9), ok=False)
         ([run("b", 1, days(1, 8), ok=True)], days(1, 9), "a"),
         ([run("b", 1, None, ok=True)], days(1, 9), None),
         ([run("b", 1, days(1, 9), ok=False)], days(1, 9), "b"),
+        ([run("b", 1, None, ok=False)], [], "b"),
     ],
 )
 def test_a_failed_run_of_marts_over_all_shops_is_open_while_days_of_it_are_left(

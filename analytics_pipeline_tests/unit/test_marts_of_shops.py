@@ -42,6 +42,11 @@ ADDED_BEFORE = (
     "group by 1, 2) as r group by 1, 2, 3"
 )
 
+PICKED_OUT = (
+    "from (select shop, event_date, net_sales as net, max(currency) over (partition by shop) as currency "
+    "from marts.daily_revenue) as r group by 1, 2, 3"
+)
+
 
 def written(folder: Path, net: str, rows: str, currency: str = "r.currency", day: str = "r.event_date") -> Path:
     """Write a mart of amounts by day, shop and currency."""
@@ -94,6 +99,7 @@ def test_what_takes_amounts_of_one_currency_together_is_computed(
         ),
         (f"({OF_THE_SHOP})", REVENUE, "r.currency"),
         ("sum(r.net_sales) over (partition by r.shop)", REVENUE, "r.currency"),
+        ("sum(r.net)", PICKED_OUT, "r.currency"),
     ],
 )
 def test_what_takes_amounts_of_different_currencies_together_is_refused(
@@ -136,6 +142,7 @@ def test_the_statement_reads_the_tables_of_each_shop_and_loses_nothing_of_what_i
     read = {(table.db, table.name) for table in found.find_all(exp.Table) if table.db}
     schemas = {f"{shop.namespace}_" if shop.namespace else "" for shop in shops}
     assert read == {(f"{schema}{layer}", name) for schema in schemas for layer, name in mart.sources}
+    assert not [column for column in found.find_all(exp.Column) if column.text("db")]
     assert len([*found.find_all(exp.Join)]) == rows.count(" join ")
     aliases = [source.alias for source in found.find_all(exp.Subquery) if source.alias]
     assert len(aliases) == len(set(aliases))

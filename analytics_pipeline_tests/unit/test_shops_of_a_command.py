@@ -88,5 +88,21 @@ def test_who_wants_to_end_and_options_without_sense_end_the_whole(error: BaseExc
     assert (result.exit_code != 0, seen) == (True, [])
 
 
+@pytest.mark.parametrize("is_of_all", [False, True])
+def test_a_single_shop_is_followed_by_all_where_its_folder_has_a_mart_over_all_shops(
+    tmp_path: Path, *, is_of_all: bool
+) -> None:
+    (tmp_path / "marts").mkdir()
+    line = "-- shops: all\n" if is_of_all else ""
+    (tmp_path / "marts" / "mine.sql").write_text(f"-- What.\n-- grain: shop\n{line}select 1\n", encoding="utf-8")
+    settings = Settings(Path(), None, ("shops/de.yaml",), project=tmp_path)
+
+    @click.command()
+    def command() -> None:
+        for_each(settings, lambda _: click.echo("one"), then=lambda _: click.echo("all"))
+
+    assert CliRunner().invoke(command).stdout == ("== de\none\n\n== all shops\nall\n" if is_of_all else "one\n")
+
+
 def test_the_error_of_a_single_shop_is_nobodys_but_the_callers() -> None:
     assert isinstance(ended(by_name(de=raising(ShopUnavailableError("gone"))), "de").exception, ShopUnavailableError)
