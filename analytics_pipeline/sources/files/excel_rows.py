@@ -48,7 +48,7 @@ _NO_VALUE = re.compile(
 )
 """A formula that nobody has computed: programs write workbooks like that."""
 _BLOCK, _OVERLAP = 1 << 20, 1 << 14
-_LATEST_HEADER = 1_000
+_LATEST_HEADER, MOST_ROWS = 1_000, 1_048_576
 Range = tuple[int, int, int, int]
 """First column, first row, last column and last row of merged cells, from 1."""
 
@@ -89,6 +89,10 @@ class ExcelRows:
         with self._sheet() as sheet:
             rows = enumerate(sheet.iter_rows(min_row=self._first_row, values_only=True), self._first_row)
             while chunk := self._next_rows(rows):
+                if chunk[-1][0] > MOST_ROWS + CHUNK:
+                    raise DamagedFileError(
+                        f"names rows after row {MOST_ROWS}, the last that Excel has", path=self._path
+                    )
                 yield self._rows(chunk, shaper)
 
     def _next_rows(self, rows: Iterator[tuple[int, Sequence[Any]]]) -> list[tuple[int, list[Any]]]:
@@ -98,7 +102,9 @@ class ExcelRows:
     def _rows(self, chunk: list[tuple[int, list[Any]]], shaper: Shaper) -> Rows:
         result, good = Rows([], []), list[list[Any]]()
         width = len(self.names)
-        for number, cells in chunk:
+        # A stray cell far below makes a million of blank rows.
+        blank = [number for number, cells in chunk if not cells and not self._is_merged(number)]
+        for number, cells in (one for one in chunk if one[1] or self._is_merged(one[0])):
             if self._is_merged(number):
                 result.faults.append(self._fault(number, "merged_cells", cells))
             elif reason := why_left_out(cells, self._header, self._dates, self._numbers):
@@ -110,6 +116,9 @@ class ExcelRows:
             else:
                 result.lines.append(number)
                 good.append(cells + [None] * (width - len(cells)))
+        for first, last in _joined([(number, number) for number in blank]):
+            result.excluded.append(Fault(first, "blank_row", "", last_line=int(last)))
+        result.excluded.sort(key=lambda fault: fault.line)
         records, unreadable = shaper.records(good, result.lines)
         result.records.extend(records)
         result.unreadable.extend(unreadable)
@@ -183,6 +192,8 @@ class ExcelRows:
         return cells
 
     def _is_merged(self, number: int) -> bool:
+        if not self._merged:
+            return False
         place = bisect_right(self._merged, (number, math.inf)) - 1
         return place >= 0 and self._merged[place][1] >= number
 
@@ -212,10 +223,10 @@ def _range(first: bytes, top: bytes, last: bytes, bottom: bytes) -> Range:
 
 
 def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, float]]:
-    """Spans of rows in order, those that overlap as one."""
+    """Spans of rows in order, those that overlap or follow each other as one."""
     found: list[tuple[int, float]] = []
     for first, last in sorted(spans):
-        if found and first <= found[-1][1]:
+        if found and first <= found[-1][1] + 1:
             found[-1] = (found[-1][0], max(found[-1][1], last))
         else:
             found.append((first, last))

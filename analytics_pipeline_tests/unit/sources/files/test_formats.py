@@ -1,6 +1,7 @@
 """JSON lines, Parquet and Excel: the same rows as by CSV, each with its own faults."""
 
 import json
+import zipfile
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from openpyxl.utils.datetime import CALENDAR_MAC_1904
 
 from analytics_pipeline.errors import DamagedFileError, MissingColumnError, UnsafeFileError
+from analytics_pipeline.sources.files import excel_rows
 from analytics_pipeline.sources.files.packing import members
 from analytics_pipeline_tests.unit.sources.files.reader import read
 from analytics_pipeline_tests.unit.sources.files.test_opening import READING, bomb, found_in
@@ -184,6 +186,27 @@ def test_a_sheet_in_which_another_header_begins_is_refused_with_its_row(tmp_path
     rows = [["date", "price", "quantity"], ["2026-01-01", 5, 1], ["date", "quantity", "price"], ["2026-01-02", 1, 5]]
     with pytest.raises(DamagedFileError, match=r"sales.xlsx, line 3: holds names of columns"):
         read(workbook(tmp_path / "sales.xlsx", rows), columns={"price": "number"})
+
+
+@pytest.mark.parametrize(
+    ("row", "fault"), [(60_000, None), (2_000_000_000, "names rows after row 60000, the last that Excel has")]
+)
+def test_a_cell_far_below_costs_little_and_one_below_all_rows_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int, fault: str | None
+) -> None:
+    monkeypatch.setattr(excel_rows, "MOST_ROWS", 60_000)
+    path = workbook(tmp_path / "made.xlsx", [["price"], [5], [6]])
+    with zipfile.ZipFile(path) as made, zipfile.ZipFile(tmp_path / "sales.xlsx", "w") as sales:
+        for part in made.namelist():
+            text = made.read(part).replace(b'<row r="3"', b'<row r="%d"' % row).replace(b'r="A3"', b'r="A%d"' % row)
+            sales.writestr(part, text)
+    if fault is None:
+        found = read(tmp_path / "sales.xlsx")
+        assert (found.lines, found.excluded[0].line, found.excluded[-1].last_line) == ([2, row], 3, row - 1)
+        assert len(found.excluded) < 20
+        return
+    with pytest.raises(DamagedFileError, match=fault):
+        read(tmp_path / "sales.xlsx")
 
 
 def test_a_formula_without_its_value_is_no_empty_cell(tmp_path: Path) -> None:
