@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from random import Random
-from typing import Any
 
 import pytest
 
@@ -150,12 +150,13 @@ def test_files_of_days_in_any_order_in_parts_and_twice_make_the_same_year(
     # One is corrected: a pound more for each piece of its first line.
     [name] = [name for name in files if str(CORRECTED) in name and not name.endswith("_b.csv")]
     first, *others = files[name]
-    dearer = first | {"unit_price": str(float(first["unit_price"]) + 1)}
+    dearer = first | {"unit_price": str(Decimal(first["unit_price"]) + 1)}
     before = _revenue(shop)
     runs = _runs_by_day(shop)
     _write(incoming / name, [dearer, *others], names)
     shop.run("catch-up")
     after = _revenue(shop)
+    print(f"{name} corrected: {before[CORRECTED]} to {after[CORRECTED]}", flush=True)
     assert {day for day in after if after[day] != before[day]} == {CORRECTED}
     assert after[CORRECTED] - before[CORRECTED] == first["quantity"]
     now = _runs_by_day(shop)
@@ -166,9 +167,9 @@ def _restated(shop: Shop) -> list[Row]:
     return query(shop.database, "select count(*) as restated from ops.restatements")
 
 
-def _revenue(shop: Shop) -> dict[date, Any]:
-    rows = query(shop.database, "select event_date, gross_sales::numeric as gross from marts.daily_revenue")
-    found = {row["event_date"]: row["gross"] for row in rows}
+def _revenue(shop: Shop) -> dict[date, Decimal]:
+    rows = query(shop.database, "select event_date, gross_sales::text as gross from marts.daily_revenue")
+    found = {row["event_date"]: Decimal(row["gross"]) for row in rows}
     assert found.keys() == {*YEAR}
     return found
 
