@@ -239,21 +239,19 @@ class TakingIn:
         return True
 
     def _store(self, facts: FileFacts, file_id: int, batches: Iterable[pa.RecordBatch]) -> None:
-        """Store the records of a file, beside those that it had before."""
-        same = {
-            "list_name": facts.list_name,
-            "file_id": file_id,
-            "path": facts.path,
-            "modified_at": facts.modified_at,
-        }
+        """Store the records of a file as they are read, beside those that it had before."""
+        same = {**vars(facts), "file_id": file_id}
         schema = FILE_RECORDS.arrow_schema
-        for batch in batches:
-            if batch.num_rows:
+
+        def whole() -> Iterator[pa.RecordBatch]:
+            for batch in batches:
                 columns = [
                     pa.array([same[name]] * batch.num_rows, schema.field(name).type) if name in same else batch[name]
                     for name in schema.names
                 ]
-                copy_rows(self._cursor, RECORDS, pa.Table.from_arrays(columns, schema=schema))
+                yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+        copy_rows(self._cursor, RECORDS, pa.RecordBatchReader.from_batches(schema, whole()))
 
     def _replace(self, facts: FileFacts, file_id: int, read: FileRead, *, is_whole: bool) -> None:
         """Take away what a file had before of what it has now, and note which days differ.
