@@ -272,7 +272,9 @@ class _Lines:
         return "too_many_columns" if any(row[self._width :]) else None
 
     def _broken(self, line: str, number: int) -> Fault:
-        return Fault(number, "broken_quote", shown(storable(line)), last_line=number)
+        quote = self._dialect["quotechar"]
+        is_long = len(line) > csv.field_size_limit() and (quote is None or quote not in line)
+        return Fault(number, "too_long" if is_long else "broken_quote", shown(storable(line)), last_line=number)
 
 
 def _begins_a_total(cell: str) -> bool:

@@ -61,9 +61,9 @@ def description_text(guess: Guess, name: str, folder: str, pattern: str) -> str:
         folder: Where the files lie.
         pattern: Which of them are orders.
     """
-    read = guess.encoding or guess.reading["format"]
+    read, name_of_file = guess.encoding or guess.reading["format"], _on_one_line(guess.path.name)
     lines = [
-        f"# A shop that is read from files, begun from {guess.path.name} ({counted(guess.rows)}, {read}).",
+        f"# A shop that is read from files, begun from {name_of_file} ({counted(guess.rows)}, {read}).",
         f"# Look over every line marked `{UNSURE.strip(': ')}`, then: analytics-pipeline shop check {name}",
         *(f"# {UNSURE}{_on_one_line(words)}" for about, words in guess.doubts if not about),
         f"name: {name}",
@@ -177,7 +177,7 @@ def _line(key: str, value: object, comment: str | None) -> str:
 
 
 def _on_one_line(comment: str) -> str:
-    return " ".join(comment.split())
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in " ".join(comment.split()))
 
 
 def _quoted(text: str) -> str:

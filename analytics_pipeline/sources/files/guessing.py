@@ -7,6 +7,7 @@ is looked at: one date of January the 31st says more than a thousand of the firs
 import csv
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
 from itertools import islice
@@ -171,8 +172,7 @@ def _csv_form(content: Content, doubts: list[Doubt]) -> dict[str, Any]:
         lines = list(islice(iter(lambda: text.readline(_SNIFFED_TEXT), ""), _SNIFFED_LINES))
     finally:
         text.detach()
-    tables = {one: list(csv.reader(lines, delimiter=one)) for one in _DELIMITERS}
-    widths = {one: _width(rows) for one, rows in tables.items()}
+    widths = {one: _width([row for row, _ in _parsed(lines, one)]) for one in _DELIMITERS}
     delimiter = max(_DELIMITERS, key=lambda one: (widths[one][0] > 1, widths[one][1], widths[one][0]))
     width, _ = widths[delimiter]
     if width < 2:  # noqa: PLR2004
@@ -201,13 +201,19 @@ def _width(rows: Sequence[Sequence[str]]) -> tuple[int, float]:
 
 def _header_row(lines: Sequence[str], delimiter: str, width: int) -> tuple[list[str], int]:
     """The first row that is as wide as most, and its line."""
-    reader = csv.reader(lines, delimiter=delimiter)
-    begin = 1
-    for row in reader:
+    for row, line in _parsed(lines, delimiter):
         if len(row) == width and sum(bool(cell.strip()) for cell in row) * 2 > width:
-            return row, begin
-        begin = reader.line_num + 1
+            return row, line
     return [], 1
+
+
+def _parsed(lines: Sequence[str], delimiter: str) -> Iterator[tuple[list[str], int]]:
+    """The rows of lines and the line of each, up to one that cannot be a row."""
+    reader, begin = csv.reader(lines, delimiter=delimiter), 1
+    with suppress(csv.Error):
+        for row in reader:
+            yield row, begin
+            begin = reader.line_num + 1
 
 
 def _values(content: Content, doubts: list[Doubt]) -> tuple[dict[str, Values], int]:

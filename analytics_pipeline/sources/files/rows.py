@@ -14,6 +14,7 @@ LONGEST_TEXT = 2_000
 """Characters of a row that a fault keeps."""
 REASONS = {
     "broken_quote": "a quote is opened and not closed, or closed within a text",
+    "too_long": "a cell of the row has more than 131,072 letters",
     "too_few_columns": "the row has fewer columns than the header",
     "too_many_columns": "the row has more columns than the header",
     "nul_byte": "the row holds a NUL byte",

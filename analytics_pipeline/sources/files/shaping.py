@@ -13,7 +13,7 @@ from typing import Any
 
 from analytics_pipeline.errors import MissingColumnError
 from analytics_pipeline.shop.reading import OWN_COLUMNS, ColumnType, Reading
-from analytics_pipeline.sources.files.rows import UNREADABLE, Fault, Record, Rows, is_blank, is_total, shown
+from analytics_pipeline.sources.files.rows import UNREADABLE, Fault, Record, Rows, is_blank, is_total, shown, storable
 from analytics_pipeline.sources.files.types import Cached, date_of, number_of, plain_value, reader_of
 
 Cells = Sequence[Any]
@@ -35,7 +35,8 @@ def columns_of(cells: Cells, reading: Reading, needed: Collection[str], path: st
     Raises:
         MissingColumnError: A needed column is missing, or is there twice.
     """
-    bare = [" ".join(str("" if cell is None else cell).replace("\ufeff", "").split()) for cell in cells]
+    texts = (storable(str("" if cell is None else cell)) for cell in cells)
+    bare = [" ".join(text.replace("\ufeff", "").split()) for text in texts]
     while bare and not bare[-1]:
         bare.pop()
     names = [our_name(name, reading) or f"column_{place}" for place, name in enumerate(bare, 1)]

@@ -5,12 +5,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cache
 from itertools import islice
 from typing import Any
 
 from analytics_pipeline.shop.reading import DateOrder, Numbers
 from analytics_pipeline.sources.files.rows import UNREADABLE, counted
-from analytics_pipeline.sources.files.types import Cached, date_reader, number_reader
+from analytics_pipeline.sources.files.types import Cached, Canonical, date_reader, number_reader
 
 CURRENCY_SIGNS = {"€": "EUR", "£": "GBP", "$": "USD", "¥": "JPY", "₹": "INR", "zł": "PLN", "Kč": "CZK", "₩": "KRW"}
 CURRENCIES = frozenset({*CURRENCY_SIGNS.values(), "CHF", "SEK", "NOK", "DKK", "HUF", "RON", "CAD", "AUD", "NZD", "BRL"})
@@ -147,10 +148,13 @@ class NumberStyle:
 
 def is_value(cell: str) -> bool:
     """Whether a cell is a number or a date, and no name."""
-    readers = [number_reader(numbers) for numbers in _styles(())] + [
-        date_reader(order, short_years=short) for order in _ORDERS for short in (False, True)
-    ]
-    return any(Cached(reader)[cell] is not None for reader in readers)
+    return any(reader(cell.strip()) is not None for reader in _readers_of_values())
+
+
+@cache
+def _readers_of_values() -> tuple[Canonical, ...]:
+    dates = (date_reader(order, short_years=short) for order in _ORDERS for short in (False, True))
+    return (*map(number_reader, _styles(())), *dates)
 
 
 def guess_dates(

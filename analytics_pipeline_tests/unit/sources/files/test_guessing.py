@@ -1,5 +1,6 @@
 """What a file seems to be, what is said to be unsure, and that the description made of it reads the file."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,24 @@ def test_columns_of_any_name_make_a_description_that_loads(tmp_path: Path) -> No
         '"Größe"',
         '"a b"',
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("sales\n2026\u2028x.csv", b"date,price\n2026-01-01,1\n"),
+        ("sales.csv", b"date,price,\x1b[31m,\x81x\x07\n2026-01-01,1,2,3\n"),
+        ("sales.csv", "date,price,größe,pr".encode() + b"\xffice\n2026-01-01,1,2,3\n"),
+        ("sales.csv", b"date,price,note\n2026-01-01,1," + b"x" * 200_000 + b"\n2026-01-02,1,2\n"),
+    ],
+)
+def test_hostile_names_and_cells_make_a_description_that_loads(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / name).write_bytes(content)
+    found = guess(tmp_path / name)
+    assert (found.roles["created_at"], found.roles["unit_price"]) == ("date", "price")
+    assert described(found, tmp_path).lines.fields.unit_price == "price"
+    for row in rows_of(found, tmp_path):
+        assert json.dumps(row, ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(
