@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from analytics_pipeline.errors import (
+    DamagedFileError,
     FileRefusedError,
     FileUnreachableError,
     FolderRefusedError,
@@ -37,6 +38,8 @@ from analytics_pipeline.transforms.file_records import FileRead, described_readi
 from analytics_pipeline.warehouse.connection import Database
 
 ROWS_OF_A_COMMIT = 50_000
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What a content may raise that no reader has thought of; it is of that file alone."""
 
 
 @dataclass
@@ -167,6 +170,9 @@ class _Looking:
             self._leave(taking, facts, WAITING, str(error))
         except FileRefusedError as error:
             self._refuse(taking, facts, error, read_by)
+        except UNFORESEEN as error:
+            fault = f"cannot be read ({type(error).__name__}), which nobody has foreseen: please report it"
+            self._refuse(taking, facts, DamagedFileError(fault, path=facts.path), read_by)
         else:
             self._seen.outcomes[outcome] += 1
             self._seen.rows += read.rows

@@ -256,6 +256,27 @@ def test_a_file_that_could_not_be_reached_is_read_once_it_can_be_though_it_did_n
     assert (again.refused, with_ids.states()) == ({}, {"a.csv": "taken", "b.csv": "taken"})
 
 
+def test_a_content_that_nobody_has_foreseen_stops_no_other_file(
+    with_ids: FileShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_ids.write("a.csv", LINES)
+    with_ids.write("b.csv", [LINES[0], LINES[3]])
+    read, begun = FileBatches.__iter__, []
+
+    def failing(batches: FileBatches) -> Iterator[object]:
+        begun.append(batches)
+        yield from read(batches)
+        if len(begun) == 1:
+            raise OverflowError("a value of a customer")
+
+    monkeypatch.setattr(FileBatches, "__iter__", failing)
+    seen = with_ids.look()
+    assert seen.refused == {
+        "a.csv": "a.csv: cannot be read (OverflowError), which nobody has foreseen: please report it"
+    }
+    assert with_ids.lines() == {"O2": [("P1", "3")]}
+
+
 @pytest.mark.parametrize("target", ["nowhere", "link.csv"])
 def test_a_link_that_leads_nowhere_is_refused_by_name_and_stops_no_other_file(with_ids: FileShop, target: str) -> None:
     with_ids.write("a.csv", LINES)

@@ -87,5 +87,16 @@ def _values(column: "pa.Array[Any]") -> list[Any]:
         column = column.cast(pa.timestamp("us", kind.tz), safe=False)
     if pa.types.is_float16(kind) or pa.types.is_float32(kind):
         return [None if text is None else float(text) for text in pc.cast(column, pa.string()).to_pylist()]
-    values: list[Any] = column.to_pylist()
+    try:
+        values: list[Any] = column.to_pylist()
+    except (ValueError, OverflowError):  # a day or stamp of a year that Python does not know
+        return [_value(scalar) for scalar in column]
     return values
+
+
+def _value(scalar: "pa.Scalar[Any]") -> Any:  # noqa: ANN401  # any value of Parquet
+    """A value, or what it is counted as where Python has none such."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        return f"{scalar.type} {getattr(scalar, 'value', '?')}"

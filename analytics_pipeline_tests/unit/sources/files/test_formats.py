@@ -80,6 +80,19 @@ def test_a_column_that_no_line_has_is_refused_and_one_that_some_lack_is_not(tmp_
     assert len(read(path, ["id", "price"], optional=["price"]).records) == 2
 
 
+def test_days_that_no_calendar_has_are_unreadable_values_of_their_rows(tmp_path: Path) -> None:
+    days = pa.array([20_456, 10**9, -(10**9)], pa.date32())
+    stamps = pa.array([0, 2**62, None], pa.timestamp("us"))
+    pq.write_table(pa.table({"day": days, "at": stamps}), tmp_path / "sales.parquet")
+    found = read(tmp_path / "sales.parquet", columns={"day": "date"})
+    assert [record["day"] for record in found.records] == [
+        "2026-01-03",
+        {"_unreadable": "date32[day] 1000000000"},
+        {"_unreadable": "date32[day] -1000000000"},
+    ]
+    assert [record["at"] for record in found.records] == ["1970-01-01T00:00:00", f"timestamp[us] {2**62}", None]
+
+
 def test_parquet_gives_exact_values_and_ids_without_decimals(tmp_path: Path) -> None:
     table = pa.table(
         {
