@@ -43,7 +43,7 @@ ADDED_BEFORE = (
 )
 
 PICKED_OUT = (
-    "from (select shop, event_date, net_sales as net, max(currency) over (partition by shop) as currency "
+    "from (select shop, event_date, net_sales as net, max(currency) over () as currency "
     "from marts.daily_revenue) as r group by 1, 2, 3"
 )
 
