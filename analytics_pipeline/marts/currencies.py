@@ -49,10 +49,11 @@ def _aggregates(select: exp.Select) -> Iterator[exp.Expr]:
 
 
 def _is_amount(node: exp.Expr) -> bool:
-    taken = node.this
     if isinstance(node, exp.Count | exp.CountIf):
         return False
-    return isinstance(taken, exp.Expr) and taken.type is not None and taken.type.is_type(exp.DataType.Type.DECIMAL)
+    # What `within group` orders is what the aggregate takes.
+    taken = node.parent.expression.find(exp.Column) if isinstance(node.parent, exp.WithinGroup) else node.this
+    return isinstance(taken, exp.Expr) and taken.type is not None and taken.type.is_type(*exp.DataType.REAL_TYPES)
 
 
 def _is_of_one(node: exp.Expr, select: exp.Select, names: frozenset[str]) -> bool:

@@ -64,6 +64,7 @@ def written(folder: Path, net: str, rows: str, currency: str = "r.currency", day
     ("net", "rows", "currency"),
     [
         ("sum(r.net_sales)", BY_CURRENCY, "r.currency"),
+        ("percentile_cont(0.5) within group (order by r.net_sales)", BY_CURRENCY, "r.currency"),
         (
             "sum(r.net)",
             RENAMED,
@@ -100,6 +101,8 @@ def test_what_takes_amounts_of_one_currency_together_is_computed(
         (f"({OF_THE_SHOP})", REVENUE, "r.currency"),
         ("sum(r.net_sales) over (partition by r.shop)", REVENUE, "r.currency"),
         ("sum(r.net)", PICKED_OUT, "r.currency"),
+        ("sum(cast(r.net_sales as double precision))", OF_A_DAY, ANY),
+        ("percentile_cont(0.5) within group (order by r.net_sales)", OF_A_DAY, ANY),
     ],
 )
 def test_what_takes_amounts_of_different_currencies_together_is_refused(
