@@ -5,6 +5,7 @@ What is read of a call, and what is done with it, is `receiver`'s part; HTTP sta
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -27,6 +28,7 @@ SECONDS_TO_STORE = 4.5
 """Platforms give up after five."""
 SECONDS_BETWEEN_COUNTS = 2.0
 COUNTS_BETWEEN_CLEANINGS = 1800
+SECONDS_BETWEEN_WARNINGS = 60.0
 _Value = TypeVar("_Value")
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class Desk:
         self.receiver = receiver
         self._under_way = 0
         self._reading: list[anyio.CancelScope] = []
+        self._said, self._said_at = "", 0.0
         self._writers = ThreadPoolExecutor(MOST_WRITERS, f"webhooks of {receiver.shop.name}")
 
     async def take(self, request: Request) -> str:
@@ -122,4 +125,8 @@ class Desk:
             self._warn(error)
 
     def _warn(self, what: object) -> None:
-        _logger.warning("webhooks of %s: %s", self.receiver.shop.name, what)
+        """Warn of something; of the same again only after a while, however many calls meet it."""
+        said, now = str(what), time.monotonic()
+        if said != self._said or now - self._said_at > SECONDS_BETWEEN_WARNINGS:
+            self._said, self._said_at = said, now
+            _logger.warning("webhooks of %s: %s", self.receiver.shop.name, said)
