@@ -43,8 +43,8 @@ CALLS = int(os.environ.get("TRIAL_CALLS", "10000"))
 ORDERS = int(os.environ.get("TRIAL_ORDERS", "30"))
 SEED = int(os.environ.get("TRIAL_SEED", "7"))
 SECRET, KEY = "the secret of the trial", "ANALYTICS_DEMO_WEBHOOK_SECRET"
-OPENED, LOADED, LATER = date(2025, 3, 1), date(2025, 3, 30), 7
-STORMY = DemoShopSettings(opened=OPENED, orders_per_day=(180, 240), longest_refund_days=20, **CHANGEABLE)
+OPENED, LOADED, LATER = date(2025, 2, 1), date(2025, 3, 30), 7
+STORMY = DemoShopSettings(opened=OPENED, orders_per_day=(130, 160), longest_refund_days=20, **CHANGEABLE)
 CALM = DemoShopSettings(opened=date.today() - timedelta(days=3), orders_per_day=(20, 30), longest_refund_days=2)  # noqa: DTZ011
 PORT, CALLS_PORT = 3979, 3980
 MINUTE = 60.0
