@@ -69,7 +69,8 @@ class Processes:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Ask a process to end, and see to it that nothing of its session is left."""
     with suppress(subprocess.TimeoutExpired):
-        process.send_signal(signal.SIGINT)
+        # As kill asks, and not as Ctrl-C does: one that is still importing would print where it was.
+        process.send_signal(signal.SIGTERM)
         process.wait(SECONDS_TO_STOP)
     left = [found for found in psutil.process_iter() if _session_of(found.pid) == process.pid]
     for found in left:
