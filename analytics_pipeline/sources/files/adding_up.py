@@ -74,6 +74,20 @@ class _Order:
     by_line: Decimal = Decimal(0)
 
 
+def orders_that_repeat(records: Iterable[Record], order_id: str, amount: str) -> int:
+    """Return how many orders have an amount in several rows that is the same in all of them; 0 where one differs."""
+    seen: dict[object, tuple[object, int]] = {}
+    for record in records:
+        key, value = record[order_id], record[amount]
+        if not isinstance(key, str) or not isinstance(value, str) or (key not in seen and len(seen) == MOST_ORDERS):
+            continue
+        first, rows = seen.get(key, (value, 0))
+        if value != first:
+            return 0
+        seen[key] = (first, rows + 1)
+    return sum(rows > 1 for _, rows in seen.values())
+
+
 def _ways(roles: Mapping[Role, str]) -> Iterator[_Way]:
     """The ways in which orders may add up, the usual ones first."""
     of_lines = (False, True) if "unit_price" in roles else (True,)

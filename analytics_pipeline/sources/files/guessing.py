@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from analytics_pipeline.shop.reading import Reading
-from analytics_pipeline.sources.files.adding_up import AMOUNTS, Sum, adding_up
+from analytics_pipeline.sources.files.adding_up import AMOUNTS, Sum, adding_up, orders_that_repeat
 from analytics_pipeline.sources.files.finding import Found, LocalFolder
 from analytics_pipeline.sources.files.opening import Content, opened
 from analytics_pipeline.sources.files.packing import members
 from analytics_pipeline.sources.files.reading import read_rows
 from analytics_pipeline.sources.files.roles import (
-    OF_ORDERS_ALONE,
     Kind,
     Role,
     is_settlement,
@@ -123,24 +122,30 @@ def guess(path: Path) -> Guess:
 
 def _proved(found: Found, judged: Guess) -> Guess:
     """A guess with those amounts of orders that add up to their totals; the others are said, and not read."""
-    roles, total = dict(judged.roles), None
+    roles, total, repeated = dict(judged.roles), None, 0
     if {"order_id", "total"} <= roles.keys() and {"unit_price", "line_total"} & roles.keys():
         with opened(found, Reading.model_validate(judged.reading)) as content:
             total = adding_up((record for chunk in read_rows(content) for record in chunk.records), roles)
+    elif {"order_id", "line_total"} <= roles.keys() and "unit_price" not in roles:
+        with opened(found, Reading.model_validate(judged.reading)) as content:
+            rows = (record for chunk in read_rows(content) for record in chunk.records)
+            repeated = orders_that_repeat(rows, roles["order_id"], roles["line_total"])
     is_proved = total is not None and total.is_proved
     proved: Collection[Role] = total.roles if total is not None and is_proved else ()
     dropped = [role for role in AMOUNTS if role in roles and role not in proved]
-    dropped = [role for role in dropped if total is not None or role in OF_ORDERS_ALONE]
     columns = {**judged.reading["columns"]}
     doubts = [*judged.doubts]
+    if repeated:
+        words = (
+            f"is the same in each row of an order (those of several rows: {repeated}): the order's would count twice"
+        )
+        doubts.append(("line_total", f"{roles['line_total']} {words}"))
     for role in dropped:
         name = roles.pop(role)
         columns.pop(name, None)
-        doubts.append((role, f"{name} seems to be it; {_why_not_read(total)}"))
+        doubts.append((role, f"{name} seems to be it; {_why_not_read(total, role)}"))
     if total is not None and is_proved and total.of_lines and "unit_price" in roles:
         roles["line_total"] = roles.pop("unit_price")
-    if not is_proved and "tax" in roles:
-        doubts.append(("tax", "nothing says whether prices contain it: if so, add prices_include_tax: '`true`' above"))
     return replace(
         judged,
         roles=roles,
@@ -150,9 +155,10 @@ def _proved(found: Found, judged: Guess) -> Guess:
     )
 
 
-def _why_not_read(total: Sum | None) -> str:
+def _why_not_read(total: Sum | None, role: Role) -> str:
     if total is None:
-        return "no total of the order proves it: not read"
+        or_rate = ", and it may be a rate" if role in {"discount", "tax"} else ""
+        return f"no total of the order proves it{or_rate}: not read"
     if total.is_proved:
         return "orders add up to their total without it: not read"
     return f"in no way more than {total.matching} of {total.orders} orders add up to their total: not read"

@@ -161,7 +161,7 @@ def test_dates_and_numbers_that_can_be_read_both_ways_are_said_to_be_unsure(tmp_
             AMAZON,
             "order_id: order-id, created_at: purchase-date, currency: currency, email: buyer-email",
             """line_id: order-item-id, product_id: sku, title: product-name, quantity: quantity-purchased,
-            line_total: item-price, tax: item-tax""",
+            line_total: item-price""",
         ),
         (
             ETSY,
@@ -191,6 +191,29 @@ def test_the_columns_of_usual_exports_are_known_and_amounts_where_orders_add_up_
         assert said == dict(one.split(": ", 1) for one in " ".join(expected.split()).split(", "))
 
 
+def test_discounts_and_taxes_that_may_be_rates_are_said_and_not_read(tmp_path: Path) -> None:
+    found = guessed(tmp_path, "Bestellnr;Datum;Menge;Preis;Rabatt;MwSt\n1;03.01.2026;2;9,99;0,15;19\n")
+    fields = described(found, tmp_path).lines.fields
+    assert (fields.unit_price, fields.discount, fields.tax) == ("Preis", None, None)
+    assert [about for about, words in found.doubts if "proves it, and it may be a rate: not read" in words] == [
+        "discount",
+        "tax",
+    ]
+
+
+@pytest.mark.parametrize(("second", "is_said"), [("44.88", True), ("19.99", False)])
+def test_a_total_that_is_the_same_in_all_rows_of_an_order_is_said_to_be_perhaps_the_orders(
+    tmp_path: Path, second: str, is_said: bool
+) -> None:
+    rows = f"1,2026-01-03,x,44.88\n1,2026-01-03,y,{second}\n2,2026-01-04,x,19.99\n"
+    found = guessed(tmp_path, f"Order ID,Order Date,SKU,Order Total\n{rows}")
+    assert found.roles["line_total"] == "Order Total"
+    assert (
+        any("is the same in each row of an order (those of several rows: 1)" in words for _, words in found.doubts)
+        == is_said
+    )
+
+
 def test_what_an_export_has_beside_that_is_said_and_not_read(tmp_path: Path) -> None:
     doubts = guessed(tmp_path, SHOPIFY).doubts
     assert ("", "Refunded Amount is not read, since it has no day: net sales are without these refunds") in doubts
@@ -198,9 +221,10 @@ def test_what_an_export_has_beside_that_is_said_and_not_read(tmp_path: Path) -> 
         "",
         "Financial Status is paid (1), refunded (1): all are read; leave out under orders.exclude what is no sale",
     ) in doubts
-    assert ("shipping", "Order Shipping seems to be it; no total of the order proves it: not read") in guessed(
-        tmp_path, ETSY
-    ).doubts
+    assert (
+        "shipping",
+        "Order Shipping seems to be it; no total of the order proves it: not read",
+    ) in guessed(tmp_path, ETSY).doubts
     wrong = guessed(tmp_path, WOO.replace("65.45", "66.45"))
     assert not {"total", "shipping", "taxes"} & wrong.roles.keys()
     assert (
