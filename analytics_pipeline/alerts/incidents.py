@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 
 from analytics_pipeline.days import Days
-from analytics_pipeline.history.freshness import Freshness
+from analytics_pipeline.history.freshness import Freshness, missing_of
 from analytics_pipeline.job_names import CHANGED_ORDERS, DAILY, LATE_CHANGES
 from analytics_pipeline.shop.spec import Shop
 
@@ -206,7 +206,7 @@ def _troubles(facts: Facts, known: Mapping[str, Incident], shop: Shop) -> Iterat
         if check.run_id not in reported_by_runs or _check_key(check) in known:
             yield _of_check(check)
     for parked in facts.parked:
-        yield _of_parked(parked)
+        yield _of_parked(parked, shop)
     for freshness in facts.freshness:
         if freshness.is_late:
             yield _of_freshness(freshness, shop)
@@ -230,7 +230,7 @@ def _of_run(run: Run, reasons: Sequence[str], shop: Shop) -> Trouble:
     is_layer = run.job not in {*WHOLE_JOBS, CHANGED_ORDERS}
     again = f"analytics-pipeline run --job {run.job}" if is_layer else "analytics-pipeline run"
     options = f" --from {run.days.first} --to {run.days.last}" if run.days else ""
-    todo = f"Mend the cause and run it again, in the UI or with: {again}{options}"
+    todo = f"Mend the cause and run it again, in the UI or with: {again}{options}{_of_shop(shop)}"
     return Trouble(
         key=run.key,
         kind=RUN_FAILED,
@@ -239,6 +239,11 @@ def _of_run(run: Run, reasons: Sequence[str], shop: Shop) -> Trouble:
         text="\n".join([f"The run {run.subject} of the shop {shop.name} failed:", *shown_reasons(run, reasons), todo]),
         run_id=run.run_id,
     )
+
+
+def _of_shop(shop: Shop) -> str:
+    """The option by which a command is about this shop alone, where it stands beside others."""
+    return f" --shop {shop.name}" if shop.namespace else ""
 
 
 def _check_key(check: FailedCheck) -> str:
@@ -257,7 +262,7 @@ def _of_check(check: FailedCheck) -> Trouble:
     )
 
 
-def _of_parked(parked: ParkedDay) -> Trouble:
+def _of_parked(parked: ParkedDay, shop: Shop) -> Trouble:
     return Trouble(
         key=f"{DAY_PARKED}/{parked.day}",
         kind=DAY_PARKED,
@@ -266,7 +271,7 @@ def _of_parked(parked: ParkedDay) -> Trouble:
         text=(
             f"The business day {parked.day} is stale ({parked.reasons}), its runs failed {parked.failures} times, and "
             "it is no longer tried by itself.\n"
-            f"Mend the cause and run it: analytics-pipeline run --date {parked.day}"
+            f"Mend the cause and run it: analytics-pipeline run --date {parked.day}{_of_shop(shop)}"
         ),
         run_id=parked.run_id,
     )
@@ -281,8 +286,9 @@ def _of_freshness(freshness: Freshness, shop: Shop) -> Trouble:
         since=freshness.due_at,
         text=(
             f"The business day {freshness.day} of the shop {shop.name} was due by {due:%H:%M %Z} and is not whole in "
-            f"{', '.join(freshness.missing)}.\n"
-            f"See whether the daily run began and why it failed, then: analytics-pipeline run --date {freshness.day}"
+            f"{', '.join(missing_of(freshness, shop))}.\n"
+            "See whether the daily run began and why it failed, then: "
+            f"analytics-pipeline run --date {freshness.day}{_of_shop(shop)}"
         ),
         run_id=None,
     )
@@ -290,6 +296,7 @@ def _of_freshness(freshness: Freshness, shop: Shop) -> Trouble:
 
 def _of_silence(since: datetime, shop: Shop) -> Trouble:
     moment = f"{since.astimezone(shop.zone):%Y-%m-%d %H:%M %Z}"
+    sensor = f"{shop.namespace}_late_changes" if shop.namespace else "late_changes"
     return Trouble(
         key=NO_POLL,
         kind=NO_POLL,
@@ -298,7 +305,7 @@ def _of_silence(since: datetime, shop: Shop) -> Trouble:
         text=(
             f"The shop {shop.name} has not been asked for late changes since {moment}: refunds and edits since then "
             "are missing.\n"
-            "Read the ticks of the sensor late_changes in the UI, or try: analytics-pipeline catch-up"
+            f"Read the ticks of the sensor {sensor} in the UI, or try: analytics-pipeline catch-up{_of_shop(shop)}"
         ),
         run_id=None,
     )

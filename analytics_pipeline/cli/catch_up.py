@@ -29,6 +29,7 @@ from analytics_pipeline.sources.opening import open_source
     cls=Command,
     examples=(
         "analytics-pipeline catch-up",
+        "analytics-pipeline catch-up --shop my-shop,us",
         "analytics-pipeline catch-up --parked --shop my-shop",
     ),
 )

@@ -72,8 +72,10 @@ def load_file(file: Path) -> int:
         f"\n{summary.checks} checks evaluated, every blocking one passed.\n"
         f"description  {path}\n"
         f"tables       {database.schema('marts')}.daily_revenue, {database.schema('clean')}.sales and others: "
-        f"{psql_line(settings)}\n"
-        f"next         analytics-pipeline init my-shop; in it, shop init --from-file {file}"
+        f"{psql_line(settings)}   (while `up` runs)\n"
+        f"next         ANALYTICS_PROJECT={path.parents[1]} analytics-pipeline up\n"
+        "             to keep it: analytics-pipeline init FOLDER; in it, delete the example in shops/, and then\n"
+        f"             analytics-pipeline shop init --from-file {file.resolve()}"
     )
     return DOUBTFUL if summary.doubts else 0
 
@@ -104,16 +106,16 @@ def _show(database: Database, shop: Shop) -> None:
     rows = query(
         database,
         f"select {', '.join(f'{name}::text' for name in COLUMNS)} from {in_sql('marts', 'daily_revenue')} "
-        f"where currency = '{shop.currency}' order by event_date limit {SHOWN_DAYS}",
+        f"where currency = '{shop.currency}' order by event_date limit {SHOWN_DAYS + 1}",
     )
     table = Table(title=f"revenue by day, {shop.currency}", box=box.SIMPLE, padding=(0, 0, 0, 1))
     for name in COLUMNS:
         heading = "day" if name == "event_date" else name.replace("_", "\n")
         table.add_column(heading, justify="left" if name == "event_date" else "right", no_wrap=True)
-    for row in rows:
+    for row in rows[:SHOWN_DAYS]:
         table.add_row(*(cents(row[name] or "-") for name in COLUMNS))
     Console(color_system=None).print(table)
-    if len(rows) == SHOWN_DAYS:
+    if len(rows) > SHOWN_DAYS:
         click.echo(f"The first {SHOWN_DAYS} days; the others are in the table.")
 
 

@@ -91,6 +91,7 @@ def _schemas(settings: Settings) -> str:
     examples=(
         "analytics-pipeline doctor",
         "analytics-pipeline doctor --shop my-shop",
+        "analytics-pipeline doctor --shop my-shop,us",
         "analytics-pipeline doctor --date 2026-01-31",
     ),
 )

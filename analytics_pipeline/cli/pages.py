@@ -6,6 +6,7 @@ Nothing is written, and no page is asked for but the first product page that rob
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 import pandas as pd
 import pyarrow as pa
@@ -50,9 +51,10 @@ class PagesLook:
     def listed(self) -> str:
         """What the sitemaps list, in words."""
         listing = self.crawl.listing
+        such = f", such as {urlsplit(listing.other).path}" if listing.other and not listing.pages else ""
         others = {
             "forbidden by robots.txt": len(listing.forbidden),
-            "of other paths": listing.others,
+            f"of other paths{such}": listing.others,
             "of other hosts": listing.elsewhere,
         }
         beside = "".join(f", {number} {what}" for what, number in others.items() if number)

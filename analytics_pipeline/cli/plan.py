@@ -33,7 +33,7 @@ COLUMNS = ("mart", "day", "key", "column", "old_value", "new_value", "difference
     examples=(
         "analytics-pipeline plan",
         "analytics-pipeline plan --mart daily_revenue --all",
-        "analytics-pipeline plan --cells changes.csv",
+        "analytics-pipeline plan --cells changes.csv --shop my-shop",
         "analytics-pipeline plan --json",
     ),
 )

@@ -46,6 +46,7 @@ class Day(click.ParamType[date]):
         "analytics-pipeline run",
         "analytics-pipeline run --date 2026-11-22",
         "analytics-pipeline run --from 2026-01-01 --to 2026-10-31 --shop my-shop",
+        "analytics-pipeline run --date 2026-11-22 --shop my-shop,us",
         "analytics-pipeline run --from 2026-01-01 --plan",
         "analytics-pipeline run --from 2026-01-01 --job marts",
     ),

@@ -21,7 +21,7 @@ from analytics_pipeline.settings import DEFAULT_SHOP
 from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.shop.files import FileList
 from analytics_pipeline.shop.spec import PageProducts, Shop, load_shop
-from analytics_pipeline.shop.twins import twins_of
+from analytics_pipeline.shop.twins import same_tables, twins_of
 from analytics_pipeline.sources.client import ShopClient
 from analytics_pipeline.sources.opening import open_directly
 from analytics_pipeline.sources.source import Source
@@ -70,8 +70,8 @@ def _describe_shop(reference: str) -> str:
 
 
 def _beside(shop: Shop, others: Sequence[Shop]) -> str:
-    """Say whether another shop is asked for the same."""
-    twins = twins_of(shop, others, os.environ)
+    """Say whether another shop would write the same tables, or is asked for the same."""
+    twins = [*same_tables(shop, others), *twins_of(shop, others, os.environ)]
     return Warned("; ".join(twins)) if twins else "no other shop here is asked for the same"
 
 

@@ -52,6 +52,7 @@ def _of_all(settings: Settings, *, is_check: bool, is_json: bool, without_daemon
     examples=(
         "analytics-pipeline status",
         "analytics-pipeline status --shop my-shop",
+        "analytics-pipeline status --shop my-shop,us",
         "analytics-pipeline status --check --json",
     ),
 )

@@ -49,6 +49,7 @@ SENSOR_SECONDS = "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS"
     examples=(
         "analytics-pipeline up",
         "analytics-pipeline up --port 3001 --shop my-shop",
+        "analytics-pipeline up --shop my-shop,us",
         "analytics-pipeline up --allowed-host ui.example.com",
         "analytics-pipeline up --webhooks",
     ),

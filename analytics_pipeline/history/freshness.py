@@ -197,7 +197,12 @@ def describe(found: Freshness, shop: Shop) -> str:
         return f"{found.day}, there since {at} ({due})" if found.was_late else f"{found.day} by {at} ({due})"
     if found.unawaited:
         return f"{found.day} is not awaited: {found.unawaited}"
-    return f"{found.day} is not whole in {', '.join(found.missing)} ({due})"
+    return f"{found.day} is not whole in {', '.join(missing_of(found, shop))} ({due})"
+
+
+def missing_of(found: Freshness, shop: Shop) -> list[str]:
+    """Name the tables that lack the day as the database has them, with the shop's namespace."""
+    return [f"{shop.namespace}_{table}" if shop.namespace else table for table in found.missing]
 
 
 def freshness_line(database: Database, shop: Shop, now: datetime, tables: Sequence[str]) -> str:

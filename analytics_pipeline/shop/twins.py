@@ -23,6 +23,22 @@ def twins_of(shop: Shop, others: Sequence[Shop], environment: Mapping[str, str])
     return [*filter(None, (_fault(shop, other) for other in twins))]
 
 
+def same_tables(shop: Shop, others: Sequence[Shop]) -> list[str]:
+    """Say which other shops would write this one's tables, with the remedy; no command can be about two of them.
+
+    Args:
+        shop: A shop.
+        others: All shops, itself too.
+    """
+    what = "has no `namespace:` either" if shop.namespace is None else f"has the namespace {shop.namespace} too"
+    return [
+        f"{other.name} {what}, so both would write the same tables: give one of them a `namespace:` of its own, or "
+        "delete its description"
+        for other in others
+        if other.name != shop.name and other.namespace == shop.namespace
+    ]
+
+
 def _fault(shop: Shop, other: Shop) -> str | None:
     if _orders(shop) == _orders(other):
         return (

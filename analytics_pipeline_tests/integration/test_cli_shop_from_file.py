@@ -47,6 +47,13 @@ def test_a_preview_names_columns_that_nothing_reads_and_nothing_that_the_project
     assert [line.split()[0] for line in unread.splitlines()[1:] if line.strip()] == ["note"]
 
 
+def test_a_description_without_a_namespace_beside_another_one_is_begun_with_a_word_about_it(folder: Path) -> None:
+    (folder / "incoming" / "sales.csv").write_text(ROWS)
+    assert "namespace" not in call("shop", "init", "garden").output
+    assert "garden has no `namespace:` either" in call("shop", "init", "--from-file", "incoming/sales.csv").output
+    assert "warn  beside       garden has no" in call("shop", "check", "sales", "--offline").output
+
+
 def test_init_from_a_file_takes_another_name_and_a_folder_elsewhere_and_writes_over_nothing(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -65,7 +72,7 @@ def test_init_from_a_file_takes_another_name_and_a_folder_elsewhere_and_writes_o
     ("arguments", "words"),
     [
         (["--from-file", "incoming/empty.csv"], "empty.csv: is empty"),
-        (["--from-file", "incoming/none.csv"], "none.csv: is not there"),
+        (["--from-file", "incoming/none.csv"], "none.csv: there is no such file"),
         (["x", "--from-file", "incoming/empty.csv", "--like", "demo"], "not both"),
         ([], "is no name of a shop"),
     ],

@@ -13,7 +13,7 @@ from analytics_pipeline.days import Days
 from analytics_pipeline.orchestration.all_shops import as_runs
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
-from analytics_pipeline.shop.twins import twins_of
+from analytics_pipeline.shop.twins import same_tables, twins_of
 from analytics_pipeline_tests.conftest import DEMO_DESCRIPTION
 
 T0 = datetime(2026, 11, 25, 3, tzinfo=UTC)
@@ -114,6 +114,16 @@ def test_shops_that_are_asked_for_the_same_are_named_and_no_secret_is(
 
     assert found.startswith(said) if said else found == ""
     assert "s3cret" not in found
+
+
+def test_shops_that_would_write_the_same_tables_are_named_with_the_remedy(tmp_path: Path) -> None:
+    first, second, third = (shop(tmp_path, name, namespace=None) for name in ("a", "b", "c"))
+    third = third.model_copy(update={"namespace": "c"})
+
+    assert [said.split(",")[0] for said in same_tables(first, [first, second, third])] == [
+        "b has no `namespace:` either"
+    ]
+    assert same_tables(third, [first, second, third]) == []
 
 
 def test_of_several_shops_each_knows_what_lies_beside_it_and_that_it_is_not_alone(tmp_path: Path) -> None:

@@ -303,3 +303,15 @@ def test_a_shop_that_is_asked_every_minute_may_be_silent_for_an_hour_all_the_sam
     hour_ago, longer_ago = now - timedelta(minutes=60), now - timedelta(minutes=61)
     assert decide(Facts(silent_since=hour_ago, now=now), (), often).opened == ()
     assert len(decide(Facts(silent_since=longer_ago, now=now), (), often).opened) == 1
+
+
+def test_a_shop_beside_others_has_its_own_tables_and_commands_in_messages() -> None:
+    american = SHOP.model_copy(update={"name": "us", "namespace": "ny"})
+    parked = (ParkedDay(date(2026, 11, 3), T0, "edit", 3, "x"),)
+    facts = Facts(freshness=(freshness_of(24),), parked=parked, runs=(run("a", 1),))
+
+    texts = [trouble.text for trouble in decide(facts, (), american).opened]
+
+    assert len(texts) == 3
+    assert [text for text in texts if not text.endswith(" --shop us")] == []
+    assert sum("is not whole in ny_marts.a" in text for text in texts) == 1

@@ -18,6 +18,8 @@ from analytics_pipeline.shop.schema import schema_text
     examples=(
         "analytics-pipeline shop list",
         "analytics-pipeline shop init garden-shop --like woocommerce",
+        "analytics-pipeline shop init --from-file sales_raw.csv",
+        "analytics-pipeline shop check",
         "analytics-pipeline shop check garden-shop",
         "analytics-pipeline shop preview garden-shop --date 2026-11-22",
     ),

@@ -7,11 +7,13 @@ import click
 
 from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.init import EXAMPLE, SHOP_NAME, TEMPLATE, renamed
+from analytics_pipeline.cli.opening import readable_shops
 from analytics_pipeline.cli.shop.from_file import described, name_of, show_reading
 from analytics_pipeline.errors import SettingsError
 from analytics_pipeline.settings import SHOPS, project_folder
 from analytics_pipeline.shop.schema import FILE, FIRST_LINE, schema_text
 from analytics_pipeline.shop.spec import load_shop, packaged_path, packaged_shops
+from analytics_pipeline.shop.twins import same_tables
 
 _NAME_LINE = re.compile(r"^name: .*$", re.MULTILINE)
 
@@ -47,6 +49,8 @@ def command(name: str | None, like: str | None, file: Path | None) -> None:
         raise SettingsError(f"there is no packaged shop {like!r}; there are: {', '.join(packaged_shops())}.")
     if like is not None and file is not None:
         raise SettingsError("give --like, a packaged description, or --from-file, a file of orders; not both.")
+    if file is not None and not file.is_file():
+        raise SettingsError(f"{file}: there is no such file.")
     project = project_folder()
     path = project / SHOPS / f"{name}.yaml"
     text = description_of(name, like) if file is None else described(name, file, project)
@@ -67,6 +71,8 @@ def command(name: str | None, like: str | None, file: Path | None) -> None:
         first_day = load_shop(path).first_day
         click.echo(f"Next: look over it, then `analytics-pipeline shop check {name}` and, for all its days,")
         click.echo(f"`analytics-pipeline run --shop {name} --from {first_day}`.")
+    for one in same_tables(load_shop(path), readable_shops(map(str, sorted(path.parent.glob("*.yaml"))))):
+        click.echo(f"Before that: {one}.")
 
 
 def description_of(name: str, like: str | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue
-from analytics_pipeline.history.freshness import Freshness, describe, last_freshness
+from analytics_pipeline.history.freshness import Freshness, describe, last_freshness, missing_of
 from analytics_pipeline.orchestration.namespaces import key_in
 from analytics_pipeline.orchestration.resources import DatabaseResource
 from analytics_pipeline.shop.spec import Shop
@@ -65,5 +65,5 @@ def _figures(found: Freshness, shop: Shop) -> Mapping[str, Any]:
         "business_day": found.day.isoformat(),
         "freshness": describe(found, shop),
         "is_due": found.is_due,
-        "missing": ", ".join(found.missing),
+        "missing": ", ".join(missing_of(found, shop)),
     }

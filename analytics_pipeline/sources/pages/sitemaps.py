@@ -51,6 +51,7 @@ class Listing:
         pages: Product pages that may be asked for, with the moment of the last change where one is named.
         forbidden: Product pages that robots.txt forbids.
         others: Pages that are no product pages by the description.
+        other: The first of these; empty where there is none.
         elsewhere: Pages of other hosts, or at no URL.
         sitemaps: Sitemaps read.
         faults: Why a sitemap, or a part of one, could not be read.
@@ -60,6 +61,7 @@ class Listing:
     pages: dict[str, datetime | None] = field(default_factory=dict)
     forbidden: set[str] = field(default_factory=set)
     others: int = 0
+    other: str = ""
     elsewhere: int = 0
     sitemaps: int = 0
     faults: list[str] = field(default_factory=list)
@@ -131,6 +133,7 @@ def _take(
         return True
     if not is_product(url):
         listing.others += 1
+        listing.other = listing.other or url
     elif not client.robots.allows(url):
         listing.forbidden.add(url)
     elif url not in listing.pages and len(listing.pages) >= MOST_PAGES:

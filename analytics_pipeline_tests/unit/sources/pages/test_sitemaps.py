@@ -139,5 +139,5 @@ def test_pages_and_sitemaps_of_other_hosts_are_left_out_and_counted(page_shop: P
     page_shop.routes["/b.xml"] = lambda _: Reply(f"<urlset>{urls}</urlset>".encode())
     listing = crawl().crawl.listing
     assert [*listing.pages] == [f"{page_shop.url}/p/S1"]
-    assert (listing.elsewhere, listing.others) == (2, 1)
+    assert (listing.elsewhere, listing.others, listing.other) == (2, 1, f"{page_shop.url}/blog")
     assert "https://other.example/sitemap.xml: leads from" in listing.faults[0]
