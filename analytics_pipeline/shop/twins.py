@@ -35,7 +35,7 @@ def same_tables(shop: Shop, others: Sequence[Shop]) -> list[str]:
         f"{other.name} {what}, so both would write the same tables: give one of them a `namespace:` of its own, or "
         "delete its description"
         for other in others
-        if other.name != shop.name and other.namespace == shop.namespace
+        if other.namespace == shop.namespace and other.name != shop.name
     ]
 
 
