@@ -7,6 +7,7 @@ those of whatever shop the database holds.
 import glob
 import hashlib
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -75,7 +76,7 @@ def load_file(file: Path) -> int:
         f"{psql_line(settings)}   (while `up` runs)\n"
         f"next         ANALYTICS_PROJECT={path.parents[1]} analytics-pipeline up\n"
         "             to keep it: analytics-pipeline init FOLDER; in it, delete the example in shops/, and then\n"
-        f"             analytics-pipeline shop init --from-file {file.resolve()}"
+        f"             analytics-pipeline shop init --from-file {shlex.quote(str(file.resolve()))}"
     )
     return DOUBTFUL if summary.doubts else 0
 

@@ -1,5 +1,6 @@
 """The first lines of a description, from what a file seems to be; what is unsure is a comment beside its line."""
 
+import glob
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,7 +99,7 @@ def expression_of(column: str) -> str:
 
 def pattern_of(name: str) -> str:
     """A pattern for the files that come after one: digits in its name are taken for a day or number."""
-    return re.sub(r"\d+([-_.]?\d+)*", "*", name) if re.search(r"\d", name) else name
+    return re.sub(r"\d+([-_.]?\d+)*", "*", glob.escape(name))
 
 
 def _reading(guess: Guess) -> Iterator[str]:

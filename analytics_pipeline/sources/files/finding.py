@@ -224,5 +224,5 @@ def _of_letters(piece: str) -> str:
     """The regular expression of a letter, or of letters in brackets."""
     if len(piece) == 1:
         return re.escape(piece)
-    inner = piece[1:-1].replace("\\", "\\\\")
+    inner = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[")
     return f"[^/{inner[1:]}]" if inner[0] in "!^" else f"[{inner}]"

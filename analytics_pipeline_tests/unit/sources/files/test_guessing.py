@@ -12,7 +12,7 @@ from analytics_pipeline.errors import DamagedFileError
 from analytics_pipeline.shop.files import FileOrders
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.files.describing import description_text, expression_of, pattern_of
-from analytics_pipeline.sources.files.finding import LocalFolder
+from analytics_pipeline.sources.files.finding import LocalFolder, name_matcher
 from analytics_pipeline.sources.files.guessing import Guess, guess
 from analytics_pipeline.sources.files.opening import opened
 from analytics_pipeline.sources.files.reading import read_rows
@@ -348,10 +348,17 @@ def test_hostile_names_and_cells_make_a_description_that_loads(tmp_path: Path, n
 
 @pytest.mark.parametrize(
     ("name", "pattern"),
-    [("sales_raw.csv", "sales_raw.csv"), ("sales-2026-01-31.csv.gz", "sales-*.csv.gz"), ("2026_w05.csv", "*_w*.csv")],
+    [
+        ("sales_raw.csv", "sales_raw.csv"),
+        ("sales-2026-01-31.csv.gz", "sales-*.csv.gz"),
+        ("2026_w05.csv", "*_w*.csv"),
+        ("sales [1] *new.csv", "sales [[]*] [*]new.csv"),
+    ],
 )
+@pytest.mark.filterwarnings("error")
 def test_digits_in_a_name_are_taken_for_a_day(name: str, pattern: str) -> None:
     assert pattern_of(name) == pattern
+    assert name_matcher(pattern)(name)
 
 
 def test_what_is_no_table_is_refused(tmp_path: Path) -> None:
