@@ -245,7 +245,7 @@ def test_the_doctor_finds_a_healthy_shop_and_database_healthy(
     assert found.returncode == 0, found.stdout
     of_shop = ("marts", "description", "time zone", "credentials", "shop")
     of_database = ("database", "rights", "schema", "e-mail key")
-    subjects = ("versions", *of_shop, *RECORDS, *of_database, "instance", "holds", "webhooks", "alerts")
+    subjects = ("versions", *of_shop, *RECORDS, *of_database, "instance", "schemas", "holds", "webhooks", "alerts")
     # Whether a record of that day is a bad one is a matter of chance.
     assert told_of(found.stdout) | {"orders": "ok"} == dict.fromkeys(subjects, "ok")
     assert "PostgreSQL 18" in found.stdout
@@ -264,7 +264,7 @@ def test_the_doctor_reports_every_failure_at_once_and_shows_no_secret(
     assert found.returncode == 1
     messages = told_of(found.stdout)
     assert [subject for subject, how in messages.items() if how == "FAIL"] == ["shop", "database"]
-    not_looked_at = [*RECORDS, "rights", "schema", "e-mail key", "instance", "holds", "webhooks"]
+    not_looked_at = [*RECORDS, "rights", "schema", "e-mail key", "instance", "schemas", "holds", "webhooks"]
     assert [subject for subject, how in messages.items() if how == "-"] == not_looked_at
     assert "HTTP 401: the shop does not accept the credentials; check ${SHOP_KEY}" in found.stdout
     assert f"no Postgres server answers at postgresql://someone@127.0.0.1:{unused_port}/analytics" in found.stdout
