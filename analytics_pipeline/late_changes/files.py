@@ -170,6 +170,9 @@ class _Looking:
             self._leave(taking, facts, WAITING, str(error))
         except FileRefusedError as error:
             self._refuse(taking, facts, error, read_by)
+        except OSError as error:
+            fault = f"{facts.path}: cannot be read or unpacked now ({type(error).__name__}: {error.strerror})"
+            raise FolderUnavailableError(fault) from None
         except UNFORESEEN as error:
             fault = f"cannot be read ({type(error).__name__}), which nobody has foreseen: please report it"
             self._refuse(taking, facts, DamagedFileError(fault, path=facts.path), read_by)

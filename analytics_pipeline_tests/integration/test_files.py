@@ -1,5 +1,6 @@
 """Files are taken in once, by content; what differs marks its days, and nothing is lost or doubled."""
 
+import errno
 import gzip
 import json
 import os
@@ -15,7 +16,7 @@ import pytest
 
 from analytics_pipeline.cli.files import file_lines
 from analytics_pipeline.days import Days
-from analytics_pipeline.errors import FolderRefusedError
+from analytics_pipeline.errors import FolderRefusedError, FolderUnavailableError
 from analytics_pipeline.history.file_facts import files_stored
 from analytics_pipeline.history.files import read_files
 from analytics_pipeline.history.opening import open_warehouse
@@ -275,6 +276,25 @@ def test_a_content_that_nobody_has_foreseen_stops_no_other_file(
         "a.csv": "a.csv: cannot be read (OverflowError), which nobody has foreseen: please report it"
     }
     assert with_ids.lines() == {"O2": [("P1", "3")]}
+
+
+def test_a_disk_that_fails_ends_the_look_which_says_so_and_the_next_one_reads_on(
+    with_ids: FileShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_ids.write("a.csv", LINES)
+    read = FileBatches.__iter__
+
+    def failing(batches: FileBatches) -> Iterator[object]:
+        yield from read(batches)
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(FileBatches, "__iter__", failing)
+    with pytest.raises(FolderUnavailableError, match=r"a\.csv: cannot be read or unpacked now .*Input/output error"):
+        with_ids.look()
+    stored = files_stored(with_ids.database, with_ids.shop, database_clock(with_ids.database))
+    assert "Input/output error" in str(stored.look_fault)
+    monkeypatch.setattr(FileBatches, "__iter__", read)
+    assert (with_ids.look().taken, list(with_ids.orders())) == (1, ["O1", "O2"])
 
 
 @pytest.mark.parametrize("target", ["nowhere", "link.csv"])
