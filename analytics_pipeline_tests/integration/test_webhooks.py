@@ -338,14 +338,19 @@ def test_more_calls_at_once_than_fit_are_to_come_again(
     assert (answer.status_code, answer.text, answer.headers["Retry-After"]) == (503, "refused: busy\n", "5")
 
 
-def test_without_a_database_a_call_is_to_come_again_and_is_taken_once_it_is_there(loaded: Pipeline, shop: Shop) -> None:
+def test_without_a_database_calls_are_to_come_again_and_the_log_says_once_why(
+    loaded: Pipeline, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         gone = Database(f"postgresql://nobody@127.0.0.1:{closed.getsockname()[1]}/analytics")
         body = event(newer(records(loaded)[0]))
-        with receiving([(shop, gone), (shop.model_copy(update={"name": "other"}), loaded.database)]) as base:
-            answer = call(f"{base}/{shop.name}", body)
-    assert (answer.status_code, answer.text, answer.headers["Retry-After"]) == (503, "refused: no_database\n", "5")
+        with receiving([(shop, gone)]) as base:
+            answers = [call(f"{base}/{shop.name}", body, call_id=f"msg_{number}") for number in range(3)]
+    assert {(one.status_code, one.text, one.headers["Retry-After"]) for one in answers} == {
+        (503, "refused: no_database\n", "5")
+    }
+    assert caplog.text.count("no Postgres server answers") == 1
 
 
 def test_a_slow_database_is_not_waited_for(loaded: Pipeline, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
