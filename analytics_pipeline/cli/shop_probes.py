@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, date, datetime
 from functools import partial
+from pathlib import Path
 
 from analytics_pipeline.cli.preview import (
     Preview,
@@ -66,7 +67,12 @@ def offline_probes(reference: str, beside: Sequence[Shop] = ()) -> Iterator[Prob
 
 def _describe_shop(reference: str) -> str:
     shop = load_shop(reference)
-    return f"{reference}: shop {shop.name}, {shop.currency}, business days since {shop.first_day}"
+    said = f"{reference}: shop {shop.name}, {shop.currency}, business days since {shop.first_day}"
+    if (called := Path(reference).stem) == shop.name:
+        return said
+    return Warned(
+        f"{said}; --shop takes the file's name, {called}: call file and shop alike, since messages name the shop"
+    )
 
 
 def _beside(shop: Shop, others: Sequence[Shop]) -> str:

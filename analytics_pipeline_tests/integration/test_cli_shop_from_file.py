@@ -54,6 +54,13 @@ def test_a_description_without_a_namespace_beside_another_one_is_begun_with_a_wo
     assert "warn  beside       garden has no" in call("shop", "check", "sales", "--offline").output
 
 
+def test_a_description_in_a_file_of_another_name_is_warned_of_since_commands_take_the_files(folder: Path) -> None:
+    call("shop", "init", "garden")
+    assert "ok    description" in call("shop", "check", "garden", "--offline").output
+    (folder / "shops" / "garden.yaml").rename(folder / "shops" / "park.yaml")
+    assert "--shop takes the file's name, park: call file" in call("shop", "check", "park", "--offline").output
+
+
 def test_init_from_a_file_takes_another_name_and_a_folder_elsewhere_and_writes_over_nothing(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
