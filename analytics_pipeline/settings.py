@@ -84,7 +84,7 @@ class Settings:
             shops=shops,
             email_key=variables.get(EMAIL_KEY) or None,
             project=project,
-            is_whole=all(set(group) <= set(shops) for group in (own, of_demo) if set(group) & set(shops)),
+            is_whole=_is_whole(set(shops), set(own), set(of_demo)),
         )
 
     @property
@@ -205,6 +205,14 @@ def _descriptions(folder: Path) -> tuple[str, ...]:
 
 def _of_demo(home: Path) -> tuple[str, ...]:
     return DEFAULT_SHOP, *_descriptions(home / DEMO_SHOPS)
+
+
+def _is_whole(shops: set[str], own: set[str], of_demo: set[str]) -> bool:
+    """Return whether no shop is left out; where the folder has shops, one from elsewhere is not all of them."""
+    meant = [group for group in (own, of_demo) if group & shops]
+    if own and not own & shops and len(shops) == 1:
+        return False
+    return all(group <= shops for group in meant)
 
 
 def _chosen(named: str | None, own: Sequence[str], of_demo: Sequence[str]) -> tuple[str, ...]:

@@ -42,6 +42,7 @@ def compute_of_all_shops(settings: Settings, *, job: str = "", is_planned: bool 
         return None
     for line in _broken(installation):
         click.echo(f"look at this: {line}", err=True)
+    _say_left_out(settings)
     if not installation.marts:
         return None
     if is_planned:
@@ -87,6 +88,7 @@ def show_all_shops(settings: Settings, **_: object) -> None:
     for mart in marts_of_all_shops(database, installation):
         state = f"{counted(mart['days'], 'day')} to be computed: analytics-pipeline run"
         click.echo(f"mart         {mart['mart']}: {state if mart['days'] else AS_THEY_ARE}")
+    _say_left_out(settings)
     if installation.marts:
         for line in _gap_lines(database, installation):
             click.echo(line)
@@ -99,6 +101,7 @@ def plan_all_shops(settings: Settings, *, is_json: bool, **_: object) -> Answer:
     broken = [{"table": f"{one.layer}.{one.name}", "reason": one.reason} for one in installation.broken_marts]
     is_pending = any(mart["days"] for mart in marts)
     if not is_json:
+        _say_left_out(settings)
         for line in _broken(installation):
             click.echo(f"BROKEN       {line}")
         for mart in marts:
@@ -119,6 +122,11 @@ def marts_of_all_shops(database: Database, installation: Installation) -> list[d
         first, last = (days[0].isoformat(), days[-1].isoformat()) if days else (None, None)
         found.append({"mart": mart.table.qualified_name, "days": len(days), "first_day": first, "last_day": last})
     return found
+
+
+def _say_left_out(settings: Settings) -> None:
+    if not settings.is_whole:
+        click.echo("marts over all shops stay as they are, since not all shops are chosen")
 
 
 def _names(installation: Installation) -> str:

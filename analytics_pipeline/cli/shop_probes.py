@@ -18,7 +18,7 @@ from analytics_pipeline.cli.preview import (
 )
 from analytics_pipeline.cli.probes import Probe, Warned
 from analytics_pipeline.errors import AnswerError, ShopUnavailableError
-from analytics_pipeline.settings import DEFAULT_SHOP
+from analytics_pipeline.settings import DEFAULT_SHOP, SHOPS
 from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.shop.files import FileList
 from analytics_pipeline.shop.spec import PageProducts, Shop, load_shop
@@ -68,7 +68,7 @@ def offline_probes(reference: str, beside: Sequence[Shop] = ()) -> Iterator[Prob
 def _describe_shop(reference: str) -> str:
     shop = load_shop(reference)
     said = f"{reference}: shop {shop.name}, {shop.currency}, business days since {shop.first_day}"
-    if (called := Path(reference).stem) == shop.name:
+    if (called := Path(reference).stem) == shop.name or Path(reference).parent.name != SHOPS:
         return said
     return Warned(
         f"{said}; --shop takes the file's name, {called}: call file and shop alike, since messages name the shop"

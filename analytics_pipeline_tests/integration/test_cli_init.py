@@ -189,7 +189,7 @@ def test_several_shops_are_chosen_by_commas_and_are_whole_when_none_beside_them_
     assert chosen("two") == (("two",), False)
     assert chosen("demo,demo-us") == (("demo", "demo-us"), True)
     assert chosen("demo") == (("demo",), False)
-    assert chosen("elsewhere/two.yaml") == (("two",), True)
+    assert chosen("elsewhere/two.yaml") == (("two",), False)
     shutil.rmtree(own)
     assert chosen() == (("demo", "demo-us"), True)
 
