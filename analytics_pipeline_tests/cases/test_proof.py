@@ -115,7 +115,7 @@ def test_without_a_count_a_day_that_comes_empty_is_believed_on_another_day_only(
     assert case.revenue() == GOOD
     assert state(case, "2026-11-21") == "unproved none"
     assert case.catch_up() == []
-    turn(case, "since again_at", "1 hour")
+    turn(case, "again_at", "1 hour")
     assert [summary.succeeded for summary in case.catch_up()] == [False]
     assert case.revenue() == GOOD
     assert case.catch_up() == []
