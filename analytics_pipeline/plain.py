@@ -1,4 +1,4 @@
-"""Texts that came from the shop, made harmless for whoever shows them: a terminal, a log, the UI, a message.
+"""Text for people: what came from the shop made harmless for whoever shows it, and numbers of things in words.
 
 Control characters steer a terminal, and marks of writing direction make a text look like another one. Pure functions;
 what may be shown at all is decided elsewhere.
@@ -26,3 +26,8 @@ def without_addresses(text: str) -> str:
     """Return the lines of a text as `plain_lines` does, with a word for each e-mail address in it."""
     shown = plain_lines(text)
     return _ADDRESS.sub(HIDDEN_ADDRESS, shown) if _ADDRESS_BEGINS in shown else shown
+
+
+def counted(count: int, noun: str) -> str:
+    """Say how many there are of something whose plural ends in s."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -11,12 +11,12 @@ import click
 
 from analytics_pipeline.catalogue import Installation, installation_of
 from analytics_pipeline.cli.exit_codes import FAILED, PENDING
-from analytics_pipeline.cli.figures import counted
 from analytics_pipeline.cli.opening import undescribed
 from analytics_pipeline.cli.shops import Answer
 from analytics_pipeline.history.all_shops import gaps, stale_days_of_shops
 from analytics_pipeline.history.opening import open_warehouse
 from analytics_pipeline.job_names import ALL_SHOPS
+from analytics_pipeline.plain import counted
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.warehouse.connection import Database, create_database, data_database, is_created
 from analytics_pipeline.warehouse.schema import read_stored

@@ -11,6 +11,7 @@ from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.cli.shops import each_shop
+from analytics_pipeline.plain import counted
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.contracts import ANOMALIES
@@ -72,10 +73,6 @@ def _counted(by_day: Sequence[tuple[date, list[Row]]], shown: Sequence[tuple[dat
     if not by_day:
         return "no figure is known to be other than expected; days with less than four weeks before them are not judged"
     figures = sum(len(found) for _, found in shown)
-    message = f"{_number(figures, 'figure')} of {_number(len(shown), 'day')} not as expected"
+    message = f"{counted(figures, 'figure')} of {counted(len(shown), 'day')} not as expected"
     older = len(by_day) - len(shown)
-    return f"{message}; {_number(older, 'earlier day')} more with --all" if older else message
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+    return f"{message}; {counted(older, 'earlier day')} more with --all" if older else message

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from analytics_pipeline.cli.figures import counted
 from analytics_pipeline.days import Days
+from analytics_pipeline.plain import counted
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import PageProducts, Shop
 from analytics_pipeline.sources.calls import CallPlan, ListCalls, plan_calls

@@ -33,6 +33,7 @@ from analytics_pipeline.history.binding import binding_of, refuse_another_shop
 from analytics_pipeline.history.email_hashes import describe_key
 from analytics_pipeline.history.excerpts import keep
 from analytics_pipeline.history.rules import describe_rules
+from analytics_pipeline.plain import counted
 from analytics_pipeline.seeds import Seed, rows_of
 from analytics_pipeline.settings import ALERT_URLS, AlertSettings, Settings
 from analytics_pipeline.shop.spec import Shop, load_shop
@@ -76,7 +77,11 @@ def _marts_of_all(settings: Settings) -> str:
         return Warned(f"{len(installation.broken_marts)} broken, not computed: {faults}")
     if not installation.marts:
         return "none over these shops"
-    waiting = [f"{one['mart']} {one['days']} days" for one in marts_of_all_shops(database, installation) if one["days"]]
+    waiting = [
+        f"{one['mart']} {counted(one['days'], 'day')}"
+        for one in marts_of_all_shops(database, installation)
+        if one["days"]
+    ]
     return f"{len(installation.marts)} over all shops; to be computed: {', '.join(waiting) or 'nothing'}"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from analytics_pipeline.days import Days
+from analytics_pipeline.plain import counted
 from analytics_pipeline.tables.contracts import HELD_KINDS, ORDER
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
@@ -45,11 +46,6 @@ def orders_and_money(database: Database, table: Table, column: str, days: Days |
 def count_of_orders(count: int) -> str:
     """Describe a number of orders."""
     return counted(count, ORDER)
-
-
-def counted(count: int, noun: str) -> str:
-    """Describe a number of things."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def counted_kinds(kinds: Iterable[str]) -> str:

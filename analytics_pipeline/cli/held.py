@@ -7,6 +7,7 @@ from datetime import date, datetime
 from analytics_pipeline.history.written import written_days
 from analytics_pipeline.late_changes.budget import held_days, read_budget, rounds
 from analytics_pipeline.late_changes.rounds import LATE, HeldDay, Rounds
+from analytics_pipeline.plain import counted
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import RAW_ORDERS
 from analytics_pipeline.warehouse.connection import Database
@@ -52,7 +53,7 @@ def overdue_note(overdue: Sequence[date]) -> str:
     """Say which days add up by an old proof only; nothing without any."""
     if not overdue:
         return ""
-    days = f"{len(overdue)} day{'' if len(overdue) == 1 else 's'}, {overdue[0]} to {overdue[-1]},"
+    days = f"{counted(len(overdue), 'day')}, {overdue[0]} to {overdue[-1]},"
     return f" as last held against the shop; {days} by a proof older than the round"
 
 

@@ -17,6 +17,7 @@ from analytics_pipeline.history.rules import describe_rules
 from analytics_pipeline.history.stale import days_that_wait, listed_days, parked_days
 from analytics_pipeline.history.written import written_days
 from analytics_pipeline.late_changes.gaps import describe_gap, gaps_of
+from analytics_pipeline.plain import counted
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.tables.contracts import CLEAN_SALES
 from analytics_pipeline.tables.history import POLLS, RESTATEMENTS
@@ -54,7 +55,7 @@ def history_lines(database: Database, shop: Shop, now: datetime) -> Iterator[str
         yield f"gap          {describe_gap(days)}"
     yield f"rules        {describe_rules(database, shop)}"
     yield f"restated     {_restated(database)}"
-    deleted = _counted(deleted_count(database), "order")
+    deleted = counted(deleted_count(database), "order")
     yield f"deleted      {deleted} that the shop no longer has (ops.deleted_orders)"
     yield from proof_lines(database, shop)
     yield from _reconciliation(database, note)
@@ -86,13 +87,13 @@ def _looked(database: Database, shop: Shop) -> str:
     last = rows[0]
     return (
         f"last poll {last['polled_at'].astimezone(shop.zone):%Y-%m-%d %H:%M %Z}: "
-        f"{_counted(last['orders_changed'], 'order')} had changed, {_counted(last['days_marked'], 'day')} marked"
+        f"{counted(last['orders_changed'], 'order')} had changed, {counted(last['days_marked'], 'day')} marked"
     )
 
 
 def _stale(database: Database) -> str:
     stale, parked = list(listed_days(database)), parked_days(database)
-    waiting = f"to be loaded again: {_counted(len(stale), 'day')}, {_days(stale)}"
+    waiting = f"to be loaded again: {counted(len(stale), 'day')}, {_days(stale)}"
     message = waiting if stale else "no day waits to be loaded again"
     return f"{message}; PARKED after three failures: {_days(parked)}" if parked else message
 
@@ -115,7 +116,7 @@ def _restated(database: Database) -> str:
     if not found["numbers"]:
         return f"no published number changed in the last {RECENT_DAYS} days"
     return (
-        f"{_counted(found['numbers'], 'published number')} of {_counted(found['days'], 'day')} changed in the last "
+        f"{counted(found['numbers'], 'published number')} of {counted(found['days'], 'day')} changed in the last "
         f"{RECENT_DAYS} days: "
         f"{found['causes']} (ops.restatements)"
     )
@@ -158,7 +159,7 @@ def ledger_lines(database: Database) -> Iterator[str]:
         revenue = sum((part.revenue for part in inside), Decimal("0.0000"))
         difference = sum((part.ledger - part.revenue for part in inside), Decimal("0.0000"))
         outside = "".join(
-            f" + {cents(str(part.ledger))} {PLACES[part.place]} ({_counted(part.days, 'day')}, "
+            f" + {cents(str(part.ledger))} {PLACES[part.place]} ({counted(part.days, 'day')}, "
             f"{Days(part.first, part.last)})"
             for part in parts
             if part.place != INSIDE
@@ -177,10 +178,6 @@ def _step(found: Mapping[str, Any], number: int) -> str:
         return "not compared"
     of = "" if compared == days else f" ({compared} of {days} days compared)"
     return f"{_amount(found[f'rung_{number}'])}{of}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _amount(text: str | None) -> str:

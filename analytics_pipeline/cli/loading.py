@@ -9,7 +9,7 @@ import dagster as dg
 
 from analytics_pipeline.catalogue import Catalogue, installed
 from analytics_pipeline.cli import collect_as_usual
-from analytics_pipeline.cli.figures import counted, orders_and_money
+from analytics_pipeline.cli.figures import orders_and_money
 from analytics_pipeline.cli.opening import open_database, shop_database
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import PipelineError
@@ -18,6 +18,7 @@ from analytics_pipeline.orchestration.alerting import Evaluation, evaluate
 from analytics_pipeline.orchestration.jobs import ASKING_JOBS
 from analytics_pipeline.orchestration.namespaces import named
 from analytics_pipeline.orchestration.running import RunSummary, open_instance, run_days
+from analytics_pipeline.plain import counted
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.sources.client import refuse_missing_secrets

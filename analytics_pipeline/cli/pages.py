@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pandas as pd
 import pyarrow as pa
 
-from analytics_pipeline.cli.figures import counted
 from analytics_pipeline.cli.preview import Preview, preview_of
 from analytics_pipeline.cli.probes import Warned
 from analytics_pipeline.errors import AnswerError
+from analytics_pipeline.plain import counted
 from analytics_pipeline.shop.pages import PageProducts
 from analytics_pipeline.shop.spec import Shop
 from analytics_pipeline.sources.pages.client import PageClient

@@ -12,7 +12,7 @@ from analytics_pipeline.catalogue import Catalogue, installed
 from analytics_pipeline.cli import Command
 from analytics_pipeline.cli.all_shops import plan_all_shops
 from analytics_pipeline.cli.exit_codes import PENDING
-from analytics_pipeline.cli.figures import cents, counted
+from analytics_pipeline.cli.figures import cents
 from analytics_pipeline.cli.opening import shop_database
 from analytics_pipeline.cli.shops import Answer, each_shop_and_then, of_one_shop
 from analytics_pipeline.history.opening import pending_steps
@@ -20,6 +20,7 @@ from analytics_pipeline.history.planning import Plan, Planned, planned
 from analytics_pipeline.history.rules import other_rules
 from analytics_pipeline.marts.engine import Mart
 from analytics_pipeline.orchestration.assets.mart_faults import with_its_line
+from analytics_pipeline.plain import counted
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.warehouse.connection import is_created
 

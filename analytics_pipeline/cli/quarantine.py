@@ -9,7 +9,7 @@ import msgspec
 
 from analytics_pipeline.cli import Command, Commands, shop_option
 from analytics_pipeline.cli.exit_codes import DOUBTFUL
-from analytics_pipeline.cli.figures import cents, counted
+from analytics_pipeline.cli.figures import cents
 from analytics_pipeline.cli.opening import open_database
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.cli.shops import each_shop, for_each
@@ -18,7 +18,7 @@ from analytics_pipeline.history import quarantine
 from analytics_pipeline.history.quarantine import Row, Selection
 from analytics_pipeline.history.undated import undated_orders, undated_record
 from analytics_pipeline.orchestration.running import RunSummary
-from analytics_pipeline.plain import plain
+from analytics_pipeline.plain import counted, plain
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.spec import load_shop
 from analytics_pipeline.tables.contracts import ORDER, QUARANTINE

@@ -19,6 +19,7 @@ from analytics_pipeline.history.pages import pages_line
 from analytics_pipeline.history.planning import outdated_marts
 from analytics_pipeline.history.shop_reports import witness_lines
 from analytics_pipeline.history.undated import undated_line
+from analytics_pipeline.plain import counted
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day
 from analytics_pipeline.shop.spec import PageProducts, Shop
@@ -40,7 +41,7 @@ def _of_all(settings: Settings, *, is_check: bool, is_json: bool, without_daemon
 
     health = check_marts_of_all_shops(settings, datetime.now(UTC), with_daemon=not without_daemon)
     for mart in health.marts if not is_json else ():
-        click.echo(f"mart         {mart['mart']}: {mart['days']} days to be computed")
+        click.echo(f"mart         {mart['mart']}: {counted(mart['days'], 'day')} to be computed")
     for shop, days in health.gaps.items() if not is_json else ():
         click.echo(f"GAP          {shop} lacks {days}")
     return _ticks_and_judgement(health, is_json=is_json)

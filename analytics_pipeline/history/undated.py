@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from analytics_pipeline.days import Days
+from analytics_pipeline.plain import counted
 from analytics_pipeline.tables.history import UNDATED_ORDERS
 from analytics_pipeline.tables.shape import Table
 from analytics_pipeline.warehouse.connection import Database
@@ -85,7 +86,7 @@ def undated_line(database: Database) -> list[str]:
     if not rows["held"] and not rows["excluded"]:
         return []
     left_out = f", {rows['excluded']} left out by a rule" if rows["excluded"] else ""
-    message = f"{rows['held']} order{'' if rows['held'] == 1 else 's'} in quarantine whose day cannot be read{left_out}"
+    message = f"{counted(rows['held'], 'order')} in quarantine whose day cannot be read{left_out}"
     return [f"no day       {message}, the first seen {rows['since']:%Y-%m-%d}: analytics-pipeline quarantine list"]
 
 

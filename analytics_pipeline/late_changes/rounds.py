@@ -10,6 +10,7 @@ from datetime import date, datetime, timedelta
 from math import ceil
 
 from analytics_pipeline.days import Days
+from analytics_pipeline.plain import counted
 
 SETTLING, OTHERS = timedelta(days=4), timedelta(days=70)
 """The shortest rounds: a change is found within a week, or within 90 days, though a reading may come late."""
@@ -83,8 +84,7 @@ class Rounds:
 
 
 def _days(length: timedelta) -> str:
-    number = ceil(length / timedelta(days=1))
-    return f"{number} day{'' if number == 1 else 's'}"
+    return counted(ceil(length / timedelta(days=1)), "day")
 
 
 def shortest_rounds(sweep_days: int | None) -> Rounds:

@@ -18,13 +18,12 @@ from pathlib import Path
 import pyarrow as pa
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.lineage import Node, lineage
 from sqlglot.optimizer.qualify import qualify
-from sqlglot.optimizer.scope import build_scope
 
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.marts.currencies import mixed_amounts
 from analytics_pipeline.marts.header import CheckLine, Header, fault, read_header
+from analytics_pipeline.marts.lineage import lineage_of
 from analytics_pipeline.marts.statement import (
     DAYS,
     DIALECT,
@@ -39,7 +38,7 @@ from analytics_pipeline.marts.statement import (
     parse,
     sources,
 )
-from analytics_pipeline.marts.types import OutputTypes, UnfixedError, annotated, sql_type
+from analytics_pipeline.marts.types import OutputTypes, SqlSchema, UnfixedError, annotated, sql_type
 from analytics_pipeline.tables.names import NAME, RESERVED
 from analytics_pipeline.tables.shape import COUNT, DAY, MONEY, Column, Table
 
@@ -48,9 +47,6 @@ OWN_LAYERS = frozenset({"raw", "clean", "ops", "seeds", LAYER})
 WHO_ORDERED = frozenset({"customer_key", "customer_id"})
 PLOTTED = ("net_sales",)
 ALL_NUMBERS = "all numbers"
-
-SqlSchema = dict[str, dict[str, dict[str, str]]]
-"""SQL types by layer, table and column, as sqlglot takes them."""
 
 
 @dataclass(frozen=True)
@@ -306,7 +302,7 @@ def build_mart(draft: Draft, schema: SqlSchema, earlier: Mapping[str, Mart]) -> 
         table,
         statement,
         sources(statement),
-        _lineage(qualified, schema),
+        lineage_of(qualified, schema),
         _watched(path, table, header),
         any(column.name in WHO_ORDERED for column in qualified.find_all(exp.Column))
         or any(earlier[name].reads_first_orders for layer, name in sources(statement) if layer == LAYER),
@@ -386,20 +382,3 @@ def _column(path: Path, node: exp.Expr, place: int, types: OutputTypes, grain: I
         message = f"the type of the output column {name} cannot be derived; cast it, as in cast({name} as {wanted})."
         raise fault(path, line_of(node), message)
     return Column(name=name, type=kind, description=description, is_nullable=name not in grain)
-
-
-def _lineage(qualified: exp.Query, schema: SqlSchema) -> dict[str, tuple[tuple[str, str, str], ...]]:
-    # Without these options the library copies the statement for every column, at each start of a process.
-    nodes: dict[str, Node] = lineage(
-        None, qualified, schema=schema, dialect=DIALECT, scope=build_scope(qualified), trim_selects=False, copy=False
-    )
-    return {column: _leaves(node) for column, node in nodes.items()}
-
-
-def _leaves(node: Node) -> tuple[tuple[str, str, str], ...]:
-    found = set()
-    for leaf in node.walk():
-        table = leaf.expression
-        if not leaf.downstream and isinstance(table, exp.Table) and table.db:
-            found.add((table.db, table.name, leaf.name.rpartition(".")[2].strip('"')))
-    return tuple(sorted(found))

@@ -15,7 +15,6 @@ from analytics_pipeline.marts.engine import (
     OWN_LAYERS,
     Draft,
     Mart,
-    SqlSchema,
     build_mart,
     read_draft,
     read_text,
@@ -23,6 +22,7 @@ from analytics_pipeline.marts.engine import (
 )
 from analytics_pipeline.marts.header import read_header
 from analytics_pipeline.marts.statement import sources
+from analytics_pipeline.marts.types import SqlSchema
 from analytics_pipeline.tables.contracts import CONTRACTS
 from analytics_pipeline.tables.history import OPS_TABLES
 

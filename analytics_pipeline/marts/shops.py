@@ -17,11 +17,11 @@ from sqlglot import exp, parse_one
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import MartError
 from analytics_pipeline.marts.currencies import CURRENCY
-from analytics_pipeline.marts.engine import LAYER, Draft, Mart, SqlSchema, build_mart, read_draft
+from analytics_pipeline.marts.engine import LAYER, Draft, Mart, build_mart, read_draft
 from analytics_pipeline.marts.folders import BrokenMart
 from analytics_pipeline.marts.header import fault
 from analytics_pipeline.marts.statement import DAYS, DIALECT, FIRST_DAY, LAST_DAY, parameters
-from analytics_pipeline.marts.types import sql_type
+from analytics_pipeline.marts.types import SqlSchema, sql_type
 from analytics_pipeline.tables.all_shops import SHOP_DAYS
 from analytics_pipeline.tables.shape import Column, Table
 

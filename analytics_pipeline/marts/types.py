@@ -13,6 +13,8 @@ from analytics_pipeline.tables.shape import COUNT, DAY, DAYS, FLAG, MONEY, SHARE
 
 MOST_DIGITS = 38
 """Of an Arrow decimal."""
+SqlSchema = dict[str, dict[str, dict[str, str]]]
+"""SQL types by layer, table and column, as sqlglot takes them."""
 
 _SQL_TYPES: dict[pa.DataType, str] = {
     STAMP: "timestamptz",

@@ -19,6 +19,7 @@ from analytics_pipeline.orchestration.jobs import AssetJob, job_of_stale_days
 from analytics_pipeline.orchestration.namespaces import SHOP, named
 from analytics_pipeline.orchestration.resources import DatabaseResource, ShopResource
 from analytics_pipeline.orchestration.running import days_in_flight, end_dead_runs, range_tags
+from analytics_pipeline.plain import counted
 from analytics_pipeline.shop.calendar import loadable_days
 
 MOST_FILES = 5
@@ -73,16 +74,12 @@ def build_late_changes_sensor(jobs: Sequence[AssetJob], catalogue: Catalogue) ->
 def describe_look(seen: Look) -> str:
     """Describe a look into the folder in a sentence or two."""
     days = len({stale.day for stale in seen.stale})
-    said = f"{_counted(seen.files, 'file')}, {seen.taken} taken in ({_counted(seen.rows, 'row')}), "
-    said += f"{_counted(days, 'loaded business day')} {'differs' if days == 1 else 'differ'}."
+    said = f"{counted(seen.files, 'file')}, {seen.taken} taken in ({counted(seen.rows, 'row')}), "
+    said += f"{counted(days, 'loaded business day')} {'differs' if days == 1 else 'differ'}."
     stuck = [*(f"refused: {fault}" for fault in seen.refused.values())]
     stuck += [f"waiting: {path}, {fault}" for path, fault in seen.waiting.items()]
     rest = f" and {len(stuck) - MOST_FILES} others" if len(stuck) > MOST_FILES else ""
     return f"{said} {'; '.join(stuck[:MOST_FILES])}{rest}." if stuck else said
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def describe_poll(found: Poll, ranges: Collection[Days]) -> str:

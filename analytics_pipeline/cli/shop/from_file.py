@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from analytics_pipeline.cli.figures import counted
 from analytics_pipeline.errors import FileRefusedError
+from analytics_pipeline.plain import counted
 from analytics_pipeline.shop.reading import Reading
 from analytics_pipeline.shop.schema import FIRST_LINE
 from analytics_pipeline.shop.spec import load_shop

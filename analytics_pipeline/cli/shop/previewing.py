@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.table import Table
 
 from analytics_pipeline.cli import Command, shop_option
-from analytics_pipeline.cli.figures import cents, counted
+from analytics_pipeline.cli.figures import cents
 from analytics_pipeline.cli.preview import OrdersPreview, preview_orders
 from analytics_pipeline.cli.run import Day
 from analytics_pipeline.cli.shop.choosing import shop_argument
 from analytics_pipeline.errors import ShopRefusedError
-from analytics_pipeline.plain import plain
+from analytics_pipeline.plain import counted, plain
 from analytics_pipeline.profile.fields import Field
 from analytics_pipeline.settings import Settings
 from analytics_pipeline.shop.calendar import last_awaited_day

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from analytics_pipeline.plain import counted
 from analytics_pipeline.sources.files.adding_up import Sum
 from analytics_pipeline.sources.files.guessing import Guess
 from analytics_pipeline.sources.files.roles import Role
-from analytics_pipeline.sources.files.rows import counted
 
 UNSURE = "unsure: "
 """Begins each comment that a person has to look at."""
@@ -64,7 +64,7 @@ def description_text(guess: Guess, name: str, folder: str, pattern: str) -> str:
     """
     read, name_of_file = guess.encoding or guess.reading["format"], _on_one_line(guess.path.name)
     lines = [
-        f"# A shop that is read from files, begun from {name_of_file} ({counted(guess.rows)}, {read}).",
+        f"# A shop that is read from files, begun from {name_of_file} ({counted(guess.rows, 'row')}, {read}).",
         f"# Look over every line marked `{UNSURE.strip(': ')}`, then: analytics-pipeline shop check {name}",
         *(f"# {UNSURE}{_on_one_line(words)}" for about, words in guess.doubts if not about),
         f"name: {name}",
@@ -131,11 +131,12 @@ def _rules(guess: Guess) -> Iterator[str]:
         for role, column in lacking:
             without, otherwise = _LEFT_OUT[role]
             rule = _quoted(f"{expression_of(column)} == `null`")
-            yield f"    # {UNSURE}{counted(empty[column])} without a {without}: left out by this rule, else {otherwise}"
+            rows = counted(empty[column], "row")
+            yield f"    # {UNSURE}{rows} without a {without}: left out by this rule, else {otherwise}"
             yield f"    - {{when: {rule}, reason: without_{without}}}"
     if guess.negative:
         rule = _quoted(f"to_number({expression_of(guess.roles['quantity'])}) < `0`")
-        yield f"  # {UNSURE}{counted(guess.negative)} with a quantity below zero: taken for goods that came back"
+        yield f"  # {UNSURE}{counted(guess.negative, 'row')} with a quantity below zero: taken for goods that came back"
         yield f"  returns_when: {rule}"
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from analytics_pipeline.days import Days
 from analytics_pipeline.errors import FolderRefusedError
+from analytics_pipeline.plain import counted
 from analytics_pipeline.shop.endpoints import Records as Described
 from analytics_pipeline.shop.files import ID, FileList, FileOrders
 from analytics_pipeline.shop.spec import Shop
@@ -133,9 +134,7 @@ class DirectSource:
             raise FolderRefusedError(f"the folder {folder} has no file of orders: none is called {patterns}")
         now, settle = datetime.now(UTC), self.shop.files.settle_seconds if self.shop.files else 0
         fresh = [one.path for files in found.values() for one in files if not one.is_settled(now, settle)]
-        counts = ", ".join(
-            f"{len(files)} file{'' if len(files) == 1 else 's'} of {name}" for name, files in found.items()
-        )
+        counts = ", ".join(f"{counted(len(files), 'file')} of {name}" for name, files in found.items())
         notes = (f"not complete yet, and left for the next look: {', '.join(fresh)}",) if fresh else ()
         absent = [f"no file of {name}" for name, files in found.items() if not files]
         return SourceCheck(f"{folder} has {counts}", (*notes, *absent))

@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from analytics_pipeline.plain import counted
 from analytics_pipeline.shop.reading import Reading
 from analytics_pipeline.sources.files.adding_up import AMOUNTS, Sum, adding_up, orders_that_repeat
 from analytics_pipeline.sources.files.finding import Found, LocalFolder
@@ -29,7 +30,7 @@ from analytics_pipeline.sources.files.roles import (
     roles_of,
     statuses,
 )
-from analytics_pipeline.sources.files.rows import REASONS, counted
+from analytics_pipeline.sources.files.rows import REASONS
 from analytics_pipeline.sources.files.styles import (
     CURRENCIES,
     CURRENCY_SIGNS,
@@ -233,7 +234,7 @@ def _values(content: Content, doubts: list[Doubt]) -> tuple[dict[str, Values], i
         for name in dict.fromkeys(name for record in chunk.records for name in record):
             seen = values.setdefault(name, Values(empty=rows - len(chunk.records)))
             seen.count([record.get(name) for record in chunk.records])
-    doubts += [("", f"{counted(count)}: {REASONS[reason]}") for reason, count in sorted(reasons.items())]
+    doubts += [("", f"{counted(count, 'row')}: {REASONS[reason]}") for reason, count in sorted(reasons.items())]
     return values, rows
 
 
@@ -306,7 +307,7 @@ def _doubts(roles: Mapping[Role, str], kinds: Mapping[str, Kind], values: Mappin
         yield "customer_id", "no column seems to be the customer"
     for role in _EXPECTED:
         if role in roles and (empty := values[roles[role]].empty):
-            yield role, f"{roles[role]} is empty in {counted(empty)}"
+            yield role, f"{roles[role]} is empty in {counted(empty, 'row')}"
 
 
 def _of_exports(

@@ -99,11 +99,6 @@ def record_of(names: Sequence[str], cells: Iterable[object]) -> Record:
     return {name: (None if cell == "" else cell) for name, cell in zip(names, cells, strict=False)}
 
 
-def counted(rows: int) -> str:
-    """So many rows, in words."""
-    return f"{rows} row{'' if rows == 1 else 's'}"
-
-
 def shown(row: object) -> str:
     """A row as the text of a fault."""
     text = row if isinstance(row, str) else repr(row)

@@ -9,8 +9,9 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
+from analytics_pipeline.plain import counted
 from analytics_pipeline.shop.reading import DateOrder, Numbers
-from analytics_pipeline.sources.files.rows import UNREADABLE, counted
+from analytics_pipeline.sources.files.rows import UNREADABLE
 from analytics_pipeline.sources.files.types import Cached, Canonical, date_reader, number_reader
 
 CURRENCY_SIGNS = {"€": "EUR", "£": "GBP", "$": "USD", "¥": "JPY", "₹": "INR", "zł": "PLN", "Kč": "CZK", "₩": "KRW"}
@@ -102,7 +103,7 @@ class Dates:
             if bad:
                 yield (
                     name,
-                    f"{counted(sum(bad.values()))} with dates that are not {self.order}: quarantine",
+                    f"{counted(sum(bad.values()), 'row')} with dates that are not {self.order}: quarantine",
                 )
 
 
@@ -143,7 +144,7 @@ class NumberStyle:
                 yield name, f"numbers such as {self.ambiguous} may mean thousands or decimals"
             bad = sum(count for text, count in self.values[name].counts.items() if not reader[text])
             if bad:
-                yield name, f"{counted(bad)} with no number that is written so: quarantine"
+                yield name, f"{counted(bad, 'row')} with no number that is written so: quarantine"
 
 
 def is_value(cell: str) -> bool:
